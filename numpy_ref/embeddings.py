@@ -1,0 +1,117 @@
+"""Embeddings: from token ids to vectors that know their position.
+
+Axes: `vocabulary` counts the known tokens, `positions` the places that
+a model has, `d_model` the features of a token.
+"""
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray as Array
+
+from .checked import check_indices, checked
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class TokenEmbedding:
+    """One row for each token of the vocabulary."""
+
+    weight: Float[Array, "vocabulary d_model"]
+
+
+@checked
+def token_embedding(
+    ids: Int[Array, "*batch position"],
+    params: TokenEmbedding,
+) -> Float[Array, "*batch position d_model"]:
+    """The row of each token: $E_i = W_{id_i}$.
+
+    Raises ValueError for an id outside the vocabulary.
+    """
+    check_indices("ids", ids, len(params.weight))
+    embedded = params.weight[ids]
+    return embedded
+
+
+@checked
+def one_hot_embedding(
+    ids: Int[Array, "*batch position"],
+    params: TokenEmbedding,
+) -> Float[Array, "*batch position d_model"]:
+    r"""The same as a product: looking up is a linear map of one-hot rows.
+
+    $E = H W$, with $H_{iv} = [\,id_i = v\,]$
+    """
+    check_indices("ids", ids, len(params.weight))
+    known = np.arange(len(params.weight))
+    one_hot = (ids[..., None] == known).astype(params.weight.dtype)
+    embedded = one_hot @ params.weight
+    return embedded
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class PositionEmbedding:
+    """One learned row for each position (Gehring et al. 2017, 3.1)."""
+
+    weight: Float[Array, "positions d_model"]
+
+
+@checked
+def position_embedding(
+    positions: Int[Array, " position"],
+    params: PositionEmbedding,
+) -> Float[Array, "position d_model"]:
+    """The row of each position: $P_i = W_i$.
+
+    Raises ValueError for a position that the table does not have.
+    """
+    check_indices("positions", positions, len(params.weight))
+    embedded = params.weight[positions]
+    return embedded
+
+
+@checked
+def sinusoidal_positions(
+    positions: Float[Array, " position"],
+    d_model: int,
+) -> Float[Array, "position d_model"]:
+    r"""Positions written as sines and cosines, with nothing to learn.
+
+    $P_{p,2i} = \sin(p\,\omega_i)$, $P_{p,2i+1} = \cos(p\,\omega_i)$,
+    $\omega_i = 10000^{-2i/d_\text{model}}$
+
+    Moving by a fixed distance is then a rotation of each pair of
+    features (Vaswani et al. 2017, section 3.5).
+    """
+    feature = np.arange(d_model, dtype=positions.dtype)
+    pair_start = feature - feature % 2
+    frequency = np.exp(-log(10000) / d_model * pair_start)
+    angle = positions[:, None] * frequency
+    encoded = np.where(feature % 2 == 0, np.sin(angle), np.cos(angle))
+    return encoded
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class InputEmbedding:
+    """The two tables that a text enters through."""
+
+    token: TokenEmbedding
+    position: PositionEmbedding
+
+
+@checked
+def input_embedding(
+    ids: Int[Array, "*batch position"],
+    params: InputEmbedding,
+) -> Float[Array, "*batch position d_model"]:
+    """Which token, and where: the sum of both embeddings."""
+    tokens = token_embedding(ids, params.token)
+    positions = np.arange(ids.shape[-1])
+    places = position_embedding(positions, params.position)
+    x = tokens + places
+    return x

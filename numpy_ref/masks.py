@@ -1,0 +1,52 @@
+"""Masks: which query may attend to which key.
+
+True means *may attend*. A mask broadcasts to (..., query, key), so masks
+join with `&`:
+
+>>> import numpy as np
+>>> mask = causal_mask(3, 3) & padding_mask(np.array([3, 2]), 3)
+>>> mask.astype(int)[1]
+array([[1, 0, 0],
+       [1, 1, 0],
+       [1, 1, 0]])
+"""
+
+import numpy as np
+from jaxtyping import Bool, Int
+from numpy import ndarray as Array
+
+from .checked import checked
+
+
+@checked
+def causal_mask(
+    queries: int,
+    keys: int,
+    past: int = 0,
+) -> Bool[Array, "query key"]:
+    r"""A query sees the keys up to its own position, and none after.
+
+    $M_{ij} = [\,j \le \text{past} + i\,]$
+
+    `past` counts the positions before the first query: 0 when queries
+    and keys are the same tokens, the length of the cache when they are
+    not (Vaswani et al. 2017, section 3.2.3).
+    """
+    query_position = past + np.arange(queries)
+    key_position = np.arange(keys)
+    mask = key_position <= query_position[:, None]
+    return mask
+
+
+@checked
+def padding_mask(
+    lengths: Int[Array, " batch"],
+    keys: int,
+) -> Bool[Array, "batch 1 key"]:
+    r"""The keys of a text are its tokens, and not the padding after them.
+
+    $M_{bj} = [\,j < \text{length}_b\,]$
+    """
+    key_position = np.arange(keys)
+    mask = key_position < lengths[:, None, None]
+    return mask

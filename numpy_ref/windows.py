@@ -1,0 +1,91 @@
+"""Windows: what a language model reads, and what it is to say next.
+
+A target is its input moved on by one token. Axes: `token` counts the
+tokens of a text, `window` the windows, `length` the tokens in one.
+"""
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray as Array
+
+from .checked import check_at_least, check_indices, checked
+
+
+def window_starts(
+    tokens: int,
+    length: int,
+    stride: int,
+) -> Int[Array, " window"]:
+    """Where each whole window of a text begins, one every `stride`.
+
+    Tokens after the last whole window are no one's input and no one's
+    target. Raises ValueError when not even one window fits.
+
+    >>> window_starts(tokens=10, length=4, stride=4)
+    array([0, 4])
+    """
+    check_at_least("length", length, 1)
+    check_at_least("stride", stride, 1)
+    check_at_least(f"tokens for a window of {length}", tokens, length + 1)
+    starts = np.arange(0, tokens - length, stride)
+    return starts
+
+
+def covering_window_starts(
+    tokens: int,
+    length: int,
+    stride: int,
+) -> Int[Array, " window"]:
+    """The same, and a last window moved back to end where the text ends.
+
+    It overlaps the one before, unless that one ended there already.
+
+    >>> covering_window_starts(tokens=10, length=4, stride=4)
+    array([0, 4, 5])
+    """
+    whole = window_starts(tokens, length, stride)
+    last = np.array([tokens - length - 1])
+    starts = np.unique(np.concatenate([whole, last]))
+    return starts
+
+
+@checked
+def windows(
+    ids: Int[Array, " token"],
+    starts: Int[Array, " window"],
+    length: int,
+) -> tuple[Int[Array, "window length"], Int[Array, "window length"]]:
+    """Inputs and targets: `ids[s : s + length]`, and one token later.
+
+    Raises ValueError for a window that leaves the text.
+    """
+    check_indices("starts", starts, len(ids) - length)
+    position = starts[:, None] + np.arange(length)
+    inputs = ids[position]
+    targets = ids[position + 1]
+    return inputs, targets
+
+
+@checked
+def batches(
+    permutation: Int[Array, " window"],
+    batch_size: int,
+    drop_last: bool,
+) -> list[Int[Array, " batch"]]:
+    """Which windows each batch takes, in the order of `permutation`.
+
+    With `drop_last` the last batch is left out when it is not full.
+    Raises ValueError for a batch size below 1.
+
+    >>> import numpy as np
+    >>> batches(np.array([2, 0, 1]), batch_size=2, drop_last=False)
+    [array([2, 0]), array([1])]
+    """
+    check_at_least("batch_size", batch_size, 1)
+    left_out = len(permutation) % batch_size if drop_last else 0
+    end = len(permutation) - left_out
+    chosen = [
+        permutation[start : start + batch_size]
+        for start in range(0, end, batch_size)
+    ]
+    return chosen

@@ -1,0 +1,133 @@
+"""Wrong shapes and dtypes, found by reading a function's own annotations.
+
+`@checked` looks at the outermost call only: the steps inside a call that
+fits are not looked at, unless one fails. By value nothing is checked,
+except indices, which would wrap around in silence.
+"""
+
+import inspect
+from contextvars import ContextVar
+from functools import wraps
+
+from jaxtyping import AbstractArray, jaxtyped
+from torch import Tensor as Array
+from torch import nn
+
+_inside = ContextVar("inside", default=False)
+
+
+def checked(function):
+    """Let `function` raise ValueError for an array that does not fit.
+
+    Arrays fit when their dtype and their axes are as annotated, a name
+    meaning the same size throughout, and all floats have one dtype.
+    """
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        if _inside.get():
+            try:
+                return function(*args, **kwargs)
+            except Exception:
+                _check(signature.bind(*args, **kwargs), function)
+                raise
+        _check(signature.bind(*args, **kwargs), function)
+        token = _inside.set(True)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _inside.reset(token)
+
+    return call
+
+
+def check_indices(name: str, indices: Array, count: int) -> None:
+    """Raise ValueError for an index that is not one of 0 ... count - 1."""
+    if indices.is_meta:  # has a shape and no values
+        return
+    outside = indices[(indices < 0) | (indices >= count)]
+    if len(outside):
+        raise ValueError(
+            f"expected {name} from 0 to {count - 1}, got {outside[0]}"
+        )
+
+
+def check_at_least(name: str, number: int, least: int) -> None:
+    """Raise ValueError when `number` is below `least`."""
+    if number < least:
+        raise ValueError(
+            f"expected {name} to be at least {least}, got {number}"
+        )
+
+
+def check_divides(part: str, size: int, whole: str, total: int) -> None:
+    """Raise ValueError when `size` does not divide `total`."""
+    if size < 1 or total % size:
+        raise ValueError(
+            f"expected {part} to divide {whole} {total}, got {size}"
+        )
+
+
+def _check(bound: inspect.BoundArguments, function) -> None:
+    name = function.__qualname__.removesuffix(".forward")
+    fitting, dtypes = [], {}
+    with jaxtyped("context"):
+        for argument, value, annotation in _arguments(bound):
+            expected = _spelled(annotation)
+            if not isinstance(value, annotation):
+                beside = ", ".join(fitting)
+                raise ValueError(
+                    f"{name}: expected {argument}: {expected}"
+                    + f" beside {beside}" * bool(fitting)
+                    + f", got {_described(value)}"
+                )
+            fitting.append(f"{argument} {_described(value)} {expected}")
+    for argument, value in bound.arguments.items():
+        for dtype in _float_dtypes(value):
+            dtypes.setdefault(dtype, argument)
+    if len(dtypes) > 1:
+        got = " and ".join(f"{dtypes[dtype]} {dtype}" for dtype in dtypes)
+        raise ValueError(f"{name}: expected one float dtype, got {got}")
+
+
+def _arguments(bound: inspect.BoundArguments):
+    """(name, value, annotation) of what can be checked: arrays and text."""
+    for name, value in bound.arguments.items():
+        if isinstance(value, nn.Module) and name == "self":
+            for holder in reversed(type(value).__mro__):
+                annotations = inspect.get_annotations(holder)
+                for field, annotation in annotations.items():
+                    if _is_array_type(annotation):
+                        yield field, getattr(value, field), annotation
+        annotation = bound.signature.parameters[name].annotation
+        if _is_array_type(annotation) or annotation is str:
+            yield name, value, annotation
+
+
+def _float_dtypes(value) -> set[str]:
+    if isinstance(value, nn.Module):
+        return set().union(*map(_float_dtypes, value.parameters()))
+    if isinstance(value, Array) and value.dtype.is_floating_point:
+        return {str(value.dtype).removeprefix("torch.")}
+    return set()
+
+
+def _is_array_type(annotation) -> bool:
+    return inspect.isclass(annotation) and issubclass(
+        annotation, AbstractArray
+    )
+
+
+def _spelled(annotation) -> str:
+    if annotation is str:
+        return "str"
+    kind = annotation.__name__.split("[")[0]
+    return f'{kind} "{annotation.dim_str.strip()}"'
+
+
+def _described(value) -> str:
+    if isinstance(value, Array):
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"{dtype} {tuple(value.shape)}"
+    return type(value).__name__

@@ -1,0 +1,195 @@
+"""From attention without weights to many heads, one idea at a time."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor as Array
+from torch import nn
+
+from .attention import (
+    attention_scores,
+    attention_with_dropout,
+    scaled_dot_product_attention,
+    softmax,
+)
+from .checked import check_divides, checked
+from .layers import Linear
+from .masks import causal_mask
+
+
+@checked
+def simple_attention(
+    x: Float[Array, "*batch position d_model"],
+) -> Float[Array, "*batch position d_model"]:
+    similarity = x @ x.transpose(-2, -1)
+    weights = softmax(similarity)
+    context = weights @ x
+    return context
+
+
+class MatrixAttention(nn.Module):
+    query: Float[Array, "d_model d_head"]
+    key: Float[Array, "d_model d_head"]
+    value: Float[Array, "d_model d_head"]
+
+    def __init__(self, d_model: int, d_head: int):
+        super().__init__()
+        self.query = nn.Parameter(torch.rand(d_model, d_head))
+        self.key = nn.Parameter(torch.rand(d_model, d_head))
+        self.value = nn.Parameter(torch.rand(d_model, d_head))
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+    ) -> Float[Array, "*batch position d_head"]:
+        query = x @ self.query
+        key = x @ self.key
+        value = x @ self.value
+        scores = attention_scores(query, key)
+        weights = softmax(scores)
+        context = weights @ value
+        return context
+
+
+class SelfAttention(nn.Module):
+    query: Linear
+    key: Linear
+    value: Linear
+
+    def __init__(self, d_model: int, d_head: int):
+        super().__init__()
+        self.query = Linear(d_model, d_head)
+        self.key = Linear(d_model, d_head)
+        self.value = Linear(d_model, d_head)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+    ) -> Float[Array, "*batch position d_head"]:
+        query = self.query(x)
+        key = self.key(x)
+        value = self.value(x)
+        scores = attention_scores(query, key)
+        weights = softmax(scores)
+        context = weights @ value
+        return context
+
+
+class CausalAttention(SelfAttention):
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        keep: Bool[Array, "*#batch #position #position"],
+        rate: float,
+    ) -> Float[Array, "*batch position d_head"]:
+        query = self.query(x)
+        key = self.key(x)
+        value = self.value(x)
+        mask = causal_mask(x.shape[-2], x.shape[-2]).to(x.device)
+        context = attention_with_dropout(
+            query, key, value, mask, keep, rate
+        )
+        return context
+
+
+class StackedHeads(nn.Module):
+    heads: tuple[SelfAttention, ...]
+    output: Linear
+
+    def __init__(self, d_model: int, d_head: int, heads: int):
+        super().__init__()
+        self.heads = nn.ModuleList(
+            CausalAttention(d_model, d_head) for _ in range(heads)
+        )
+        self.output = Linear(heads * d_head, d_model)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        keep: Bool[Array, "*batch head position position"],
+        rate: float,
+    ) -> Float[Array, "*batch position d_model"]:
+        contexts = [
+            head(x, keep[..., number, :, :], rate)
+            for number, head in enumerate(self.heads)
+        ]
+        merged = torch.cat(contexts, dim=-1)
+        y = self.output(merged)
+        return y
+
+
+@checked
+def split_heads(
+    x: Float[Array, "*batch position d_model"],
+    heads: int,
+) -> Float[Array, "*batch head position d_head"]:
+    *batch, positions, d_model = x.shape
+    check_divides("heads", heads, "d_model", d_model)
+    separate = x.reshape(*batch, positions, heads, d_model // heads)
+    split = separate.transpose(-3, -2)
+    return split
+
+
+@checked
+def merge_heads(
+    x: Float[Array, "*batch head position d_head"],
+) -> Float[Array, "*batch position d_model"]:
+    separate = x.transpose(-3, -2)
+    *batch, positions, heads, d_head = separate.shape
+    merged = separate.reshape(*batch, positions, heads * d_head)
+    return merged
+
+
+class MultiHeadAttention(nn.Module):
+    query: Linear
+    key: Linear
+    value: Linear
+    output: Linear
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        self.query = Linear(d_model, d_model)
+        self.key = Linear(d_model, d_model)
+        self.value = Linear(d_model, d_model)
+        self.output = Linear(d_model, d_model)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        mask: Bool[Array, "*#batch #position #position"],
+        heads: int,
+    ) -> Float[Array, "*batch position d_model"]:
+        query = split_heads(self.query(x), heads)
+        key = split_heads(self.key(x), heads)
+        value = split_heads(self.value(x), heads)
+        head_mask = mask[..., None, :, :]
+        context = scaled_dot_product_attention(query, key, value, head_mask)
+        merged = merge_heads(context)
+        y = self.output(merged)
+        return y
+
+
+class MultiHeadAttentionWithDropout(MultiHeadAttention):
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        mask: Bool[Array, "*#batch #position #position"],
+        keep: Bool[Array, "*#batch #head #position #position"],
+        rate: float,
+        heads: int,
+    ) -> Float[Array, "*batch position d_model"]:
+        query = split_heads(self.query(x), heads)
+        key = split_heads(self.key(x), heads)
+        value = split_heads(self.value(x), heads)
+        head_mask = mask[..., None, :, :]
+        context = attention_with_dropout(
+            query, key, value, head_mask, keep, rate
+        )
+        merged = merge_heads(context)
+        y = self.output(merged)
+        return y

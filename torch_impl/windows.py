@@ -1,0 +1,101 @@
+"""Windows: what a language model reads, and what it is to say next."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor as Array
+from torch.utils.data import DataLoader, Dataset
+
+from .checked import check_at_least, check_indices, checked
+
+
+def window_starts(
+    tokens: int,
+    length: int,
+    stride: int,
+) -> Int[Array, " window"]:
+    check_at_least("length", length, 1)
+    check_at_least("stride", stride, 1)
+    check_at_least(f"tokens for a window of {length}", tokens, length + 1)
+    starts = torch.arange(0, tokens - length, stride)
+    return starts
+
+
+def covering_window_starts(
+    tokens: int,
+    length: int,
+    stride: int,
+) -> Int[Array, " window"]:
+    whole = window_starts(tokens, length, stride)
+    last = torch.tensor([tokens - length - 1])
+    starts = torch.unique(torch.cat([whole, last]))
+    return starts
+
+
+@checked
+def windows(
+    ids: Int[Array, " token"],
+    starts: Int[Array, " window"],
+    length: int,
+) -> tuple[Int[Array, "window length"], Int[Array, "window length"]]:
+    check_indices("starts", starts, len(ids) - length)
+    position = starts[:, None] + torch.arange(length, device=starts.device)
+    inputs = ids[position]
+    targets = ids[position + 1]
+    return inputs, targets
+
+
+@checked
+def batches(
+    permutation: Int[Array, " window"],
+    batch_size: int,
+    drop_last: bool,
+) -> list[Int[Array, " batch"]]:
+    check_at_least("batch_size", batch_size, 1)
+    left_out = len(permutation) % batch_size if drop_last else 0
+    end = len(permutation) - left_out
+    chosen = [
+        permutation[start : start + batch_size]
+        for start in range(0, end, batch_size)
+    ]
+    return chosen
+
+
+class WindowDataset(Dataset):
+    """The windows of a text, one at a time: an input and its target."""
+
+    def __init__(self, ids: Array, starts: Array, length: int):
+        check_indices("starts", starts, len(ids) - length)
+        self.ids = ids
+        self.starts = starts
+        self.length = length
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, number: int) -> tuple[Array, Array]:
+        start = self.starts[number]
+        read = self.ids[start : start + self.length]
+        said = self.ids[start + 1 : start + self.length + 1]
+        return read, said
+
+
+def window_loader(
+    dataset: WindowDataset,
+    permutation: Int[Array, " window"],
+    batch_size: int,
+    drop_last: bool,
+    num_workers: int = 0,
+) -> DataLoader:
+    """What `windows` and `batches` give, as PyTorch's own loader.
+
+    Yields a pair of (batch, length), inputs and targets, in the order of
+    `permutation`. Raises ValueError for a batch size below 1.
+    """
+    check_at_least("batch_size", batch_size, 1)
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=permutation.tolist(),
+        drop_last=drop_last,
+        num_workers=num_workers,
+    )

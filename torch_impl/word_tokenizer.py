@@ -1,0 +1,72 @@
+"""A tokenizer of words: split, look up, and say when a word is unknown."""
+
+import re
+
+import torch
+from jaxtyping import Int
+from torch import Tensor as Array
+
+from .checked import check_indices, checked
+
+UNKNOWN = "<|unk|>"
+END_OF_TEXT = "<|endoftext|>"
+SPECIAL_TOKENS = (END_OF_TEXT, UNKNOWN)
+
+SEPARATOR = re.compile(
+    r"""(<\|endoftext\|>|<\|unk\|>|[,.:;?_!"()']|--|\s)"""
+)
+SPACE_BEFORE_PUNCTUATION = re.compile(r"""\s+([,.:;?!"()'])""")
+
+
+@checked
+def split_words(text: str) -> list[str]:
+    pieces = SEPARATOR.split(text)
+    tokens = [piece for piece in pieces if piece and not piece.isspace()]
+    return tokens
+
+
+def build_vocabulary(tokens: list[str]) -> dict[str, int]:
+    ordinary = sorted(set(tokens) - set(SPECIAL_TOKENS))
+    known = [*ordinary, *SPECIAL_TOKENS]
+    vocabulary = {token: number for number, token in enumerate(known)}
+    return vocabulary
+
+
+@checked
+def encode(
+    text: str,
+    vocabulary: dict[str, int],
+) -> Int[Array, " token"]:
+    check_has_unknown(vocabulary)
+    tokens = split_words(text)
+    unknown = vocabulary[UNKNOWN]
+    ids = torch.tensor(
+        [vocabulary.get(token, unknown) for token in tokens],
+        dtype=torch.int64,
+    )
+    return ids
+
+
+@checked
+def decode(
+    ids: Int[Array, " token"],
+    vocabulary: dict[str, int],
+) -> str:
+    check_indices("ids", ids, len(vocabulary))
+    known = {number: token for token, number in vocabulary.items()}
+    spaced = " ".join([known[number] for number in ids.tolist()])
+    text = SPACE_BEFORE_PUNCTUATION.sub(r"\1", spaced)
+    return text
+
+
+def join_texts(texts: list[str]) -> str:
+    joined = f" {END_OF_TEXT} ".join(texts)
+    return joined
+
+
+def check_has_unknown(vocabulary: dict[str, int]) -> None:
+    if UNKNOWN not in vocabulary:
+        raise ValueError(
+            f"expected {UNKNOWN} in the vocabulary, "
+            f"got {len(vocabulary)} tokens without it"
+        )
