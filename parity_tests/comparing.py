@@ -1,0 +1,230 @@
+"""Both sides held against each other, one named step at a time.
+
+A bound covers one function. So each call that the twin was made of is
+*replayed*: the reference is called with the very inputs that the twin's
+call got, and each named local must be within the bound for that one call.
+Errors do not pile up, and a step far inside a model is held as tightly
+as one on its own.
+"""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+
+from numpy_ref.parameters import from_state_dict
+
+from .exact import exact_steps
+from .recording import Call, record
+from .twins import find_twins
+
+# A bound wider than this share of the values it is for checks nothing.
+WIDE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One named step on both sides, from the same inputs.
+
+    `difference` and `bound` are the largest of the step; `share` is the
+    worst ratio of the two, entry by entry, and the step holds up to 1.
+    What is no float must be equal: `share` is then 0, or infinite.
+    """
+
+    path: str
+    ours: object
+    theirs: object
+    difference: float
+    bound: float
+    share: float
+    at: tuple[int, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        return self.share <= 1
+
+    @property
+    def is_wide(self) -> bool:
+        """True when the bound is too wide to check anything."""
+        return self.bound > WIDE * _largest(self.ours)
+
+    def __str__(self) -> str:
+        verdict = "agrees" if self.holds else "differs"
+        ours, theirs = (
+            _entry(side, self.at) for side in (self.ours, self.theirs)
+        )
+        return (
+            f"{self.path} {verdict}: NumPy has {ours}, PyTorch {theirs} "
+            f"at {list(self.at)}; the largest difference is "
+            f"{self.difference:.3g}, the bound {self.bound:.3g}"
+        )
+
+
+@dataclass
+class Tally:
+    """How many steps were compared, and how close to its bound any came.
+
+    `wide` counts those whose bound was too wide to check anything.
+    """
+
+    compared: int = 0
+    wide: int = 0
+    worst: Comparison | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.worst is None or self.worst.holds
+
+    def add(self, comparison: Comparison) -> None:
+        self.compared += 1
+        self.wide += comparison.is_wide
+        if self.worst is None or comparison.share > self.worst.share:
+            self.worst = comparison
+
+
+@cache
+def references() -> dict[str, object]:
+    """The functions of `numpy_ref` that have a twin, by name."""
+    return {twin.name: twin.reference for twin in find_twins()}
+
+
+def compare(calls: list[Call]) -> Iterator[Comparison]:
+    """Each named step of the twin's calls against its replay in NumPy.
+
+    Raises AssertionError when the steps or their dtypes and shapes differ.
+    """
+    for call in calls:
+        arguments, params = to_numpy(call.arguments), numpy_params(call)
+        ours = replay(call.name, arguments, params)
+        expect_equal(call.path, "steps", list(ours.steps), list(call.steps))
+        theirs = to_numpy(call.steps)
+        exact = {}
+        if any(_is_float(value) for value in ours.steps.values()):
+            exact = exact_steps(call.name, arguments, params)
+        for name, value in ours.steps.items():
+            path = f"{call.path}/{name}"
+            if _is_float(value) and name not in exact:
+                raise LookupError(
+                    f"expected {path} to be described in exact"
+                )
+            yield compare_step(path, value, theirs[name], exact.get(name))
+
+
+def replay(name: str, arguments: dict, params) -> Call:
+    """The call of `numpy_ref`'s function `name` on these inputs."""
+    holder = {} if params is None else {"params": params}
+    _, calls = record(references()[name], **arguments, **holder)
+    return calls[0]
+
+
+def compare_step(path: str, ours, theirs, exact) -> Comparison:
+    """Two values of one step, within twice the error of `exact`."""
+    if isinstance(ours, list) and exact is not None:
+        expect_equal(path, "lengths", len(ours), len(theirs))
+        parts = [
+            compare_step(f"{path}[{place}]", *part)
+            for place, part in enumerate(
+                zip(ours, theirs, exact, strict=True)
+            )
+        ]
+        return max(parts, key=lambda part: part.share)
+    expect_equal(path, "kinds", _kind(ours), _kind(theirs))
+    if exact is None:
+        share = 0.0 if _same(ours, theirs) else float("inf")
+        return Comparison(path, ours, theirs, share, 0.0, share)
+    return within(path, ours, theirs, 2 * exact.error)
+
+
+def within(path: str, ours, theirs, bound: np.ndarray) -> Comparison:
+    """Two arrays and how far they may be apart, entry by entry.
+
+    Equal entries are 0 apart, infinite ones too; a NaN is as far from all
+    else as can be.
+    """
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(_wide(ours) - _wide(theirs)).astype(np.float64)
+    apart = np.where(ours == theirs, 0, apart)
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.where(apart == 0, 0, apart / bound)
+    if not apart.size:
+        return Comparison(path, ours, theirs, 0.0, 0.0, 0.0)
+    at = np.unravel_index(np.argmax(shares), shares.shape)
+    return Comparison(
+        path,
+        ours,
+        theirs,
+        difference=float(apart.max()),
+        bound=float(np.broadcast_to(bound, apart.shape).max()),
+        share=float(shares[at]),
+        at=tuple(int(place) for place in at),
+    )
+
+
+def expect_equal(path: str, what: str, ours, theirs) -> None:
+    """Raise AssertionError, naming the step, unless both are the same."""
+    if ours != theirs:
+        raise AssertionError(
+            f"{path}: the {what} differ: "
+            f"{ours} in NumPy, {theirs} in PyTorch"
+        )
+
+
+def to_numpy(value):
+    """Tensors as arrays that share their memory, inside of anything."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy()
+    if isinstance(value, dict):
+        return {key: to_numpy(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(to_numpy(member) for member in value)
+    return value
+
+
+def numpy_params(call: Call):
+    """The parameters of the twin's call, as its reference takes them."""
+    if call.holder is None:
+        return None
+    signature = inspect.signature(references()[call.name])
+    kind = signature.parameters["params"].annotation
+    return from_state_dict(kind, to_numpy(call.holder.state_dict()))
+
+
+def _kind(value):
+    """What must be alike whatever the numbers: type, or dtype and shape."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.name} {value.shape}"
+    if isinstance(value, list | tuple):
+        return [_kind(member) for member in value]
+    return type(value).__name__
+
+
+def _is_float(value) -> bool:
+    if isinstance(value, list):
+        return any(_is_float(member) for member in value)
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _same(ours, theirs) -> bool:
+    if isinstance(ours, list | tuple):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    return bool(np.all(ours == theirs))
+
+
+def _wide(value: np.ndarray) -> np.ndarray:
+    """float64, which holds every float exactly; mpmath's numbers stay."""
+    return value if value.dtype == object else value.astype(np.float64)
+
+
+def _largest(value) -> float:
+    if not _is_float(value):
+        return float("inf")
+    finite = np.abs(value[np.isfinite(value)])
+    return float(finite.max(initial=0))
+
+
+def _entry(value, at: tuple[int, ...]):
+    return value[at] if at else value

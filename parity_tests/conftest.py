@@ -1,0 +1,38 @@
+"""Hypothesis' profiles, and what the run compared, in its last lines."""
+
+from collections import defaultdict
+
+from hypothesis import HealthCheck, settings
+
+from .comparing import Comparison, Tally
+
+settings.register_profile(
+    "default",
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough", settings.get_profile("default"), max_examples=1000
+)
+settings.load_profile("default")
+
+TALLIES: dict[str, Tally] = defaultdict(Tally)
+
+
+def expect_holds(witness: str, comparison: Comparison) -> None:
+    """Count a comparison; raise AssertionError unless it holds."""
+    TALLIES[witness].add(comparison)
+    if not comparison.holds:
+        raise AssertionError(str(comparison))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if TALLIES:
+        terminalreporter.section("named steps compared")
+    for witness, tally in TALLIES.items():
+        terminalreporter.line(
+            f"{witness}: {tally.compared} steps; bound too wide to check: "
+            f"{tally.wide / tally.compared:.1%}; worst share of a bound: "
+            f"{tally.worst.share:.2f} at {tally.worst.path}"
+        )

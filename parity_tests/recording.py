@@ -1,0 +1,104 @@
+"""What every step of a call computed: its named locals, by their path."""
+
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+RECORDED = ("numpy_ref", "torch_impl")
+HOLDERS = ("self", "params")
+
+
+@dataclass
+class Call:
+    """One call of a twin: `multi_head_attention[0]/linear[1]`, say.
+
+    `name` is the function's, spelled alike on both sides; `holder` is the
+    module or the dataclass with its parameters, None without; `arguments`
+    and `steps` are the other locals, in the order of the source.
+    """
+
+    path: str
+    name: str
+    holder: Any = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, Any] = field(default_factory=dict)
+
+
+def record(function, *args, **kwargs) -> tuple[Any, list[Call]]:
+    """Call `function`; return its result and every call it was made of.
+
+    Calls stand in the order in which they began. This thread only. Raises
+    RuntimeError when another profiler is at work (a debugger's or a
+    coverage tool's), and when nothing of RECORDED was called.
+    """
+    if sys.getprofile() is not None:
+        raise RuntimeError("expected no other profiler, got one at work")
+    recorder = _Recorder()
+    sys.setprofile(recorder.watch)
+    try:
+        result = function(*args, **kwargs)
+    finally:
+        sys.setprofile(None)
+    if not recorder.calls:
+        raise RuntimeError(
+            f"expected a call into {' or '.join(RECORDED)}, got none"
+        )
+    return result, recorder.calls
+
+
+def snake_case(class_name: str) -> str:
+    """A class as its twin is spelled: `MultiHeadAttention`, for one."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()
+
+
+class _Recorder:
+    def __init__(self):
+        self.calls: list[Call] = []
+        self.open: list[Call] = []
+        self.count = Counter()
+
+    def watch(self, frame, event, _):
+        if not _is_step(frame):
+            return
+        if event == "call":
+            self._begin(frame)
+        elif event == "return":
+            _keep_locals(self.open.pop(), frame)
+
+    def _begin(self, frame):
+        name = _name(frame)
+        within = f"{self.open[-1].path}/" if self.open else ""
+        number = self.count[within + name]
+        self.count[within + name] += 1
+        call = Call(f"{within}{name}[{number}]", name)
+        self.calls.append(call)
+        self.open.append(call)
+
+
+def _is_step(frame) -> bool:
+    package, _, module = frame.f_globals.get("__name__", "").partition(".")
+    if package not in RECORDED or module == "checked":
+        return False
+    # Comprehensions and lambdas are part of the step they stand in.
+    return not frame.f_code.co_name.startswith(("<", "__"))
+
+
+def _name(frame) -> str:
+    name = frame.f_code.co_name
+    if name != "forward":
+        return name
+    return snake_case(type(frame.f_locals["self"]).__name__)
+
+
+def _keep_locals(call: Call, frame):
+    code = frame.f_code
+    inputs = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for name, value in frame.f_locals.items():
+        if name in HOLDERS:
+            call.holder = value
+        elif name in inputs:
+            call.arguments[name] = value
+        else:
+            call.steps[name] = value

@@ -1,0 +1,278 @@
+"""Inputs for any step, drawn by Hypothesis from its own annotations.
+
+Axes that bear different names get different sizes, so that a swapped one
+cannot hide. Floats are small integers times a scale: they shrink well,
+and the scale, a number without a short binary form, makes sums round.
+Scales are drawn from a range that takes scores from nearly uniform to
+nearly one-hot. Masks have blocked rows; arrays have odd strides.
+"""
+
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from jaxtyping import AbstractArray
+from torch import nn
+
+from numpy_ref.parameters import from_state_dict
+
+from .comparing import to_numpy
+from .twins import Twin
+
+LATTICE = st.integers(-16, 16)
+LOG_SCALE = st.floats(-3, 1.7)  # of e: entries up to 16 times 0.05 ... 5.5
+LAYOUTS = st.sampled_from(["plain", "strided", "transposed", "expanded"])
+PIECES = [
+    *"ab é_,.!'|<>",
+    "\n",
+    "\t",
+    "--",
+    "  ",
+    "<|unk|>",
+    "<|endoftext|>",
+]
+TEXT = st.lists(st.sampled_from(PIECES), max_size=20).map("".join)
+WORDS = st.lists(TEXT, max_size=5)
+
+# Sizes that must leave room for another: a table for its look-ups.
+NESTED = {"positions": "position", "token": "length", "tokens": "length"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs of one step, for either side; both share their memory."""
+
+    twin: Twin
+    arguments: dict
+    params: object = None
+    module: nn.Module | None = None
+
+    def torch_arguments(self) -> dict:
+        return {
+            name: to_torch(value) for name, value in self.arguments.items()
+        }
+
+    def torch_step(self):
+        """What PyTorch calls: a function, or a module with weights."""
+        return self.module or self.twin.torch
+
+    def numpy_arguments(self) -> dict:
+        holder = {} if self.params is None else {"params": self.params}
+        return self.arguments | holder
+
+
+def to_torch(value):
+    """Arrays as tensors that share their memory, strides and all."""
+    return (
+        torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+    )
+
+
+@st.composite
+def cases(draw, twin: Twin, dtype: str) -> Case:
+    """Arguments and parameters for `twin`, with floats of `dtype`."""
+    drawer = _Drawer(draw, twin, np.dtype(dtype))
+    arguments = {
+        name: drawer.value(name, annotation)
+        for name, annotation in _annotations(twin.reference).items()
+        if name != "params"
+    }
+    if not _is_module(twin):
+        return Case(twin, arguments)
+    module = drawer.module()
+    kind = _annotations(twin.reference)["params"]
+    state = to_numpy(module.state_dict())
+    return Case(twin, arguments, from_state_dict(kind, state), module)
+
+
+class _Drawer:
+    """One draw: the sizes of all axes, then a value for each argument."""
+
+    def __init__(self, draw, twin: Twin, dtype: np.dtype):
+        self.draw, self.twin, self.dtype = draw, twin, dtype
+        self.sizes = self._sizes()
+
+    def _sizes(self) -> dict[str, int]:
+        names = sorted(_axis_names(self.twin))
+        drawn = self.draw(
+            st.lists(
+                st.integers(1, len(names) + 2),
+                min_size=len(names),
+                max_size=len(names),
+                unique=True,
+            )
+        )
+        sizes = dict(zip(names, drawn, strict=True))
+        if "heads" in _parameter_names(self.twin):
+            sizes["heads"] = sizes["head"] = self.draw(st.integers(1, 3))
+            sizes["d_model"] = sizes["heads"] * self.draw(st.integers(1, 3))
+            assume(sizes["d_model"] != sizes.get("position"))
+        for larger, smaller in NESTED.items():
+            if larger in sizes and smaller in sizes:
+                sizes[larger] += sizes[smaller]
+        batch = self.draw(st.lists(st.integers(1, 3), max_size=2))
+        return sizes | {"*batch": batch, "*shape": [sizes["heads"], *batch]}
+
+    def value(self, name: str, annotation):
+        """An argument, by what it is annotated as and how it is called."""
+        if not _is_array(annotation):
+            return self.draw(self._plain(name, annotation))
+        shape = self._shape(annotation.dim_str.split())
+        kind = annotation.__name__.split("[")[0]
+        if kind == "Float":
+            return self._floats(name, shape)
+        if kind == "Bool":
+            return self._mask(shape)
+        return self._integers(name, shape)
+
+    def module(self) -> nn.Module:
+        """The twin's module, its parameters drawn like any other floats."""
+        names = list(inspect.signature(self.twin.torch).parameters)
+        module = self.twin.torch(
+            **{name: self.sizes[name] for name in names}
+        )
+        module = module.to(getattr(torch, self.dtype.name))
+        for parameter in module.parameters():
+            drawn = self._floats("weight", tuple(parameter.shape))
+            parameter.data.copy_(torch.from_numpy(drawn.copy()))
+        return module
+
+    def _shape(self, axes: list[str]) -> tuple[int, ...]:
+        shape = []
+        for axis in axes:
+            name = axis.replace("#", "")
+            known = [int(name)] if name.isdigit() else self.sizes[name]
+            sizes = known if isinstance(known, list) else [known]
+            if "#" in axis:
+                sizes = [
+                    self.draw(st.sampled_from([n, n, 1])) for n in sizes
+                ]
+            if "#" in axis and "*" in axis and not shape:
+                sizes = sizes[self.draw(st.integers(0, len(sizes))) :]
+            shape += sizes
+        return tuple(shape)
+
+    def _floats(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if name == "positions":
+            return self._drawn(self.dtype, shape, st.integers(0, 512))
+        whole = self._drawn(np.int64, shape, LATTICE)
+        scale = float(np.exp(self.draw(LOG_SCALE)))
+        array = (whole * scale).astype(self.dtype)
+        return laid_out(array, self.draw(LAYOUTS))
+
+    def _mask(self, shape: tuple[int, ...]) -> np.ndarray:
+        mask = self._drawn(bool, shape, st.booleans())
+        if len(shape) > 1 and self.draw(st.booleans()):
+            mask[..., self.draw(st.integers(0, shape[-2] - 1)), :] = False
+        return laid_out(mask, self.draw(LAYOUTS))
+
+    def _integers(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        below = {
+            "ids": "vocabulary",
+            "positions": "positions",
+            "lengths": "keys",
+            "starts": "token",
+            "permutation": "window",
+        }
+        if name == "permutation":
+            order = self.draw(st.permutations(range(shape[0])))
+            return np.array(order, dtype=np.int64)
+        count = self.sizes.get(below[name], 5)
+        if name == "starts":
+            count -= self.sizes["length"]
+        return self._drawn(np.int64, shape, st.integers(0, count - 1))
+
+    def _drawn(self, dtype, shape, elements) -> np.ndarray:
+        return self.draw(
+            hnp.arrays(dtype, shape, elements=elements, fill=st.nothing())
+        )
+
+    def _plain(self, name: str, annotation) -> st.SearchStrategy:
+        size = self.sizes.get(name)
+        plain = {
+            "batch_size": st.integers(1, 9),
+            "d_model": st.integers(1, 9),
+            "drop_last": st.booleans(),
+            "heads": st.just(size),
+            "keys": st.integers(1, 7),
+            "length": st.just(size),
+            "past": st.integers(0, 5),
+            "queries": st.integers(1, 7),
+            "rate": st.floats(0, 0.9),
+            "stride": st.integers(1, 9),
+            "temperature": st.floats(-3, 3).map(np.exp).map(float),
+            "text": TEXT,
+            "texts": WORDS,
+            "tokens": WORDS,
+            "vocabulary": WORDS.map(
+                lambda words: vocabulary_of(words, size)
+            ),
+        }
+        if name == "tokens" and annotation is int:
+            return st.just(size)
+        return plain[name]
+
+
+def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:
+    """Tokens and the two special ones, `least` or more, ids in order."""
+    more = [f"word{number}" for number in range(least)]
+    known = dict.fromkeys([*tokens, "<|endoftext|>", "<|unk|>", *more])
+    return {token: number for number, token in enumerate(known)}
+
+
+def laid_out(array: np.ndarray, layout: str) -> np.ndarray:
+    """The same numbers, or for "expanded" the first of them, in memory.
+
+    strided: every other place is skipped; transposed: the first axis runs
+    fastest; expanded: an axis of stride 0.
+    """
+    if layout == "plain" or not array.size or not array.ndim:
+        return array
+    if layout == "strided":
+        sparse = np.zeros(
+            (*array.shape[:-1], 2 * array.shape[-1]), array.dtype
+        )
+        sparse[..., ::2] = array
+        return sparse[..., ::2]
+    if layout == "transposed":
+        return array.T.copy().T
+    strides = (0, *array.strides[1:])
+    return np.lib.stride_tricks.as_strided(array, array.shape, strides)
+
+
+def _annotations(function) -> dict[str, object]:
+    signature = inspect.signature(function)
+    return {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+    }
+
+
+def _axis_names(twin: Twin) -> set[str]:
+    """The named axes of all arguments, and what the module is made from."""
+    axes = {"head", "heads", *_parameter_names(twin)}
+    for annotation in _annotations(twin.reference).values():
+        if _is_array(annotation):
+            axes |= set(annotation.dim_str.replace("#", "").split())
+    return {axis for axis in axes if axis.isidentifier()}
+
+
+def _parameter_names(twin: Twin) -> set[str]:
+    made_from = (
+        inspect.signature(twin.torch).parameters if _is_module(twin) else ()
+    )
+    return {*_annotations(twin.reference), *made_from}
+
+
+def _is_module(twin: Twin) -> bool:
+    return inspect.isclass(twin.torch)
+
+
+def _is_array(annotation) -> bool:
+    return inspect.isclass(annotation) and issubclass(
+        annotation, AbstractArray
+    )
