@@ -1,8 +1,12 @@
 """Hypothesis' profiles, and what the run compared, in its last lines."""
 
+import os
 from collections import defaultdict
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from study.texts import OfflineError, read_corpus
 
 from .comparing import Comparison, Tally
 
@@ -36,3 +40,14 @@ def pytest_terminal_summary(terminalreporter):
             f"{tally.wide / tally.compared:.1%}; worst share of a bound: "
             f"{tally.worst.share:.2f} at {tally.worst.path}"
         )
+
+
+@pytest.fixture(scope="session")
+def the_verdict() -> str:
+    """The text, or a skip that says why: never in CI."""
+    try:
+        return read_corpus("the-verdict")
+    except OfflineError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))

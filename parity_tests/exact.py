@@ -168,8 +168,7 @@ def token_embedding(ids, params):
 def one_hot_embedding(ids, params):
     embedded = token_embedding(ids, params)["embedded"]
     known = np.arange(params.weight.shape[0])
-    ones = np.equal.outer(ids, known).astype(float)
-    one_hot = Bounded(ones, 0 * ones, params.weight.rounding)
+    one_hot = known_exactly(np.equal.outer(ids, known), params.weight)
     return locals()
 
 
@@ -182,16 +181,13 @@ def position_embedding(positions, params):
 
 def sinusoidal_positions(positions, d_model):
     number = np.arange(d_model)
-    feature = positions.moved(lambda _: _like(positions, number))
-    pair_start = positions.moved(
-        lambda _: _like(positions, number // 2 * 2)
-    )
-    base = _like(positions, 10000)
-    power = base ** (-(number // 2 * 2) / _like(positions, d_model))
-    slack = positions.rounding.u * (4 * np.log(10000) + 8)
-    frequency = Bounded(
-        power, slack * power.astype(float), positions.rounding
-    )
+    feature = known_exactly(number, positions)
+    pair_start = known_exactly(number // 2 * 2, positions)
+    base, size = _like(positions, 10000), _like(positions, d_model)
+    power = base ** (-pair_start.value / size)
+    slack = (3 * np.log(10000) + 8) * positions.rounding.u
+    error = slack * power.astype(np.float64)
+    frequency = Bounded(power, error, positions.rounding)
     column = [
         part.moved(lambda a: a[:, None]) for part in (positions, frequency)
     ]
@@ -335,6 +331,15 @@ def joined(parts):
         np.concatenate([part.error for part in parts], -1),
         parts[0].rounding,
     )
+
+
+def as_column(a):
+    return a[:, None]
+
+
+def known_exactly(number, a):
+    """Numbers without an error, in the precision of `a`."""
+    return Bounded(_like(a, number), np.zeros(number.shape), a.rounding)
 
 
 def _like(a, number):

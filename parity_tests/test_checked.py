@@ -1,0 +1,124 @@
+"""Wrong shapes and dtypes: one clear line, on both sides."""
+
+import numpy as np
+import pytest
+import torch
+
+from numpy_ref import attention, checked, layers, masks, multi_head
+from torch_impl import attention as torch_attention
+from torch_impl import masks as torch_masks
+from torch_impl import multi_head as torch_multi_head
+
+
+def zeros(*shape, dtype="float64"):
+    return np.zeros(shape, dtype)
+
+
+# What is wrong, what is called, and what the message must name.
+WRONG = {
+    "a key of another width": (
+        "attention_scores",
+        (zeros(2, 3, 4), zeros(2, 5, 7)),
+        r'expected key: .*d_head".*query float64 \(2, 3, 4\).*'
+        r"got float64 \(2, 5, 7\)",
+    ),
+    "a batch of another size": (
+        "attention_scores",
+        (zeros(2, 3, 4), zeros(3, 5, 4)),
+        r"expected key: .*got float64 \(3, 5, 4\)",
+    ),
+    "a mask of numbers": (
+        "masked_softmax",
+        (zeros(3, 4), zeros(3, 4)),
+        r'expected mask: Bool "\*#batch #query #key".*got float64 \(3, 4\)',
+    ),
+    "a mask turned around": (
+        "masked_softmax",
+        (zeros(3, 4), zeros(4, 3, dtype=bool)),
+        r"expected mask: .*got bool \(4, 3\)",
+    ),
+    "fewer values than keys": (
+        "scaled_dot_product_attention",
+        (zeros(3, 4), zeros(5, 4), zeros(6, 2), zeros(3, 5, dtype=bool)),
+        r"expected value: .*got float64 \(6, 2\)",
+    ),
+    "two precisions": (
+        "attention_scores",
+        (zeros(3, 4), zeros(5, 4, dtype="float32")),
+        "expected one float dtype, got query float64 and key float32",
+    ),
+    "integers for floats": (
+        "softmax",
+        (zeros(3, 4, dtype="int64"),),
+        r'expected scores: Float "\*batch key", got int64 \(3, 4\)',
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_does_not_fit_is_refused_on_both_sides(wrong):
+    name, arrays, message = WRONG[wrong]
+    with pytest.raises(ValueError, match=message):
+        getattr(attention, name)(*arrays)
+    with pytest.raises(ValueError, match=message):
+        getattr(torch_attention, name)(*map(torch.from_numpy, arrays))
+
+
+def test_what_is_no_array_is_refused():
+    with pytest.raises(ValueError, match="expected scores: .*got list"):
+        attention.softmax([0.0, 1.0])
+
+
+def test_a_layer_whose_parts_do_not_fit_is_refused_when_it_is_made():
+    with pytest.raises(
+        ValueError, match=r"expected bias: .*got float64 \(3,"
+    ):
+        layers.Linear(zeros(2, 3), zeros(3))
+
+
+def wide_layers(d_model):
+    layer = layers.Linear(zeros(d_model, d_model), zeros(d_model))
+    return multi_head.MultiHeadAttention(layer, layer, layer, layer)
+
+
+def test_a_step_inside_says_what_did_not_fit():
+    mask = masks.causal_mask(3, 3)
+    with pytest.raises(ValueError, match=r"linear: expected .*\(6, 6\)"):
+        multi_head.multi_head_attention(
+            zeros(3, 5), wide_layers(6), mask, 2
+        )
+    module = torch_multi_head.MultiHeadAttention(6)
+    with pytest.raises(ValueError, match=r"Linear: expected .*\(6, 6\)"):
+        module(torch.zeros(3, 5), torch_masks.causal_mask(3, 3), 2)
+
+
+def test_parameters_of_another_precision_are_refused():
+    message = "expected one float dtype, got x float32 and params float64"
+    x, mask = zeros(3, 6, dtype="float32"), masks.causal_mask(3, 3)
+    with pytest.raises(ValueError, match=message):
+        multi_head.multi_head_attention(x, wide_layers(6), mask, 2)
+    module = torch_multi_head.MultiHeadAttention(6).double()
+    with pytest.raises(ValueError, match="got self float64 and x float32"):
+        module(torch.from_numpy(x), torch.from_numpy(mask), 2)
+
+
+def test_only_the_outermost_call_is_looked_at(monkeypatch):
+    looked_at = []
+    check = checked._check
+
+    def watch(bound, function):
+        looked_at.append(function.__name__)
+        check(bound, function)
+
+    monkeypatch.setattr(checked, "_check", watch)
+    x, mask = zeros(3, 6), masks.causal_mask(3, 3)
+    params = wide_layers(6)
+    looked_at.clear()
+    multi_head.multi_head_attention(x, params, mask, 2)
+    assert looked_at == ["multi_head_attention"]
+
+
+def test_after_an_error_the_next_call_is_checked_again():
+    for _ in range(2):
+        with pytest.raises(ValueError, match="expected key"):
+            attention.attention_scores(zeros(3, 4), zeros(5, 7))

@@ -1,0 +1,6 @@
+"""`python -m study` is `twice`."""
+
+from .command import main
+
+if __name__ == "__main__":
+    main()

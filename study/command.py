@@ -1,0 +1,170 @@
+"""The `twice` command: its options, its errors, its exit codes.
+
+Exit code 0 when everything holds, 1 when something does not, 2 for wrong
+use. PyTorch is imported only once there is something to compute.
+"""
+
+import importlib.metadata
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from . import texts
+
+EXAMPLES = """
+Text becomes attention, in NumPy and in PyTorch, and every step is compared.
+
+Examples:
+
+  twice                                      the text that comes along
+
+  twice --text "A cat sat, and I sat too."   a text of your own
+
+  twice --file story.txt --dtype float64     one from a file
+
+  twice --corpus the-verdict --detail brief  a whole short story
+
+  twice --example                            four tokens, by hand
+"""
+
+
+class Detail(StrEnum):
+    brief = "brief"
+    steps = "steps"
+    every = "every"
+
+
+class Dtype(StrEnum):
+    float32 = "float32"
+    float64 = "float64"
+
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; a user's mistake ends it in one line, code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="spelled")
+    try:
+        app(arguments, prog_name="twice")
+    except ValueError as error:
+        print(f"twice: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        print(missing(error), file=sys.stderr)
+        sys.exit(2)
+
+
+def missing(error: ModuleNotFoundError) -> str:
+    """What is not installed, and the extra that brings it."""
+    extras = {"torch": "torch"}
+    if error.name not in extras:
+        raise error
+    return (
+        f"twice: expected {error.name} to be installed, got none; "
+        f'pip install "attention-twice[{extras[error.name]}]"'
+    )
+
+
+def say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"twice {importlib.metadata.version('attention-twice')}")
+        raise typer.Exit
+
+
+@app.command(help=EXAMPLES)
+def walk(
+    text: Annotated[
+        str | None, typer.Option(help="Walk this text.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Walk the text of this file, UTF-8."),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            help="Walk a corpus: the-verdict. With --text or --file, "
+            "take only its vocabulary: other words are unknown."
+        ),
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Walk the example by hand.")
+    ] = False,
+    d_model: Annotated[int, typer.Option(help="Features of a token.")] = 64,
+    heads: Annotated[
+        int, typer.Option(help="Heads; a divisor of d-model.")
+    ] = 4,
+    length: Annotated[
+        int | None,
+        typer.Option(help="Tokens in a window: 8, or what the text has."),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Tokens from window to window: as its length."),
+    ] = None,
+    dtype: Annotated[
+        Dtype, typer.Option(help="Precision of both sides.")
+    ] = Dtype.float32,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the random weights.")
+    ] = 0,
+    detail: Annotated[
+        Detail, typer.Option(help="How much is shown.")
+    ] = Detail.steps,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, for machines.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            callback=say_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    read, known = chosen_texts(text, file, corpus)
+    from . import printing
+    from .walk import Settings, walk_example, walk_text
+
+    if example:
+        walked = walk_example()
+    else:
+        settings = Settings(d_model, heads, length, stride, dtype, seed)
+        walked = walk_text(read, known, settings)
+    console = Console(highlight=False, soft_wrap=False)
+    if as_json:
+        print(json.dumps(printing.as_json(walked), indent=2))
+    elif example:
+        printing.print_example(walked, console)
+    else:
+        printing.print_walk(walked, detail, console)
+    raise typer.Exit(0 if walked.tally.holds else 1)
+
+
+def chosen_texts(
+    text: str | None, file: Path | None, corpus: str | None
+) -> tuple[str, str]:
+    """The text to walk, and the one that the vocabulary is taken from."""
+    if text is not None and file is not None:
+        raise ValueError("expected --text or --file, got both")
+    own = text if file is None else texts.read_file(file)
+    if corpus is not None:
+        known = texts.read_corpus(corpus)
+        return (known if own is None else own), known
+    own = texts.sample() if own is None else own
+    return own, own

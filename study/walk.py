@@ -1,0 +1,213 @@
+"""The walk itself: PyTorch runs, NumPy follows, each step is compared.
+
+PyTorch goes from the text to the output on its own. NumPy then repeats
+each call with the inputs that PyTorch's call got (`comparing.compare`),
+so that a difference is that one step's, and held to that step's bound.
+"""
+
+import ast
+import inspect
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from numpy_ref import example
+from numpy_ref.checked import check_at_least, check_divides
+from parity_tests.comparing import Comparison, Tally, compare
+from parity_tests.recording import record
+from parity_tests.twins import assigned, find_twins
+from torch_impl.embeddings import InputEmbedding
+from torch_impl.masks import causal_mask
+from torch_impl.multi_head import CausalAttention, MultiHeadAttention
+from torch_impl.windows import window_starts, windows
+from torch_impl.word_tokenizer import (
+    UNKNOWN,
+    build_vocabulary,
+    encode,
+    split_words,
+)
+
+from .steps import EXAMPLE_BY_HAND, TEXT_TO_ATTENTION, Stop
+
+LENGTH = 8
+MOST_WINDOWS = 1000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reader can choose; `length` None fits the text."""
+
+    d_model: int = 64
+    heads: int = 4
+    length: int | None = None
+    stride: int | None = None
+    dtype: str = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A stop with what was found there, and both sides' code for it."""
+
+    stop: Stop
+    comparison: Comparison
+    numpy_line: str
+    torch_line: str
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Every comparison made on the way, and the ones to show."""
+
+    about: str
+    shown: list[Shown]
+    comparisons: list[Comparison]
+    tally: Tally
+
+
+def walk_text(text: str, known: str, settings: Settings) -> Walk:
+    """From `text` to the output of one attention layer, compared.
+
+    The vocabulary is that of `known`, which may be the text itself; the
+    weights are random numbers from `settings.seed`, nothing is trained.
+    Raises ValueError for a text or settings that cannot be walked.
+    """
+    check_at_least("--d-model", settings.d_model, 1)
+    check_divides("--heads", settings.heads, "--d-model", settings.d_model)
+    found = {}
+
+    def run():
+        tokens = split_words(text)
+        expect_words(text, tokens, set(split_words(known)))
+        vocabulary = build_vocabulary(split_words(known))
+        ids = encode(text, vocabulary)
+        length = settings.length or min(LENGTH, len(tokens) - 1)
+        stride = length if settings.stride is None else settings.stride
+        starts = window_starts(len(ids), length, stride)
+        inputs, _ = windows(ids, starts[:MOST_WINDOWS], length)
+        embed, attend = layers(len(vocabulary), length, settings)
+        attend(embed(inputs), causal_mask(length, length), settings.heads)
+        found.update(
+            tokens=len(tokens),
+            entries=len(vocabulary),
+            distinct=len(set(tokens)),
+            windows=len(starts),
+            unknown=int((ids == vocabulary[UNKNOWN]).sum()),
+        )
+
+    with torch.no_grad():
+        _, calls = record(run)
+    return walked(about_text(text, found), TEXT_TO_ATTENTION, calls)
+
+
+def walk_example() -> Walk:
+    """The four tokens of `numpy_ref.example`, which a pencil can check."""
+    module = CausalAttention(2, 2).double()
+    matrices = (example.QUERY, example.KEY, example.VALUE)
+    layers = (module.query, module.key, module.value)
+    for layer, matrix in zip(layers, matrices, strict=True):
+        layer.weight.data = torch.from_numpy(matrix.T.copy())
+        layer.bias.data.zero_()
+    x = torch.from_numpy(example.X)
+    keep = torch.ones(4, 4, dtype=torch.bool)
+    with torch.no_grad():
+        _, calls = record(module, x, keep, 0.0)
+    about = "four tokens with two features each; all can be checked by hand"
+    return walked(about, EXAMPLE_BY_HAND, calls)
+
+
+def layers(vocabulary: int, length: int, settings: Settings):
+    """An embedding and an attention layer with random weights."""
+    torch.manual_seed(settings.seed)
+    modules = (
+        InputEmbedding(vocabulary, length, settings.d_model),
+        MultiHeadAttention(settings.d_model),
+    )
+    return [module.to(getattr(torch, settings.dtype)) for module in modules]
+
+
+def expect_words(text: str, tokens: list[str], known: set[str]) -> None:
+    """Raise ValueError when there is nothing to walk with."""
+    if not tokens:
+        raise ValueError(f"expected a text with words, got {text!r}")
+    check_at_least("the tokens of the text", len(tokens), 2)
+    if not known & set(tokens):
+        raise ValueError(
+            f"expected at least one of the {len(known):,} known words, "
+            f"got {shortened(text)!r}"
+        )
+
+
+def about_text(text: str, found: dict) -> str:
+    """The counts, in a sentence."""
+    counts = (
+        f"{len(text):,} characters, {found['tokens']:,} tokens, "
+        f"{found['distinct']:,} distinct; {found['entries']:,} entries in "
+        f"the vocabulary, special tokens included"
+    )
+    if found["unknown"]:
+        counts += f"; {found['unknown']:,} tokens are not in it"
+    if found["windows"] > MOST_WINDOWS:
+        counts += (
+            f"; the first {MOST_WINDOWS:,} of {found['windows']:,} windows"
+        )
+    return counts
+
+
+def walked(about: str, stops: tuple[Stop, ...], calls) -> Walk:
+    """Compare every named step of the calls, and pick what to show."""
+    comparisons, tally = [], Tally()
+    for comparison in compare(calls):
+        comparisons.append(comparison)
+        tally.add(comparison)
+    by_path = {comparison.path: comparison for comparison in comparisons}
+    shown = [
+        Shown(stop, by_path[stop.path], *code_lines(stop.path))
+        for stop in stops
+    ]
+    return Walk(about, shown, comparisons, tally)
+
+
+def code_lines(path: str) -> tuple[str, str]:
+    """The line that makes a step, from both sides."""
+    *_, call, step = path.split("/")
+    name = call.split("[")[0]
+    (twin,) = [twin for twin in find_twins() if twin.name == name]
+    theirs = getattr(twin.torch, "forward", twin.torch)
+    return source_line(twin.reference, step), source_line(theirs, step)
+
+
+def source_line(function, step: str) -> str:
+    """The assignment of a local, as it stands, on one line."""
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    for name, assign in assigned(ast.parse(source)):
+        if name == step:
+            segment = ast.get_source_segment(source, assign)
+            return " ".join(segment.split())
+    raise LookupError(f"expected {function.__name__} to assign {step}")
+
+
+def a_row_of(value) -> tuple[list, tuple[int, ...]]:
+    """A few neighbouring entries, and where in the array they stand.
+
+    The third row of the first window or head, or the last where there
+    are fewer: under a causal mask it has something to show.
+    """
+    if not isinstance(value, np.ndarray):
+        return list(value), ()
+    if value.ndim == 1:
+        return value.tolist(), ()
+    at = (0,) * (value.ndim - 2) + (min(2, value.shape[-2] - 1),)
+    return value[at].tolist(), at
+
+
+def sizes(value) -> tuple[int, ...]:
+    """The sizes of an array, or the length of anything else."""
+    return value.shape if isinstance(value, np.ndarray) else (len(value),)
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """A text, cut where it gets long."""
+    return text if len(text) <= most else text[:most] + "..."
