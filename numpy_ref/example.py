@@ -43,11 +43,12 @@ MASK = np.array(
     ]
 )
 
-# What the pencil finds: scores in units of ln 2, weights, context.
-SCORES_IN_LN_2 = np.array(
-    [[1, 1, 2, 0], [0, 1, 1, -1], [1, 2, 3, -1], [1, 0, 1, 1]]
-)
-SCORES = log(2) * SCORES_IN_LN_2
+# What the pencil finds, step by step.
+QUERIES = ((1, 1), (0, 1), (1, 2), (1, 0))  # in units of sqrt(2) ln 2
+KEYS = ((1, 0), (0, 1), (1, 1), (1, -1))
+VALUES = ((1, 2), (3, 4), (4, 6), (-2, -2))
+SCORES_IN_LN_2 = ((1, 1, 2, 0), (0, 1, 1, -1), (1, 2, 3, -1), (1, 0, 1, 1))
+SCORES = log(2) * np.array(SCORES_IN_LN_2)
 WEIGHTS = (
     (Fraction(1), Fraction(0), Fraction(0), Fraction(0)),
     (Fraction(1, 3), Fraction(2, 3), Fraction(0), Fraction(0)),

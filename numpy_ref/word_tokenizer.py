@@ -59,9 +59,8 @@ def encode(
     check_has_unknown(vocabulary)
     tokens = split_words(text)
     unknown = vocabulary[UNKNOWN]
-    ids = np.array(
-        [vocabulary.get(token, unknown) for token in tokens], dtype=np.int64
-    )
+    numbers = [vocabulary.get(token, unknown) for token in tokens]
+    ids = np.array(numbers, dtype=np.int64)
     return ids
 
 

@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_refused_on_both_sides(wrong):
 
 
 def test_what_is_no_array_is_refused():
-    with pytest.raises(ValueError, match="expected scores: .*got list"):
+    with pytest.raises(ValueError, match=r"expected scores: .*got list"):
         attention.softmax([0.0, 1.0])
 
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from math import log
+from operator import mul
 
 import numpy as np
 
@@ -18,13 +19,7 @@ def whole(array) -> list[list[Fraction]]:
 
 def times(a, b) -> list[list[Fraction]]:
     columns = list(zip(*b, strict=True))
-    return [
-        [
-            sum(x * y for x, y in zip(row, column, strict=True))
-            for column in columns
-        ]
-        for row in a
-    ]
+    return [[sum(map(mul, row, column)) for column in columns] for row in a]
 
 
 X = whole(example.X)
@@ -46,6 +41,12 @@ WEIGHTS = [
     fractions_of(scores, allowed)
     for scores, allowed in zip(SCORES, example.MASK, strict=True)
 ]
+
+
+def test_queries_keys_and_values_are_those_of_the_pencil():
+    assert whole(example.QUERIES) == QUERY
+    assert whole(example.KEYS) == KEY
+    assert whole(example.VALUES) == VALUE
 
 
 def test_the_scores_are_those_of_the_pencil():

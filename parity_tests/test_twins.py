@@ -12,8 +12,9 @@ from .comparing import compare, expect_equal, to_numpy, within
 from .conftest import expect_holds
 from .exact import exact_steps
 from .recording import record
+from .rules import WITHOUT_TWIN, complaints
 from .strategies import cases
-from .twins import WITHOUT_TWIN, complaints, find_twins, twin_files
+from .twins import find_twins, twin_files
 
 TWINS = find_twins()
 DTYPES = st.sampled_from(["float32", "float64"])

@@ -102,7 +102,9 @@ def test_an_id_outside_the_vocabulary_is_refused(side):
 
 @SIDES
 def test_a_vocabulary_without_the_unknown_token_is_refused(side):
-    with pytest.raises(ValueError, match="expected <|unk|> in the vocab"):
+    with pytest.raises(
+        ValueError, match=r"expected <\|unk\|> in the vocab"
+    ):
         side.encode("cat", {"cat": 0})
 
 

@@ -5,7 +5,6 @@ use. PyTorch is imported only once there is something to compute.
 """
 
 import importlib.metadata
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -137,22 +136,21 @@ def walk(
         ),
     ] = False,
 ) -> None:
-    read, known = chosen_texts(text, file, corpus)
-    from . import printing
+    read, known = ("", "") if example else chosen_texts(text, file, corpus)
+    from .by_hand import print_example
+    from .machine_readable import as_json as to_json
+    from .printing import print_walk
     from .walk import Settings, walk_example, walk_text
 
-    if example:
-        walked = walk_example()
-    else:
-        settings = Settings(d_model, heads, length, stride, dtype, seed)
-        walked = walk_text(read, known, settings)
-    console = Console(highlight=False, soft_wrap=False)
+    settings = Settings(d_model, heads, length, stride, dtype, seed)
+    walked = walk_example() if example else walk_text(read, known, settings)
+    console = Console(highlight=False)
     if as_json:
-        print(json.dumps(printing.as_json(walked), indent=2))
+        print(to_json(walked))
     elif example:
-        printing.print_example(walked, console)
+        print_example(walked, console)
     else:
-        printing.print_walk(walked, detail, console)
+        print_walk(walked, detail, console)
     raise typer.Exit(0 if walked.tally.holds else 1)
 
 

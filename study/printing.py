@@ -1,29 +1,17 @@
-"""A walk as lines for a terminal, or as JSON for a machine."""
+"""A walk as lines for a terminal."""
 
-from fractions import Fraction
-from math import log
-
-import numpy as np
-from rich.console import Console
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from numpy_ref import example
 from parity_tests.comparing import Comparison
 
 from .spelling import as_encodable
 from .walk import Shown, Walk, a_row_of, sizes
 
-WIDE = 110  # columns from which both sides stand beside each other
-MARGIN = "    "
-
-# How the example's values are written, and what the pencil found.
-BY_HAND = {
-    "queries": (2**0.5 * log(2), " √(2) ln 2", None),
-    "scores": (log(2), " ln 2", example.SCORES_IN_LN_2),
-    "weights": (1, "", example.WEIGHTS),
-    "context": (1, "", example.CONTEXT),
-}
+SIDE_BY_SIDE = 110  # columns from which both sides stand abreast
+SINGULAR = {"queries": "query", "entries": "entry"}
 
 
 def print_walk(walk: Walk, detail: str, console: Console) -> None:
@@ -32,204 +20,141 @@ def print_walk(walk: Walk, detail: str, console: Console) -> None:
     `detail` is "brief" for a line each, "steps" for code and values, and
     "every" for that and all other named steps that were compared.
     """
-    say(console, Text(walk.about))
+    console.print(text(walk.about, console))
     if detail == "brief":
         rows = [(one.stop.title, one.comparison) for one in walk.shown]
-        console.print(table(rows))
+        console.print(differences(rows))
     else:
         for number, one in enumerate(walk.shown, start=1):
-            print_stop(number, one, console)
+            print_heading(number, one, console)
+            print_both_sides(one, console)
+            print_difference(one.comparison, console)
     if detail == "every":
-        rows = [(one.path, one) for one in walk.comparisons]
-        console.print(table(rows))
+        console.print()
+        console.print(differences([(c.path, c) for c in walk.comparisons]))
+    print_verdict(walk, console)
+
+
+def print_verdict(walk: Walk, console: Console) -> None:
+    """What does not hold, if anything; then one line on all there was."""
     for comparison in walk.comparisons:
         if not comparison.holds:
-            say(console, Text(str(comparison), "red"))
-    console.print()
-    console.print(Text(verdict(walk), "bold"), soft_wrap=True)
-
-
-def print_example(walk: Walk, console: Console) -> None:
-    """The example by hand: all values, and the fractions beside them."""
-    say(console, Text(walk.about))
-    for name, row in zip(example.TOKENS, example.X, strict=True):
-        say(console, Text(f"{MARGIN}{name:6} {entries(row.tolist())}"))
-    for number, one in enumerate(walk.shown, start=1):
-        print_heading(number, one, console)
-        print_by_hand(one, console)
-        print_difference(one.comparison, console)
+            console.print(text(str(comparison), console, "red"))
     console.print()
     console.print(Text(verdict(walk), "bold"), soft_wrap=True)
 
 
 def verdict(walk: Walk) -> str:
     """How much was compared, how near a bound it came, and the word."""
-    agree = "agree" if walk.tally.holds else "DIFFER"
-    worst = walk.tally.worst.share
+    tally = walk.tally
+    agree = "agree" if tally.holds else "DIFFER"
+    wide = f" ({tally.wide} bounds too wide to check)" if tally.wide else ""
     return (
-        f"{walk.tally.compared} named steps compared; worst difference "
-        f"{worst:.0%} of its bound; NumPy and PyTorch {agree}."
+        f"{tally.compared} named steps compared{wide}; worst difference "
+        f"{tally.worst.share:.0%} of its bound; NumPy and PyTorch {agree}."
     )
-
-
-def as_json(walk: Walk) -> dict:
-    """The same for machines; an infinite share stands as null."""
-    return {
-        "about": walk.about,
-        "steps": [step_as_json(one) for one in walk.shown],
-        "compared": walk.tally.compared,
-        "too_wide_to_check": walk.tally.wide,
-        "worst_share": finite(walk.tally.worst.share),
-        "worst_path": walk.tally.worst.path,
-        "agree": walk.tally.holds,
-    }
-
-
-def step_as_json(one: Shown) -> dict:
-    comparison = one.comparison
-    values, at = a_row_of(comparison.ours)
-    return {
-        "name": one.stop.title,
-        "path": comparison.path,
-        "equation": one.stop.equation,
-        "shape": sizes(comparison.ours),
-        "axes": one.stop.axes,
-        "numpy_line": one.numpy_line,
-        "torch_line": one.torch_line,
-        "values_at": at,
-        "numpy_values": values[:8],
-        "torch_values": a_row_of(comparison.theirs)[0][:8],
-        "difference": finite(comparison.difference),
-        "bound": comparison.bound,
-        "share": finite(comparison.share),
-    }
-
-
-def finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None
-
-
-def say(console: Console, text: Text) -> None:
-    """Print a text as the stream can encode it, widths counted after."""
-    shown = as_encodable(text.plain, console.encoding)
-    console.print(Text(shown, text.style))
-
-
-def print_stop(number: int, one: Shown, console: Console) -> None:
-    print_heading(number, one, console)
-    ours, at = a_row_of(one.comparison.ours)
-    theirs, _ = a_row_of(one.comparison.theirs)
-    where = f" at {place(one.stop.axes, at)}" if at else ""
-    sides = [
-        ("NumPy", one.numpy_line, ours),
-        ("PyTorch", one.torch_line, theirs),
-    ]
-    if console.width >= WIDE:
-        print_beside(sides, where, console)
-    else:
-        print_below(sides, where, console)
-    print_difference(one.comparison, console)
 
 
 def print_heading(number: int, one: Shown, console: Console) -> None:
-    shape = sizes(one.comparison.ours)
+    """Name, equation, and the shape in words."""
+    pairs = zip(sizes(one.comparison.ours), one.stop.axes, strict=True)
     words = [
         f"{size:,} {axis if size != 1 else singular(axis)}"
-        for size, axis in zip(shape, one.stop.axes, strict=True)
+        for size, axis in pairs
     ]
+    shape = text(" × ".join(words), console, "dim")
     console.print()
-    say(console, Text(f"{number:2}  {one.stop.title}", "bold cyan"))
-    say(console, Text(MARGIN + one.stop.equation))
-    say(console, Text(MARGIN + " × ".join(words), "dim"))
+    console.print(
+        text(f"{number:2}  {one.stop.title}", console, "bold cyan")
+    )
+    console.print(indented(text(one.stop.equation, console)))
+    console.print(indented(shape))
 
 
-def print_below(sides, where: str, console: Console) -> None:
-    for name, line, _ in sides:
-        say(console, Text(f"{MARGIN}{name:8} {line}"))
+def print_both_sides(one: Shown, console: Console) -> None:
+    """The code line and a few values, NumPy's and PyTorch's."""
+    ours, at = a_row_of(one.comparison.ours)
+    theirs, _ = a_row_of(one.comparison.theirs)
+    where = f"values at {place(one.stop.axes, at)}" if at else ""
+    lines = one.numpy_line, one.torch_line
+    abreast = console.width >= SIDE_BY_SIDE
+    room = console.width // 2 - 4 if abreast else console.width - 14
+    values = entries(ours, room), entries(theirs, room)
+    show = abreast_table if abreast else stacked_table
+    console.print(indented(show(lines, where, values, console)))
+
+
+def stacked_table(lines, where: str, values, console: Console) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    sides = ("NumPy", "PyTorch")
+    for side, line in zip(sides, lines, strict=True):
+        grid.add_row(side, text(line, console))
     if where:
-        say(console, Text(f"{MARGIN}values{where}", "dim"))
-    for name, _, values in sides:
-        room = console.width - len(MARGIN) - 10
-        say(console, Text(f"{MARGIN}{name:8} {entries(values, room)}"))
+        grid.add_row("", Text(where, "dim"))
+    for side, value in zip(sides, values, strict=True):
+        grid.add_row(side, text(value, console))
+    return grid
 
 
-def print_beside(sides, where: str, console: Console) -> None:
-    half = (console.width - len(MARGIN) - 3) // 2
-    grid = Table.grid(padding=(0, 3, 0, 0))
-    for _ in sides:
-        grid.add_column(width=half)
-    encoding = console.encoding
-    for cells in (
-        [Text(f"{name}{where}", "dim") for name, _, _ in sides],
-        [line for _, line, _ in sides],
-        [entries(values, half) for _, _, values in sides],
-    ):
-        grid.add_row(
-            *(
-                Text(
-                    as_encodable(str(cell), encoding),
-                    getattr(cell, "style", ""),
-                )
-                for cell in cells
-            )
-        )
-    margin = Table.grid()
-    margin.add_column(width=len(MARGIN))
-    margin.add_row("", grid)
-    console.print(margin)
+def abreast_table(lines, where: str, values, console: Console) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    for side in ("NumPy", "PyTorch"):
+        grid.add_column(side, ratio=1)
+    grid.add_row("NumPy", "PyTorch", style="dim")
+    grid.add_row(*(text(line, console) for line in lines))
+    if where:
+        grid.add_row(*[Text(where, "dim")] * 2)
+    grid.add_row(*(text(value, console) for value in values))
+    return grid
 
 
 def print_difference(comparison: Comparison, console: Console) -> None:
-    style = "green" if comparison.holds else "bold red"
-    say(console, Text(MARGIN + difference(comparison), style))
-
-
-def difference(comparison: Comparison) -> str:
-    """The largest difference and its bound; in words where it is 0."""
-    if comparison.bound == 0:
-        return "equal on both sides" if comparison.holds else "NOT equal"
-    return (
+    """The largest difference and its bound, or that there is none."""
+    line = (
         f"largest difference {comparison.difference:.2g}, "
         f"bound {comparison.bound:.2g}"
     )
+    if comparison.bound == 0 and comparison.holds:
+        line = "equal on both sides"
+    style = "green" if comparison.holds else "bold red"
+    console.print(indented(Text(line, style)))
 
 
-def print_by_hand(one: Shown, console: Console) -> None:
-    """All rows of a small array, with what the pencil found for each."""
-    unit, name, pencil = BY_HAND.get(one.stop.title, (1, "", None))
-    rows = zip(one.comparison.ours, one.comparison.theirs, strict=True)
-    for token, (ours, theirs) in zip(example.TOKENS, rows, strict=True):
-        by_hand = [fraction(entry / unit) for entry in ours.tolist()]
-        number = example.TOKENS.index(token)
-        if pencil is not None:
-            by_hand = [str(Fraction(entry)) for entry in pencil[number]]
-        hand = " ".join(f"{entry:>4}" for entry in by_hand) + name
-        say(console, Text(f"{MARGIN}{token:6} {hand}", "bold"))
-        say(
-            console,
-            Text(f"{MARGIN}  NumPy    {entries(ours.tolist())}", "dim"),
+def differences(rows: list[tuple[str, Comparison]]) -> Table:
+    """A line for each step: name, difference, bound, share of it."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("step", overflow="fold")
+    for title in ("difference", "bound", "share"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, comparison in rows:
+        table.add_row(
+            name,
+            f"{comparison.difference:.2g}",
+            f"{comparison.bound:.2g}",
+            f"{comparison.share:.1%}",
+            style="" if comparison.holds else "red",
         )
-        say(
-            console,
-            Text(f"{MARGIN}  PyTorch  {entries(theirs.tolist())}", "dim"),
-        )
+    return table
 
 
-def fraction(value: float) -> str:
-    """The fraction with a small denominator that the value is near."""
-    return str(Fraction(value).limit_denominator(100))
+def text(line: str, console: Console, style: str = "") -> Text:
+    """A line as the stream can encode it, before widths are counted."""
+    return Text(as_encodable(line, console.encoding), style)
+
+
+def indented(*lines) -> Padding:
+    return Padding(Group(*lines), (0, 0, 0, 4), expand=False)
 
 
 def entries(values: list, room: int = 10**6) -> str:
-    """As many entries as there is room for, and a sign when some are left."""
+    """The entries there is room for, and a sign when some are left."""
     words = [entry(value) for value in values]
-    shown, used = [], 0
-    for word in words:
-        used += len(word) + 1
-        if used > room - 4:
-            return " ".join([*shown, "..."])
-        shown.append(word)
-    return " ".join(shown)
+    for count in range(len(words), 0, -1):
+        more = " ..." if count < len(words) else ""
+        line = " ".join(words[:count]) + more
+        if len(line) <= room:
+            return line
+    return "..."
 
 
 def entry(value) -> str:
@@ -245,24 +170,4 @@ def place(axes: tuple[str, ...], at: tuple[int, ...]) -> str:
 
 
 def singular(axis: str) -> str:
-    return {"queries": "query", "entries": "entry"}.get(
-        axis, axis.rstrip("s")
-    )
-
-
-def table(rows: list[tuple[str, Comparison]]) -> Table:
-    """A line for each step: name, difference, bound, share of it."""
-    grid = Table(box=None, pad_edge=False)
-    grid.add_column("step", overflow="fold")
-    for title in ("difference", "bound", "share"):
-        grid.add_column(title, justify="right", no_wrap=True)
-    for name, comparison in rows:
-        grid.add_row(
-            Text(name),
-            f"{comparison.difference:.2g}",
-            f"{comparison.bound:.2g}",
-            Text(
-                f"{comparison.share:.1%}", "" if comparison.holds else "red"
-            ),
-        )
-    return grid
+    return SINGULAR.get(axis, axis.removesuffix("s"))

@@ -17,7 +17,8 @@ from numpy_ref import example
 from numpy_ref.checked import check_at_least, check_divides
 from parity_tests.comparing import Comparison, Tally, compare
 from parity_tests.recording import record
-from parity_tests.twins import assigned, find_twins
+from parity_tests.rules import assigned
+from parity_tests.twins import find_twins
 from torch_impl.embeddings import InputEmbedding
 from torch_impl.masks import causal_mask
 from torch_impl.multi_head import CausalAttention, MultiHeadAttention
@@ -62,6 +63,7 @@ class Walk:
     """Every comparison made on the way, and the ones to show."""
 
     about: str
+    counts: dict[str, int]
     shown: list[Shown]
     comparisons: list[Comparison]
     tally: Tally
@@ -76,12 +78,13 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
     """
     check_at_least("--d-model", settings.d_model, 1)
     check_divides("--heads", settings.heads, "--d-model", settings.d_model)
-    found = {}
+    counts: dict[str, int] = {}
 
     def run():
         tokens = split_words(text)
-        expect_words(text, tokens, set(split_words(known)))
-        vocabulary = build_vocabulary(split_words(known))
+        words = tokens if known == text else split_words(known)
+        expect_words(text, tokens, set(words))
+        vocabulary = build_vocabulary(words)
         ids = encode(text, vocabulary)
         length = settings.length or min(LENGTH, len(tokens) - 1)
         stride = length if settings.stride is None else settings.stride
@@ -89,17 +92,18 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
         inputs, _ = windows(ids, starts[:MOST_WINDOWS], length)
         embed, attend = layers(len(vocabulary), length, settings)
         attend(embed(inputs), causal_mask(length, length), settings.heads)
-        found.update(
+        counts.update(
+            characters=len(text),
             tokens=len(tokens),
-            entries=len(vocabulary),
-            distinct=len(set(tokens)),
+            distinct_tokens=len(set(tokens)),
+            vocabulary=len(vocabulary),
+            unknown_tokens=int((ids == vocabulary[UNKNOWN]).sum()),
             windows=len(starts),
-            unknown=int((ids == vocabulary[UNKNOWN]).sum()),
         )
 
     with torch.no_grad():
         _, calls = record(run)
-    return walked(about_text(text, found), TEXT_TO_ATTENTION, calls)
+    return walked(about_text(counts), counts, TEXT_TO_ATTENTION, calls)
 
 
 def walk_example() -> Walk:
@@ -115,7 +119,7 @@ def walk_example() -> Walk:
     with torch.no_grad():
         _, calls = record(module, x, keep, 0.0)
     about = "four tokens with two features each; all can be checked by hand"
-    return walked(about, EXAMPLE_BY_HAND, calls)
+    return walked(about, {}, EXAMPLE_BY_HAND, calls)
 
 
 def layers(vocabulary: int, length: int, settings: Settings):
@@ -140,34 +144,31 @@ def expect_words(text: str, tokens: list[str], known: set[str]) -> None:
         )
 
 
-def about_text(text: str, found: dict) -> str:
+def about_text(counts: dict[str, int]) -> str:
     """The counts, in a sentence."""
-    counts = (
-        f"{len(text):,} characters, {found['tokens']:,} tokens, "
-        f"{found['distinct']:,} distinct; {found['entries']:,} entries in "
-        f"the vocabulary, special tokens included"
+    about = (
+        f"{counts['characters']:,} characters, {counts['tokens']:,} "
+        f"tokens, {counts['distinct_tokens']:,} of them distinct; a "
+        f"vocabulary of {counts['vocabulary']:,}, special tokens included"
     )
-    if found["unknown"]:
-        counts += f"; {found['unknown']:,} tokens are not in it"
-    if found["windows"] > MOST_WINDOWS:
-        counts += (
-            f"; the first {MOST_WINDOWS:,} of {found['windows']:,} windows"
-        )
-    return counts
+    if counts["unknown_tokens"]:
+        about += f"; {counts['unknown_tokens']:,} tokens unknown to it"
+    if counts["windows"] > MOST_WINDOWS:
+        about += f"; windows 1 to {MOST_WINDOWS:,} of {counts['windows']:,}"
+    return about
 
 
-def walked(about: str, stops: tuple[Stop, ...], calls) -> Walk:
+def walked(about, counts, stops: tuple[Stop, ...], calls) -> Walk:
     """Compare every named step of the calls, and pick what to show."""
-    comparisons, tally = [], Tally()
-    for comparison in compare(calls):
-        comparisons.append(comparison)
+    comparisons, tally = list(compare(calls)), Tally()
+    for comparison in comparisons:
         tally.add(comparison)
     by_path = {comparison.path: comparison for comparison in comparisons}
     shown = [
         Shown(stop, by_path[stop.path], *code_lines(stop.path))
         for stop in stops
     ]
-    return Walk(about, shown, comparisons, tally)
+    return Walk(about, counts, shown, comparisons, tally)
 
 
 def code_lines(path: str) -> tuple[str, str]:

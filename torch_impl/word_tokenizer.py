@@ -40,10 +40,8 @@ def encode(
     check_has_unknown(vocabulary)
     tokens = split_words(text)
     unknown = vocabulary[UNKNOWN]
-    ids = torch.tensor(
-        [vocabulary.get(token, unknown) for token in tokens],
-        dtype=torch.int64,
-    )
+    numbers = [vocabulary.get(token, unknown) for token in tokens]
+    ids = torch.tensor(numbers, dtype=torch.int64)
     return ids
 
 

@@ -1,0 +1,141 @@
+"""The rules for twins, each seen to fail on sources that break it."""
+
+import pytest
+
+from .rules import complaints, step_names, steps_of
+
+REFERENCE = '''
+@dataclass(frozen=True, eq=False)
+class Scale:
+    weight: Float[Array, " d"]
+
+
+def scale(
+    x: Float[Array, "*batch d"], params: Scale, past: int = 0
+) -> Array:
+    """Each feature times its weight."""
+    scaled = x * params.weight
+    y = scaled + past
+    return y
+
+
+def swap(x: Float[Array, "a b"]) -> Float[Array, "b a"]:
+    rows, columns = x.shape
+    swapped = x.swapaxes(0, 1)
+    return swapped
+
+
+def _helper():
+    return 1
+'''
+
+TWIN = """
+class Scale(nn.Module):
+    weight: Float[Array, " d"]
+
+    def __init__(self, d: int):
+        self.weight = nn.Parameter(torch.ones(d))
+
+    def forward(self, x: Float[Array, "*batch d"], past: int = 0) -> Array:
+        scaled = x * self.weight
+        y = scaled + past
+        return y
+
+
+def swap(x: Float[Array, "a b"]) -> Float[Array, "b a"]:
+    rows, columns = x.shape
+    swapped = x.transpose(0, 1)
+    return swapped
+"""
+
+# What is changed in the twin, into what, and what is then complained of.
+BROKEN = {
+    "another name of a function": (
+        ("def swap", "def swop"),
+        "swap has no twin in torch_impl",
+    ),
+    "a function more": (
+        ("def swap", "def more(x):\n    y = x\n    return y\n\n\ndef swap"),
+        "more has no twin in numpy_ref",
+    ),
+    "a class more": (
+        (
+            "def swap",
+            "class More:\n    def __init__(self): ...\n\n\ndef swap",
+        ),
+        "More has no twin in numpy_ref",
+    ),
+    "another axis": (
+        ('"a b"', '"a c"'),
+        "swap: the signatures differ",
+    ),
+    "another result": (
+        ('-> Float[Array, "b a"]', '-> Float[Array, "b b"]'),
+        "swap: the signatures differ",
+    ),
+    "another default": (
+        ("past: int = 0", "past: int = 1"),
+        "scale: the signatures differ",
+    ),
+    "another order of arguments": (
+        (
+            'x: Float[Array, "*batch d"], past: int = 0',
+            'past: int, x: Float[Array, "*batch d"]',
+        ),
+        "scale: the signatures differ",
+    ),
+    "another name of a step": (
+        ("scaled", "product"),
+        "scale: the steps differ",
+    ),
+    "a step less": (
+        ("rows, columns = x.shape", "x.shape"),
+        "swap: the steps differ",
+    ),
+    "another order of steps": (
+        (
+            "scaled = x * self.weight\n        y = scaled + past",
+            "y = x * self.weight + past\n        scaled = y",
+        ),
+        "scale: the steps differ: ['scaled', 'y'] in numpy_ref, ['y',",
+    ),
+    "a step taken twice": (
+        ("y = scaled + past", "y = scaled\n        y = y + past"),
+        "scale: y is assigned more than once",
+    ),
+    "a step in place": (
+        ("y = scaled + past", "y = scaled\n        y += past"),
+        "scale: `y += past` hides a step",
+    ),
+    "an entry overwritten": (
+        ("y = scaled + past", "y = scaled\n        y[0] = past"),
+        "scale: `y[0] = past` changes a value in place",
+    ),
+    "a result without a name": (
+        ("return swapped", "return swapped + 1"),
+        "swap: `return swapped + 1` returns what has no name",
+    ),
+    "another field": (
+        ('weight: Float[Array, " d"]', 'weight: Float[Array, " e"]'),
+        "the fields of Scale differ",
+    ),
+}
+
+
+def test_twins_are_not_complained_of():
+    assert complaints("file.py", REFERENCE, TWIN) == []
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_is_broken_is_named(broken):
+    (old, new), expected = BROKEN[broken]
+    assert TWIN.count(old) >= 1
+    found = complaints("file.py", REFERENCE, TWIN.replace(old, new))
+    assert any(f"file.py: {expected}" in line for line in found), found
+
+
+def test_the_names_of_all_kinds_of_assignment_are_steps():
+    source = (
+        "def f(x):\n    *a, b = x\n    c = [d for d in a]\n    return c"
+    )
+    assert step_names(steps_of(source)["f"]) == ["a", "b", "c"]

@@ -1,0 +1,51 @@
+"""A walk as JSON, for machines."""
+
+import json
+import math
+
+from .walk import Shown, Walk, a_row_of, sizes
+
+MOST_VALUES = 8
+
+
+def as_json(walk: Walk) -> str:
+    """The stops, and the verdict; an infinite difference stands as null."""
+    tally = walk.tally
+    return json.dumps(
+        {
+            "about": walk.about,
+            "counts": walk.counts,
+            "steps": [step(one) for one in walk.shown],
+            "compared": tally.compared,
+            "too_wide_to_check": tally.wide,
+            "worst_share": finite(tally.worst.share),
+            "worst_path": tally.worst.path,
+            "agree": tally.holds,
+        },
+        indent=2,
+    )
+
+
+def step(one: Shown) -> dict:
+    """One stop, with the first few values of one row from both sides."""
+    ours, at = a_row_of(one.comparison.ours)
+    theirs, _ = a_row_of(one.comparison.theirs)
+    return {
+        "name": one.stop.title,
+        "path": one.comparison.path,
+        "equation": one.stop.equation,
+        "shape": sizes(one.comparison.ours),
+        "axes": one.stop.axes,
+        "numpy_line": one.numpy_line,
+        "torch_line": one.torch_line,
+        "values_at": at,
+        "numpy_values": ours[:MOST_VALUES],
+        "torch_values": theirs[:MOST_VALUES],
+        "difference": finite(one.comparison.difference),
+        "bound": one.comparison.bound,
+        "share": finite(one.comparison.share),
+    }
+
+
+def finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
