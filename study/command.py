@@ -61,6 +61,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         print(f"twice: {error}", file=sys.stderr)
         sys.exit(2)
+    except AssertionError as error:  # the two sides took other steps
+        print(f"twice: {error}", file=sys.stderr)
+        sys.exit(1)
     except ModuleNotFoundError as error:
         print(missing(error), file=sys.stderr)
         sys.exit(2)

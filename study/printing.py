@@ -39,7 +39,8 @@ def print_verdict(walk: Walk, console: Console) -> None:
     """What does not hold, if anything; then one line on all there was."""
     for comparison in walk.comparisons:
         if not comparison.holds:
-            console.print(text(str(comparison), console, "red"))
+            line = text(str(comparison), console, "red")
+            console.print(line, soft_wrap=True)
     console.print()
     console.print(Text(verdict(walk), "bold"), soft_wrap=True)
 
@@ -48,7 +49,7 @@ def verdict(walk: Walk) -> str:
     """How much was compared, how near a bound it came, and the word."""
     tally = walk.tally
     agree = "agree" if tally.holds else "DIFFER"
-    wide = f" ({tally.wide} bounds too wide to check)" if tally.wide else ""
+    wide = f" (too wide a bound: {tally.wide})" if tally.wide else ""
     return (
         f"{tally.compared} named steps compared{wide}; worst difference "
         f"{tally.worst.share:.0%} of its bound; NumPy and PyTorch {agree}."

@@ -86,8 +86,8 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
         expect_words(text, tokens, set(words))
         vocabulary = build_vocabulary(words)
         ids = encode(text, vocabulary)
-        length = settings.length or min(LENGTH, len(tokens) - 1)
-        stride = length if settings.stride is None else settings.stride
+        length = chosen(settings.length, min(LENGTH, len(tokens) - 1))
+        stride = chosen(settings.stride, length)
         starts = window_starts(len(ids), length, stride)
         inputs, _ = windows(ids, starts[:MOST_WINDOWS], length)
         embed, attend = layers(len(vocabulary), length, settings)
@@ -120,6 +120,10 @@ def walk_example() -> Walk:
         _, calls = record(module, x, keep, 0.0)
     about = "four tokens with two features each; all can be checked by hand"
     return walked(about, {}, EXAMPLE_BY_HAND, calls)
+
+
+def chosen(option: int | None, otherwise: int) -> int:
+    return otherwise if option is None else option
 
 
 def layers(vocabulary: int, length: int, settings: Settings):

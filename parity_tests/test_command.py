@@ -1,0 +1,280 @@
+"""The `twice` command, as a person and as a machine would use it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from study.command import main
+from study.steps import EXAMPLE_BY_HAND, TEXT_TO_ATTENTION
+
+VERDICT = re.compile(
+    r"\d+ named steps compared.*; worst difference \d+% of its bound; "
+    r"NumPy and PyTorch agree\."
+)
+
+
+@pytest.fixture
+def twice(capsys, monkeypatch):
+    """Run the command here; return its exit code and both outputs."""
+
+    def run(*arguments, columns=80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+def in_a_process(*arguments, prelude="", **variables):
+    """Run the command in a process of its own; return what it did."""
+    code = (
+        f"{prelude}\nfrom study.command import main\nmain({[*arguments]})"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env=os.environ | variables,
+    )
+
+
+def test_the_walk_shows_every_stop_and_ends_with_the_verdict(twice):
+    code, out, err = twice()
+    assert (code, err) == (0, "")
+    for stop in TEXT_TO_ATTENTION:
+        assert f"  {stop.title}\n" in out
+        assert stop.equation in out
+    lines = out.splitlines()
+    assert VERDICT.fullmatch(lines[-1])
+    assert max(map(len, lines[:-1])) <= 80
+    assert "scores = similarity / sqrt(query.shape[-1])" in out
+    assert "40 windows × 4 heads × 8 queries × 8 keys" in out
+
+
+def test_a_wide_terminal_shows_both_sides_abreast(twice):
+    _, out, _ = twice(columns=140)
+    (line,) = [line for line in out.splitlines() if "np.array(numb" in line]
+    assert "torch.tensor(numbers, dtype=torch.int64)" in line
+
+
+def test_more_and_less_detail(twice):
+    outputs = {
+        detail: twice("--detail", detail)[1]
+        for detail in ("brief", "steps", "every")
+    }
+    lengths = [len(out.splitlines()) for out in outputs.values()]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < 25
+    assert "masked_softmax[0]/exponentials" in outputs["every"].replace(
+        "\n", ""
+    )
+
+
+def test_a_pipe_gets_no_colour(twice):
+    assert "\x1b" not in twice()[1]
+
+
+def test_json_for_machines(twice):
+    code, out, _ = twice("--json", "--dtype", "float64", "--d-model", 12)
+    walk = json.loads(out)
+    assert code == 0
+    assert walk["agree"] is True
+    assert walk["compared"] > len(walk["steps"]) == len(TEXT_TO_ATTENTION)
+    assert 0 < walk["worst_share"] <= 1
+    steps = {step["name"]: step for step in walk["steps"]}
+    assert steps["weights"]["shape"] == [40, 4, 8, 8]
+    assert steps["context"]["shape"] == [40, 4, 8, 3]
+    for step in walk["steps"]:
+        assert step["difference"] <= step["bound"]
+        assert len(step["axes"]) == len(step["shape"])
+    row = np.array(steps["weights"]["numpy_values"])
+    np.testing.assert_allclose(row, steps["weights"]["torch_values"])
+    np.testing.assert_allclose(row.sum(), 1)
+    assert (row[:3] > 0).all()
+    assert (row[3:] == 0).all()
+
+
+def test_the_seed_decides_the_weights(twice):
+    first, again, other = (
+        json.loads(twice("--json", "--seed", seed)[1]) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["steps"][-1] != other["steps"][-1]
+    assert first["steps"][:5] == other["steps"][:5]
+
+
+def test_the_whole_of_the_verdict(twice, the_verdict):
+    code, out, _ = twice("--corpus", "the-verdict", "--json")
+    walk = json.loads(out)
+    assert code == 0
+    assert walk["counts"] == {
+        "characters": 20_479,
+        "tokens": 4_690,
+        "distinct_tokens": 1_130,
+        "vocabulary": 1_132,
+        "unknown_tokens": 0,
+        "windows": 586,
+    }
+    assert walk["steps"][-1]["shape"] == [586, 8, 64]
+
+
+def test_words_that_a_corpus_lacks_are_unknown(twice, the_verdict):
+    text = "The artist painted a robot."
+    options = ("--text", text, "--corpus", "the-verdict", "--json")
+    walk = json.loads(twice(*options)[1])
+    assert walk["counts"]["unknown_tokens"] == 1
+    assert walk["counts"]["vocabulary"] == 1_132
+
+
+def test_a_text_that_is_too_long_is_walked_in_part(twice, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("one two three four. " * 2000, encoding="utf-8")
+    code, out, _ = twice(
+        "--file", path, "--d-model", 4, "--detail", "brief"
+    )
+    assert code == 0
+    assert "windows 1 to 1,000 of 1,249" in " ".join(out.split())
+
+
+def test_the_example_by_hand_shows_the_fractions(twice):
+    code, out, _ = twice("--example")
+    assert code == 0
+    for stop in EXAMPLE_BY_HAND:
+        assert f"  {stop.title}\n" in out
+    assert re.search(r"three\s+by hand\s+1/7\s+2/7\s+4/7\s+0", out)
+    assert re.search(r"NumPy\s+0.14286\s+0.28571\s+0.57143\s+0.00000", out)
+    assert VERDICT.fullmatch(out.splitlines()[-1])
+
+
+def test_a_step_that_differs_is_named_and_ends_with_1(twice, monkeypatch):
+    right = torch.exp
+    monkeypatch.setattr(torch, "exp", lambda a: right(a) * 1.001)
+    code, out, _ = twice("--detail", "brief")
+    assert code == 1
+    assert "masked_softmax[0]/exponentials differs: NumPy has" in out
+    assert out.endswith("NumPy and PyTorch DIFFER.\n")
+    code, out, _ = twice("--json")
+    assert code == 1
+    assert json.loads(out)["agree"] is False
+
+
+def test_steps_of_another_shape_end_with_1(twice, monkeypatch):
+    right = torch.arange
+    monkeypatch.setattr(
+        torch, "arange", lambda *a, **k: right(*a, **k).int()
+    )
+    code, out, err = twice()
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"twice: .*: the kinds differ: .*\n", err)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sizes"),
+    [("cp1252", "8 queries × 8 keys"), ("ascii", "8 queries x 8 keys")],
+)
+def test_signs_that_cannot_be_encoded_are_spelled(encoding, sizes):
+    run = in_a_process("--text", "a 🎨 by Zoë", PYTHONIOENCODING=encoding)
+    assert (run.returncode, run.stderr) == (0, b"")
+    out = run.stdout.decode(encoding)
+    assert "S = Q K^T / sqrt(d_head)" in out
+    assert "exp(S_ij) / sum_k exp(S_ik)" in out
+    assert r"'\U0001f3a8'" in out
+    assert sizes.replace("8", "3") in out
+
+
+def test_help_shows_examples_and_version_the_version(twice):
+    code, out, _ = twice("--help")
+    assert code == 0
+    assert "twice --corpus the-verdict" in out
+    code, out, _ = twice("--version")
+    assert code == 0
+    assert re.fullmatch(r"twice \d+\.\d+\.\d+\n", out)
+
+
+WRONG = {
+    "an empty text": (["--text", ""], "a text with words, got ''"),
+    "white space": (["--text", " \n "], "a text with words, got"),
+    "one word": (["--text", "one"], "at least 2, got 1"),
+    "a window longer than the text": (
+        ["--text", "one two three", "--length", "3"],
+        "expected tokens for a window of 3 to be at least 4, got 3",
+    ),
+    "a window of nothing": (["--length", "0"], "length to be at least 1"),
+    "no stride": (["--stride", "0"], "stride to be at least 1, got 0"),
+    "no features": (
+        ["--d-model", "0"],
+        "--d-model to be at least 1, got 0",
+    ),
+    "heads that do not divide": (
+        ["--heads", "5"],
+        "expected --heads to divide --d-model 64, got 5",
+    ),
+    "no heads": (["--heads", "0"], "--heads to divide --d-model 64, got 0"),
+    "a corpus without a name": (
+        ["--corpus", "iliad"],
+        "expected a corpus named the-verdict, got iliad",
+    ),
+    "two texts": (
+        ["--text", "a b", "--file", "c"],
+        "expected --text or --file, got both",
+    ),
+    "a missing file": (
+        ["--file", "no/such.txt"],
+        r"expected a text file, got no.such\.txt: No such file",
+    ),
+    "a folder": (["--file", "."], r"expected a text file, got \.: "),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_use_ends_with_one_clear_line(twice, wrong):
+    arguments, message = WRONG[wrong]
+    code, out, err = twice(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("twice: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err)
+
+
+def test_a_text_without_a_known_word_is_refused(twice, the_verdict):
+    text = "zyx wvu"
+    code, _, err = twice("--text", text, "--corpus", "the-verdict")
+    assert code == 2
+    assert err == (
+        "twice: expected at least one of the 1,130 known words, "
+        "got 'zyx wvu'\n"
+    )
+
+
+def test_a_file_that_is_not_utf8_is_refused(twice, tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes("Zoë".encode("latin-1"))
+    code, _, err = twice("--file", path)
+    assert code == 2
+    assert f"expected UTF-8 text, got {path} with byte 0xeb at 2" in err
+
+
+def test_a_file_of_more_than_20_mb_is_refused(twice, tmp_path):
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.truncate(20_000_001)
+    code, _, err = twice("--file", path)
+    assert code == 2
+    assert "expected a text of at most 20 MB, got" in err
+
+
+def test_a_missing_extra_is_named():
+    without = "import sys; sys.modules['torch'] = None"
+    run = in_a_process(prelude=without)
+    assert (run.returncode, run.stdout) == (2, b"")
+    assert run.stderr.decode() == (
+        "twice: expected torch to be installed, got none; "
+        'pip install "attention-twice[torch]"\n'
+    )
