@@ -4,7 +4,7 @@ import os
 from collections import defaultdict
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from study.texts import OfflineError, read_corpus
 
@@ -18,6 +18,10 @@ settings.register_profile(
 )
 settings.register_profile(
     "thorough", settings.get_profile("default"), max_examples=1000
+)
+# For `breaks.py`, which wants to see a failure and not the smallest one.
+settings.register_profile(
+    "unshrunk", settings.get_profile("default"), phases=[Phase.generate]
 )
 settings.load_profile("default")
 

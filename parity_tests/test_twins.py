@@ -50,7 +50,8 @@ def test_every_named_step_is_equal(twin, data, dtype):
         _, theirs = record(case.torch_step(), **case.torch_arguments())
     paths = [[call.path for call in side] for side in (ours, theirs)]
     expect_equal(twin.name, "calls", *paths)
-    for comparison in compare(theirs):
+    # The innermost calls first: a failure then names the step at fault.
+    for comparison in compare(theirs[::-1]):
         expect_holds(f"NumPy and PyTorch, {dtype}", comparison)
 
 
