@@ -1,25 +1,8 @@
-"""Both sides held against each other, one named step at a time.
+"""Two values of one step held against each other, and the tally."""
 
-A bound covers one function. So each call that the twin was made of is
-*replayed*: the reference is called with the very inputs that the twin's
-call got, and each named local must be within the bound for that one call.
-Errors do not pile up, and a step far inside a model is held as tightly
-as one on its own.
-"""
-
-import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import torch
-
-from numpy_ref.parameters import from_state_dict
-
-from .exact import exact_steps
-from .recording import Call, record
-from .twins import find_twins
 
 # A bound wider than this share of the values it is for checks nothing.
 WIDE = 1e-3
@@ -52,7 +35,7 @@ class Comparison:
 
         What underflow alone can explain is not wide.
         """
-        if not _is_float(self.ours):
+        if not is_float(self.ours):
             return False
         precision = np.finfo(self.ours.dtype)
         underflow = precision.tiny / precision.eps
@@ -90,41 +73,6 @@ class Tally:
         self.wide += comparison.is_wide
         if self.worst is None or comparison.share > self.worst.share:
             self.worst = comparison
-
-
-@cache
-def references() -> dict[str, object]:
-    """The functions of `numpy_ref` that have a twin, by name."""
-    return {twin.name: twin.reference for twin in find_twins()}
-
-
-def compare(calls: list[Call]) -> Iterator[Comparison]:
-    """Each named step of the twin's calls against its replay in NumPy.
-
-    Raises AssertionError when the steps or their dtypes and shapes differ.
-    """
-    for call in calls:
-        arguments, params = to_numpy(call.arguments), numpy_params(call)
-        ours = replay(call.name, arguments, params)
-        expect_equal(call.path, "steps", list(ours.steps), list(call.steps))
-        theirs = to_numpy(call.steps)
-        exact = {}
-        if any(_is_float(value) for value in ours.steps.values()):
-            exact = exact_steps(call.name, arguments, params)
-        for name, value in ours.steps.items():
-            path = f"{call.path}/{name}"
-            if _is_float(value) and name not in exact:
-                raise LookupError(
-                    f"expected {path} to be described in exact"
-                )
-            yield compare_step(path, value, theirs[name], exact.get(name))
-
-
-def replay(name: str, arguments: dict, params) -> Call:
-    """The call of `numpy_ref`'s function `name` on these inputs."""
-    holder = {} if params is None else {"params": params}
-    _, calls = record(references()[name], **arguments, **holder)
-    return calls[0]
 
 
 def compare_step(path: str, ours, theirs, exact) -> Comparison:
@@ -180,26 +128,6 @@ def expect_equal(path: str, what: str, ours, theirs) -> None:
         )
 
 
-def to_numpy(value):
-    """Tensors as arrays that share their memory, inside of anything."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
-    if isinstance(value, dict):
-        return {key: to_numpy(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(to_numpy(member) for member in value)
-    return value
-
-
-def numpy_params(call: Call):
-    """The parameters of the twin's call, as its reference takes them."""
-    if call.holder is None:
-        return None
-    signature = inspect.signature(references()[call.name])
-    kind = signature.parameters["params"].annotation
-    return from_state_dict(kind, to_numpy(call.holder.state_dict()))
-
-
 def _kind(value):
     """What must be alike whatever the numbers: type, or dtype and shape."""
     if isinstance(value, np.ndarray):
@@ -209,9 +137,10 @@ def _kind(value):
     return type(value).__name__
 
 
-def _is_float(value) -> bool:
+def is_float(value) -> bool:
+    """Whether a value is an array of floats, or has one in it."""
     if isinstance(value, list):
-        return any(_is_float(member) for member in value)
+        return any(is_float(member) for member in value)
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 

@@ -8,7 +8,6 @@ nearly one-hot. Masks have blocked rows; arrays have odd strides.
 """
 
 import inspect
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from torch import nn
 
 from numpy_ref.parameters import from_state_dict
 
-from .comparing import to_numpy
+from .case import Case, laid_out
+from .replaying import to_numpy
 from .twins import Twin
 
 LATTICE = st.integers(-16, 16)
@@ -42,36 +42,6 @@ WORDS = st.lists(TEXT, max_size=5)
 
 # Sizes that must leave room for another: a table for its look-ups.
 NESTED = {"positions": "position", "token": "length", "tokens": "length"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """Inputs of one step, for either side; both share their memory."""
-
-    twin: Twin
-    arguments: dict
-    params: object = None
-    module: nn.Module | None = None
-
-    def torch_arguments(self) -> dict:
-        return {
-            name: to_torch(value) for name, value in self.arguments.items()
-        }
-
-    def torch_step(self):
-        """What PyTorch calls: a function, or a module with weights."""
-        return self.module or self.twin.torch
-
-    def numpy_arguments(self) -> dict:
-        holder = {} if self.params is None else {"params": self.params}
-        return self.arguments | holder
-
-
-def to_torch(value):
-    """Arrays as tensors that share their memory, strides and all."""
-    return (
-        torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-    )
 
 
 @st.composite
@@ -224,26 +194,6 @@ def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:
     more = [f"word{number}" for number in range(least)]
     known = dict.fromkeys([*tokens, "<|endoftext|>", "<|unk|>", *more])
     return {token: number for number, token in enumerate(known)}
-
-
-def laid_out(array: np.ndarray, layout: str) -> np.ndarray:
-    """The same numbers, or for "expanded" the first of them, in memory.
-
-    strided: every other place is skipped; transposed: the first axis runs
-    fastest; expanded: an axis of stride 0.
-    """
-    if layout == "plain" or not array.size or not array.ndim:
-        return array
-    if layout == "strided":
-        sparse = np.zeros(
-            (*array.shape[:-1], 2 * array.shape[-1]), array.dtype
-        )
-        sparse[..., ::2] = array
-        return sparse[..., ::2]
-    if layout == "transposed":
-        return array.T.copy().T
-    strides = (0, *array.strides[1:])
-    return np.lib.stride_tricks.as_strided(array, array.shape, strides)
 
 
 def _annotations(function) -> dict[str, object]:

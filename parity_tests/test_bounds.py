@@ -19,7 +19,8 @@ from .bounds import (
     where,
 )
 from .comparing import within
-from .exact import bounded, exact_steps, in_digits
+from .exact import exact_steps
+from .exact.numbers import bounded, in_digits
 
 SINGLE, DOUBLE = Rounding.of("float32"), Rounding.of("float64")
 

@@ -8,9 +8,11 @@ import torch
 
 import torch_impl.attention
 
-from . import exact
-from .comparing import Tally, compare, compare_step, within
+from .comparing import Tally, compare_step, within
+from .exact import attention as exact_attention
+from .exact.numbers import bounded
 from .recording import record
+from .replaying import compare
 
 X = np.random.default_rng(0).normal(size=(3, 4))
 
@@ -70,7 +72,7 @@ def test_another_dtype_fails(monkeypatch):
 
 def test_another_shape_fails():
     with pytest.raises(AssertionError, match=r"\(3, 4\) in NumPy, float64"):
-        compare_step("step", X, X[:2], exact.bounded(X))
+        compare_step("step", X, X[:2], bounded(X))
 
 
 def test_other_steps_fail(monkeypatch):
@@ -87,7 +89,7 @@ def test_other_steps_fail(monkeypatch):
 
 
 def test_a_step_that_no_one_described_fails(monkeypatch):
-    monkeypatch.delattr(exact, "softmax")
+    monkeypatch.delattr(exact_attention, "softmax")
     with pytest.raises(
         LookupError, match="expected softmax to be described"
     ):
@@ -95,7 +97,7 @@ def test_a_step_that_no_one_described_fails(monkeypatch):
 
 
 def test_a_local_that_no_one_described_fails(monkeypatch):
-    monkeypatch.setattr(exact, "softmax", lambda scores: {})
+    monkeypatch.setattr(exact_attention, "softmax", lambda scores: {})
     with pytest.raises(LookupError, match=r"softmax\[0\]/maximum to be"):
         compared()
 

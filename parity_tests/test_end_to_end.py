@@ -16,7 +16,7 @@ from numpy_ref.parameters import from_state_dict
 from study.texts import sample
 from study.walk import Settings, layers
 
-from .comparing import to_numpy
+from .replaying import to_numpy
 
 LENGTH = 16
 TEXT = sample()

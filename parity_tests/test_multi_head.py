@@ -12,9 +12,10 @@ from numpy_ref.masks import causal_mask
 from numpy_ref.parameters import from_state_dict, state_dict
 from torch_impl import multi_head as torch_multi_head
 
-from .comparing import to_numpy, within
+from .comparing import within
 from .conftest import expect_holds
 from .exact import exact_steps
+from .replaying import to_numpy
 from .strategies import cases
 from .twins import find_twins
 

@@ -8,7 +8,7 @@ from numpy_ref import multi_head
 from numpy_ref.parameters import from_state_dict, state_dict
 from torch_impl import multi_head as torch_multi_head
 
-from .comparing import to_numpy
+from .replaying import to_numpy
 
 KINDS = {
     "MatrixAttention": (4, 3),

@@ -11,7 +11,8 @@ from hypothesis.errors import NoSuchExample
 
 from numpy_ref.attention import attention_scores
 
-from .strategies import cases, laid_out, to_torch
+from .case import laid_out, to_torch
+from .strategies import cases
 from .twins import find_twins
 
 TWINS = {twin.name: twin for twin in find_twins()}

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 import numpy_ref
 import torch_impl
 
-from .comparing import compare, expect_equal, to_numpy, within
+from .comparing import expect_equal, is_float, within
 from .conftest import expect_holds
 from .exact import exact_steps
 from .recording import record
+from .replaying import compare, to_numpy
 from .rules import WITHOUT_TWIN, complaints
 from .strategies import cases
 from .twins import find_twins, twin_files
@@ -74,12 +75,6 @@ def test_every_named_step_is_near_its_exact_value(twin, data, dtype):
                 path = f"{calls[0].path}/{name}"
                 comparison = within(path, value, should.value, should.error)
                 expect_holds(f"{side} and mpmath, {dtype}", comparison)
-
-
-def is_float(value) -> bool:
-    if isinstance(value, list):
-        return any(map(is_float, value))
-    return getattr(value, "dtype", None) in ("float32", "float64")
 
 
 def listed(value) -> list:

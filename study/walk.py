@@ -5,9 +5,6 @@ each call with the inputs that PyTorch's call got (`comparing.compare`),
 so that a difference is that one step's, and held to that step's bound.
 """
 
-import ast
-import inspect
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +12,9 @@ import torch
 
 from numpy_ref import example
 from numpy_ref.checked import check_at_least, check_divides
-from parity_tests.comparing import Comparison, Tally, compare
+from parity_tests.comparing import Comparison, Tally
 from parity_tests.recording import record
-from parity_tests.rules import assigned
-from parity_tests.twins import find_twins
+from parity_tests.replaying import compare
 from torch_impl.embeddings import InputEmbedding
 from torch_impl.masks import causal_mask
 from torch_impl.multi_head import CausalAttention, MultiHeadAttention
@@ -30,6 +26,7 @@ from torch_impl.word_tokenizer import (
     split_words,
 )
 
+from .source import code_lines
 from .steps import EXAMPLE_BY_HAND, TEXT_TO_ATTENTION, Stop
 
 LENGTH = 8
@@ -173,25 +170,6 @@ def walked(about, counts, stops: tuple[Stop, ...], calls) -> Walk:
         for stop in stops
     ]
     return Walk(about, counts, shown, comparisons, tally)
-
-
-def code_lines(path: str) -> tuple[str, str]:
-    """The line that makes a step, from both sides."""
-    *_, call, step = path.split("/")
-    name = call.split("[")[0]
-    (twin,) = [twin for twin in find_twins() if twin.name == name]
-    theirs = getattr(twin.torch, "forward", twin.torch)
-    return source_line(twin.reference, step), source_line(theirs, step)
-
-
-def source_line(function, step: str) -> str:
-    """The assignment of a local, as it stands, on one line."""
-    source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-    for name, assign in assigned(ast.parse(source)):
-        if name == step:
-            segment = ast.get_source_segment(source, assign)
-            return " ".join(segment.split())
-    raise LookupError(f"expected {function.__name__} to assign {step}")
 
 
 def a_row_of(value) -> tuple[list, tuple[int, ...]]:

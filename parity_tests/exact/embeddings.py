@@ -1,0 +1,51 @@
+import numpy as np
+
+from ..bounds import Bounded, product, wave, where
+from .numbers import known_exactly, like
+
+
+def token_embedding(ids, params):
+    embedded = params.weight.moved(lambda rows: rows.take(ids, axis=0))
+    return locals()
+
+
+def one_hot_embedding(ids, params):
+    embedded = token_embedding(ids, params)["embedded"]
+    known = np.arange(params.weight.shape[0])
+    one_hot = known_exactly(np.equal.outer(ids, known), params.weight)
+    return locals()
+
+
+def position_embedding(positions, params):
+    embedded = params.weight.moved(
+        lambda rows: rows.take(positions, axis=0)
+    )
+    return locals()
+
+
+def sinusoidal_positions(positions, d_model):
+    number = np.arange(d_model)
+    feature = known_exactly(number, positions)
+    pair_start = known_exactly(number // 2 * 2, positions)
+    base, size = like(positions, 10000), like(positions, d_model)
+    power = base ** (-pair_start.value / size)
+    slack = (3 * np.log(10000) + 8) * positions.rounding.u
+    error = slack * power.astype(np.float64)
+    frequency = Bounded(power, error, positions.rounding)
+    column = [
+        part.moved(lambda a: a[:, None]) for part in (positions, frequency)
+    ]
+    angle = product("pi,fi->pf", *column)
+    even = number % 2 == 0
+    sine, cosine = wave("sin", angle), wave("cos", angle)
+    encoded = where(even, sine, 0) + where(~even, cosine, 0)
+    return locals()
+
+
+def input_embedding(ids, params):
+    tokens = token_embedding(ids, params.token)["embedded"]
+    places = params.position.weight.moved(
+        lambda rows: rows[: ids.shape[-1]]
+    )
+    x = tokens + places
+    return locals()

@@ -1,0 +1,64 @@
+"""Arrays as numbers that carry their error, and moving them around."""
+
+from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
+
+import numpy as np
+
+from ..bounds import Bounded
+
+
+def bounded(value, digits: bool = False):
+    """Float arrays as `Bounded`, in a dataclass too; all else as it is."""
+    if is_dataclass(value):
+        return SimpleNamespace(
+            **{
+                field.name: bounded(getattr(value, field.name), digits)
+                for field in fields(value)
+            }
+        )
+    if isinstance(value, tuple):
+        return tuple(bounded(member, digits) for member in value)
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        wide = value.astype(np.float64)
+        return Bounded.exactly(value, in_digits(wide) if digits else wide)
+    return value
+
+
+def in_digits(array: np.ndarray) -> np.ndarray:
+    """Floats as mpmath's numbers, of the same value to the last bit."""
+    import mpmath
+
+    return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(array), dtype=object)
+
+
+def like(a, number):
+    """A number, or an array of them, of the kind that `a` holds."""
+    if a.value.dtype != object:
+        return np.asarray(number, dtype=np.float64)
+    return in_digits(np.asarray(number, dtype=np.float64))
+
+
+def known_exactly(number, a):
+    """Numbers without an error, in the precision of `a`."""
+    return Bounded(like(a, number), np.zeros(number.shape), a.rounding)
+
+
+def as_column(a):
+    return a[:, None]
+
+
+def stacked(parts, axis):
+    return Bounded(
+        np.stack([part.value for part in parts], axis),
+        np.stack([part.error for part in parts], axis),
+        parts[0].rounding,
+    )
+
+
+def joined(parts):
+    return Bounded(
+        np.concatenate([part.value for part in parts], -1),
+        np.concatenate([part.error for part in parts], -1),
+        parts[0].rounding,
+    )
