@@ -53,7 +53,7 @@ def run_tests(changed: dict[str, tuple[str, str]]) -> tuple[bool, str]:
             replace_line(Path(folder, path), *lines)
         run = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "-x", "-q"),
+                *(sys.executable, "-m", "pytest", "-q"),
                 "--hypothesis-profile=unshrunk",
                 "parity_tests/test_twins.py",
             ],
