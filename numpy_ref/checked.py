@@ -73,18 +73,22 @@ def check_divides(part: str, size: int, whole: str, total: int) -> None:
 
 def _check(bound: inspect.BoundArguments, function) -> None:
     name = function.__qualname__.removesuffix(".__init__")
-    fitting, dtypes = [], {}
+    fitting = []
     with jaxtyped("context"):
         for argument, value, annotation in _arguments(bound):
-            expected = _spelled(annotation)
+            wanted, got = _spelled(annotation), _described(value)
             if not isinstance(value, annotation):
-                beside = ", ".join(fitting)
+                beside = f" beside {', '.join(fitting)}" * bool(fitting)
                 raise ValueError(
-                    f"{name}: expected {argument}: {expected}"
-                    + f" beside {beside}" * bool(fitting)
-                    + f", got {_described(value)}"
+                    f"{name}: expected {argument}: {wanted}{beside}, "
+                    f"got {got}"
                 )
-            fitting.append(f"{argument} {_described(value)} {expected}")
+            fitting.append(f"{argument} {got} {wanted}")
+    _check_dtypes(bound, name)
+
+
+def _check_dtypes(bound: inspect.BoundArguments, name: str) -> None:
+    dtypes = {}
     for argument, value in bound.arguments.items():
         for dtype in _float_dtypes(value):
             dtypes.setdefault(dtype, argument)

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import get_args
+from typing import get_args, get_origin
 
 from numpy import ndarray as Array
 
@@ -35,43 +35,42 @@ def _named_arrays(value, name):
     if isinstance(value, Array):
         yield name, value
         return
-    dot = "." if name else ""
-    for part, member in _members(value):
-        yield from _named_arrays(member, f"{name}{dot}{part}")
-
-
-def _members(value):
-    return (
+    named = (
         enumerate(value)
         if isinstance(value, tuple)
         else vars(value).items()
     )
+    for part, member in named:
+        yield from _named_arrays(member, _dotted(name, part))
 
 
 def _built(kind, name, arrays):
+    """What stands under `name`: a dataclass, a tuple of them, an array."""
     if is_dataclass(kind):
-        dot = "." if name else ""
-        return kind(
-            **{
-                field.name: _built(
-                    field.type, f"{name}{dot}{field.name}", arrays
-                )
-                for field in fields(kind)
-            }
-        )
-    if get_args(kind):
-        (member, _) = get_args(kind)
-        numbers = {
-            int(key.removeprefix(f"{name}.").split(".")[0])
-            for key in arrays
-            if key.startswith(f"{name}.")
+        parts = {
+            f.name: (f.type, _dotted(name, f.name)) for f in fields(kind)
         }
+        return kind(**{p: _built(*parts[p], arrays) for p in parts})
+    if get_origin(kind) is tuple:
+        numbers = range(_count(name, arrays))
+        member = get_args(kind)[0]
         return tuple(
-            _built(member, f"{name}.{number}", arrays)
-            for number in range(len(numbers))
+            _built(member, _dotted(name, n), arrays) for n in numbers
         )
     if name not in arrays:
         raise ValueError(
             f"expected an array named {name}, got {', '.join(arrays)}"
         )
     return arrays[name]
+
+
+def _dotted(name, part):
+    return f"{name}.{part}" if name else str(part)
+
+
+def _count(name, arrays):
+    """How many numbers follow `name` in the names of the arrays."""
+    inside = [key for key in arrays if key.startswith(f"{name}.")]
+    return len(
+        {key.removeprefix(f"{name}.").split(".")[0] for key in inside}
+    )
