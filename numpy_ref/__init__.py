@@ -1,7 +1,13 @@
 """Every step from text to attention, as one short NumPy function each.
 
-The files read in the order of the data: `word_tokenizer`, `windows`,
-`embeddings`, `masks`, `layers`, `attention`, `multi_head`. Each has a
-twin of the same name in `torch_impl`. `example` holds four tokens that
-can be checked with a pencil.
+Attention lets each token of a text look at the others, and take from
+each as much as it finds fitting. The files read in the order of the data:
+`word_tokenizer`, `windows`, `embeddings`, `masks`, `layers`, `attention`,
+`multi_head`. Each has a twin of the same name in `torch_impl`. `example`
+holds four tokens that can be checked with a pencil.
+
+The shape of an array stands in its annotation, in names of axes:
+`Float[Array, "*batch query d_head"]` has any number of axes, then one
+for queries, then one for features; the same name means the same size in
+a whole signature; `#query` may also be 1.
 """

@@ -2,7 +2,11 @@
 
 Axes: `query` and `key` count positions, `d_head` the features of a
 query or key, `d_value` those of a value. Masks are boolean: True means
-that the query may attend to the key (`masks.py`).
+that the query may attend to the key (`masks.py`). There is at least one
+key.
+
+A token asks (its query), all tokens answer (their keys), and what they
+have to say (their values) is averaged by how well each answer fits.
 """
 
 from math import inf, sqrt
@@ -38,7 +42,7 @@ def softmax(
 ) -> Float[Array, "*batch key"]:
     r"""Each row of scores as a distribution.
 
-    $P_j = e^{S_j} / \sum_k e^{S_k}$
+    $A_j = e^{S_j} / \sum_k e^{S_k}$
 
     >>> import numpy as np
     >>> scores = np.log(2) * np.array([0.0, 1.0, 2.0])
@@ -61,7 +65,7 @@ def softmax_with_temperature(
 ) -> Float[Array, "*batch key"]:
     r"""A distribution that is sharper or flatter than that of `softmax`.
 
-    $P = \operatorname{softmax}(S / \tau)$
+    $A = \operatorname{softmax}(S / \tau)$
 
     `temperature` > 0. Towards 0 the greatest score takes all; towards
     infinity all keys get the same (Hinton et al. 2015, section 2).
@@ -78,12 +82,13 @@ def masked_softmax(
 ) -> Float[Array, "*batch query key"]:
     r"""Each row of scores as a distribution over its allowed keys.
 
-    $P_{ij} = e^{S_{ij}} / \sum_{k \in M_i} e^{S_{ik}}$ for $j \in M_i$,
+    $A_{ij} = e^{S_{ij}} / \sum_{k \in M_i} e^{S_{ik}}$ for $j \in M_i$,
     and 0 where the mask forbids.
 
     A query that may attend to nothing gets a row of zeros, as in
-    `F.scaled_dot_product_attention`; other libraries give NaN or the
-    uniform row. A NaN or an overflow in a masked score is stopped here.
+    `F.scaled_dot_product_attention`. (`nn.MultiheadAttention` can give
+    NaN; a mask of -1e9 in place of -inf gives the uniform row.) A NaN or
+    an overflow in a masked score is stopped here.
     """
     allowed = np.where(mask, scores, -inf)
     maximum = allowed.max(axis=-1, keepdims=True)
@@ -105,10 +110,11 @@ def scaled_dot_product_attention(
 ) -> Float[Array, "*batch query d_value"]:
     r"""For each query, the weighted mean of the values it may see.
 
-    $O = P V$
+    $O = A V$
 
-    A query that may attend to nothing gets 0. A NaN in a masked value
-    spreads, because 0 times NaN is NaN.
+    Where all may attend to all, the mask is all True. A query that may
+    attend to nothing gets 0. A NaN in a masked value spreads, because 0
+    times NaN is NaN.
     """
     scores = attention_scores(query, key)
     weights = masked_softmax(scores, mask)
@@ -127,7 +133,7 @@ def attention_with_dropout(
 ) -> Float[Array, "*batch query d_value"]:
     r"""The same, with some weights dropped and the rest scaled up.
 
-    $O = \operatorname{dropout}(P) V$
+    $O = \operatorname{dropout}(A) V$
 
     The weights that are left are not normalised again, so a row of them
     sums to 1 in expectation only.

@@ -10,8 +10,8 @@ sqrt(2) that the scale takes away again, and the ln 2:
     x2 = (1,  1)   query 2 = (1, 2)   value 2 = (4,  6)
     x3 = (1, -1)   query 3 = (1, 0)   value 3 = (-2, -2)
 
-with queries in units of sqrt(2) ln 2. Token 2 then scores token 0 at
-1 * 1 + 2 * 0 = 1, token 1 at 2 and token 2 at 3, in units of ln 2: their
+with queries in units of sqrt(2) ln 2. x2 then scores x0 at
+1 * 1 + 2 * 0 = 1, x1 at 2 and itself at 3, in units of ln 2: their
 exponentials are 2, 4 and 8, and its weights 1/7, 2/7 and 4/7.
 
 >>> from numpy_ref.attention import masked_softmax
@@ -25,7 +25,7 @@ from math import log, sqrt
 
 import numpy as np
 
-TOKENS = ("one", "two", "three", "four")
+TOKENS = ("x0", "x1", "x2", "x3")
 
 X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
 

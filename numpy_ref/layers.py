@@ -47,8 +47,8 @@ def dropout(
 
     `rate` is the probability of False, 0 <= rate < 1. The caller draws
     `keep`, so that two implementations can make the same choices. A sum
-    keeps its value in expectation only (Srivastava et al. 2014, section 4,
-    in the "inverted" form that leaves nothing to do at evaluation).
+    keeps its value in expectation only (Srivastava et al. 2014, section
+    4; scaled while training, as in section 10).
     """
     kept = np.where(keep, x, 0)
     y = kept / (1 - rate)

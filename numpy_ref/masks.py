@@ -28,9 +28,10 @@ def causal_mask(
 
     $M_{ij} = [\,j \le \text{past} + i\,]$
 
-    `past` counts the positions before the first query: 0 when queries
-    and keys are the same tokens, the length of the cache when they are
-    not (Vaswani et al. 2017, section 3.2.3).
+    That is what keeps a model from reading the answer (Vaswani et al.
+    2017, section 3.2.3). `past` counts the keys before the first query:
+    0 when queries and keys are the same tokens; when a model writes word
+    by word and remembers the earlier keys, the number of those.
     """
     query_position = past + np.arange(queries)
     key_position = np.arange(keys)

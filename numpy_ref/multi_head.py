@@ -135,7 +135,7 @@ def stacked_heads(
 ) -> Float[Array, "*batch position d_model"]:
     r"""Several heads, one beside the other.
 
-    $Y = [O_1; \dots; O_h] W_O^\top + b_O$
+    $Y = \operatorname{concat}(O_1, \dots, O_h) W_O^\top + b_O$
     (Vaswani et al. 2017, section 3.2.2)
     """
     contexts = [

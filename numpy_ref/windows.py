@@ -18,8 +18,9 @@ def window_starts(
 ) -> Int[Array, " window"]:
     """Where each whole window of a text begins, one every `stride`.
 
-    Tokens after the last whole window are no one's input and no one's
-    target. Raises ValueError when not even one window fits.
+    Whole means with its targets: length + 1 tokens. What comes after the
+    last whole window is no one's input and no one's target. Raises
+    ValueError when not even one window fits.
 
     >>> window_starts(tokens=10, length=4, stride=4)
     array([0, 4])
@@ -38,7 +39,8 @@ def covering_window_starts(
 ) -> Int[Array, " window"]:
     """The same, and a last window moved back to end where the text ends.
 
-    It overlaps the one before, unless that one ended there already.
+    With a stride of at most `length`, every token but the first is then
+    a target. The last window may share tokens with the one before.
 
     >>> covering_window_starts(tokens=10, length=4, stride=4)
     array([0, 4, 5])

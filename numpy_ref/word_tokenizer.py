@@ -1,8 +1,8 @@
 """A tokenizer of words: split, look up, and say when a word is unknown.
 
-The first tokenizer one would write. It forgets the white space, and a
-word that its vocabulary lacks becomes `<|unk|>`; `byte_pair_encoding`
-mends both.
+The first tokenizer one would write. It forgets the white space, keeps
+what it has no rule for (curly quotes, long dashes) with the word beside
+it, and turns a word that its vocabulary lacks into `<|unk|>`.
 """
 
 import re
@@ -71,8 +71,9 @@ def decode(
 ) -> str:
     """Tokens with a space between them, but none before punctuation.
 
-    Encoding that again gives the same ids; the text may differ in its
-    white space. Raises ValueError for an id outside the vocabulary.
+    Encoding that again gives the same ids. The text itself may differ:
+    in its white space, and in each word that was unknown. Ids are 0 ...
+    len(vocabulary) - 1; raises ValueError for any other.
     """
     check_indices("ids", ids, len(vocabulary))
     known = {number: token for token, number in vocabulary.items()}

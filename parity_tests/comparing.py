@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .bounds import Rounding
+
 # A bound wider than this share of the values it is for checks nothing.
 WIDE = 1e-3
 
@@ -90,6 +92,11 @@ def compare_step(path: str, ours, theirs, exact) -> Comparison:
     if exact is None:
         share = 0.0 if _same(ours, theirs) else float("inf")
         return Comparison(path, ours, theirs, share, 0.0, share)
+    if Rounding.of(ours.dtype) != exact.rounding:
+        raise AssertionError(
+            f"{path}: expected the precision of what came in, "
+            f"with u = {exact.rounding.u:.3g}, got {ours.dtype}"
+        )
     return within(path, ours, theirs, 2 * exact.error)
 
 

@@ -30,7 +30,8 @@ def references() -> dict[str, object]:
 def compare(calls: list[Call]) -> Iterator[Comparison]:
     """Each named step of the twin's calls against its replay in NumPy.
 
-    Raises AssertionError when the steps or their dtypes and shapes differ.
+    Raises AssertionError when the steps or their dtypes and shapes differ,
+    and when a step is in another precision than what came in.
     """
     for call in calls:
         arguments, params = to_numpy(call.arguments), numpy_params(call)

@@ -70,6 +70,14 @@ def test_another_dtype_fails(monkeypatch):
         compared()
 
 
+def test_another_precision_than_came_in_fails_on_both_sides_too():
+    wide = X.astype(np.float64)
+    came_in = bounded(X.astype(np.float32))
+    message = "step: expected the precision of what came in, .*got float64"
+    with pytest.raises(AssertionError, match=message):
+        compare_step("step", wide, wide, came_in)
+
+
 def test_another_shape_fails():
     with pytest.raises(AssertionError, match=r"\(3, 4\) in NumPy, float64"):
         compare_step("step", X, X[:2], bounded(X))

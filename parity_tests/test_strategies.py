@@ -57,7 +57,7 @@ WANTED = {
         and c.arguments["query"].shape[-2] > 1
     ),
     "nearly uniform scores": lambda c: 0 < spread(c) < 0.05,
-    "nearly one-hot scores": lambda c: spread(c) > 30,
+    "nearly one-hot scores": lambda c: spread(c) > 20,
     "an expanded axis": lambda c: 0 in c.arguments["query"].strides,
     "strided features": lambda c: c.arguments["key"].strides[-1] == 16,
 }

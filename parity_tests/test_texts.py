@@ -71,7 +71,7 @@ def test_without_a_connection_the_way_out_is_named(corpus, monkeypatch):
     with pytest.raises(texts.OfflineError) as refused:
         texts.read_corpus("story")
     (line,) = str(refused.value).splitlines()
-    assert f"expected story.txt in {cache} or a connection" in line
+    assert f"expected story.txt with its checksum in {cache}" in line
     assert "let ATTENTION_TWICE_DATA name a folder that has it" in line
 
 

@@ -83,6 +83,16 @@ def listed(value) -> list:
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)
 @given(data=st.data())
+@settings(max_examples=1)
+def test_no_two_parameters_are_one(twin, data):
+    module = data.draw(cases(twin, "float32")).module
+    if module is not None:
+        names = [name for name, _ in module.named_parameters()]
+        assert names == list(module.state_dict())
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+@given(data=st.data())
 @settings(max_examples=2)
 def test_new_tensors_stand_where_their_input_stands(twin, data):
     case = data.draw(cases(twin, "float32"))

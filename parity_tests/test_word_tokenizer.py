@@ -58,6 +58,13 @@ def test_encoding_and_decoding_by_hand(side):
 
 
 @SIDES
+def test_decoding_puts_no_space_before_punctuation(side):
+    text = "a, b. c: d; e? f! g\" h( i) j' k _ l -- m"
+    vocabulary = side.build_vocabulary(side.split_words(text))
+    assert side.decode(side.encode(text, vocabulary), vocabulary) == text
+
+
+@SIDES
 def test_two_texts_are_joined_by_a_special_token(side):
     joined = side.join_texts(["the cat", "a dog"])
     vocabulary = side.build_vocabulary(["the", "cat", "a", "dog"])

@@ -1,14 +1,12 @@
 """The example by hand: every value, and what the pencil found beside it."""
 
-from fractions import Fraction
-
 from rich.console import Console
 from rich.table import Table
 
 from numpy_ref import example
 
 from .printing import (
-    entries,
+    entry,
     indented,
     print_difference,
     print_heading,
@@ -17,25 +15,31 @@ from .printing import (
 )
 from .walk import Shown, Walk
 
-# What the pencil found at each stop, and the unit it is written in.
+# What the pencil found at each stop.
 PENCIL = {
-    "queries": (example.QUERIES, "√(2) ln 2"),
-    "keys": (example.KEYS, ""),
-    "values": (example.VALUES, ""),
-    "scores": (example.SCORES_IN_LN_2, "ln 2"),
-    "mask": (example.MASK.astype(int).tolist(), ""),
-    "weights": (example.WEIGHTS, ""),
-    "context": (example.CONTEXT, ""),
+    "queries": example.QUERIES,
+    "keys": example.KEYS,
+    "values": example.VALUES,
+    "scores": example.SCORES_IN_LN_2,
+    "mask": example.MASK.astype(int).tolist(),
+    "weights": example.WEIGHTS,
+    "context": example.CONTEXT,
 }
+
+GIVEN = """\
+    X =  1  0  (x0)   W_Q = 1 1 times √(2) ln 2   W_K = 1 0   W_V = 1 2
+         0  1  (x1)         0 1                         0 1         3 4
+         1  1  (x2)
+         1 -1  (x3)
+By hand: x2 times W_Q is (1 2), in units of √(2) ln 2. It scores x1, whose
+key is (0 1), at 1 times 0 plus 2 times 1, which is 2, in units of ln 2.
+For x0, x1 and x2 it finds 1, 2 and 3; their exponentials are 2, 4 and 8."""
 
 
 def print_example(walk: Walk, console: Console) -> None:
     """Every stop, token by token, and the verdict in one line."""
     console.print(text(walk.about, console))
-    tokens = Table.grid(padding=(0, 2, 0, 0))
-    for name, row in zip(example.TOKENS, example.X, strict=True):
-        tokens.add_row(name, entries(row.tolist()))
-    console.print(indented(tokens))
+    console.print(text(GIVEN, console))
     for number, one in enumerate(walk.shown, start=1):
         print_heading(number, one, console)
         console.print(indented(rows(one, console)))
@@ -45,8 +49,10 @@ def print_example(walk: Walk, console: Console) -> None:
 
 def rows(one: Shown, console: Console) -> Table:
     """For each token: by hand, in NumPy, in PyTorch."""
-    pencil, unit = PENCIL[one.stop.title]
+    pencil = PENCIL[one.stop.title]
     table = Table.grid(padding=(0, 2, 0, 0))
+    for column in range(2 + len(pencil[0])):
+        table.add_column(justify="left" if column < 2 else "right")
     sides = zip(
         example.TOKENS,
         pencil,
@@ -55,9 +61,7 @@ def rows(one: Shown, console: Console) -> Table:
         strict=True,
     )
     for token, by_hand, ours, theirs in sides:
-        found = " ".join(f"{Fraction(entry)!s:>5}" for entry in by_hand)
-        hand = text(f"{found} {unit}", console, "bold")
-        table.add_row(token, "by hand", hand)
-        table.add_row("", "NumPy", entries(ours), style="dim")
-        table.add_row("", "PyTorch", entries(theirs), style="dim")
+        table.add_row(token, "by hand", *map(str, by_hand), style="bold")
+        table.add_row("", "NumPy", *map(entry, ours), style="dim")
+        table.add_row("", "PyTorch", *map(entry, theirs), style="dim")
     return table

@@ -16,11 +16,12 @@ from rich.console import Console
 from . import texts
 
 EXAMPLES = """
-Text becomes attention, in NumPy and in PyTorch, and every step is compared.
+Walk from a text to attention, in NumPy and in PyTorch: every step is shown
+from both sides and compared.
 
 Examples:
 
-  twice                                      the text that comes along
+  twice                                      the sample text
 
   twice --text "A cat sat, and I sat too."   a text of your own
 
@@ -111,11 +112,15 @@ def walk(
     ] = 4,
     length: Annotated[
         int | None,
-        typer.Option(help="Tokens in a window: 8, or what the text has."),
+        typer.Option(
+            help="Tokens in a window; 8, or fewer if the text is short."
+        ),
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(help="Tokens from window to window: as its length."),
+        typer.Option(
+            help="Tokens from one window to the next; as the length."
+        ),
     ] = None,
     dtype: Annotated[
         Dtype, typer.Option(help="Precision of both sides.")
@@ -124,7 +129,10 @@ def walk(
         int, typer.Option(help="Seed of the random weights.")
     ] = 0,
     detail: Annotated[
-        Detail, typer.Option(help="How much is shown.")
+        Detail,
+        typer.Option(
+            help="A line a step, code and values, or every named step."
+        ),
     ] = Detail.steps,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, for machines.")
@@ -139,6 +147,8 @@ def walk(
         ),
     ] = False,
 ) -> None:
+    if example and not (text is file is corpus is None):
+        raise ValueError("expected --example alone, got a text with it")
     read, known = ("", "") if example else chosen_texts(text, file, corpus)
     from .by_hand import print_example
     from .machine_readable import as_json as to_json
@@ -148,12 +158,15 @@ def walk(
     settings = Settings(d_model, heads, length, stride, dtype, seed)
     walked = walk_example() if example else walk_text(read, known, settings)
     console = Console(highlight=False)
-    if as_json:
-        print(to_json(walked))
-    elif example:
-        print_example(walked, console)
-    else:
-        print_walk(walked, detail, console)
+    with console.capture() as shown:
+        if as_json:
+            console.out(to_json(walked))
+        elif example:
+            print_example(walked, console)
+        else:
+            print_walk(walked, detail, console)
+    for line in shown.get().splitlines():
+        print(line.rstrip())
     raise typer.Exit(0 if walked.tally.holds else 1)
 
 

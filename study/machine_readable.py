@@ -28,16 +28,16 @@ def as_json(walk: Walk) -> str:
 
 def step(one: Shown) -> dict:
     """One stop, with the first few values of one row from both sides."""
-    ours, at = a_row_of(one.comparison.ours)
-    theirs, _ = a_row_of(one.comparison.theirs)
+    ours, at = a_row_of(one, one.comparison.ours)
+    theirs, _ = a_row_of(one, one.comparison.theirs)
     return {
         "name": one.stop.title,
         "path": one.comparison.path,
         "equation": one.stop.equation,
         "shape": sizes(one.comparison.ours),
         "axes": one.stop.axes,
-        "numpy_line": one.numpy_line,
-        "torch_line": one.torch_line,
+        "numpy_lines": one.numpy_lines,
+        "torch_lines": one.torch_lines,
         "values_at": at,
         "numpy_values": ours[:MOST_VALUES],
         "torch_values": theirs[:MOST_VALUES],

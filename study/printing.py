@@ -1,5 +1,6 @@
 """A walk as lines for a terminal."""
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
@@ -8,9 +9,10 @@ from rich.text import Text
 from parity_tests.comparing import Comparison
 
 from .spelling import as_encodable
-from .walk import Shown, Walk, a_row_of, sizes
+from .walk import Shown, Walk, a_row_of, shortened, sizes
 
 SIDE_BY_SIDE = 110  # columns from which both sides stand abreast
+MOST_SIGNS = 24  # of a token that is shown
 SINGULAR = {"queries": "query", "entries": "entry"}
 
 
@@ -42,17 +44,21 @@ def print_verdict(walk: Walk, console: Console) -> None:
             line = text(str(comparison), console, "red")
             console.print(line, soft_wrap=True)
     console.print()
-    console.print(Text(verdict(walk), "bold"), soft_wrap=True)
+    console.print(text(verdict(walk), console, "bold"), soft_wrap=True)
 
 
 def verdict(walk: Walk) -> str:
-    """How much was compared, how near a bound it came, and the word."""
+    """How much was compared, how near a bound it came, and the word.
+
+    Loosely: within a bound too wide to say much. That happens to steps
+    that sum up many others, which were each held to a bound of their own.
+    """
     tally = walk.tally
-    agree = "agree" if tally.holds else "DIFFER"
-    wide = f" (too wide a bound: {tally.wide})" if tally.wide else ""
+    agree = "both sides agree" if tally.holds else "THEY DIFFER"
+    wide = f" ({tally.wide} loosely)" if tally.wide else ""
     return (
-        f"{tally.compared} named steps compared{wide}; worst difference "
-        f"{tally.worst.share:.0%} of its bound; NumPy and PyTorch {agree}."
+        f"{tally.compared} named steps compared{wide}, worst at "
+        f"{tally.worst.share:.0%} of its bound: {agree}"
     )
 
 
@@ -65,21 +71,20 @@ def print_heading(number: int, one: Shown, console: Console) -> None:
     ]
     shape = text(" × ".join(words), console, "dim")
     console.print()
-    console.print(
-        text(f"{number:2}  {one.stop.title}", console, "bold cyan")
-    )
+    title = text(f"{number:2}  {one.stop.title}", console, "bold cyan")
+    console.print(title + Text(f"  {one.where}", "dim"))
     console.print(indented(text(one.stop.equation, console)))
     console.print(indented(shape))
 
 
 def print_both_sides(one: Shown, console: Console) -> None:
     """The code line and a few values, NumPy's and PyTorch's."""
-    ours, at = a_row_of(one.comparison.ours)
-    theirs, _ = a_row_of(one.comparison.theirs)
-    where = f"values at {place(one.stop.axes, at)}" if at else ""
-    lines = one.numpy_line, one.torch_line
+    ours, at = a_row_of(one, one.comparison.ours)
+    theirs, _ = a_row_of(one, one.comparison.theirs)
+    where = f"at {place(one.stop.axes, at)}" if at else ""
+    lines = "\n".join(one.numpy_lines), "\n".join(one.torch_lines)
     abreast = console.width >= SIDE_BY_SIDE
-    room = console.width // 2 - 4 if abreast else console.width - 14
+    room = half(console) if abreast else console.width - 14
     values = entries(ours, room), entries(theirs, room)
     show = abreast_table if abreast else stacked_table
     console.print(indented(show(lines, where, values, console)))
@@ -98,15 +103,20 @@ def stacked_table(lines, where: str, values, console: Console) -> Table:
 
 
 def abreast_table(lines, where: str, values, console: Console) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid = Table.grid(padding=(0, 2, 0, 0))
     for side in ("NumPy", "PyTorch"):
-        grid.add_column(side, ratio=1)
+        grid.add_column(side, width=half(console))
     grid.add_row("NumPy", "PyTorch", style="dim")
     grid.add_row(*(text(line, console) for line in lines))
     if where:
         grid.add_row(*[Text(where, "dim")] * 2)
     grid.add_row(*(text(value, console) for value in values))
     return grid
+
+
+def half(console: Console) -> int:
+    """The columns for one of two sides."""
+    return (console.width - 8) // 2
 
 
 def print_difference(comparison: Comparison, console: Console) -> None:
@@ -132,7 +142,7 @@ def differences(rows: list[tuple[str, Comparison]]) -> Table:
             name,
             f"{comparison.difference:.2g}",
             f"{comparison.bound:.2g}",
-            f"{comparison.share:.1%}",
+            f"{comparison.share:.1%}" + " (loose)" * comparison.is_wide,
             style="" if comparison.holds else "red",
         )
     return table
@@ -153,7 +163,7 @@ def entries(values: list, room: int = 10**6) -> str:
     for count in range(len(words), 0, -1):
         more = " ..." if count < len(words) else ""
         line = " ".join(words[:count]) + more
-        if len(line) <= room:
+        if cell_len(line) <= room:
             return line
     return "..."
 
@@ -161,7 +171,9 @@ def entries(values: list, room: int = 10**6) -> str:
 def entry(value) -> str:
     if isinstance(value, float):
         return f"{value:9.5f}"
-    return repr(value) if isinstance(value, str) else f"{int(value)}"
+    if isinstance(value, str):
+        return repr(shortened(value, MOST_SIGNS))
+    return f"{int(value)}"
 
 
 def place(axes: tuple[str, ...], at: tuple[int, ...]) -> str:

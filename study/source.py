@@ -1,4 +1,4 @@
-"""The code line that makes a step, from both sides."""
+"""The code that makes a step, from both sides."""
 
 import ast
 import inspect
@@ -8,20 +8,31 @@ from parity_tests.rules import assigned
 from parity_tests.twins import find_twins
 
 
-def code_lines(path: str) -> tuple[str, str]:
-    """The line that makes a step, from both sides."""
+def code_of(path: str) -> tuple[str, list[str], list[str]]:
+    """Where a step is made, and the lines for it, from both sides."""
     *_, call, step = path.split("/")
     name = call.split("[")[0]
     (twin,) = [twin for twin in find_twins() if twin.name == name]
+    file = twin.reference.__module__.split(".")[-1] + ".py"
     theirs = getattr(twin.torch, "forward", twin.torch)
-    return source_line(twin.reference, step), source_line(theirs, step)
+    lines = [lines_to(side, step) for side in (twin.reference, theirs)]
+    return f"{file}, {name}", *lines
 
 
-def source_line(function, step: str) -> str:
-    """The assignment of a local, as it stands, on one line."""
+def lines_to(function, step: str) -> list[str]:
+    """The assignments that a local depends on, and its own, in order."""
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-    for name, assign in assigned(ast.parse(source)):
-        if name == step:
-            segment = ast.get_source_segment(source, assign)
-            return " ".join(segment.split())
-    raise LookupError(f"expected {function.__name__} to assign {step}")
+    needed, lines = {step}, []
+    for name, assign in reversed([*assigned(ast.parse(source))]):
+        if name in needed:
+            line = " ".join(ast.get_source_segment(source, assign).split())
+            if line not in lines:
+                lines.insert(0, line)
+            needed |= {
+                part.id
+                for part in ast.walk(assign.value)
+                if isinstance(part, ast.Name)
+            }
+    if not lines:
+        raise LookupError(f"expected {function.__name__} to make {step}")
+    return lines

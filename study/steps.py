@@ -41,13 +41,13 @@ TEXT_TO_ATTENTION = (
     Stop(
         "inputs",
         "input = ids[s : s + length]",
-        ("windows", "tokens"),
+        ("windows", "positions"),
         "windows[0]/inputs",
     ),
     Stop(
         "targets",
         "target = ids[s + 1 : s + length + 1]",
-        ("windows", "tokens"),
+        ("windows", "positions"),
         "windows[0]/targets",
     ),
     Stop(
@@ -100,25 +100,25 @@ TEXT_TO_ATTENTION = (
     ),
     Stop(
         "weights",
-        "P_ij = exp(S_ij) / Σ_k exp(S_ik), over the k that M allows",
+        "A_ij = exp(S_ij) / Σ_k exp(S_ik), over the k that M allows",
         ("windows", "heads", "queries", "keys"),
         f"{ATTENTION}/masked_softmax[0]/weights",
     ),
     Stop(
         "context",
-        "O = P V",
+        "O = A V",
         ("windows", "heads", "queries", "features"),
         f"{ATTENTION}/context",
     ),
     Stop(
         "heads side by side",
-        "[O_1; …; O_h]",
+        "concat(O_1, …, O_h)",
         ("windows", "positions", "features"),
         "multi_head_attention[0]/merge_heads[0]/merged",
     ),
     Stop(
         "output",
-        "Y = [O_1; …; O_h] W_Oᵀ + b_O",
+        "Y = concat(O_1, …, O_h) W_Oᵀ + b_O",
         ("windows", "positions", "features"),
         "multi_head_attention[0]/linear[3]/y",
     ),
@@ -159,13 +159,13 @@ EXAMPLE_BY_HAND = (
     ),
     Stop(
         "weights",
-        "P_ij = exp(S_ij) / Σ_k exp(S_ik), over the k that M allows",
+        "A_ij = exp(S_ij) / Σ_k exp(S_ik), over the k that M allows",
         ("queries", "keys"),
         f"{CAUSAL}/masked_softmax[0]/weights",
     ),
     Stop(
         "context",
-        "O = P V",
+        "O = A V",
         ("queries", "features"),
         f"{CAUSAL}/context",
     ),

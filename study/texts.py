@@ -79,7 +79,7 @@ def read_corpus(name: str) -> str:
         return read_file(Path(shelf.fetch(entry["file"], downloader=fetch)))
     except OSError as error:  # what requests raises is one, too
         raise OfflineError(
-            f"expected {entry['file']} in {shelf.path} or a connection to "
-            f"fetch it, got {type(error).__name__}; put the file there, or "
-            f"let {CACHE_VARIABLE} name a folder that has it"
+            f"expected {entry['file']} with its checksum in {shelf.path}, "
+            f"or a connection to fetch it, got {type(error).__name__}; put "
+            f"the file there, or let {CACHE_VARIABLE} name a folder that has it"
         ) from error

@@ -26,11 +26,13 @@ from torch_impl.word_tokenizer import (
     split_words,
 )
 
-from .source import code_lines
+from .source import code_of
 from .steps import EXAMPLE_BY_HAND, TEXT_TO_ATTENTION, Stop
 
 LENGTH = 8
 MOST_WINDOWS = 1000
+MOST_NUMBERS = 8_000_000  # in the largest array of the walk
+MOST = {"--d-model": 4096, "--length": 1024, "--seed": 2**63 - 1}
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class Shown:
 
     stop: Stop
     comparison: Comparison
-    numpy_line: str
-    torch_line: str
+    where: str
+    numpy_lines: list[str]
+    torch_lines: list[str]
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,7 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
     weights are random numbers from `settings.seed`, nothing is trained.
     Raises ValueError for a text or settings that cannot be walked.
     """
-    check_at_least("--d-model", settings.d_model, 1)
-    check_divides("--heads", settings.heads, "--d-model", settings.d_model)
+    check_settings(settings)
     counts: dict[str, int] = {}
 
     def run():
@@ -86,7 +88,8 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
         length = chosen(settings.length, min(LENGTH, len(tokens) - 1))
         stride = chosen(settings.stride, length)
         starts = window_starts(len(ids), length, stride)
-        inputs, _ = windows(ids, starts[:MOST_WINDOWS], length)
+        most = most_windows(length, settings)
+        inputs, _ = windows(ids, starts[:most], length)
         embed, attend = layers(len(vocabulary), length, settings)
         attend(embed(inputs), causal_mask(length, length), settings.heads)
         counts.update(
@@ -96,6 +99,7 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
             vocabulary=len(vocabulary),
             unknown_tokens=int((ids == vocabulary[UNKNOWN]).sum()),
             windows=len(starts),
+            windows_walked=len(inputs),
         )
 
     with torch.no_grad():
@@ -117,6 +121,30 @@ def walk_example() -> Walk:
         _, calls = record(module, x, keep, 0.0)
     about = "four tokens with two features each; all can be checked by hand"
     return walked(about, {}, EXAMPLE_BY_HAND, calls)
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise ValueError for settings that no walk can have."""
+    options = {
+        "--d-model": settings.d_model,
+        "--length": settings.length,
+        "--stride": settings.stride,
+    }
+    for name, number in options.items():
+        if number is not None:
+            check_at_least(name, number, 1)
+    for name, number in (options | {"--seed": settings.seed}).items():
+        if number is not None and number > MOST.get(name, number):
+            most = MOST[name]
+            raise ValueError(f"expected {name} up to {most}, got {number}")
+    check_at_least("--seed", settings.seed, 0)
+    check_divides("--heads", settings.heads, "--d-model", settings.d_model)
+
+
+def most_windows(length: int, settings: Settings) -> int:
+    """How many windows there is room for; one at least."""
+    widest = max(settings.d_model, settings.heads * length)
+    return max(1, min(MOST_WINDOWS, MOST_NUMBERS // (length * widest)))
 
 
 def chosen(option: int | None, otherwise: int) -> int:
@@ -154,9 +182,10 @@ def about_text(counts: dict[str, int]) -> str:
     )
     if counts["unknown_tokens"]:
         about += f"; {counts['unknown_tokens']:,} tokens unknown to it"
-    if counts["windows"] > MOST_WINDOWS:
-        about += f"; windows 1 to {MOST_WINDOWS:,} of {counts['windows']:,}"
-    return about
+    if counts["windows"] > counts["windows_walked"]:
+        about += f"; the first {counts['windows_walked']:,} "
+        about += f"of {counts['windows']:,} windows"
+    return f"{about}. Places are counted from 0."
 
 
 def walked(about, counts, stops: tuple[Stop, ...], calls) -> Walk:
@@ -166,23 +195,26 @@ def walked(about, counts, stops: tuple[Stop, ...], calls) -> Walk:
         tally.add(comparison)
     by_path = {comparison.path: comparison for comparison in comparisons}
     shown = [
-        Shown(stop, by_path[stop.path], *code_lines(stop.path))
+        Shown(stop, by_path[stop.path], *code_of(stop.path))
         for stop in stops
     ]
     return Walk(about, counts, shown, comparisons, tally)
 
 
-def a_row_of(value) -> tuple[list, tuple[int, ...]]:
+def a_row_of(shown: Shown, value) -> tuple[list, tuple[int, ...]]:
     """A few neighbouring entries, and where in the array they stand.
 
-    The third row of the first window or head, or the last where there
-    are fewer: under a causal mask it has something to show.
+    Always in the first window and the first head, and at position 2, or
+    the last where there are fewer: under a causal mask it has something
+    to show.
     """
     if not isinstance(value, np.ndarray):
         return list(value), ()
-    if value.ndim == 1:
-        return value.tolist(), ()
-    at = (0,) * (value.ndim - 2) + (min(2, value.shape[-2] - 1),)
+    outer = zip(shown.stop.axes[:-1], value.shape[:-1], strict=True)
+    at = tuple(
+        0 if axis in ("windows", "heads") else min(2, size - 1)
+        for axis, size in outer
+    )
     return value[at].tolist(), at
 
 
