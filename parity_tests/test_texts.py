@@ -72,7 +72,7 @@ def test_without_a_connection_the_way_out_is_named(corpus, monkeypatch):
         texts.read_corpus("story")
     (line,) = str(refused.value).splitlines()
     assert f"expected story.txt with its checksum in {cache}" in line
-    assert "let ATTENTION_TWICE_DATA name a folder that has it" in line
+    assert "let ATTENTION_TWICE_DATA name its folder" in line
 
 
 def test_the_manifest_names_source_checksum_and_licence():

@@ -81,5 +81,5 @@ def read_corpus(name: str) -> str:
         raise OfflineError(
             f"expected {entry['file']} with its checksum in {shelf.path}, "
             f"or a connection to fetch it, got {type(error).__name__}; put "
-            f"the file there, or let {CACHE_VARIABLE} name a folder that has it"
+            f"the file there, or let {CACHE_VARIABLE} name its folder"
         ) from error
