@@ -19,17 +19,19 @@ gamma(d) sum |q||k| + d eta (Higham 2002, section 3.1). The root, its
 reciprocal, rounding it to the array's precision and multiplying by it
 are at most four roundings, or twice that when query and key are each
 multiplied by the fourth root: gamma(d + 8) in all, and u |s| for the
-last rounding.
+last rounding. The domain: no entry of a query or key that was scaled
+first is subnormal, unless it was 0; what it lost there, a large partner
+would magnify.
 
 **Weights.** With every score of a row off by at most E, each exponential
 is off by a factor between e^-E and e^E, and so is their sum: a weight is
 off by a factor between e^-2E and e^2E. Rounding a score's distance from
-the maximum, m - s, costs (m - s) u, which exp makes relative; exp itself
-8 u; so a summand is off by (m - s + 8) u. In the sum that is weighted by
-the weights, and sum p (m - s) is at most the entropy, at most ln n. The
+the maximum, which is m - s or up to 2 E more, costs that many u, which
+exp makes relative; exp itself 8 u. In the sum that is weighted by the
+weights, and sum p (m - s) is at most the entropy, at most ln n. The
 sum's own n roundings and the division make theta_j =
-(n + 28 + 2 (m - s_j) + 2 ln(n + 1)) u, the factors of 2 being room for
-the products of small terms. Together, |error of p| <=
+(n + 28 + 2 (m - s_j + 2 E) + 2 ln(n + 1)) u, the factors of 2 being room
+for the products of small terms. Together, |error of p| <=
 p expm1(2 E + log1p(theta)), never more than 1, and (n + 1) eta for
 summands that underflow. The shift by the maximum cancels: any shift by
 about the maximum, and block by block, falls under the same bound.
@@ -60,8 +62,12 @@ class Rounding:
         return cls(float(precision.eps) / 2, float(precision.tiny))
 
     def gamma(self, roundings: int) -> float:
-        """The relative error of so many roundings in a row."""
-        return roundings * self.u / (1 - roundings * self.u)
+        """The relative error of so many roundings in a row.
+
+        Infinite where there are so many that nothing is known.
+        """
+        total = roundings * self.u
+        return total / (1 - total) if total < 1 else inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +103,7 @@ class Bounded:
     def rounded(self, value, propagated, roundings=1) -> "Bounded":
         """A result: the operands' errors have made `propagated` of it."""
         largest = absolute(value) + propagated
-        error = propagated + roundings * self.rounding.u * largest
+        error = propagated + self.rounding.gamma(roundings) * largest
         return Bounded(value, error + self.rounding.eta, self.rounding)
 
     def __add__(self, other: "Bounded") -> "Bounded":
@@ -110,18 +116,10 @@ class Bounded:
             self.value - other.value, self.error + other.error
         )
 
-    def __truediv__(self, other) -> "Bounded":
-        if not isinstance(other, Bounded):
-            # A number known to one rounding, rounded to this precision.
-            return self.rounded(
-                self.value / other, self.error / abs(float(other)), 3
-            )
-        quotient = self.value / other.value
-        least = np.maximum(absolute(other.value) - other.error, 0)
-        moved = self.error + absolute(quotient) * other.error
-        with np.errstate(divide="ignore", invalid="ignore"):
-            propagated = np.where(moved == 0, 0, moved / least)
-        return self.rounded(quotient, propagated)
+    def over(self, divisor) -> "Bounded":
+        """Divided by a number that is itself the result of a rounding."""
+        propagated = self.error / abs(float(divisor))
+        return self.rounded(self.value / divisor, propagated, 3)
 
     def total(self) -> "Bounded":
         """The sum over the last axis, which stays with size 1."""
@@ -161,8 +159,16 @@ def apply(name: str, value: np.ndarray) -> np.ndarray:
 def exponential(a: Bounded) -> Bounded:
     """e^a, off by a factor e^(error of a)."""
     value = apply("exp", a.value)
-    propagated = absolute(value) * np.expm1(a.error)
+    with np.errstate(over="ignore"):
+        near = absolute(value) * np.expm1(np.minimum(a.error, 1))
+        far = np.exp(a.value.astype(np.float64) + a.error)
+    propagated = np.where(a.error <= 1, near, far)
     return a.rounded(value, propagated, FUNCTION_ROUNDINGS)
+
+
+def at_most_one(a: Bounded) -> Bounded:
+    """Numbers from 0 to 1, whichever way they are computed."""
+    return Bounded(a.value, np.minimum(a.error, 1), a.rounding)
 
 
 def wave(name: str, a: Bounded) -> Bounded:
@@ -217,7 +223,7 @@ def scaled_scores(query: Bounded, key: Bounded) -> Bounded:
     features = query.shape[-1]
     similarity = product("...qi,...ki->...qk", query, key, extra=8)
     rounding = query.rounding
-    value = similarity.value / apply("sqrt", _like(query.value, features))
+    value = similarity.value / apply("sqrt", like(query, features))
     error = similarity.error / sqrt(features) + rounding.u * absolute(value)
     underflow = features * rounding.eta
     return Bounded(value, error + underflow, rounding)
@@ -234,10 +240,15 @@ def distribution(scores: Bounded, mask: np.ndarray) -> Bounded:
     value = powers / np.where(total == 0, 1, total)
 
     worst = np.where(mask, scores.error, 0).max(-1, keepdims=True)
-    theta = (keys + 28 + 2 * depth.astype(float) + 2 * log(keys + 1)) * u
-    with np.errstate(over="ignore"):
-        factor = np.expm1(2 * worst + np.log1p(theta))
-    error = np.minimum(1, absolute(value) * factor)
+    further = depth.astype(np.float64) + 2 * worst
+    theta = (keys + 28 + 2 * further + 2 * log(keys + 1)) * u
+    with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf
+        log_share = -depth.astype(np.float64) - np.log(total.astype(float))
+    growth = 2 * worst + np.log1p(theta)
+    # In logarithms, because e^growth may overflow and the share underflow.
+    highest = np.exp(np.minimum(0, log_share + growth))
+    near = absolute(value) * np.expm1(np.minimum(growth, 1))
+    error = np.where(growth <= 1, np.minimum(1, near), highest)
     error = error + (keys + 1) * scores.rounding.eta
     return Bounded(value, np.where(mask, error, 0), scores.rounding)
 
@@ -247,5 +258,14 @@ def weighted_mean(weights: Bounded, value: Bounded) -> Bounded:
     return product("...qk,...kv->...qv", weights, value)
 
 
-def _like(value: np.ndarray, number: int) -> np.ndarray:
-    return np.asarray(number, dtype=value.dtype)
+def in_digits(array: np.ndarray) -> np.ndarray:
+    """Floats as mpmath's numbers, of the same value to the last bit."""
+    import mpmath
+
+    return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(array), dtype=object)
+
+
+def like(a: Bounded, number) -> np.ndarray:
+    """A number, or an array of them, of the kind that `a` holds."""
+    array = np.asarray(number, dtype=np.float64)
+    return in_digits(array) if a.value.dtype == object else array

@@ -63,15 +63,17 @@ class Tally:
     """
 
     compared: int = 0
+    failed: int = 0
     wide: int = 0
     worst: Comparison | None = None
 
     @property
     def holds(self) -> bool:
-        return self.worst is None or self.worst.holds
+        return self.failed == 0
 
     def add(self, comparison: Comparison) -> None:
         self.compared += 1
+        self.failed += not comparison.holds
         self.wide += comparison.is_wide
         if self.worst is None or comparison.share > self.worst.share:
             self.worst = comparison
@@ -104,14 +106,19 @@ def within(path: str, ours, theirs, bound: np.ndarray) -> Comparison:
     """Two arrays and how far they may be apart, entry by entry.
 
     Equal entries are 0 apart, infinite ones too; a NaN is as far from all
-    else as can be.
+    else as can be. Raises AssertionError when the shapes differ, and
+    ValueError for what is no bound: a NaN, a negative number.
     """
+    expect_equal(path, "shapes", ours.shape, theirs.shape)
+    if not np.all(bound >= 0):
+        raise ValueError(f"{path}: expected a bound, got {np.min(bound)}")
     with np.errstate(invalid="ignore"):
         apart = np.abs(_wide(ours) - _wide(theirs)).astype(np.float64)
     apart = np.where(ours == theirs, 0, apart)
     apart = np.where(np.isnan(apart), np.inf, apart)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(apart == 0, 0, apart / bound)
+    shares = np.where(np.isnan(shares), np.inf, shares)
     if not apart.size:
         return Comparison(path, ours, theirs, 0.0, 0.0, 0.0)
     at = np.unravel_index(np.argmax(shares), shares.shape)

@@ -137,6 +137,22 @@ def test_a_nan_on_one_side_fails_and_infinities_agree():
         assert comparison.at == (2,)
 
 
+def test_what_is_no_bound_is_refused():
+    for bound in (np.nan, -1.0):
+        with pytest.raises(ValueError, match="step: expected a bound, got"):
+            within("step", X, X, np.full_like(X, bound))
+
+
+def test_an_infinite_difference_within_an_infinite_bound_fails():
+    theirs = np.where(X > 0, np.inf, X)
+    assert not within("step", X, theirs, np.full_like(X, np.inf)).holds
+
+
+def test_arrays_that_would_broadcast_differ():
+    with pytest.raises(AssertionError, match="step: the shapes differ"):
+        within("step", X, X[:1], np.ones_like(X))
+
+
 def test_a_bound_of_zero_asks_for_equality():
     assert within("step", X, X.copy(), np.zeros_like(X)).holds
     other = np.nextafter(X, 9)
@@ -157,7 +173,8 @@ def test_a_wide_bound_is_counted():
     tally = Tally()
     for width in (1e-9, 1e-2 * abs(X).max()):
         tally.add(within("step", X, X, np.full_like(X, width)))
-    assert (tally.compared, tally.wide, tally.holds) == (2, 1, True)
+    assert (tally.compared, tally.wide, tally.failed) == (2, 1, 0)
+    assert tally.holds
 
 
 def test_a_tally_holds_only_if_all_do():

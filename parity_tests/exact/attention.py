@@ -3,6 +3,7 @@ from math import inf
 import numpy as np
 
 from ..bounds import (
+    at_most_one,
     distribution,
     exponential,
     product,
@@ -22,14 +23,14 @@ def attention_scores(query, key):
 def softmax(scores):
     maximum = scores.greatest()
     shifted = scores - maximum
-    exponentials = exponential(shifted)
+    exponentials = at_most_one(exponential(shifted))
     total = exponentials.total()
     weights = distribution(scores, np.True_)
     return locals()
 
 
 def softmax_with_temperature(scores, temperature):
-    tempered = scores / temperature
+    tempered = scores.over(temperature)
     weights = distribution(tempered, np.True_)
     return locals()
 
@@ -40,7 +41,7 @@ def masked_softmax(scores, mask):
     maximum = allowed.greatest()
     shift = where(some, maximum, 0)
     shifted = where(mask, scores - shift, 0)
-    exponentials = where(mask, exponential(shifted), 0)
+    exponentials = where(mask, at_most_one(exponential(shifted)), 0)
     total = exponentials.total()
     divisor = where(some, total, 1)
     weights = distribution(scores, mask)

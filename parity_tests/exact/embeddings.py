@@ -29,7 +29,8 @@ def sinusoidal_positions(positions, d_model):
     pair_start = known_exactly(number // 2 * 2, positions)
     base, size = like(positions, 10000), like(positions, d_model)
     power = base ** (-pair_start.value / size)
-    slack = (3 * np.log(10000) + 8) * positions.rounding.u
+    exponent = 3 * np.log(10000) * (number // 2 * 2) / d_model
+    slack = (exponent + 8) * positions.rounding.u
     error = slack * power.astype(np.float64)
     frequency = Bounded(power, error, positions.rounding)
     column = [

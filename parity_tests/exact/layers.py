@@ -1,5 +1,4 @@
-from ..bounds import affine, product, where
-from .numbers import like
+from ..bounds import affine, like, product, where
 
 
 def linear(x, params):
@@ -10,5 +9,5 @@ def linear(x, params):
 
 def dropout(x, keep, rate):
     kept = where(keep, x, 0)
-    y = kept / (like(x, 1) - rate)
+    y = kept.over(like(x, 1) - rate)
     return locals()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..bounds import Bounded
+from ..bounds import Bounded, in_digits, like
 
 
 def bounded(value, digits: bool = False):
@@ -23,20 +23,6 @@ def bounded(value, digits: bool = False):
         wide = value.astype(np.float64)
         return Bounded.exactly(value, in_digits(wide) if digits else wide)
     return value
-
-
-def in_digits(array: np.ndarray) -> np.ndarray:
-    """Floats as mpmath's numbers, of the same value to the last bit."""
-    import mpmath
-
-    return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(array), dtype=object)
-
-
-def like(a, number):
-    """A number, or an array of them, of the kind that `a` holds."""
-    if a.value.dtype != object:
-        return np.asarray(number, dtype=np.float64)
-    return in_digits(np.asarray(number, dtype=np.float64))
 
 
 def known_exactly(number, a):
