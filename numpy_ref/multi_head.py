@@ -25,7 +25,7 @@ from .attention import (
     scaled_dot_product_attention,
     softmax,
 )
-from .checked import check_divides, checked
+from .checked import check_divides, check_equal, checked
 from .layers import Linear, linear
 from .masks import causal_mask
 
@@ -137,7 +137,10 @@ def stacked_heads(
 
     $Y = \operatorname{concat}(O_1, \dots, O_h) W_O^\top + b_O$
     (Vaswani et al. 2017, section 3.2.2)
+
+    Raises ValueError unless `keep` is for as many heads.
     """
+    check_equal("heads of keep", keep.shape[-3], len(params.heads))
     contexts = [
         causal_attention(x, head, keep[..., number, :, :], rate)
         for number, head in enumerate(params.heads)

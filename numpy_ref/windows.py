@@ -11,6 +11,7 @@ from numpy import ndarray as Array
 from .checked import check_at_least, check_indices, checked
 
 
+@checked
 def window_starts(
     tokens: int,
     length: int,
@@ -32,6 +33,7 @@ def window_starts(
     return starts
 
 
+@checked
 def covering_window_starts(
     tokens: int,
     length: int,
@@ -84,6 +86,7 @@ def batches(
     [array([2, 0]), array([1])]
     """
     check_at_least("batch_size", batch_size, 1)
+    check_indices("permutation", permutation, len(permutation))
     left_out = len(permutation) % batch_size if drop_last else 0
     end = len(permutation) - left_out
     chosen = [

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray as Array
 
-from .checked import check_indices, checked
+from .checked import checked
 
 UNKNOWN = "<|unk|>"
 END_OF_TEXT = "<|endoftext|>"
@@ -56,7 +56,7 @@ def encode(
 
     Raises ValueError when the vocabulary knows no `<|unk|>`.
     """
-    check_has_unknown(vocabulary)
+    _check_has_unknown(vocabulary)
     tokens = split_words(text)
     unknown = vocabulary[UNKNOWN]
     numbers = [vocabulary.get(token, unknown) for token in tokens]
@@ -72,11 +72,11 @@ def decode(
     """Tokens with a space between them, but none before punctuation.
 
     Encoding that again gives the same ids. The text itself may differ:
-    in its white space, and in each word that was unknown. Ids are 0 ...
-    len(vocabulary) - 1; raises ValueError for any other.
+    in its white space, and in each word that was unknown. Raises
+    ValueError for an id that no token has.
     """
-    check_indices("ids", ids, len(vocabulary))
     known = {number: token for token, number in vocabulary.items()}
+    _check_known(ids.tolist(), known)
     spaced = " ".join([known[number] for number in ids.tolist()])
     text = SPACE_BEFORE_PUNCTUATION.sub(r"\1", spaced)
     return text
@@ -92,10 +92,19 @@ def join_texts(texts: list[str]) -> str:
     return joined
 
 
-def check_has_unknown(vocabulary: dict[str, int]) -> None:
+def _check_has_unknown(vocabulary: dict[str, int]) -> None:
     """Raise ValueError when an unknown word would have no id."""
     if UNKNOWN not in vocabulary:
         raise ValueError(
             f"expected {UNKNOWN} in the vocabulary, "
             f"got {len(vocabulary)} tokens without it"
+        )
+
+
+def _check_known(ids: list[int], known: dict[int, str]) -> None:
+    """Raise ValueError for an id that no token has."""
+    unknown = [number for number in ids if number not in known]
+    if unknown:
+        raise ValueError(
+            f"expected ids of the {len(known)} tokens, got {unknown[0]}"
         )

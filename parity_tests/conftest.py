@@ -25,6 +25,8 @@ settings.register_profile(
 )
 settings.load_profile("default")
 
+MOST_WIDE = 0.2  # the share of bounds that may be too wide to check
+
 TALLIES: dict[str, Tally] = defaultdict(Tally)
 
 
@@ -33,6 +35,15 @@ def expect_holds(witness: str, comparison: Comparison) -> None:
     TALLIES[witness].add(comparison)
     if not comparison.holds:
         raise AssertionError(str(comparison))
+
+
+def pytest_sessionfinish(session):
+    """A witness whose bounds are mostly wide has seen nothing: red."""
+    if any(
+        tally.wide > MOST_WIDE * tally.compared
+        for tally in TALLIES.values()
+    ):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter):

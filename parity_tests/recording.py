@@ -81,8 +81,8 @@ def _is_step(frame) -> bool:
     package, _, module = frame.f_globals.get("__name__", "").partition(".")
     if package not in RECORDED or module == "checked":
         return False
-    # Comprehensions and lambdas are part of the step they stand in.
-    return not frame.f_code.co_name.startswith(("<", "__"))
+    # Comprehensions and helpers are part of the step they stand in.
+    return not frame.f_code.co_name.startswith(("<", "_"))
 
 
 def _name(frame) -> str:

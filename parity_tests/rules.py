@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 from .recording import HOLDERS, snake_case
 
+# What makes or changes a name without a plain assignment.
+HIDING = (ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.Delete)
+
 # What has no twin, and why. A name without ":" is a whole file.
 WITHOUT_TWIN = {
     "checked.py": "finds wrong shapes; a tool, no step of the data",
@@ -31,6 +34,11 @@ def complaints(file: str, reference: str, twin: str) -> list[str]:
     for name, node in [*ours.items(), *theirs.items()]:
         found += [f"{name}: {bad}" for bad in unruly(node)]
     found += field_differences(fields(reference), fields(twin))
+    if constants(reference) != constants(twin):
+        found.append(
+            f"the constants differ: {constants(reference)} in numpy_ref, "
+            f"{constants(twin)} in torch_impl"
+        )
     return [f"{file}: {complaint}" for complaint in sorted(found)]
 
 
@@ -65,10 +73,12 @@ def steps_of(source: str) -> dict[str, ast.FunctionDef]:
 
 def differences(name: str, ours, theirs) -> Iterator[str]:
     """What two functions must have in common, and have not."""
-    for what, view in {
+    views = {
         "signatures": signature,
         "steps": step_names,
-    }.items():
+        "decorators": decorators,
+    }
+    for what, view in views.items():
         if view(ours) != view(theirs):
             yield (
                 f"{name}: the {what} differ: {view(ours)} in numpy_ref, "
@@ -110,13 +120,21 @@ def assigned(node: ast.AST) -> Iterator[tuple[str, ast.Assign]]:
     return ((name.id, assign) for name, assign in found)
 
 
+def decorators(node: ast.FunctionDef) -> list[str]:
+    return [ast.unparse(part) for part in node.decorator_list]
+
+
 def unruly(node: ast.FunctionDef) -> Iterator[str]:
     """Ways in which a local could have two meanings, or none."""
-    names = step_names(node)
+    yield from _odd_arguments(node)
+    names = [*step_names(node), *_fixed_arguments(node)]
     for name in sorted({n for n in names if names.count(n) > 1}):
         yield f"{name} is assigned more than once"
+    returns = [p for p in ast.walk(node) if isinstance(p, ast.Return)]
+    if len(returns) > 1:
+        yield "there is more than one return"
     for part in ast.walk(node):
-        if isinstance(part, ast.AugAssign | ast.NamedExpr | ast.Delete):
+        if isinstance(part, HIDING):
             yield f"`{ast.unparse(part)}` hides a step"
         if isinstance(part, ast.Return) and not _only_names(part.value):
             yield f"`{ast.unparse(part)}` returns what has no name"
@@ -124,7 +142,28 @@ def unruly(node: ast.FunctionDef) -> Iterator[str]:
             yield f"`{ast.unparse(part)}` changes a value in place"
 
 
+def _odd_arguments(node: ast.FunctionDef) -> Iterator[str]:
+    arguments = node.args
+    odd = (arguments.vararg, arguments.kwarg, arguments.kwonlyargs)
+    if any(odd) or arguments.posonlyargs:
+        yield "its arguments are not plain ones"
+
+
+def _fixed_arguments(node: ast.FunctionDef) -> list[str]:
+    """The arguments, but for those that a loop carries on."""
+    loops = [
+        p for p in ast.walk(node) if isinstance(p, ast.For | ast.While)
+    ]
+    carried = {name for loop in loops for name, _ in assigned(loop)}
+    return [a.arg for a in node.args.args if a.arg not in carried]
+
+
 def _writes_into(node: ast.AST) -> bool:
+    """An entry assigned, `out=`, or a method like `add_`."""
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", "")
+        into = any(keyword.arg == "out" for keyword in node.keywords)
+        return into or (name.endswith("_") and not name.endswith("__"))
     targets = node.targets if isinstance(node, ast.Assign) else []
     return not all(map(_only_names, targets))
 
@@ -133,6 +172,15 @@ def _only_names(node: ast.expr | None) -> bool:
     parts = node.elts if isinstance(node, ast.Tuple) else [node]
     parts = [p.value if isinstance(p, ast.Starred) else p for p in parts]
     return all(isinstance(part, ast.Name) for part in parts)
+
+
+def constants(source: str) -> dict[str, str]:
+    """What a file assigns outside of its functions, as it is spelled."""
+    return {
+        ast.unparse(node.targets[0]): ast.unparse(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+    }
 
 
 def fields(source: str) -> dict[str, list[str]]:

@@ -102,6 +102,41 @@ def test_parameters_of_another_precision_are_refused():
         module(torch.from_numpy(x), torch.from_numpy(mask), 2)
 
 
+def test_keep_is_for_as_many_heads():
+    params = multi_head.StackedHeads(
+        (
+            multi_head.SelfAttention(
+                *[layers.Linear(zeros(2, 4), zeros(2))] * 3
+            ),
+        ),
+        layers.Linear(zeros(4, 2), zeros(4)),
+    )
+    keep = zeros(3, 5, 5, dtype=bool)
+    message = "expected heads of keep to be 1, got 3"
+    with pytest.raises(ValueError, match=message):
+        multi_head.stacked_heads(zeros(5, 4), params, keep, 0.0)
+    module = torch_multi_head.StackedHeads(4, 2, 1).double()
+    with pytest.raises(ValueError, match=message):
+        module(torch.zeros(5, 4).double(), torch.from_numpy(keep), 0.0)
+
+
+@pytest.mark.parametrize("side", [attention, torch_attention])
+def test_a_numpy_scalar_widens_nothing(side):
+    scores = zeros(2, 3, dtype="float32")
+    scores = scores if side is attention else torch.from_numpy(scores)
+    weights = side.softmax_with_temperature(scores, np.float64(2))
+    assert weights.dtype == scores.dtype
+
+
+def test_what_is_no_whole_number_is_refused():
+    with pytest.raises(
+        ValueError, match="expected queries: int, got float"
+    ):
+        masks.causal_mask(2.5, 3)
+    with pytest.raises(ValueError, match="expected heads: int, got float"):
+        multi_head.split_heads(zeros(2, 4), 2.0)
+
+
 def test_only_the_outermost_call_is_looked_at(monkeypatch):
     looked_at = []
     check = checked._check

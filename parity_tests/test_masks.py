@@ -28,6 +28,11 @@ def test_with_a_cache_the_mask_is_the_last_rows_of_the_whole(keys, split):
     )
 
 
+def test_a_long_causal_mask_is_a_triangle_too():
+    triangle = torch.ones(300, 700, dtype=torch.bool).tril(400)
+    np.testing.assert_array_equal(causal_mask(300, 700, 400), triangle)
+
+
 def test_padding_hides_keys_and_no_queries():
     mask = padding_mask(np.array([3, 1, 0]), 3)
     assert mask.shape == (3, 1, 3)

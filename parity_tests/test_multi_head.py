@@ -20,7 +20,9 @@ from .strategies import cases
 from .twins import find_twins
 
 TWINS = {twin.name: twin for twin in find_twins()}
-DTYPES = st.sampled_from(["float32", "float64"])
+# One bound over all of these steps says little in float32. There, each
+# step is held on its own (`test_twins.py`).
+DTYPES = st.just("float64")
 
 
 def split_weights(stacked: dict) -> dict:

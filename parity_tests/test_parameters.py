@@ -13,7 +13,7 @@ from .replaying import to_numpy
 KINDS = {
     "MatrixAttention": (4, 3),
     "SelfAttention": (4, 3),
-    "StackedHeads": (4, 3, 2),
+    "StackedHeads": (4, 3, 12),
     "MultiHeadAttention": (4,),
 }
 

@@ -5,6 +5,9 @@ import pytest
 from .rules import complaints, step_names, steps_of
 
 REFERENCE = '''
+MARK = "m"
+
+
 @dataclass(frozen=True, eq=False)
 class Scale:
     weight: Float[Array, " d"]
@@ -30,6 +33,9 @@ def _helper():
 '''
 
 TWIN = """
+MARK = "m"
+
+
 class Scale(nn.Module):
     weight: Float[Array, " d"]
 
@@ -114,6 +120,38 @@ BROKEN = {
     "a result without a name": (
         ("return swapped", "return swapped + 1"),
         "swap: `return swapped + 1` returns what has no name",
+    ),
+    "an argument with two meanings": (
+        ("y = scaled + past", "x = scaled\n        y = x + past"),
+        "scale: x is assigned more than once",
+    ),
+    "a step with an annotation": (
+        ("scaled = x", "scaled: Array = x"),
+        "scale: `scaled: Array = x * self.weight` hides a step",
+    ),
+    "a method that changes its object": (
+        ("y = scaled + past", "y = scaled.add_(past)"),
+        "scale: `scaled.add_(past)` changes a value in place",
+    ),
+    "a result written into an argument": (
+        ("y = scaled + past", "y = torch.add(scaled, past, out=x)"),
+        "scale: `torch.add(scaled, past, out=x)` changes a value in place",
+    ),
+    "two ways out": (
+        ("y = scaled + past", "if past: return x\n        y = scaled"),
+        "scale: there is more than one return",
+    ),
+    "an argument by name only": (
+        ('"*batch d"], past: int = 0', '"*batch d"], *, past: int = 0'),
+        "scale: its arguments are not plain ones",
+    ),
+    "another decorator": (
+        ("def swap", "@checked\ndef swap"),
+        "swap: the decorators differ",
+    ),
+    "another constant": (
+        ('MARK = "m"', 'MARK = "n"'),
+        "the constants differ",
     ),
     "another field": (
         ('weight: Float[Array, " d"]', 'weight: Float[Array, " e"]'),

@@ -68,6 +68,20 @@ def test_there_are_inputs_with(wanted):
     assert is_found(WANTED[wanted])
 
 
+def test_most_masks_have_rows_that_are_partly_masked():
+    useful = []
+
+    @given(ATTENTION)
+    @settings(max_examples=100, database=None)
+    def look(case):
+        mask = case.arguments["mask"]
+        some, all_of_them = mask.any(-1), mask.all(-1)
+        useful.append((some & ~all_of_them).any())
+
+    look()
+    assert np.mean(useful) > 0.5
+
+
 def test_what_no_input_has_is_not_found():
     brief = settings(SEARCH, max_examples=20)
     assert not is_found(lambda c: c.arguments["query"].ndim == 7, brief)

@@ -1,5 +1,7 @@
+import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 import numpy_ref
 import torch_impl
 
-from .comparing import expect_equal, is_float, within
+from .comparing import Comparison, expect_equal, is_float, within
 from .conftest import expect_holds
 from .exact import exact_steps
 from .recording import record
@@ -42,13 +44,29 @@ def test_what_has_no_twin_is_listed_with_its_reason(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def recorded(case):
+    """The calls of both sides; neither may change what it was given."""
+    before = copy.deepcopy(case.arguments)
+    _, ours = record(case.twin.reference, **case.numpy_arguments())
+    expect_unchanged("numpy_ref", before, case)
+    with torch.no_grad():
+        _, theirs = record(case.torch_step(), **case.torch_arguments())
+    expect_unchanged("torch_impl", before, case)
+    return ours, theirs
+
+
+def expect_unchanged(side, before, case):
+    for name, value in case.arguments.items():
+        if not np.array_equal(before[name], value):
+            raise AssertionError(
+                f"{case.twin}: {side} has changed its {name}"
+            )
+
+
 @pytest.mark.parametrize("twin", TWINS, ids=str)
 @given(data=st.data(), dtype=DTYPES)
 def test_every_named_step_is_equal(twin, data, dtype):
-    case = data.draw(cases(twin, dtype))
-    _, ours = record(twin.reference, **case.numpy_arguments())
-    with torch.no_grad():
-        _, theirs = record(case.torch_step(), **case.torch_arguments())
+    ours, theirs = recorded(data.draw(cases(twin, dtype)))
     paths = [[call.path for call in side] for side in (ours, theirs)]
     expect_equal(twin.name, "calls", *paths)
     # The innermost calls first: a failure then names the step at fault.
@@ -59,22 +77,39 @@ def test_every_named_step_is_equal(twin, data, dtype):
 @pytest.mark.parametrize("twin", TWINS, ids=str)
 @given(data=st.data(), dtype=DTYPES)
 @settings(max_examples=settings().max_examples // 2)
-def test_every_named_step_is_near_its_exact_value(twin, data, dtype):
+def test_every_named_step_has_its_exact_value(twin, data, dtype):
     case = data.draw(cases(twin, dtype))
-    _, ours = record(twin.reference, **case.numpy_arguments())
-    with torch.no_grad():
-        _, theirs = record(case.torch_step(), **case.torch_arguments())
-    if not any(map(is_float, to_numpy(theirs[0].steps).values())):
-        return
     exact = exact_steps(twin.name, case.arguments, case.params, digits=True)
-    for side, calls in (("NumPy", ours), ("PyTorch", theirs)):
-        steps = to_numpy(calls[0].steps)
-        for name, expected in exact.items():
-            for part, value in enumerate(listed(steps.get(name, []))):
-                should = listed(expected)[part]
-                path = f"{calls[0].path}/{name}"
-                comparison = within(path, value, should.value, should.error)
-                expect_holds(f"{side} and mpmath, {dtype}", comparison)
+    for side, calls in zip(
+        ("NumPy", "PyTorch"), recorded(case), strict=True
+    ):
+        for name, value in to_numpy(calls[0].steps).items():
+            path = f"{calls[0].path}/{name}"
+            for comparison in with_exact(path, value, exact.get(name)):
+                expect_holds(
+                    f"{side} and the exact value, {dtype}", comparison
+                )
+
+
+def with_exact(path, value, expected):
+    """A step against its description; ids and masks must be the same."""
+    if expected is None and not is_float(value):
+        return  # sizes, and what leads to a step that is described
+    if is_float(value):
+        for part, should in zip(
+            listed(value), listed(expected), strict=True
+        ):
+            yield within(path, part, should.value, should.error)
+    else:
+        share = 0.0 if same(value, expected) else np.inf
+        yield Comparison(path, value, expected, share, 0.0, share)
+
+
+def same(value, expected) -> bool:
+    if isinstance(value, list):
+        same_length = len(value) == len(expected)
+        return same_length and all(map(same, value, expected))
+    return np.array_equal(value, expected)
 
 
 def listed(value) -> list:
@@ -89,6 +124,41 @@ def test_no_two_parameters_are_one(twin, data):
     if module is not None:
         names = [name for name, _ in module.named_parameters()]
         assert names == list(module.state_dict())
+
+
+# Each module, made from these sizes, and what its `forward` gets.
+IDS, X = torch.tensor([[0, 2, 1]]), torch.randn(2, 3, 4)
+KEEP = torch.ones(2, 2, 3, 3, dtype=torch.bool)
+MODULES = {
+    "linear": ((4, 5), (X,)),
+    "token_embedding": ((3, 4), (IDS,)),
+    "one_hot_embedding": ((3, 4), (IDS,)),
+    "position_embedding": ((3, 4), (IDS[0],)),
+    "input_embedding": ((3, 3, 4), (IDS,)),
+    "matrix_attention": ((4, 5), (X,)),
+    "self_attention": ((4, 5), (X,)),
+    "causal_attention": ((4, 5), (X, KEEP[:, 0], 0.0)),
+    "stacked_heads": ((4, 5, 2), (X, KEEP, 0.0)),
+    "multi_head_attention": ((4,), (X, KEEP[0, 0], 2)),
+    "multi_head_attention_with_dropout": (
+        (4,),
+        (X, KEEP[0, 0], KEEP, 0.0, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "twin", [t for t in TWINS if isinstance(t.torch, type)], ids=str
+)
+def test_every_parameter_learns(twin):
+    sizes, arguments = MODULES[twin.name]
+    module = twin.torch(*sizes)
+    output = module(*arguments)
+    output.backward(torch.randn(output.shape))
+    for name, parameter in module.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        # A bias of all keys shifts a row of scores, which changes nothing.
+        assert name.endswith("key.bias") or parameter.grad.any(), name
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)

@@ -128,6 +128,17 @@ def test_a_window_that_leaves_the_text_is_refused():
         torch_windows.WindowDataset(*tensors, 4)
 
 
+def test_a_permutation_of_other_windows_is_refused():
+    message = "expected permutation from 0 to 2, got 7"
+    with pytest.raises(ValueError, match=message):
+        windows.batches(np.array([0, 7, 1]), 2, False)
+    dataset = torch_windows.WindowDataset(
+        torch.arange(6), torch.arange(3), 2
+    )
+    with pytest.raises(ValueError, match=message):
+        torch_windows.window_loader(dataset, torch.tensor([7]), 2, False)
+
+
 def test_an_empty_batch_is_refused():
     message = "expected batch_size to be at least 1, got 0"
     with pytest.raises(ValueError, match=message):

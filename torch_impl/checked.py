@@ -6,6 +6,7 @@ except indices, which would wrap around in silence.
 """
 
 import inspect
+import operator
 from contextvars import ContextVar
 from functools import wraps
 
@@ -32,10 +33,11 @@ def checked(function):
             except Exception:
                 _check(signature.bind(*args, **kwargs), function)
                 raise
-        _check(signature.bind(*args, **kwargs), function)
+        bound = signature.bind(*args, **kwargs)
+        _check(bound, function)
         token = _inside.set(True)
         try:
-            return function(*args, **kwargs)
+            return function(*bound.args, **bound.kwargs)
         finally:
             _inside.reset(token)
 
@@ -61,6 +63,12 @@ def check_at_least(name: str, number: int, least: int) -> None:
         )
 
 
+def check_equal(name: str, number: int, expected: int) -> None:
+    """Raise ValueError when `number` is not the expected one."""
+    if number != expected:
+        raise ValueError(f"expected {name} to be {expected}, got {number}")
+
+
 def check_divides(part: str, size: int, whole: str, total: int) -> None:
     """Raise ValueError when `size` does not divide `total`."""
     if size < 1 or total % size:
@@ -70,6 +78,7 @@ def check_divides(part: str, size: int, whole: str, total: int) -> None:
 
 
 def _check(bound: inspect.BoundArguments, function) -> None:
+    """Raise ValueError for what does not fit; make numbers plain ones."""
     name = function.__qualname__.removesuffix(".forward")
     fitting = []
     with jaxtyped("context"):
@@ -83,6 +92,7 @@ def _check(bound: inspect.BoundArguments, function) -> None:
                 )
             fitting.append(f"{argument} {got} {wanted}")
     _check_dtypes(bound, name)
+    _make_plain(bound, name)
 
 
 def _check_dtypes(bound: inspect.BoundArguments, name: str) -> None:
@@ -93,6 +103,20 @@ def _check_dtypes(bound: inspect.BoundArguments, name: str) -> None:
     if len(dtypes) > 1:
         got = " and ".join(f"{dtypes[dtype]} {dtype}" for dtype in dtypes)
         raise ValueError(f"{name}: expected one float dtype, got {got}")
+
+
+def _make_plain(bound: inspect.BoundArguments, name: str) -> None:
+    """int and float as Python's own: NumPy's would widen a float32."""
+    for argument, value in bound.arguments.items():
+        annotation = bound.signature.parameters[argument].annotation
+        plain = {int: operator.index, float: float}.get(annotation)
+        try:
+            bound.arguments[argument] = plain(value) if plain else value
+        except TypeError:
+            raise ValueError(
+                f"{name}: expected {argument}: {annotation.__name__}, "
+                f"got {_described(value)}"
+            ) from None
 
 
 def _arguments(bound: inspect.BoundArguments):

@@ -11,7 +11,7 @@ from .attention import (
     scaled_dot_product_attention,
     softmax,
 )
-from .checked import check_divides, checked
+from .checked import check_divides, check_equal, checked
 from .layers import Linear
 from .masks import causal_mask
 
@@ -112,6 +112,7 @@ class StackedHeads(nn.Module):
         keep: Bool[Array, "*batch head position position"],
         rate: float,
     ) -> Float[Array, "*batch position d_model"]:
+        check_equal("heads of keep", keep.shape[-3], len(self.heads))
         contexts = [
             head(x, keep[..., number, :, :], rate)
             for number, head in enumerate(self.heads)

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 from .checked import check_at_least, check_indices, checked
 
 
+@checked
 def window_starts(
     tokens: int,
     length: int,
@@ -20,6 +21,7 @@ def window_starts(
     return starts
 
 
+@checked
 def covering_window_starts(
     tokens: int,
     length: int,
@@ -51,6 +53,7 @@ def batches(
     drop_last: bool,
 ) -> list[Int[Array, " batch"]]:
     check_at_least("batch_size", batch_size, 1)
+    check_indices("permutation", permutation, len(permutation))
     left_out = len(permutation) % batch_size if drop_last else 0
     end = len(permutation) - left_out
     chosen = [
@@ -92,6 +95,7 @@ def window_loader(
     `permutation`. Raises ValueError for a batch size below 1.
     """
     check_at_least("batch_size", batch_size, 1)
+    check_indices("permutation", permutation, len(dataset))
     return DataLoader(
         dataset,
         batch_size=batch_size,

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor as Array
 
-from .checked import check_indices, checked
+from .checked import checked
 
 UNKNOWN = "<|unk|>"
 END_OF_TEXT = "<|endoftext|>"
@@ -37,7 +37,7 @@ def encode(
     text: str,
     vocabulary: dict[str, int],
 ) -> Int[Array, " token"]:
-    check_has_unknown(vocabulary)
+    _check_has_unknown(vocabulary)
     tokens = split_words(text)
     unknown = vocabulary[UNKNOWN]
     numbers = [vocabulary.get(token, unknown) for token in tokens]
@@ -50,8 +50,8 @@ def decode(
     ids: Int[Array, " token"],
     vocabulary: dict[str, int],
 ) -> str:
-    check_indices("ids", ids, len(vocabulary))
     known = {number: token for token, number in vocabulary.items()}
+    _check_known(ids.tolist(), known)
     spaced = " ".join([known[number] for number in ids.tolist()])
     text = SPACE_BEFORE_PUNCTUATION.sub(r"\1", spaced)
     return text
@@ -62,9 +62,18 @@ def join_texts(texts: list[str]) -> str:
     return joined
 
 
-def check_has_unknown(vocabulary: dict[str, int]) -> None:
+def _check_has_unknown(vocabulary: dict[str, int]) -> None:
     if UNKNOWN not in vocabulary:
         raise ValueError(
             f"expected {UNKNOWN} in the vocabulary, "
             f"got {len(vocabulary)} tokens without it"
+        )
+
+
+def _check_known(ids: list[int], known: dict[int, str]) -> None:
+    """Raise ValueError for an id that no token has."""
+    unknown = [number for number in ids if number not in known]
+    if unknown:
+        raise ValueError(
+            f"expected ids of the {len(known)} tokens, got {unknown[0]}"
         )

@@ -6,22 +6,37 @@ is wanted, in mpmath's 50 digits where the exact value is. It takes other
 ways than the twins where there are any: sums by einsum, softmax without
 its intermediate steps, heads by slicing, frequencies as powers.
 
-Each function returns its locals by name. What is no float (ids, masks,
-sizes) is left out: there, the twins must agree exactly.
+Each function returns its locals by name. Ids and masks are described in
+plain Python, and must be the same.
 """
 
-from ..bounds import Bounded
-from . import attention, embeddings, layers, multi_head
+from . import (
+    attention,
+    embeddings,
+    layers,
+    masks,
+    multi_head,
+    windows,
+    word_tokenizer,
+)
 from .numbers import bounded
 
 DIGITS = 50
-FILES = (layers, attention, embeddings, multi_head)
+FILES = (
+    word_tokenizer,
+    windows,
+    embeddings,
+    masks,
+    layers,
+    attention,
+    multi_head,
+)
 
 
 def exact_steps(
     name: str, arguments: dict, params=None, digits: bool = False
 ):
-    """The floats among the locals of step `name`, by their names.
+    """What the locals of step `name` should be, by their names.
 
     `arguments` and `params` hold NumPy arrays. With `digits` the values
     are exact to DIGITS digits; without, float64. Raises LookupError for
@@ -34,11 +49,11 @@ def exact_steps(
     if params is not None:
         taken["params"] = bounded(params, digits)
     if not digits:
-        return _floats(function(**taken), arguments)
+        return _new(function(**taken), arguments)
     import mpmath
 
     with mpmath.workdps(DIGITS):
-        return _floats(function(**taken), arguments)
+        return _new(function(**taken), arguments)
 
 
 def _described(name: str):
@@ -48,12 +63,7 @@ def _described(name: str):
     raise LookupError(f"expected {name} to be described in {__name__}")
 
 
-def _floats(steps: dict, arguments: dict) -> dict:
-    return {
-        name: value
-        for name, value in steps.items()
-        if name not in arguments
-        and isinstance(
-            value[0] if isinstance(value, list) else value, Bounded
-        )
-    }
+def _new(steps: dict, arguments: dict) -> dict:
+    """Without what came in."""
+    came_in = {*arguments, "params"}
+    return {name: steps[name] for name in steps if name not in came_in}

@@ -57,8 +57,8 @@ def split_heads(x, heads):
 
 
 def merge_heads(x):
-    heads = range(x.shape[-3])
-    slices = [x.moved(lambda a, h=h: a[..., h, :, :]) for h in heads]
+    heads = x.shape[-3]
+    slices = [x.moved(lambda a, h=h: a[..., h, :, :]) for h in range(heads)]
     separate = stacked(slices, axis=-2)
     merged = joined(slices)
     return locals()
