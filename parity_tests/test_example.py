@@ -7,7 +7,14 @@ from operator import mul
 import numpy as np
 
 from numpy_ref import example
-from numpy_ref.attention import masked_softmax, scaled_dot_product_attention
+from numpy_ref.attention import (
+    attention_scores,
+    masked_softmax,
+    scaled_dot_product_attention,
+)
+
+from .comparing import within
+from .exact import exact_steps
 
 # The query matrix without its sqrt(2) ln 2, which the scale takes away.
 UNIT = np.rint(example.QUERY / (np.sqrt(2) * log(2)))
@@ -66,11 +73,18 @@ def test_the_context_is_that_of_the_pencil():
 def test_the_reference_finds_what_the_pencil_found():
     matrices = (example.QUERY, example.KEY, example.VALUE)
     query, key, value = (example.X @ matrix for matrix in matrices)
-    context = scaled_dot_product_attention(query, key, value, example.MASK)
-    weights = masked_softmax(example.SCORES, example.MASK)
-    for found, pencil in (
-        (weights, example.WEIGHTS),
-        (context, example.CONTEXT),
-    ):
-        by_hand = np.array(pencil, dtype=np.float64)
-        np.testing.assert_allclose(found, by_hand, rtol=1e-14, atol=0)
+    arguments = {"query": query, "key": key, "value": value}
+    arguments["mask"] = example.MASK
+    exact = exact_steps("scaled_dot_product_attention", arguments)
+    scores = attention_scores(query, key)
+    found = {
+        "weights": masked_softmax(scores, example.MASK),
+        "context": scaled_dot_product_attention(**arguments),
+    }
+    pencil = {"weights": example.WEIGHTS, "context": example.CONTEXT}
+    for name in found:
+        by_hand = np.array(pencil[name], dtype=np.float64)
+        # Twice the error: of ours, and of the inputs' own last digit.
+        bound = 2 * exact[name].error
+        comparison = within(name, found[name], by_hand, bound)
+        assert comparison.holds, comparison
