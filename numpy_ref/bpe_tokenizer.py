@@ -7,9 +7,8 @@ from somewhere else could contain its letters.
 """
 
 from array import array
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -19,9 +18,13 @@ from .bpe_vocabulary import check_merges, merged_tokens, rank_of_pairs
 from .checked import check_indices, checked
 from .fast_merging import fast_byte_ids, fast_merge_all
 from .pretokens import blocks, boundaries
-from .special_tokens import any_of, check_different, check_has_none
-
-Specials = Collection[str] | Literal["all"]
+from .special_tokens import (
+    Specials,
+    any_of,
+    check_different,
+    check_has_none,
+    named,
+)
 
 MOST_CACHED = 2**16  # pre-tokens
 LONGEST_CACHED = 64  # characters
@@ -78,10 +81,8 @@ class BytePairTokenizer:
         surrogate raises ValueError, too: no bytes can encode it.
         """
         known = set(self.special_tokens)
-        allowed, refused = allowed_special, disallowed_special
-        allowed = known if allowed == "all" else known & {*allowed}
-        refused = known - allowed if refused == "all" else refused
-        check_has_none(text, refused)
+        allowed = known & named(allowed_special, known)
+        check_has_none(text, named(disallowed_special, known - allowed))
         # Split at a group gives text and special token by turns.
         parts = any_of(allowed).split(text) if allowed else [text]
         ids = [b""] * len(parts)

@@ -40,7 +40,7 @@ BLOCK = 2**16  # characters; their arrays fit into a processor's cache
 def split(text: str) -> list[str]:
     """The pre-tokens of a text, which joined give the text again.
 
-    Raises ValueError for a lone surrogate, which no bytes can encode.
+    Raises ValueError for a lone surrogate.
     """
     return [piece for block in blocks(text) for piece in pieces(block)]
 
@@ -52,7 +52,11 @@ def pieces(block: str) -> list[str]:
 
 
 def blocks(text: str) -> Iterator[str]:
-    """A text in parts of about BLOCK characters, cut between pre-tokens."""
+    """A text in parts of about BLOCK characters, cut between pre-tokens.
+
+    Raises ValueError for a lone surrogate.
+    """
+    check_can_be_bytes(text)
     begin = 0
     while begin < len(text):
         cut = SAFE_CUT.search(text, begin + BLOCK)
@@ -69,17 +73,8 @@ def boundaries(text: str) -> Int[Array, " boundary"]:
 
 
 def code_points(text: str) -> UInt32[Array, " character"]:
-    """The number of each character.
-
-    Raises ValueError for a lone surrogate.
-    """
-    try:
-        return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            "expected a text without lone surrogates, "
-            f"got {text[error.start]!r} at {error.start}"
-        ) from None
+    """The number of each character."""
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
 
 
 @cache
@@ -152,3 +147,14 @@ def is_in(
 ) -> Bool[Array, " character"]:
     """Which characters are one of `letters`."""
     return np.isin(codes, [ord(letter) for letter in letters])
+
+
+def check_can_be_bytes(text: str) -> None:
+    """Raise ValueError for half a surrogate pair, which is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "expected a text without lone surrogates, "
+            f"got {text[error.start]!r} at {error.start}"
+        ) from None

@@ -1,16 +1,33 @@
-"""Special tokens: signs to a model, which no text should contain."""
+"""Special tokens: signs to a model, which a text should not contain."""
 
 import re
 from collections.abc import Collection
+from typing import Literal
+
+Specials = Collection[str] | Literal["all"]
 
 
 def any_of(tokens: Collection[str]) -> re.Pattern[str]:
-    """A pattern of any of the tokens, the longer one where two begin."""
+    """A pattern of any of the tokens, the longest where several begin."""
     longest_first = sorted(tokens, key=len, reverse=True)
     return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
 
-def check_different(tokens: tuple[str, ...]) -> None:
+def named(tokens: Specials, everything: set[str]) -> set[str]:
+    """The tokens themselves, or `everything` for "all".
+
+    Raises ValueError for one text, whose letters would be the tokens.
+    """
+    if tokens == "all":
+        return everything
+    if isinstance(tokens, str):
+        raise ValueError(
+            f'expected "all" or a set of special tokens, got {tokens!r}'
+        )
+    return set(tokens)
+
+
+def check_different(tokens: Collection[str]) -> None:
     """Raise ValueError for a special token that is empty or comes twice."""
     if "" in tokens or len(set(tokens)) < len(tokens):
         raise ValueError(
