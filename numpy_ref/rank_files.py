@@ -39,15 +39,7 @@ def load_ranks(
     A file cut off between two lines is a smaller vocabulary: only its
     hash can tell.
     """
-    data = Path(path).read_bytes()
-    if sha256 is not None:
-        check_hash(path, data, sha256)
-    if not data.endswith(b"\n"):
-        raise ValueError(
-            f"expected {path} to end with a line break, "
-            f"got {data[-20:]}: it was cut off"
-        )
-    lines = data.split(b"\n")[:-1]
+    lines = read_lines(path, sha256)
     return merges_of_tokens(
         [parse_line(line, rank) for rank, line in enumerate(lines)]
     )
@@ -71,13 +63,24 @@ def parse_line(line: bytes, rank: int) -> bytes:
     return token
 
 
-def check_hash(path: str | Path, data: bytes, sha256: str) -> None:
-    """Raise ValueError when the data are not those that were meant."""
+def read_lines(path: str | Path, sha256: str | None) -> list[bytes]:
+    """The lines of a file that is whole, as far as one can see.
+
+    Raises ValueError for a last line without its end, and for another
+    hash than `sha256`.
+    """
+    data = Path(path).read_bytes()
     found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    if sha256 not in (None, found):
         raise ValueError(
             f"expected {path} to have the sha256 {sha256}, got {found}"
         )
+    if not data.endswith(b"\n"):
+        raise ValueError(
+            f"expected {path} to end with a line break, "
+            f"got {data[-20:]}: it was cut off"
+        )
+    return data.split(b"\n")[:-1]
 
 
 def write_whole(path: Path, data: bytes) -> None:
