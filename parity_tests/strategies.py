@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from jaxtyping import AbstractArray
 from torch import nn
 
+from numpy_ref.byte_pair_encoding import merge_table, without_overlap
 from numpy_ref.parameters import from_state_dict
 
 from .case import Case, laid_out
@@ -63,6 +64,7 @@ class _Drawer:
     def __init__(self, draw, twin: Twin, dtype: np.dtype):
         self.draw, self.twin, self.dtype = draw, twin, dtype
         self.sizes = self._sizes()
+        self.byte_pairs = draw(byte_pairs())
 
     def _sizes(self) -> dict[str, int]:
         names = sorted(_axis_names(self.twin))
@@ -87,6 +89,8 @@ class _Drawer:
 
     def value(self, name: str, annotation):
         """An argument, by what it is annotated as and how it is called."""
+        if self.twin.reference.__module__.endswith("byte_pair_encoding"):
+            return self.byte_pairs[name]
         if not _is_array(annotation):
             return self.draw(self._plain(name, annotation))
         shape = self._shape(annotation.dim_str.split())
@@ -186,6 +190,30 @@ class _Drawer:
         if name == "tokens" and annotation is int:
             return st.just(size)
         return plain[name]
+
+
+@st.composite
+def byte_pairs(draw) -> dict[str, object]:
+    """What the steps of byte-pair encoding take, by their names.
+
+    Few different ids, so that pairs repeat and overlap; one at least is
+    a known pair.
+    """
+    few = st.integers(0, 3)
+    pairs = draw(st.lists(st.tuples(few, few), min_size=1, unique=True))
+    around = st.lists(few | st.integers(256, 258), max_size=9)
+    ids = [*draw(around), *pairs[0], *draw(around)]
+    places = st.booleans()
+    matches = draw(st.lists(places, min_size=len(ids), max_size=len(ids)))
+    return {
+        "data": draw(st.binary(max_size=9)),
+        "merges": np.array(pairs),
+        "table": merge_table(np.array(pairs)),
+        "ids": np.array(ids),
+        "matches": np.array(matches),
+        "chosen": without_overlap(np.array(matches[1:])),
+        "rank": np.array([256]),
+    }
 
 
 def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:

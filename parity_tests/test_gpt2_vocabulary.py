@@ -38,7 +38,7 @@ def served(tmp_path_factory, monkeypatch) -> Path:
     handler = partial(Quiet, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/"
+    url = f"http://127.0.0.1:{server.server_port}/vocab.bpe"
     monkeypatch.setattr(gpt2_vocabulary, "URL", url)
     yield folder
     server.shutdown()
