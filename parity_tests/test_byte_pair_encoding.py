@@ -1,17 +1,18 @@
-"""The array form on both sides, and the fast form."""
-
-import inspect
+"""The array form and the fast form, held against tiktoken."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from numpy_ref import byte_pair_encoding as ours
 from numpy_ref.bpe_training import train
 from numpy_ref.bpe_vocabulary import merged_tokens, rank_of_pairs
-from numpy_ref.byte_pair_encoding import byte_ids, merge_all, merge_table
+from numpy_ref.byte_pair_encoding import (
+    BYTE_ORDER,
+    byte_ids,
+    merge_all,
+    merge_table,
+)
 from numpy_ref.fast_merging import (
     LONG,
     fast_byte_ids,
@@ -21,41 +22,12 @@ from numpy_ref.fast_merging import (
 )
 from numpy_ref.gpt2_vocabulary import gpt2_merges
 from numpy_ref.token_chain import TokenChain
-from torch_impl import byte_pair_encoding as theirs
 
-from .comparing import to_numpy
 from .judges import TEXT, by_tiktoken, gpt2_by_tiktoken
-from .recording import record
-from .twins import complaints
 
 # Few letters, so that pairs repeat, overlap and build on each other.
 WORD = st.text("aab", max_size=30)
 WORDS = st.lists(WORD, max_size=6).map(" ".join)
-
-
-def test_both_sides_take_the_same_named_steps():
-    sources = map(inspect.getsource, (ours, theirs))
-    assert complaints("byte_pair_encoding.py", *sources) == []
-    assert ours.BYTE_ORDER == theirs.BYTE_ORDER
-
-
-@given(WORDS, WORD)
-def test_every_named_step_is_equal(text, word):
-    merges = train(text, 300)
-
-    def steps(side, as_array):
-        table = side.merge_table(as_array(merges))
-        return side.merge_all(side.byte_ids(word.encode()), table)
-
-    _, calls = record(steps, ours, np.asarray)
-    _, twin_calls = record(steps, theirs, torch.from_numpy)
-    for call, twin in zip(calls, twin_calls, strict=True):
-        assert call.path == twin.path
-        assert list(call.steps) == list(twin.steps)
-        values = call.arguments | call.steps
-        others = to_numpy(twin.arguments | twin.steps)
-        for name, value in values.items():
-            np.testing.assert_array_equal(value, others[name], strict=True)
 
 
 @given(st.one_of(WORDS, TEXT), st.one_of(WORD, TEXT))
@@ -118,21 +90,21 @@ def merge(word: bytes, pairs: list[tuple[int, int]]) -> list[int]:
 
 
 def test_in_aaa_the_pair_aa_is_merged_once():
-    a = ours.BYTE_ORDER.index(b"a")
+    a = BYTE_ORDER.index(b"a")
     assert merge(b"aaa", [(a, a)]) == [256, a]
     assert merge(b"aaaa", [(a, a)]) == [256, 256]
 
 
 def test_the_lowest_rank_is_merged_and_not_the_first_pair():
-    a, b, c = (ours.BYTE_ORDER.index(letter) for letter in b"abc")
+    a, b, c = (BYTE_ORDER.index(letter) for letter in b"abc")
     assert merge(b"abc", [(b, c), (a, b)]) == [a, 256]
     assert merge(b"abc", [(a, b), (b, c)]) == [256, c]
 
 
 def test_without_merges_a_word_is_its_bytes():
-    assert bytes(
-        map(ours.BYTE_ORDER.__getitem__, merge(b"\xff a", []))
-    ) == (b"\xff a")
+    assert bytes(map(BYTE_ORDER.__getitem__, merge(b"\xff a", []))) == (
+        b"\xff a"
+    )
     assert merge(b"", []) == []
 
 

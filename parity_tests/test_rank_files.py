@@ -51,17 +51,24 @@ def test_the_hash_is_looked_at(path):
         load_ranks(path, sha256)
 
 
-def test_a_file_cut_off_anywhere_in_a_line_is_refused(path):
+def test_a_file_cut_off_in_a_line_is_refused(path):
     data = path.read_bytes()
-    whole_lines = 0
-    for end in range(len(data)):
-        if data[:end].endswith(b"\n") and data[:end].count(b"\n") >= 256:
-            whole_lines += 1
+    ends = [*range(0, len(data), 97), *range(len(data) - 40, len(data))]
+    for end in ends:
+        if data[end - 1 : end] == b"\n":
             continue
         path.write_bytes(data[:end])
-        with pytest.raises(ValueError, match=r"expected .* got"):
+        with pytest.raises(
+            ValueError, match=r"a line break, got .* cut off"
+        ):
             load_ranks(path)
-    assert whole_lines == 14
+
+
+def test_a_file_cut_off_among_the_bytes_is_refused(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:255]))
+    with pytest.raises(ValueError, match=r"rank 255 to be .*, got None"):
+        load_ranks(path)
 
 
 def line(token: bytes, rank: int) -> bytes:
