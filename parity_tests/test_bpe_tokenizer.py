@@ -1,4 +1,5 @@
 import string
+from itertools import product
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_a_broken_character_has_no_span(ours):
 def test_the_cache_is_bounded(ours, monkeypatch):
     monkeypatch.setattr(bpe_tokenizer, "MOST_CACHED", 100)
     tokenizer = BytePairTokenizer(ours.merges)
-    words = [a + b for a in string.ascii_letters for b in string.digits]
+    words = map("".join, product(string.ascii_letters, repeat=2))
     text = " ".join(words) + " " + "x" * 10_000
     for _ in range(2):
         ids = tokenizer.encode(text).tolist()

@@ -1,3 +1,6 @@
+import string
+from itertools import product
+
 import pytest
 import regex
 from hypothesis import given
@@ -47,6 +50,12 @@ def test_regex_differs_only_in_characters_that_we_do_not_know_yet(capsys):
 def test_the_split_is_that_of_the_pattern(text):
     known = "".join(char for char in text if char not in NEWER)
     assert split(known) == regex.findall(PATTERN, known)
+
+
+def test_every_two_letters_after_an_apostrophe_are_split_as_they_should():
+    for first, second in product(string.ascii_letters, repeat=2):
+        text = f"a'{first}{second}'{first} '{first}"
+        assert split(text) == regex.findall(PATTERN, text)
 
 
 def test_the_split_of_the_standard_library_is_that_of_the_pattern():

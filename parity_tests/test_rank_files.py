@@ -83,6 +83,7 @@ def line(token: bytes, rank: int) -> bytes:
         (line(b"lo", 270), "rank 270 to be two tokens of lower rank"),
         (line(b"xyz", 270), r"got b'xyz', which is 3 of them"),
         (line(b"", 270), "and its rank, 270, got"),
+        (b"e!no= 270\n", "expected a token in base64"),
         (b"!!!! 270\n", "expected a token in base64"),
         (b"\n", "expected a token in base64"),
         (b"eHl6\n", "expected a token in base64"),
@@ -126,6 +127,21 @@ def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="no space left"):
+        save_ranks(train("other words", 260), path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_until_it_is_whole_the_old_file_stands(path, monkeypatch):
+    before = path.read_bytes()
+
+    def stopped(self, target):
+        assert target == path
+        assert target.read_bytes() == before
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
         save_ranks(train("other words", 260), path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -3,6 +3,7 @@ import unicodedata
 from collections import Counter
 from functools import cache
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,33 @@ def test_a_pair_is_joined_and_cut_as_transformers_does(
     expect_the_judge_s(
         ours(lowercase).encode(pair[0], length=length), expected
     )
+
+
+@BOTH
+def test_every_pair_of_lengths_is_cut_as_transformers_does(lowercase):
+    for first, second, length in product(
+        range(5), range(1, 5), range(3, 9)
+    ):
+        pair = "a " * first, "b " * second
+        cut = {"truncation": True, "max_length": length}
+        expected = encoded_by_judge(lowercase, *pair, **cut)
+        expect_the_judge_s(ours(lowercase).encode(*pair, length), expected)
+
+
+# White space and controls: some part two words, and some are nothing.
+@BOTH
+@pytest.mark.parametrize(
+    "char",
+    "\0\t\n\v\f\r\x1c\x7f\x85\xa0\xad\u1680\u180e\u2003\u200b\u2028\u2029"
+    "\u202f\u2060\u3000\ue000\ufeff\ufffd",
+    ids=ascii,
+)
+def test_what_cannot_be_seen_is_treated_as_transformers_treats_it(
+    lowercase, char
+):
+    text = f"a{char}b"
+    expected = encoded_by_judge(lowercase, text)
+    expect_the_judge_s(ours(lowercase).encode(text), expected)
 
 
 @given(st.lists(st.sampled_from("a\u0301\u302e\U0001d165\u1bf3é한")))
