@@ -10,6 +10,7 @@ from numpy_ref import bpe_tokenizer
 from numpy_ref.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.bpe_training import train
 from numpy_ref.gpt2_vocabulary import gpt2
+from study.texts import sample
 
 from .judges import (
     END_OF_TEXT,
@@ -55,6 +56,18 @@ def test_ids_of_ranks_trained_here_are_those_of_tiktoken(
 
 def test_the_ids_of_the_standard_library_are_those_of_tiktoken(ours):
     text = standard_library(1_000_000)
+    expected = gpt2_by_tiktoken().encode_ordinary(text)
+    assert ours.encode_ordinary(text).tolist() == expected
+
+
+def test_the_verdict_has_5145_tokens(ours, the_verdict):
+    ids = ours.encode(the_verdict).tolist()
+    assert ids == gpt2_by_tiktoken().encode(the_verdict)
+    assert len(ids) == 5145
+
+
+def test_the_sample_s_ids_are_those_of_tiktoken(ours):
+    text = sample()
     expected = gpt2_by_tiktoken().encode_ordinary(text)
     assert ours.encode_ordinary(text).tolist() == expected
 

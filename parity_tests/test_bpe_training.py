@@ -20,6 +20,12 @@ def test_it_learns_what_hugging_face_s_trainer_learns(text):
     assert pairs(train(text, 290)) == trained_by_tokenizers(text, 290)
 
 
+def test_it_learns_the_same_from_the_verdict(the_verdict):
+    assert pairs(train(the_verdict, 512)) == trained_by_tokenizers(
+        the_verdict, 512
+    )
+
+
 def test_it_learns_the_same_from_much_text():
     text = standard_library(200_000)
     assert pairs(train(text, 2000)) == trained_by_tokenizers(text, 2000)
