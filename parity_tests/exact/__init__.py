@@ -12,6 +12,7 @@ plain Python, and must be the same.
 
 from . import (
     attention,
+    byte_pair_encoding,
     embeddings,
     layers,
     masks,
@@ -24,6 +25,7 @@ from .numbers import bounded
 DIGITS = 50
 FILES = (
     word_tokenizer,
+    byte_pair_encoding,
     windows,
     embeddings,
     masks,
