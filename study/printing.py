@@ -23,6 +23,7 @@ def print_walk(walk: Walk, detail: str, console: Console) -> None:
     "every" for that and all other named steps that were compared.
     """
     console.print(text(walk.about, console))
+    print_tokens(walk, console)
     if detail == "brief":
         rows = [(one.stop.title, one.comparison) for one in walk.shown]
         console.print(differences(rows))
@@ -35,6 +36,16 @@ def print_walk(walk: Walk, detail: str, console: Console) -> None:
         console.print()
         console.print(differences([(c.path, c) for c in walk.comparisons]))
     print_verdict(walk, console)
+
+
+def print_tokens(walk: Walk, console: Console) -> None:
+    """The first tokens, and one word merge by merge."""
+    for name, values in (("tokens", walk.tokens), ("ids", walk.ids)):
+        line = entries(values, console.width - 14)
+        console.print(indented(text(f"{name:8} {line}", console)))
+    for place, row in enumerate(walk.merging):
+        label = "merging  " if place == 0 else "         "
+        console.print(indented(text(f"{label}{row!r}", console)))
 
 
 def print_verdict(walk: Walk, console: Console) -> None:

@@ -19,7 +19,7 @@ class Stop:
     path: str
 
 
-TEXT_TO_ATTENTION = (
+WORDS = (
     Stop(
         "tokens",
         "words, punctuation and double dashes of the text",
@@ -38,6 +38,18 @@ TEXT_TO_ATTENTION = (
         ("ids",),
         "encode[0]/ids",
     ),
+)
+
+MERGING = (
+    Stop(
+        "the first merge of that word",
+        "the pair of lowest rank becomes one token, wherever it occurs",
+        ("tokens",),
+        "merge_all[0]/merge_lowest[0]/merged",
+    ),
+)
+
+IDS_TO_ATTENTION = (
     Stop(
         "inputs",
         "input = ids[s : s + length]",

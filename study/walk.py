@@ -19,15 +19,10 @@ from torch_impl.embeddings import InputEmbedding
 from torch_impl.masks import causal_mask
 from torch_impl.multi_head import CausalAttention, MultiHeadAttention
 from torch_impl.windows import window_starts, windows
-from torch_impl.word_tokenizer import (
-    UNKNOWN,
-    build_vocabulary,
-    encode,
-    split_words,
-)
 
 from .source import code_of
-from .steps import EXAMPLE_BY_HAND, TEXT_TO_ATTENTION, Stop
+from .steps import EXAMPLE_BY_HAND, IDS_TO_ATTENTION, MERGING, Stop
+from .tokenizing import TOKENIZERS, distinct, merge_lines
 
 LENGTH = 8
 MOST_WINDOWS = 1000
@@ -45,6 +40,7 @@ class Settings:
     stride: int | None = None
     dtype: str = "float32"
     seed: int = 0
+    tokenizer: str = "bpe"
 
 
 @dataclass(frozen=True)
@@ -60,51 +56,65 @@ class Shown:
 
 @dataclass(frozen=True)
 class Walk:
-    """Every comparison made on the way, and the ones to show."""
+    """Every comparison made on the way, and the ones to show.
+
+    `merging` is one word, merge by merge, where the tokenizer merges.
+    """
 
     about: str
     counts: dict[str, int]
     shown: list[Shown]
     comparisons: list[Comparison]
     tally: Tally
+    tokens: list[str]
+    ids: list[int]
+    merging: list[str]
 
 
 def walk_text(text: str, known: str, settings: Settings) -> Walk:
     """From `text` to the output of one attention layer, compared.
 
-    The vocabulary is that of `known`, which may be the text itself; the
-    weights are random numbers from `settings.seed`, nothing is trained.
+    A vocabulary that is learned is learned from `known`, which may be the
+    text itself; the weights are random numbers from `settings.seed`, and
+    nothing is trained.
     Raises ValueError for a text or settings that cannot be walked.
     """
     check_settings(settings)
-    counts: dict[str, int] = {}
+    tokenized = TOKENIZERS[settings.tokenizer](text, known)
+    check_tokens(text, len(tokenized.ids))
+    ids = torch.from_numpy(tokenized.ids)
+    length = chosen(settings.length, min(LENGTH, len(ids) - 1))
+    stride = chosen(settings.stride, length)
+    counts: dict[str, int] = {
+        "characters": len(text),
+        "tokens": len(ids),
+        "distinct_tokens": distinct(tokenized.ids),
+        "vocabulary": tokenized.vocabulary,
+        "unknown_tokens": tokenized.unknown,
+    }
 
     def run():
-        tokens = split_words(text)
-        words = tokens if known == text else split_words(known)
-        expect_words(text, tokens, set(words))
-        vocabulary = build_vocabulary(words)
-        ids = encode(text, vocabulary)
-        length = chosen(settings.length, min(LENGTH, len(tokens) - 1))
-        stride = chosen(settings.stride, length)
+        tokenized.steps()
         starts = window_starts(len(ids), length, stride)
         most = most_windows(length, settings)
         inputs, _ = windows(ids, starts[:most], length)
-        embed, attend = layers(len(vocabulary), length, settings)
+        embed, attend = layers(tokenized.vocabulary, length, settings)
         attend(embed(inputs), causal_mask(length, length), settings.heads)
-        counts.update(
-            characters=len(text),
-            tokens=len(tokens),
-            distinct_tokens=len(set(tokens)),
-            vocabulary=len(vocabulary),
-            unknown_tokens=int((ids == vocabulary[UNKNOWN]).sum()),
-            windows=len(starts),
-            windows_walked=len(inputs),
-        )
+        counts.update(windows=len(starts), windows_walked=len(inputs))
 
     with torch.no_grad():
         _, calls = record(run)
-    return walked(about_text(counts), counts, TEXT_TO_ATTENTION, calls)
+    merging = merge_lines(calls, tokenized.spelled)
+    stops = tokenized.stops if merging or tokenized.stops != MERGING else ()
+    return walked(
+        about_text(counts, tokenized.about),
+        counts,
+        (*stops, *IDS_TO_ATTENTION),
+        calls,
+        tokens=tokenized.tokens,
+        ids=tokenized.ids.tolist(),
+        merging=merging,
+    )
 
 
 def walk_example() -> Walk:
@@ -161,24 +171,19 @@ def layers(vocabulary: int, length: int, settings: Settings):
     return [module.to(getattr(torch, settings.dtype)) for module in modules]
 
 
-def expect_words(text: str, tokens: list[str], known: set[str]) -> None:
+def check_tokens(text: str, count: int) -> None:
     """Raise ValueError when there is nothing to walk with."""
-    if not tokens:
+    if not text.strip() or not count:
         raise ValueError(f"expected a text with words, got {text!r}")
-    check_at_least("the tokens of the text", len(tokens), 2)
-    if not known & set(tokens):
-        raise ValueError(
-            f"expected at least one of the {len(known):,} known words, "
-            f"got {shortened(text)!r}"
-        )
+    check_at_least("the tokens of the text", count, 2)
 
 
-def about_text(counts: dict[str, int]) -> str:
+def about_text(counts: dict[str, int], tokenizer: str) -> str:
     """The counts, in a sentence."""
     about = (
-        f"{counts['characters']:,} characters, {counts['tokens']:,} "
-        f"tokens, {counts['distinct_tokens']:,} of them distinct; a "
-        f"vocabulary of {counts['vocabulary']:,}, special tokens included"
+        f"{counts['characters']:,} characters; {tokenizer}: "
+        f"{counts['tokens']:,} tokens, {counts['distinct_tokens']:,} of "
+        f"them distinct, of a vocabulary of {counts['vocabulary']:,}"
     )
     if counts["unknown_tokens"]:
         about += f"; {counts['unknown_tokens']:,} tokens unknown to it"
@@ -188,7 +193,15 @@ def about_text(counts: dict[str, int]) -> str:
     return f"{about}. Places are counted from 0."
 
 
-def walked(about, counts, stops: tuple[Stop, ...], calls) -> Walk:
+def walked(
+    about,
+    counts,
+    stops: tuple[Stop, ...],
+    calls,
+    tokens=(),
+    ids=(),
+    merging=(),
+) -> Walk:
     """Compare every named step of the calls, and pick what to show."""
     comparisons, tally = list(compare(calls)), Tally()
     for comparison in comparisons:
@@ -198,7 +211,10 @@ def walked(about, counts, stops: tuple[Stop, ...], calls) -> Walk:
         Shown(stop, by_path[stop.path], *code_of(stop.path))
         for stop in stops
     ]
-    return Walk(about, counts, shown, comparisons, tally)
+    return Walk(
+        *(about, counts, shown, comparisons, tally),
+        *map(list, (tokens, ids, merging)),
+    )
 
 
 def a_row_of(shown: Shown, value) -> tuple[list, tuple[int, ...]]:
