@@ -1,6 +1,6 @@
 """When is one wide layer, split into heads, faster than heads side by side?
 
-`python benchmarks/split_or_stack.py`: both compute the same (a test proves
+`python -m benchmarks.split_or_stack`: both compute the same (a test proves
 it); here they run in turn in one process, on the same threads. A ratio
 above 1 says that splitting is faster. It is not always.
 """

@@ -34,6 +34,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from numpy_ref.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.bpe_training import train
 from numpy_ref.gpt2_vocabulary import gpt2_merges
+from study.texts import read_corpus
 
 SIZE = 5_000_000  # characters
 ROUNDS = 7
@@ -100,8 +101,8 @@ def encoding_races(texts: dict[str, str]) -> Iterator[Race]:
 
 
 def training_races(texts: dict[str, str]) -> Iterator[Race]:
-    short = texts["English"][:20_479]  # as long as The Verdict
-    yield training_race("20 kB of English", short, 512, 5, ROUNDS)
+    short = read_corpus("the-verdict")
+    yield training_race("The Verdict", short, 512, 5, ROUNDS)
     for name, text in texts.items():
         yield training_race(f"5 MB of {name}", text, 8192, 10, 2)
 

@@ -19,6 +19,10 @@ settings.register_profile(
 settings.register_profile(
     "thorough", settings.get_profile("default"), max_examples=1000
 )
+# For the tokenizers, which their judges must never disagree with.
+settings.register_profile(
+    "fifty_thousand", settings.get_profile("default"), max_examples=50_000
+)
 # For `breaks.py`, which wants to see a failure and not the smallest one.
 settings.register_profile(
     "unshrunk", settings.get_profile("default"), phases=[Phase.generate]
