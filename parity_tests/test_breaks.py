@@ -25,5 +25,5 @@ def test_a_line_that_does_not_stand_there_is_refused(tmp_path):
     replace_line(path, "a = 1", "a = 3")
     assert path.read_text(encoding="utf-8") == "a = 3\nb = 2\nb = 2\n"
     for line in ("a = 1", "b = 2"):
-        with pytest.raises(ValueError, match="once in file.py, got"):
+        with pytest.raises(ValueError, match=r"once in file\.py, got"):
             replace_line(path, line, "c")
