@@ -159,6 +159,13 @@ def test_the_verdict_with_each_tokenizer(
     assert tokens in (None, walk["counts"]["tokens"])
 
 
+@pytest.mark.parametrize("text", ["Attention", "aaaaaaaa", "é", "a b"])
+def test_the_shortest_texts_can_be_walked(twice, text):
+    code, out, _ = twice("--text", text, "--json")
+    assert code == 0
+    assert json.loads(out)["counts"]["unknown_tokens"] == 0
+
+
 def test_one_word_is_merged_merge_by_merge(twice):
     text = "low lower lowest slower, low low low"
     walk = json.loads(twice("--text", text, "--json")[1])

@@ -31,7 +31,8 @@ from torch_impl.word_tokenizer import (
 
 from .steps import MERGING, WORDS, Stop
 
-TRAINED_SIZE = 512  # bytes and merges of the BPE trained on the text
+MOST_MERGES = 256  # learned from a text; a short one has fewer
+PER_MERGE = 4  # characters: so few that some words stay in pieces
 LONG = 10**6  # characters; from here on training shows its progress
 
 
@@ -72,20 +73,20 @@ def by_words(text: str, known: str) -> Tokenized:
 
 def by_trained_bpe(text: str, known: str) -> Tokenized:
     """Byte-pair encoding, its merges learned from `known`."""
+    merges = min(MOST_MERGES, len(known) // PER_MERGE)
     watch = partial(
         track,
         description="learning merges",
-        total=TRAINED_SIZE - 256,
+        total=merges,
         console=Console(stderr=True),
         transient=True,
         disable=len(known) < LONG,
     )
-    tokenizer = BytePairTokenizer(train(known, TRAINED_SIZE, watch=watch))
+    learned = train(known, 256 + merges, watch=watch)
+    tokenizer = BytePairTokenizer(learned)
     whose = "this text" if known == text else "the corpus"
-    count = len(tokenizer.merges)
-    return by_merging(
-        text, tokenizer, f"byte-pair encoding, {count} merges from {whose}"
-    )
+    about = f"byte-pair encoding, {len(learned)} merges from {whose}"
+    return by_merging(text, tokenizer, about)
 
 
 def by_gpt2(text: str, known: str) -> Tokenized:
