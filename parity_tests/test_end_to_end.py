@@ -13,8 +13,9 @@ import torch
 from numpy_ref import embeddings, masks, multi_head, windows
 from numpy_ref import word_tokenizer as words
 from numpy_ref.parameters import from_state_dict
+from study.settings import Settings
 from study.texts import sample
-from study.walk import Settings, layers
+from study.walk import layers
 
 from .replaying import to_numpy
 

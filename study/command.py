@@ -167,7 +167,8 @@ def walk(
     from .by_hand import print_example
     from .machine_readable import as_json as to_json
     from .printing import print_walk
-    from .walk import Settings, walk_example, walk_text
+    from .settings import Settings
+    from .walk import walk_example, walk_text
 
     settings = Settings(
         d_model, heads, length, stride, dtype, seed, tokenizer
