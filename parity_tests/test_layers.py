@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_ref import layers
+from torch_impl import layers as torch_layers
 
 from .comparing import within
 from .conftest import expect_holds
@@ -41,6 +42,13 @@ def test_dropout_with_pytorchs_choices_equals_pytorchs_own(rate):
     ours = layers.dropout(**arguments)
     comparison = within("dropout[0]/y", ours, theirs, 2 * exact.error)
     expect_holds("NumPy and F.dropout, float64", comparison)
+
+
+def test_a_nan_that_is_dropped_is_gone():
+    x, keep = np.array([np.nan, 2.0]), np.array([False, True])
+    theirs = torch_layers.dropout(*map(torch.from_numpy, (x, keep)), 0.5)
+    np.testing.assert_array_equal(layers.dropout(x, keep, 0.5), [0, 4])
+    np.testing.assert_array_equal(theirs, [0, 4])
 
 
 def test_dropout_keeps_the_mean_in_expectation_only():
