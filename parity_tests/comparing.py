@@ -26,6 +26,7 @@ class Comparison:
     bound: float
     share: float
     at: tuple[int, ...] = ()
+    sides: tuple[str, str] = ("NumPy", "PyTorch")
 
     @property
     def holds(self) -> bool:
@@ -49,9 +50,10 @@ class Comparison:
             _entry(side, self.at) for side in (self.ours, self.theirs)
         )
         return (
-            f"{self.path} {verdict}: NumPy has {ours}, PyTorch {theirs} "
-            f"at {list(self.at)}; the largest difference is "
-            f"{self.difference:.3g}, the bound {self.bound:.3g}"
+            f"{self.path} {verdict}: {self.sides[0]} has {ours}, "
+            f"{self.sides[1]} {theirs} at {list(self.at)}; the largest "
+            f"difference is {self.difference:.3g}, "
+            f"the bound {self.bound:.3g}"
         )
 
 

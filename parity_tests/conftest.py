@@ -41,12 +41,21 @@ def expect_holds(witness: str, comparison: Comparison) -> None:
         raise AssertionError(str(comparison))
 
 
+def blind() -> list[str]:
+    """Witnesses whose bounds are mostly wide, and so have seen nothing.
+
+    In float32 that may be; float64 is there to see what it does not.
+    """
+    return [
+        witness
+        for witness, tally in TALLIES.items()
+        if "float32" not in witness
+        and tally.wide > MOST_WIDE * tally.compared
+    ]
+
+
 def pytest_sessionfinish(session):
-    """A witness whose bounds are mostly wide has seen nothing: red."""
-    if any(
-        tally.wide > MOST_WIDE * tally.compared
-        for tally in TALLIES.values()
-    ):
+    if blind():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -59,6 +68,8 @@ def pytest_terminal_summary(terminalreporter):
             f"{tally.wide / tally.compared:.1%}; worst share of a bound: "
             f"{tally.worst.share:.2f} at {tally.worst.path}"
         )
+    for witness in blind():
+        terminalreporter.line(f"FAILED {witness}: most bounds are too wide")
 
 
 @pytest.fixture(scope="session")

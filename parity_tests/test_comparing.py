@@ -8,6 +8,7 @@ import torch
 
 import torch_impl.attention
 
+from . import conftest
 from .comparing import Tally, compare_step, within
 from .exact import attention as exact_attention
 from .exact.numbers import bounded
@@ -200,3 +201,12 @@ def test_the_reference_is_called_with_what_the_twin_got(monkeypatch):
     failed = [c.path for c in compare(calls) if not c.holds]
     # The step inside is right; what was done to its result is not.
     assert failed == ["softmax_with_temperature[0]/weights"]
+
+
+def test_a_witness_that_sees_nothing_is_named(monkeypatch):
+    seeing, blinded = Tally(), Tally()
+    for width, tally in ((1e-9, seeing), (abs(X).max(), blinded)):
+        tally.add(within("step", X, X, np.full_like(X, width)))
+    tallies = {"a, float64": seeing, "b": blinded, "c, float32": blinded}
+    monkeypatch.setattr(conftest, "TALLIES", tallies)
+    assert conftest.blind() == ["b"]

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +89,11 @@ def test_every_named_step_has_its_exact_value(twin, data, dtype):
     ):
         for name, value in to_numpy(calls[0].steps).items():
             path = f"{calls[0].path}/{name}"
+            sides = (side, "the exact value")
             for comparison in with_exact(path, value, exact.get(name)):
                 expect_holds(
-                    f"{side} and the exact value, {dtype}", comparison
+                    f"{side} and the exact value, {dtype}",
+                    replace(comparison, sides=sides),
                 )
 
 

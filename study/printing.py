@@ -8,8 +8,8 @@ from rich.text import Text
 
 from parity_tests.comparing import Comparison
 
-from .spelling import as_encodable
-from .walk import Shown, Walk, a_row_of, shortened, sizes
+from .spelling import as_encodable, shortened
+from .walk import Shown, Walk, a_row_of, sizes
 
 SIDE_BY_SIDE = 110  # columns from which both sides stand abreast
 MOST_SIGNS = 24  # of a token that is shown

@@ -1,4 +1,5 @@
-"""Signs that a stream cannot encode, written in ASCII.
+"""How a text is written out: cut where it is long, and in ASCII where
+the stream cannot encode a sign.
 
 Every text passes here on its way out, as an error handler of the stream:
 what can be encoded stays, a sign with a spelling gets it, and the rest is
@@ -36,6 +37,11 @@ def in_ascii(sign: str) -> str:
 def as_encodable(text: str, encoding: str) -> str:
     """The text as a stream of that encoding will show it."""
     return text.encode(encoding, "spelled").decode(encoding)
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """A text, cut where it gets long."""
+    return text if len(text) <= most else text[:most] + "..."
 
 
 codecs.register_error("spelled", spelled)

@@ -26,6 +26,7 @@ from torch_impl.word_tokenizer import (
     split_words,
 )
 
+from .spelling import shortened
 from .steps import MERGING, WORDS, Stop
 
 MOST_MERGES = 256  # learned from a text; a short one has fewer
@@ -157,10 +158,9 @@ def a_word_of(text: str, most: int = 12) -> str:
 def check_some_known(text: str, tokens: list[str], known: set[str]) -> None:
     """Raise ValueError when no word of the text is in the vocabulary."""
     if tokens and not known & set(tokens):
-        shown = text if len(text) <= 40 else text[:40] + "..."
         raise ValueError(
             f"expected at least one of the {len(known):,} known words, "
-            f"got {shown!r}"
+            f"got {shortened(text)!r}"
         )
 
 

@@ -89,10 +89,11 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
         inputs, _ = windows(ids, starts[:most], length)
         embed, attend = layers(tokenized.vocabulary, length, settings)
         attend(embed(inputs), causal_mask(length, length), settings.heads)
-        counts.update(windows=len(starts), windows_walked=len(inputs))
+        return {"windows": len(starts), "windows_walked": len(inputs)}
 
     with torch.no_grad():
-        _, calls = record(run)
+        found, calls = record(run)
+    counts |= found
     merging = merge_lines(calls, tokenized.spelled)
     stops = tokenized.stops if merging or tokenized.stops != MERGING else ()
     return walked(
@@ -198,8 +199,3 @@ def a_row_of(shown: Shown, value) -> tuple[list, tuple[int, ...]]:
 def sizes(value) -> tuple[int, ...]:
     """The sizes of an array, or the length of anything else."""
     return value.shape if isinstance(value, np.ndarray) else (len(value),)
-
-
-def shortened(text: str, most: int = 40) -> str:
-    """A text, cut where it gets long."""
-    return text if len(text) <= most else text[:most] + "..."
