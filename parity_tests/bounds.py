@@ -116,10 +116,20 @@ class Bounded:
             self.value - other.value, self.error + other.error
         )
 
+    def __mul__(self, other: "Bounded") -> "Bounded":
+        propagated = self.error * other.magnitude
+        propagated = propagated + absolute(self.value) * other.error
+        return self.rounded(self.value * other.value, propagated)
+
     def over(self, divisor) -> "Bounded":
         """Divided by a number that is itself the result of a rounding."""
         propagated = self.error / abs(float(divisor))
         return self.rounded(self.value / divisor, propagated, 3)
+
+    def times(self, factor) -> "Bounded":
+        """Multiplied by a number that is the result of a rounding."""
+        propagated = self.error * abs(float(factor))
+        return self.rounded(self.value * factor, propagated, 3)
 
     def total(self) -> "Bounded":
         """The sum over the last axis, which stays with size 1."""
@@ -146,7 +156,7 @@ def absolute(value: np.ndarray) -> np.ndarray:
 
 
 def apply(name: str, value: np.ndarray) -> np.ndarray:
-    """exp, sin, cos or sqrt, by NumPy or, for its numbers, by mpmath."""
+    """A function of NumPy's or, for its numbers, that of mpmath."""
     if value.dtype != object:
         return getattr(np, name)(value)
     import mpmath

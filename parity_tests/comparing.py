@@ -83,7 +83,7 @@ class Tally:
 
 def compare_step(path: str, ours, theirs, exact) -> Comparison:
     """Two values of one step, within twice the error of `exact`."""
-    if isinstance(ours, list) and exact is not None:
+    if isinstance(ours, list | tuple) and exact is not None:
         expect_equal(path, "lengths", len(ours), len(theirs))
         parts = [
             compare_step(f"{path}[{place}]", *part)
@@ -155,7 +155,7 @@ def _kind(value):
 
 def is_float(value) -> bool:
     """Whether a value is an array of floats, or has one in it."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return any(is_float(member) for member in value)
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 

@@ -3,11 +3,13 @@
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 RECORDED = ("numpy_ref", "torch_impl")
 HOLDERS = ("self", "params")
+# A tool, and a function that PyTorch brings.
+NO_STEPS = ("checked", "normal_distribution")
 
 
 @dataclass
@@ -73,13 +75,14 @@ class _Recorder:
         number = self.count[within + name]
         self.count[within + name] += 1
         call = Call(f"{within}{name}[{number}]", name)
+        _keep_arguments(call, frame)
         self.calls.append(call)
         self.open.append(call)
 
 
 def _is_step(frame) -> bool:
     package, _, module = frame.f_globals.get("__name__", "").partition(".")
-    if package not in RECORDED or module == "checked":
+    if package not in RECORDED or module in NO_STEPS:
         return False
     # Comprehensions and helpers are part of the step they stand in.
     return not frame.f_code.co_name.startswith(("<", "_"))
@@ -92,13 +95,23 @@ def _name(frame) -> str:
     return snake_case(type(frame.f_locals["self"]).__name__)
 
 
+def _keep_arguments(call: Call, frame):
+    """What came in, before a loop carries a name on."""
+    call.arguments = dict(frame.f_locals)
+    for name in HOLDERS:
+        call.holder = call.arguments.pop(name, call.holder)
+
+
 def _keep_locals(call: Call, frame):
     code = frame.f_code
     inputs = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    for name, value in frame.f_locals.items():
-        if name in HOLDERS:
-            call.holder = value
-        elif name in inputs:
-            call.arguments[name] = value
-        else:
-            call.steps[name] = value
+    call.steps = {
+        name: value
+        for name, value in frame.f_locals.items()
+        if name not in inputs and not _holds_parameters(value)
+    }
+
+
+def _holds_parameters(value) -> bool:
+    """True of the turn of a loop over modules, or over dataclasses."""
+    return hasattr(value, "state_dict") or is_dataclass(value)

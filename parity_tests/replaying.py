@@ -65,7 +65,9 @@ def to_numpy(value):
     if isinstance(value, dict):
         return {key: to_numpy(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(to_numpy(member) for member in value)
+        members = [to_numpy(member) for member in value]
+        # A named tuple takes its members one by one.
+        return getattr(type(value), "_make", type(value))(members)
     return value
 
 

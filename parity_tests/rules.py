@@ -20,6 +20,7 @@ WITHOUT_TWIN = {
     "checked.py": "finds wrong shapes; a tool, no step of the data",
     "fast_merging.py": "the fast form, in lists; the array form has a twin",
     "gpt2_vocabulary.py": "reads a file",
+    "normal_distribution.py": "PyTorch brings torch.special.ndtr",
     "pretokens.py": "splits text",
     "rank_files.py": "reads and writes files",
     "special_tokens.py": "works on text",

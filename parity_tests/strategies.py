@@ -39,6 +39,7 @@ WORDS = st.lists(TEXT, max_size=5)
 
 # Sizes that must leave room for another: a table for its look-ups.
 NESTED = {"positions": "position", "token": "length", "tokens": "length"}
+MOST_LAYERS = 2
 
 
 @st.composite
@@ -81,6 +82,7 @@ class _Drawer:
             sizes["heads"] = sizes["head"] = self.draw(st.integers(1, 3))
             sizes["d_model"] = sizes["heads"] * self.draw(st.integers(1, 3))
             assume(sizes["d_model"] != sizes.get("position"))
+        sizes["layers"] = min(sizes.get("layers", 1), MOST_LAYERS)
         for larger, smaller in NESTED.items():
             if larger in sizes and smaller in sizes:
                 sizes[larger] += sizes[smaller]
@@ -149,6 +151,7 @@ class _Drawer:
         below = {
             "ids": "vocabulary",
             "positions": "positions",
+            "segments": "segments",
             "lengths": "keys",
             "starts": "token",
             "permutation": "window",
@@ -172,6 +175,7 @@ class _Drawer:
             "batch_size": st.integers(1, 9),
             "d_model": st.integers(1, 9),
             "drop_last": st.booleans(),
+            "epsilon": st.sampled_from([1e-12, 1e-5]),
             "heads": st.just(size),
             "keys": st.integers(1, 7),
             "length": st.just(size),

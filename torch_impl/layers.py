@@ -1,4 +1,6 @@
-"""Layers: the linear map, and dropout with its choices as an argument."""
+"""Layers: what stands around attention in a transformer."""
+
+from math import pi, sqrt
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,3 +38,66 @@ def dropout(
     kept = torch.where(keep, x, 0)
     y = kept / (1 - rate)
     return y
+
+
+class LayerNorm(nn.Module):
+    weight: Float[Array, " d_model"]
+    bias: Float[Array, " d_model"]
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model))
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch d_model"],
+        epsilon: float,
+    ) -> Float[Array, "*batch d_model"]:
+        mean = x.mean(dim=-1, keepdim=True)
+        centred = x - mean
+        variance = centred.square().mean(dim=-1, keepdim=True)
+        deviation = torch.sqrt(variance + epsilon)
+        normalised = centred / deviation
+        y = normalised * self.weight + self.bias
+        return y
+
+
+@checked
+def gelu(
+    x: Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    probability = torch.special.ndtr(x)
+    y = x * probability
+    return y
+
+
+@checked
+def gelu_tanh(
+    x: Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    cubic = x + 0.044715 * x**3
+    bent = torch.tanh(sqrt(2 / pi) * cubic)
+    y = x / 2 * (1 + bent)
+    return y
+
+
+class FeedForward(nn.Module):
+    inner: Linear
+    output: Linear
+
+    def __init__(self, d_model: int, d_inner: int):
+        super().__init__()
+        self.inner = Linear(d_model, d_inner)
+        self.output = Linear(d_inner, d_model)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch d_model"],
+    ) -> Float[Array, "*batch d_model"]:
+        inner = self.inner(x)
+        activated = gelu(inner)
+        y = self.output(activated)
+        return y

@@ -12,6 +12,7 @@ plain Python, and must be the same.
 
 from . import (
     attention,
+    bert,
     byte_pair_encoding,
     embeddings,
     layers,
@@ -32,6 +33,7 @@ FILES = (
     layers,
     attention,
     multi_head,
+    bert,
 )
 
 

@@ -30,6 +30,12 @@ def known_exactly(number, a):
     return Bounded(like(a, number), np.zeros(number.shape), a.rounding)
 
 
+def constant(a, number):
+    """One number of the code, rounded to the precision of `a`."""
+    error = np.asarray(abs(number) * a.rounding.u)
+    return Bounded(like(a, number), error, a.rounding)
+
+
 def as_column(a):
     return a[:, None]
 

@@ -1,0 +1,225 @@
+"""BERT: every token sees every other (Devlin et al. 2019).
+
+Axes: `d_model` counts the features of a token, `d_head` those of a head,
+`head` the heads. What a reader of the model may want to see, layer by
+layer, is returned in the open (`Layer`). `bert_checkpoint` reads the
+weights of a real one.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray as Array
+
+from .attention import attention_scores, masked_softmax
+from .checked import checked
+from .embeddings import (
+    PositionEmbedding,
+    TokenEmbedding,
+    position_embedding,
+    token_embedding,
+)
+from .layers import (
+    FeedForward,
+    LayerNorm,
+    Linear,
+    feed_forward,
+    gelu,
+    layer_norm,
+    linear,
+)
+from .multi_head import MultiHeadAttention, merge_heads, split_heads
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class BertEmbedding:
+    """Three tables, and the norm that their sum goes through."""
+
+    token: TokenEmbedding
+    position: PositionEmbedding
+    segment: TokenEmbedding
+    norm: LayerNorm
+
+
+@checked
+def bert_embedding(
+    ids: Int[Array, "*batch position"],
+    segments: Int[Array, "*batch position"],
+    params: BertEmbedding,
+    epsilon: float,
+) -> Float[Array, "*batch position d_model"]:
+    """Which token, where, and in which of two texts (0 or 1).
+
+    Raises ValueError for an id, a segment or a position that its table
+    does not have. (Devlin et al. 2019, figure 2)
+    """
+    tokens = token_embedding(ids, params.token)
+    positions = np.arange(ids.shape[-1])
+    places = position_embedding(positions, params.position)
+    kinds = token_embedding(segments, params.segment)
+    total = tokens + kinds + places
+    x = layer_norm(total, params.norm, epsilon)
+    return x
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class EncoderBlock:
+    """Attention and a feed-forward layer, each with a norm after it."""
+
+    attention: MultiHeadAttention
+    attention_norm: LayerNorm
+    feed_forward: FeedForward
+    feed_forward_norm: LayerNorm
+
+
+class Layer(NamedTuple):
+    """What one block computed: its attention, and the tokens after it."""
+
+    query: Float[Array, "*batch head position d_head"]
+    key: Float[Array, "*batch head position d_head"]
+    value: Float[Array, "*batch head position d_head"]
+    weights: Float[Array, "*batch head position position"]
+    hidden: Float[Array, "*batch position d_model"]
+
+
+@checked
+def encoder_block(
+    x: Float[Array, "*batch position d_model"],
+    params: EncoderBlock,
+    mask: Bool[Array, "*#batch #position #position"],
+    heads: int,
+    epsilon: float,
+) -> Layer:
+    r"""Attend, then think; each time add what came in, and norm the sum.
+
+    $H = \operatorname{norm}(X + \operatorname{attention}(X))$,
+    $Y = \operatorname{norm}(H + \operatorname{feedforward}(H))$
+    (Vaswani et al. 2017, section 3.1)
+
+    The attention is that of `multi_head_attention`, with its parts in the
+    open.
+    """
+    query = split_heads(linear(x, params.attention.query), heads)
+    key = split_heads(linear(x, params.attention.key), heads)
+    value = split_heads(linear(x, params.attention.value), heads)
+    head_mask = mask[..., None, :, :]
+    weights = masked_softmax(attention_scores(query, key), head_mask)
+    context = weights @ value
+    merged = merge_heads(context)
+    attended = x + linear(merged, params.attention.output)
+    normed = layer_norm(attended, params.attention_norm, epsilon)
+    fed = normed + feed_forward(normed, params.feed_forward)
+    hidden = layer_norm(fed, params.feed_forward_norm, epsilon)
+    layer = Layer(query, key, value, weights, hidden)
+    return layer
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Blocks of one size, one after the other."""
+
+    blocks: tuple[EncoderBlock, ...]
+
+
+@checked
+def encoder(
+    x: Float[Array, "*batch position d_model"],
+    params: Encoder,
+    mask: Bool[Array, "*#batch #position #position"],
+    heads: int,
+    epsilon: float,
+) -> list[Layer]:
+    """What each block computed, from the tokens after the one before."""
+    layers = []
+    for block in params.blocks:
+        layer = encoder_block(x, block, mask, heads, epsilon)
+        layers.append(layer)
+        x = layer.hidden
+    return layers
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class Bert:
+    """The tables and the blocks."""
+
+    embedding: BertEmbedding
+    encoder: Encoder
+
+
+@checked
+def bert(
+    ids: Int[Array, "*batch position"],
+    segments: Int[Array, "*batch position"],
+    mask: Bool[Array, "*#batch #position #position"],
+    params: Bert,
+    heads: int,
+    epsilon: float,
+) -> tuple[Float[Array, "*batch position d_model"], list[Layer]]:
+    """The tokens as they go into the first block, and every layer.
+
+    `mask` is that of `padding_mask` where texts of different lengths
+    stand in one array, else all True; the last layer's `hidden` is what
+    the model has to say. Raises ValueError as `bert_embedding` does.
+    """
+    x = bert_embedding(ids, segments, params.embedding, epsilon)
+    layers = encoder(x, params.encoder, mask, heads, epsilon)
+    return x, layers
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class Pooler:
+    """One linear layer."""
+
+    dense: Linear
+
+
+@checked
+def pooler(
+    x: Float[Array, "*batch position d_model"],
+    params: Pooler,
+) -> Float[Array, "*batch d_model"]:
+    r"""The first token, [CLS], made ready to speak for the whole text.
+
+    $\tanh(x_0 W^\top + b)$
+    """
+    first = linear(x[..., 0, :], params.dense)
+    pooled = np.tanh(first)
+    return pooled
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class MaskedLanguageHead:
+    """A layer, a norm, and the way back to the vocabulary.
+
+    `decoder.weight` is in most models the very array of the token
+    embedding.
+    """
+
+    dense: Linear
+    norm: LayerNorm
+    decoder: Linear
+
+
+@checked
+def masked_language_head(
+    x: Float[Array, "*batch position d_model"],
+    params: MaskedLanguageHead,
+    epsilon: float,
+) -> Float[Array, "*batch position vocabulary"]:
+    """For each token the logits of what it may have been.
+
+    (Devlin et al. 2019, section 3.1, task 1)
+    """
+    dense = linear(x, params.dense)
+    activated = gelu(dense)
+    normed = layer_norm(activated, params.norm, epsilon)
+    logits = linear(normed, params.decoder)
+    return logits

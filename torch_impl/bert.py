@@ -1,0 +1,190 @@
+"""BERT: every token sees every other (Devlin et al. 2019)."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor as Array
+from torch import nn
+
+from .attention import attention_scores, masked_softmax
+from .checked import checked
+from .embeddings import PositionEmbedding, TokenEmbedding
+from .layers import FeedForward, LayerNorm, Linear, gelu
+from .multi_head import MultiHeadAttention, merge_heads, split_heads
+
+
+class BertEmbedding(nn.Module):
+    token: TokenEmbedding
+    position: PositionEmbedding
+    segment: TokenEmbedding
+    norm: LayerNorm
+
+    def __init__(
+        self, vocabulary: int, positions: int, segments: int, d_model: int
+    ):
+        super().__init__()
+        self.token = TokenEmbedding(vocabulary, d_model)
+        self.position = PositionEmbedding(positions, d_model)
+        self.segment = TokenEmbedding(segments, d_model)
+        self.norm = LayerNorm(d_model)
+
+    @checked
+    def forward(
+        self,
+        ids: Int[Array, "*batch position"],
+        segments: Int[Array, "*batch position"],
+        epsilon: float,
+    ) -> Float[Array, "*batch position d_model"]:
+        tokens = self.token(ids)
+        positions = torch.arange(ids.shape[-1], device=ids.device)
+        places = self.position(positions)
+        kinds = self.segment(segments)
+        total = tokens + kinds + places
+        x = self.norm(total, epsilon)
+        return x
+
+
+class Layer(NamedTuple):
+    """What one block computed: its attention, and the tokens after it."""
+
+    query: Float[Array, "*batch head position d_head"]
+    key: Float[Array, "*batch head position d_head"]
+    value: Float[Array, "*batch head position d_head"]
+    weights: Float[Array, "*batch head position position"]
+    hidden: Float[Array, "*batch position d_model"]
+
+
+class EncoderBlock(nn.Module):
+    attention: MultiHeadAttention
+    attention_norm: LayerNorm
+    feed_forward: FeedForward
+    feed_forward_norm: LayerNorm
+
+    def __init__(self, d_model: int, d_inner: int):
+        super().__init__()
+        self.attention = MultiHeadAttention(d_model)
+        self.attention_norm = LayerNorm(d_model)
+        self.feed_forward = FeedForward(d_model, d_inner)
+        self.feed_forward_norm = LayerNorm(d_model)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        mask: Bool[Array, "*#batch #position #position"],
+        heads: int,
+        epsilon: float,
+    ) -> Layer:
+        query = split_heads(self.attention.query(x), heads)
+        key = split_heads(self.attention.key(x), heads)
+        value = split_heads(self.attention.value(x), heads)
+        head_mask = mask[..., None, :, :]
+        weights = masked_softmax(attention_scores(query, key), head_mask)
+        context = weights @ value
+        merged = merge_heads(context)
+        attended = x + self.attention.output(merged)
+        normed = self.attention_norm(attended, epsilon)
+        fed = normed + self.feed_forward(normed)
+        hidden = self.feed_forward_norm(fed, epsilon)
+        layer = Layer(query, key, value, weights, hidden)
+        return layer
+
+
+class Encoder(nn.Module):
+    blocks: tuple[EncoderBlock, ...]
+
+    def __init__(self, d_model: int, d_inner: int, layers: int):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            EncoderBlock(d_model, d_inner) for _ in range(layers)
+        )
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        mask: Bool[Array, "*#batch #position #position"],
+        heads: int,
+        epsilon: float,
+    ) -> list[Layer]:
+        layers = []
+        for block in self.blocks:
+            layer = block(x, mask, heads, epsilon)
+            layers.append(layer)
+            x = layer.hidden
+        return layers
+
+
+class Bert(nn.Module):
+    embedding: BertEmbedding
+    encoder: Encoder
+
+    def __init__(
+        self,
+        vocabulary: int,
+        positions: int,
+        segments: int,
+        d_model: int,
+        d_inner: int,
+        layers: int,
+    ):
+        super().__init__()
+        self.embedding = BertEmbedding(
+            vocabulary, positions, segments, d_model
+        )
+        self.encoder = Encoder(d_model, d_inner, layers)
+
+    @checked
+    def forward(
+        self,
+        ids: Int[Array, "*batch position"],
+        segments: Int[Array, "*batch position"],
+        mask: Bool[Array, "*#batch #position #position"],
+        heads: int,
+        epsilon: float,
+    ) -> tuple[Float[Array, "*batch position d_model"], list[Layer]]:
+        x = self.embedding(ids, segments, epsilon)
+        layers = self.encoder(x, mask, heads, epsilon)
+        return x, layers
+
+
+class Pooler(nn.Module):
+    dense: Linear
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        self.dense = Linear(d_model, d_model)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+    ) -> Float[Array, "*batch d_model"]:
+        first = self.dense(x[..., 0, :])
+        pooled = torch.tanh(first)
+        return pooled
+
+
+class MaskedLanguageHead(nn.Module):
+    dense: Linear
+    norm: LayerNorm
+    decoder: Linear
+
+    def __init__(self, vocabulary: int, d_model: int):
+        super().__init__()
+        self.dense = Linear(d_model, d_model)
+        self.norm = LayerNorm(d_model)
+        self.decoder = Linear(d_model, vocabulary)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        epsilon: float,
+    ) -> Float[Array, "*batch position vocabulary"]:
+        dense = self.dense(x)
+        activated = gelu(dense)
+        normed = self.norm(activated, epsilon)
+        logits = self.decoder(normed)
+        return logits
