@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray as Array
 
 from .checked import checked
-from .layers import dropout
+from .layers import dropout, dropout_backward
 
 
 @checked
@@ -34,6 +34,26 @@ def attention_scores(
     similarity = query @ key.swapaxes(-2, -1)
     scores = similarity / sqrt(query.shape[-1])
     return scores
+
+
+@checked
+def attention_scores_backward(
+    d_scores: Float[Array, "*batch query key"],
+    query: Float[Array, "*batch query d_head"],
+    key: Float[Array, "*batch key d_head"],
+) -> tuple[
+    Float[Array, "*batch query d_head"],
+    Float[Array, "*batch key d_head"],
+]:
+    r"""Each query is moved along the keys, and each key along the queries.
+
+    $dQ = dS \, K / \sqrt{d_\text{head}}$,
+    $dK = dS^\top Q / \sqrt{d_\text{head}}$
+    """
+    d_similarity = d_scores / sqrt(query.shape[-1])
+    d_query = d_similarity @ key
+    d_key = d_similarity.swapaxes(-2, -1) @ query
+    return d_query, d_key
 
 
 @checked
@@ -59,6 +79,26 @@ def softmax(
 
 
 @checked
+def softmax_backward(
+    d_weights: Float[Array, "*batch key"],
+    scores: Float[Array, "*batch key"],
+) -> Float[Array, "*batch key"]:
+    r"""What one key gains, the others lose: a row of gradients sums to 0.
+
+    $dS_j = A_j \left(dA_j - \sum_k A_k \, dA_k\right)$
+
+    By the quotient rule $\partial A_k / \partial S_j = A_k ([j = k] -
+    A_j)$; summed with $dA_k$ over k, the first part leaves $A_j dA_j$ and
+    the second $-A_j \sum_k A_k dA_k$. The shift by the maximum changes
+    no weight, and so has no part in it.
+    """
+    weights = softmax(scores)
+    mean = (weights * d_weights).sum(axis=-1, keepdims=True)
+    d_scores = weights * (d_weights - mean)
+    return d_scores
+
+
+@checked
 def softmax_with_temperature(
     scores: Float[Array, "*batch key"],
     temperature: float,
@@ -73,6 +113,22 @@ def softmax_with_temperature(
     tempered = scores / temperature
     weights = softmax(tempered)
     return weights
+
+
+@checked
+def softmax_with_temperature_backward(
+    d_weights: Float[Array, "*batch key"],
+    scores: Float[Array, "*batch key"],
+    temperature: float,
+) -> Float[Array, "*batch key"]:
+    r"""With respect to the scores only.
+
+    $dS = d(S / \tau) / \tau$
+    """
+    tempered = scores / temperature
+    d_tempered = softmax_backward(d_weights, tempered)
+    d_scores = d_tempered / temperature
+    return d_scores
 
 
 @checked
@@ -102,6 +158,22 @@ def masked_softmax(
 
 
 @checked
+def masked_softmax_backward(
+    d_weights: Float[Array, "*batch query key"],
+    scores: Float[Array, "*batch query key"],
+    mask: Bool[Array, "*#batch #query #key"],
+) -> Float[Array, "*batch query key"]:
+    r"""That of `softmax`, over the allowed keys; 0 where the mask forbids.
+
+    $dS_{ij} = A_{ij} \left(dA_{ij} - \sum_k A_{ik} \, dA_{ik}\right)$
+    """
+    weights = masked_softmax(scores, mask)
+    mean = (weights * d_weights).sum(axis=-1, keepdims=True)
+    d_scores = weights * (d_weights - mean)
+    return d_scores
+
+
+@checked
 def scaled_dot_product_attention(
     query: Float[Array, "*batch query d_head"],
     key: Float[Array, "*batch key d_head"],
@@ -120,6 +192,31 @@ def scaled_dot_product_attention(
     weights = masked_softmax(scores, mask)
     context = weights @ value
     return context
+
+
+@checked
+def scaled_dot_product_attention_backward(
+    d_context: Float[Array, "*batch query d_value"],
+    query: Float[Array, "*batch query d_head"],
+    key: Float[Array, "*batch key d_head"],
+    value: Float[Array, "*batch key d_value"],
+    mask: Bool[Array, "*#batch #query #key"],
+) -> tuple[
+    Float[Array, "*batch query d_head"],
+    Float[Array, "*batch key d_head"],
+    Float[Array, "*batch key d_value"],
+]:
+    r"""The product rule for $A V$, then the way back to the scores.
+
+    $dV = A^\top dO$, $dA = dO \, V^\top$
+    """
+    scores = attention_scores(query, key)
+    weights = masked_softmax(scores, mask)
+    d_value = weights.swapaxes(-2, -1) @ d_context
+    d_weights = d_context @ value.swapaxes(-2, -1)
+    d_scores = masked_softmax_backward(d_weights, scores, mask)
+    d_query, d_key = attention_scores_backward(d_scores, query, key)
+    return d_query, d_key, d_value
 
 
 @checked
@@ -143,3 +240,29 @@ def attention_with_dropout(
     dropped = dropout(weights, keep, rate)
     context = dropped @ value
     return context
+
+
+@checked
+def attention_with_dropout_backward(
+    d_context: Float[Array, "*batch query d_value"],
+    query: Float[Array, "*batch query d_head"],
+    key: Float[Array, "*batch key d_head"],
+    value: Float[Array, "*batch key d_value"],
+    mask: Bool[Array, "*#batch #query #key"],
+    keep: Bool[Array, "*#batch #query #key"],
+    rate: float,
+) -> tuple[
+    Float[Array, "*batch query d_head"],
+    Float[Array, "*batch key d_head"],
+    Float[Array, "*batch key d_value"],
+]:
+    r"""The same, with $\operatorname{dropout}(A)$ in place of $A$."""
+    scores = attention_scores(query, key)
+    weights = masked_softmax(scores, mask)
+    dropped = dropout(weights, keep, rate)
+    d_value = dropped.swapaxes(-2, -1) @ d_context
+    d_dropped = d_context @ value.swapaxes(-2, -1)
+    d_weights = dropout_backward(d_dropped, weights, keep, rate)
+    d_scores = masked_softmax_backward(d_weights, scores, mask)
+    d_query, d_key = attention_scores_backward(d_scores, query, key)
+    return d_query, d_key, d_value

@@ -37,6 +37,22 @@ def token_embedding(
 
 
 @checked
+def token_embedding_backward(
+    d_embedded: Float[Array, "*batch position d_model"],
+    ids: Int[Array, "*batch position"],
+    params: TokenEmbedding,
+) -> TokenEmbedding:
+    r"""Each token adds to its row, as often as it occurs.
+
+    $dW_v = \sum_{i : id_i = v} dE_i$
+    """
+    d_weight = np.zeros_like(params.weight)
+    np.add.at(d_weight, ids, d_embedded)
+    d_params = TokenEmbedding(d_weight)
+    return d_params
+
+
+@checked
 def one_hot_embedding(
     ids: Int[Array, "*batch position"],
     params: TokenEmbedding,
@@ -50,6 +66,24 @@ def one_hot_embedding(
     one_hot = (ids[..., None] == known).astype(params.weight.dtype)
     embedded = one_hot @ params.weight
     return embedded
+
+
+@checked
+def one_hot_embedding_backward(
+    d_embedded: Float[Array, "*batch position d_model"],
+    ids: Int[Array, "*batch position"],
+    params: TokenEmbedding,
+) -> TokenEmbedding:
+    r"""The same sums as `token_embedding_backward`, as one product.
+
+    $dW = H^\top dE$
+    """
+    known = np.arange(len(params.weight))
+    one_hot = ids.reshape(-1, 1) == known
+    upstream = d_embedded.reshape(-1, d_embedded.shape[-1])
+    d_weight = one_hot.T.astype(upstream.dtype) @ upstream
+    d_params = TokenEmbedding(d_weight)
+    return d_params
 
 
 @checked
@@ -72,6 +106,19 @@ def position_embedding(
     check_indices("positions", positions, len(params.weight))
     embedded = params.weight[positions]
     return embedded
+
+
+@checked
+def position_embedding_backward(
+    d_embedded: Float[Array, "position d_model"],
+    positions: Int[Array, " position"],
+    params: PositionEmbedding,
+) -> PositionEmbedding:
+    r"""As for tokens: $dW_p = \sum_{i : \text{position}_i = p} dP_i$."""
+    d_weight = np.zeros_like(params.weight)
+    np.add.at(d_weight, positions, d_embedded)
+    d_params = PositionEmbedding(d_weight)
+    return d_params
 
 
 @checked
@@ -115,3 +162,21 @@ def input_embedding(
     places = position_embedding(positions, params.position)
     x = tokens + places
     return x
+
+
+@checked
+def input_embedding_backward(
+    d_x: Float[Array, "*batch position d_model"],
+    ids: Int[Array, "*batch position"],
+    params: InputEmbedding,
+) -> InputEmbedding:
+    """All texts of a batch share the places, so theirs is a sum."""
+    d_tokens = d_x
+    d_places = d_x.reshape(-1, *d_x.shape[-2:]).sum(axis=0)
+    positions = np.arange(ids.shape[-1])
+    d_params_token = token_embedding_backward(d_tokens, ids, params.token)
+    d_params_position = position_embedding_backward(
+        d_places, positions, params.position
+    )
+    d_params = InputEmbedding(d_params_token, d_params_position)
+    return d_params

@@ -39,6 +39,26 @@ def linear(
 
 
 @checked
+def linear_backward(
+    d_y: Float[Array, "*batch d_out"],
+    x: Float[Array, "*batch d_in"],
+    params: Linear,
+) -> tuple[Float[Array, "*batch d_in"], Linear]:
+    r"""All tokens share the parameters: theirs are sums over all of them.
+
+    $dX = dY \, W$, $dW = \sum dy^\top x$, $db = \sum dy$
+    """
+    d_projected = d_y
+    d_x = d_projected @ params.weight
+    tokens = x.reshape(-1, x.shape[-1])
+    upstream = d_y.reshape(-1, d_y.shape[-1])
+    d_weight = upstream.T @ tokens
+    d_bias = upstream.sum(axis=0)
+    d_params = Linear(d_weight, d_bias)
+    return d_x, d_params
+
+
+@checked
 def dropout(
     x: Float[Array, "*shape"],
     keep: Bool[Array, "*#shape"],
@@ -56,6 +76,22 @@ def dropout(
     kept = np.where(keep, x, 0)
     y = kept / (1 - rate)
     return y
+
+
+@checked
+def dropout_backward(
+    d_y: Float[Array, "*shape"],
+    x: Float[Array, "*shape"],
+    keep: Bool[Array, "*#shape"],
+    rate: float,
+) -> Float[Array, "*shape"]:
+    r"""What was dropped had no effect; the rest had more of it.
+
+    $dX = dY \odot \text{keep} / (1 - \text{rate})$
+    """
+    d_kept = d_y / (1 - rate)
+    d_x = np.where(keep, d_kept, 0)
+    return d_x
 
 
 @checked
@@ -92,6 +128,42 @@ def layer_norm(
 
 
 @checked
+def layer_norm_backward(
+    d_y: Float[Array, "*batch d_model"],
+    x: Float[Array, "*batch d_model"],
+    params: LayerNorm,
+    epsilon: float,
+) -> tuple[Float[Array, "*batch d_model"], LayerNorm]:
+    r"""Back through each step; a feature acts by mean and deviation, too.
+
+    With n features and $s = \sqrt{\sigma^2 + \epsilon}$:
+    $ds = -\sum dz \, z / s$ as $z = (x - \mu) / s$;
+    $d\sigma^2 = ds / 2s$;
+    $d(x - \mu) = dz / s + 2 (x - \mu) \, d\sigma^2 / n$;
+    $dx = d(x - \mu) + d\mu / n$ with $d\mu = -\sum d(x - \mu)$.
+    Put together, $dx = (dz - \overline{dz} - z \, \overline{dz \, z}) /
+    s$: no gradient goes where the norm undoes a move.
+    """
+    features = x.shape[-1]
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred * centred).mean(axis=-1, keepdims=True)
+    deviation = np.sqrt(variance + epsilon)
+    normalised = centred / deviation
+    d_normalised = d_y * params.weight
+    pull = (d_normalised * normalised).sum(axis=-1, keepdims=True)
+    d_deviation = -pull / deviation
+    d_variance = d_deviation / (2 * deviation)
+    spread = 2 / features * centred * d_variance
+    d_centred = d_normalised / deviation + spread
+    d_mean = -d_centred.sum(axis=-1, keepdims=True)
+    d_x = d_centred + d_mean / features
+    d_weight = (d_y * normalised).reshape(-1, features).sum(axis=0)
+    d_bias = d_y.reshape(-1, features).sum(axis=0)
+    d_params = LayerNorm(d_weight, d_bias)
+    return d_x, d_params
+
+
+@checked
 def gelu(
     x: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
@@ -109,6 +181,23 @@ def gelu(
 
 
 @checked
+def gelu_backward(
+    d_y: Float[Array, "*shape"],
+    x: Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    r"""The product rule; $\Phi' = \varphi$, the normal density.
+
+    $dx = dy \, (\Phi(x) + x \, \varphi(x))$,
+    $\varphi(x) = e^{-x^2 / 2} / \sqrt{2 \pi}$
+    """
+    probability = normal_cdf(x)
+    density = np.exp(-x * x / 2) / sqrt(2 * pi)
+    d_probability = d_y * x
+    d_x = d_y * probability + d_probability * density
+    return d_x
+
+
+@checked
 def gelu_tanh(
     x: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
@@ -122,6 +211,26 @@ def gelu_tanh(
     bent = np.tanh(sqrt(2 / pi) * cubic)
     y = x / 2 * (1 + bent)
     return y
+
+
+@checked
+def gelu_tanh_backward(
+    d_y: Float[Array, "*shape"],
+    x: Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    r"""The product rule; $\tanh' = 1 - \tanh^2$.
+
+    With $u = x + 0.044715 \, x^3$ and $t = \tanh(\sqrt{2/\pi} \, u)$:
+    $dt = dy \, x / 2$, $du = dt \, (1 - t^2) \sqrt{2 / \pi}$,
+    $dx = dy \, (1 + t) / 2 + du \, (1 + 3 \cdot 0.044715 \, x^2)$
+    """
+    cubic = x + 0.044715 * (x * x * x)
+    bent = np.tanh(sqrt(2 / pi) * cubic)
+    d_bent = d_y * (x / 2)
+    d_cubic = d_bent * (1 - bent * bent) * sqrt(2 / pi)
+    slope = 1 + 3 * 0.044715 * (x * x)
+    d_x = d_y * ((1 + bent) / 2) + d_cubic * slope
+    return d_x
 
 
 @checked
@@ -147,3 +256,21 @@ def feed_forward(
     activated = gelu(inner)
     y = linear(activated, params.output)
     return y
+
+
+@checked
+def feed_forward_backward(
+    d_y: Float[Array, "*batch d_model"],
+    x: Float[Array, "*batch d_model"],
+    params: FeedForward,
+) -> tuple[Float[Array, "*batch d_model"], FeedForward]:
+    """The three steps in reverse, each with what came into it."""
+    inner = linear(x, params.inner)
+    activated = gelu(inner)
+    d_activated, d_params_output = linear_backward(
+        d_y, activated, params.output
+    )
+    d_inner = gelu_backward(d_activated, inner)
+    d_x, d_params_inner = linear_backward(d_inner, x, params.inner)
+    d_params = FeedForward(d_params_inner, d_params_output)
+    return d_x, d_params

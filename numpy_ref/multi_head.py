@@ -21,12 +21,16 @@ from numpy import ndarray as Array
 
 from .attention import (
     attention_scores,
+    attention_scores_backward,
     attention_with_dropout,
+    attention_with_dropout_backward,
     scaled_dot_product_attention,
+    scaled_dot_product_attention_backward,
     softmax,
+    softmax_backward,
 )
 from .checked import check_divides, check_equal, checked
-from .layers import Linear, linear
+from .layers import Linear, linear, linear_backward
 from .masks import causal_mask
 
 
@@ -42,6 +46,26 @@ def simple_attention(
     weights = softmax(similarity)
     context = weights @ x
     return context
+
+
+@checked
+def simple_attention_backward(
+    d_context: Float[Array, "*batch position d_model"],
+    x: Float[Array, "*batch position d_model"],
+) -> Float[Array, "*batch position d_model"]:
+    r"""A token is query, key and value: its gradient has three parts.
+
+    $dX = A^\top dO + dS \, X + dS^\top X$
+    """
+    similarity = x @ x.swapaxes(-2, -1)
+    weights = softmax(similarity)
+    d_weights = d_context @ x.swapaxes(-2, -1)
+    d_similarity = softmax_backward(d_weights, similarity)
+    as_value = weights.swapaxes(-2, -1) @ d_context
+    as_query = d_similarity @ x
+    as_key = d_similarity.swapaxes(-2, -1) @ x
+    d_x = as_value + as_query + as_key
+    return d_x
 
 
 @checked
@@ -74,6 +98,39 @@ def matrix_attention(
 
 
 @checked
+def matrix_attention_backward(
+    d_context: Float[Array, "*batch position d_head"],
+    x: Float[Array, "*batch position d_model"],
+    params: MatrixAttention,
+) -> tuple[Float[Array, "*batch position d_model"], MatrixAttention]:
+    r"""Through attention as ever, then through three products.
+
+    $dX = dQ \, W_Q^\top + dK \, W_K^\top + dV \, W_V^\top$,
+    $dW_Q = \sum x^\top dq$, and so for $W_K$ and $W_V$
+    """
+    query = x @ params.query
+    key = x @ params.key
+    value = x @ params.value
+    scores = attention_scores(query, key)
+    weights = softmax(scores)
+    d_value = weights.swapaxes(-2, -1) @ d_context
+    d_weights = d_context @ value.swapaxes(-2, -1)
+    d_scores = softmax_backward(d_weights, scores)
+    d_query, d_key = attention_scores_backward(d_scores, query, key)
+    as_query = d_query @ params.query.T
+    as_key = d_key @ params.key.T
+    as_value = d_value @ params.value.T
+    d_x = as_query + as_key + as_value
+    tokens = x.reshape(-1, x.shape[-1])
+    d_params = MatrixAttention(
+        query=tokens.T @ d_query.reshape(-1, d_query.shape[-1]),
+        key=tokens.T @ d_key.reshape(-1, d_key.shape[-1]),
+        value=tokens.T @ d_value.reshape(-1, d_value.shape[-1]),
+    )
+    return d_x, d_params
+
+
+@checked
 @dataclass(frozen=True, eq=False)
 class SelfAttention:
     """Three linear layers, from d_model to d_head."""
@@ -102,6 +159,30 @@ def self_attention(
 
 
 @checked
+def self_attention_backward(
+    d_context: Float[Array, "*batch position d_head"],
+    x: Float[Array, "*batch position d_model"],
+    params: SelfAttention,
+) -> tuple[Float[Array, "*batch position d_model"], SelfAttention]:
+    """The same, with linear layers."""
+    query = linear(x, params.query)
+    key = linear(x, params.key)
+    value = linear(x, params.value)
+    scores = attention_scores(query, key)
+    weights = softmax(scores)
+    d_value = weights.swapaxes(-2, -1) @ d_context
+    d_weights = d_context @ value.swapaxes(-2, -1)
+    d_scores = softmax_backward(d_weights, scores)
+    d_query, d_key = attention_scores_backward(d_scores, query, key)
+    as_query, d_params_query = linear_backward(d_query, x, params.query)
+    as_key, d_params_key = linear_backward(d_key, x, params.key)
+    as_value, d_params_value = linear_backward(d_value, x, params.value)
+    d_x = as_query + as_key + as_value
+    d_params = SelfAttention(d_params_query, d_params_key, d_params_value)
+    return d_x, d_params
+
+
+@checked
 def causal_attention(
     x: Float[Array, "*batch position d_model"],
     params: SelfAttention,
@@ -115,6 +196,30 @@ def causal_attention(
     mask = causal_mask(x.shape[-2], x.shape[-2])
     context = attention_with_dropout(query, key, value, mask, keep, rate)
     return context
+
+
+@checked
+def causal_attention_backward(
+    d_context: Float[Array, "*batch position d_head"],
+    x: Float[Array, "*batch position d_model"],
+    params: SelfAttention,
+    keep: Bool[Array, "*#batch #position #position"],
+    rate: float,
+) -> tuple[Float[Array, "*batch position d_model"], SelfAttention]:
+    """No later token gains from an earlier one's loss."""
+    query = linear(x, params.query)
+    key = linear(x, params.key)
+    value = linear(x, params.value)
+    mask = causal_mask(x.shape[-2], x.shape[-2])
+    d_query, d_key, d_value = attention_with_dropout_backward(
+        d_context, query, key, value, mask, keep, rate
+    )
+    as_query, d_params_query = linear_backward(d_query, x, params.query)
+    as_key, d_params_key = linear_backward(d_key, x, params.key)
+    as_value, d_params_value = linear_backward(d_value, x, params.value)
+    d_x = as_query + as_key + as_value
+    d_params = SelfAttention(d_params_query, d_params_key, d_params_value)
+    return d_x, d_params
 
 
 @checked
@@ -151,6 +256,34 @@ def stacked_heads(
 
 
 @checked
+def stacked_heads_backward(
+    d_y: Float[Array, "*batch position d_model"],
+    x: Float[Array, "*batch position d_model"],
+    params: StackedHeads,
+    keep: Bool[Array, "*batch head position position"],
+    rate: float,
+) -> tuple[Float[Array, "*batch position d_model"], StackedHeads]:
+    """Each head gets its columns of the gradient; a token, the sum."""
+    contexts = [
+        causal_attention(x, head, keep[..., number, :, :], rate)
+        for number, head in enumerate(params.heads)
+    ]
+    merged = np.concatenate(contexts, axis=-1)
+    d_merged, d_params_output = linear_backward(d_y, merged, params.output)
+    d_contexts = np.split(d_merged, len(params.heads), axis=-1)
+    parts = [
+        causal_attention_backward(
+            d_contexts[number], x, head, keep[..., number, :, :], rate
+        )
+        for number, head in enumerate(params.heads)
+    ]
+    d_x = sum(d_x_of_head for d_x_of_head, _ in parts)
+    d_heads = tuple(d_head for _, d_head in parts)
+    d_params = StackedHeads(d_heads, d_params_output)
+    return d_x, d_params
+
+
+@checked
 def split_heads(
     x: Float[Array, "*batch position d_model"],
     heads: int,
@@ -167,6 +300,17 @@ def split_heads(
 
 
 @checked
+def split_heads_backward(
+    d_split: Float[Array, "*batch head position d_head"],
+    x: Float[Array, "*batch position d_model"],
+    heads: int,
+) -> Float[Array, "*batch position d_model"]:
+    """What only moves numbers moves their gradients back."""
+    d_x = merge_heads(d_split)
+    return d_x
+
+
+@checked
 def merge_heads(
     x: Float[Array, "*batch head position d_head"],
 ) -> Float[Array, "*batch position d_model"]:
@@ -175,6 +319,16 @@ def merge_heads(
     *batch, positions, heads, d_head = separate.shape
     merged = separate.reshape(*batch, positions, heads * d_head)
     return merged
+
+
+@checked
+def merge_heads_backward(
+    d_merged: Float[Array, "*batch position d_model"],
+    x: Float[Array, "*batch head position d_head"],
+) -> Float[Array, "*batch head position d_head"]:
+    """Again, back to where they were."""
+    d_x = split_heads(d_merged, heads=x.shape[-3])
+    return d_x
 
 
 @checked
@@ -215,6 +369,46 @@ def multi_head_attention_with_dropout(
 
 
 @checked
+def multi_head_attention_with_dropout_backward(
+    d_y: Float[Array, "*batch position d_model"],
+    x: Float[Array, "*batch position d_model"],
+    params: MultiHeadAttention,
+    mask: Bool[Array, "*#batch #position #position"],
+    keep: Bool[Array, "*#batch #head #position #position"],
+    rate: float,
+    heads: int,
+) -> tuple[Float[Array, "*batch position d_model"], MultiHeadAttention]:
+    """Every step in reverse; a token is query, key and value."""
+    query = split_heads(linear(x, params.query), heads)
+    key = split_heads(linear(x, params.key), heads)
+    value = split_heads(linear(x, params.value), heads)
+    head_mask = mask[..., None, :, :]
+    context = attention_with_dropout(
+        query, key, value, head_mask, keep, rate
+    )
+    merged = merge_heads(context)
+    d_merged, d_params_output = linear_backward(d_y, merged, params.output)
+    d_context = merge_heads_backward(d_merged, context)
+    d_query, d_key, d_value = attention_with_dropout_backward(
+        d_context, query, key, value, head_mask, keep, rate
+    )
+    as_query, d_params_query = linear_backward(
+        merge_heads(d_query), x, params.query
+    )
+    as_key, d_params_key = linear_backward(
+        merge_heads(d_key), x, params.key
+    )
+    as_value, d_params_value = linear_backward(
+        merge_heads(d_value), x, params.value
+    )
+    d_x = as_query + as_key + as_value
+    d_params = MultiHeadAttention(
+        d_params_query, d_params_key, d_params_value, d_params_output
+    )
+    return d_x, d_params
+
+
+@checked
 def multi_head_attention(
     x: Float[Array, "*batch position d_model"],
     params: MultiHeadAttention,
@@ -235,3 +429,39 @@ def multi_head_attention(
     merged = merge_heads(context)
     y = linear(merged, params.output)
     return y
+
+
+@checked
+def multi_head_attention_backward(
+    d_y: Float[Array, "*batch position d_model"],
+    x: Float[Array, "*batch position d_model"],
+    params: MultiHeadAttention,
+    mask: Bool[Array, "*#batch #position #position"],
+    heads: int,
+) -> tuple[Float[Array, "*batch position d_model"], MultiHeadAttention]:
+    """The same, without dropout."""
+    query = split_heads(linear(x, params.query), heads)
+    key = split_heads(linear(x, params.key), heads)
+    value = split_heads(linear(x, params.value), heads)
+    head_mask = mask[..., None, :, :]
+    context = scaled_dot_product_attention(query, key, value, head_mask)
+    merged = merge_heads(context)
+    d_merged, d_params_output = linear_backward(d_y, merged, params.output)
+    d_context = merge_heads_backward(d_merged, context)
+    d_query, d_key, d_value = scaled_dot_product_attention_backward(
+        d_context, query, key, value, head_mask
+    )
+    as_query, d_params_query = linear_backward(
+        merge_heads(d_query), x, params.query
+    )
+    as_key, d_params_key = linear_backward(
+        merge_heads(d_key), x, params.key
+    )
+    as_value, d_params_value = linear_backward(
+        merge_heads(d_value), x, params.value
+    )
+    d_x = as_query + as_key + as_value
+    d_params = MultiHeadAttention(
+        d_params_query, d_params_key, d_params_value, d_params_output
+    )
+    return d_x, d_params

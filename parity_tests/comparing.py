@@ -17,6 +17,8 @@ class Comparison:
     `difference` and `bound` are the largest of the step; `share` is the
     worst ratio of the two, entry by entry, and the step holds up to 1.
     What is no float must be equal: `share` is then 0, or infinite.
+    `scale` is the size of what the values were made of, where they may
+    have cancelled to nothing.
     """
 
     path: str
@@ -27,6 +29,7 @@ class Comparison:
     share: float
     at: tuple[int, ...] = ()
     sides: tuple[str, str] = ("NumPy", "PyTorch")
+    scale: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -42,7 +45,8 @@ class Comparison:
             return False
         precision = np.finfo(self.ours.dtype)
         underflow = precision.tiny / precision.eps
-        return self.bound > max(WIDE * _largest(self.ours), underflow)
+        size = max(largest(self.ours), self.scale)
+        return self.bound > max(WIDE * size, underflow)
 
     def __str__(self) -> str:
         verdict = "agrees" if self.holds else "differs"
@@ -135,6 +139,27 @@ def within(path: str, ours, theirs, bound: np.ndarray) -> Comparison:
     )
 
 
+def with_exact(path, value, expected):
+    """A step against its description; ids and masks must be the same."""
+    if expected is None and not is_float(value):
+        return  # sizes, and what leads to a step that is described
+    if isinstance(value, list | tuple) and is_float(value):
+        for part, should in zip(value, expected, strict=True):
+            yield from with_exact(path, part, should)
+    elif is_float(value):
+        yield within(path, value, expected.value, expected.error)
+    else:
+        share = 0.0 if _equals(value, expected) else np.inf
+        yield Comparison(path, value, expected, share, 0.0, share)
+
+
+def _equals(value, expected) -> bool:
+    if isinstance(value, list):
+        same_length = len(value) == len(expected)
+        return same_length and all(map(_equals, value, expected))
+    return np.array_equal(value, expected)
+
+
 def expect_equal(path: str, what: str, ours, theirs) -> None:
     """Raise AssertionError, naming the step, unless both are the same."""
     if ours != theirs:
@@ -171,7 +196,8 @@ def _wide(value: np.ndarray) -> np.ndarray:
     return value if value.dtype == object else value.astype(np.float64)
 
 
-def _largest(value) -> float:
+def largest(value) -> float:
+    """The largest finite magnitude in an array."""
     finite = np.abs(value[np.isfinite(value)])
     return float(finite.max(initial=0))
 

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 RECORDED = ("numpy_ref", "torch_impl")
@@ -108,10 +108,5 @@ def _keep_locals(call: Call, frame):
     call.steps = {
         name: value
         for name, value in frame.f_locals.items()
-        if name not in inputs and not _holds_parameters(value)
+        if name not in inputs
     }
-
-
-def _holds_parameters(value) -> bool:
-    """True of the turn of a loop over modules, or over dataclasses."""
-    return hasattr(value, "state_dict") or is_dataclass(value)

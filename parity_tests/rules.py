@@ -34,6 +34,16 @@ WITHOUT_TWIN = {
 }
 
 
+# What has no gradient by hand, and why; else, every step that turns
+# floats into floats has one.
+WITHOUT_GRADIENT = {
+    "sinusoidal_positions": "nothing in it is learned",
+    "bert_embedding": "BERT is read here, not trained",
+    "pooler": "BERT is read here, not trained",
+    "masked_language_head": "BERT is read here, not trained",
+}
+
+
 def complaints(file: str, reference: str, twin: str) -> list[str]:
     """What keeps two sources from being twins; nothing when they are."""
     sides = {"numpy_ref": steps_of(reference), "torch_impl": steps_of(twin)}
@@ -44,8 +54,10 @@ def complaints(file: str, reference: str, twin: str) -> list[str]:
         found.append(f"{name} has no twin in {side}")
     for name in ours.keys() & theirs.keys():
         found += differences(name, ours[name], theirs[name])
-    for name, node in [*ours.items(), *theirs.items()]:
+    gradients = gradients_of(reference)
+    for name, node in [*ours.items(), *theirs.items(), *gradients.items()]:
         found += [f"{name}: {bad}" for bad in unruly(node)]
+    found += misplaced_gradients(reference)
     found += field_differences(fields(reference), fields(twin))
     if constants(reference) != constants(twin):
         found.append(
@@ -69,12 +81,15 @@ def has_twin(file: str, name: str) -> bool:
 def steps_of(source: str) -> dict[str, ast.FunctionDef]:
     """Functions by name, and each module's `forward` by the module's.
 
-    A class that is neither a module nor a set of fields is one, too.
+    A class that is neither a module nor a set of fields is one, too; a
+    gradient is not, because PyTorch finds its own.
     """
-    found = {}
+    found = {
+        node.name: node
+        for node in functions_of(source)
+        if not is_gradient(node)
+    }
     for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name[0] != "_":
-            found[node.name] = node
         if isinstance(node, ast.ClassDef):
             parts = {getattr(p, "name", None): p for p in node.body}
             if "forward" in parts:
@@ -82,6 +97,57 @@ def steps_of(source: str) -> dict[str, ast.FunctionDef]:
             elif not _fields_of(node):
                 found[node.name] = parts["__init__"]
     return found
+
+
+def functions_of(source: str) -> list[ast.FunctionDef]:
+    """The functions of a file, but for its helpers, from the top."""
+    return [
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name[0] != "_"
+    ]
+
+
+def is_gradient(node: ast.FunctionDef) -> bool:
+    return node.name.endswith("_backward")
+
+
+def gradients_of(source: str) -> dict[str, ast.FunctionDef]:
+    """The gradients by hand, by name."""
+    return {
+        node.name: node
+        for node in functions_of(source)
+        if is_gradient(node)
+    }
+
+
+def misplaced_gradients(source: str) -> Iterator[str]:
+    """A gradient stands under its step and takes what that takes.
+
+    Before it comes the gradient of what the step returns, `d_weights` for
+    `weights`, in the same shape.
+    """
+    functions = functions_of(source)
+    for above, node in zip([None, *functions], functions, strict=False):
+        if not is_gradient(node):
+            continue
+        if above is None or f"{above.name}_backward" != node.name:
+            yield f"{node.name} does not stand under its step"
+            continue
+        *taken, returned = arguments_of(above)
+        expected = [f"d_{returned_name(above)}: {returned}", *taken]
+        *got, _ = arguments_of(node)
+        if got != expected:
+            yield f"{node.name} takes {got}, and should take {expected}"
+
+
+def returned_name(node: ast.FunctionDef) -> str:
+    (value,) = [
+        part.value
+        for part in ast.walk(node)
+        if isinstance(part, ast.Return)
+    ]
+    return ast.unparse(value)
 
 
 def differences(name: str, ours, theirs) -> Iterator[str]:
@@ -100,6 +166,15 @@ def differences(name: str, ours, theirs) -> Iterator[str]:
 
 
 def signature(node: ast.FunctionDef) -> list[str]:
+    """What a step takes, but for its parameters, then its result."""
+    return [
+        line
+        for line in arguments_of(node)
+        if line.split(":")[0] not in HOLDERS
+    ]
+
+
+def arguments_of(node: ast.FunctionDef) -> list[str]:
     """`name: annotation = default` of each argument, then the result's."""
     arguments = node.args.args
     missing = len(arguments) - len(node.args.defaults)
@@ -109,7 +184,6 @@ def signature(node: ast.FunctionDef) -> list[str]:
     lines = [
         ast.unparse(argument) + default
         for argument, default in zip(arguments, defaults, strict=True)
-        if argument.arg not in HOLDERS
     ]
     return [*lines, ast.unparse(node.returns) if node.returns else ""]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import numpy_ref
 import torch_impl
 
-from .comparing import Comparison, expect_equal, is_float, within
+from .comparing import expect_equal, with_exact
 from .conftest import expect_holds
 from .exact import exact_steps
 from .recording import record
@@ -95,27 +95,6 @@ def test_every_named_step_has_its_exact_value(twin, data, dtype):
                     f"{side} and the exact value, {dtype}",
                     replace(comparison, sides=sides),
                 )
-
-
-def with_exact(path, value, expected):
-    """A step against its description; ids and masks must be the same."""
-    if expected is None and not is_float(value):
-        return  # sizes, and what leads to a step that is described
-    if isinstance(value, list | tuple) and is_float(value):
-        for part, should in zip(value, expected, strict=True):
-            yield from with_exact(path, part, should)
-    elif is_float(value):
-        yield within(path, value, expected.value, expected.error)
-    else:
-        share = 0.0 if same(value, expected) else np.inf
-        yield Comparison(path, value, expected, share, 0.0, share)
-
-
-def same(value, expected) -> bool:
-    if isinstance(value, list):
-        same_length = len(value) == len(expected)
-        return same_length and all(map(same, value, expected))
-    return np.array_equal(value, expected)
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)

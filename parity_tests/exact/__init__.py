@@ -46,7 +46,7 @@ def exact_steps(
     are exact to DIGITS digits; without, float64. Raises LookupError for
     a step that is described in none of FILES.
     """
-    function = _described(name)
+    function = described(name)
     taken = {
         key: bounded(value, digits) for key, value in arguments.items()
     }
@@ -60,7 +60,8 @@ def exact_steps(
         return _new(function(**taken), arguments)
 
 
-def _described(name: str):
+def described(name: str):
+    """The description of step `name`, or of a gradient by hand."""
     for file in FILES:
         if hasattr(file, name):
             return getattr(file, name)

@@ -3,20 +3,31 @@ from math import inf
 import numpy as np
 
 from ..bounds import (
+    apply,
     at_most_one,
     distribution,
     exponential,
+    like,
     product,
     scaled_scores,
     weighted_mean,
     where,
 )
-from .layers import dropout
+from ..gradient_bounds import softmax_gradient, transposed
+from .layers import dropout, dropout_backward
 
 
 def attention_scores(query, key):
     similarity = product("...qi,...ki->...qk", query, key)
     scores = scaled_scores(query, key)
+    return locals()
+
+
+def attention_scores_backward(d_scores, query, key):
+    root = apply("sqrt", like(query, query.shape[-1]))
+    d_similarity = d_scores.over(root)
+    d_query = product("...qk,...ki->...qi", d_similarity, key)
+    d_key = product("...kq,...qi->...ki", transposed(d_similarity), query)
     return locals()
 
 
@@ -29,9 +40,20 @@ def softmax(scores):
     return locals()
 
 
+def softmax_backward(d_weights, scores):
+    return softmax_gradient(scores, np.True_, d_weights)
+
+
 def softmax_with_temperature(scores, temperature):
     tempered = scores.over(temperature)
     weights = distribution(tempered, np.True_)
+    return locals()
+
+
+def softmax_with_temperature_backward(d_weights, scores, temperature):
+    tempered = scores.over(temperature)
+    d_tempered = softmax_gradient(tempered, np.True_, d_weights)["d_scores"]
+    d_scores = d_tempered.over(temperature)
     return locals()
 
 
@@ -48,11 +70,27 @@ def masked_softmax(scores, mask):
     return locals()
 
 
+def masked_softmax_backward(d_weights, scores, mask):
+    return softmax_gradient(scores, mask, d_weights)
+
+
 def scaled_dot_product_attention(query, key, value, mask):
     scores = scaled_scores(query, key)
     weights = distribution(scores, mask)
     context = weighted_mean(weights, value)
     return locals()
+
+
+def scaled_dot_product_attention_backward(
+    d_context, query, key, value, mask
+):
+    scores = scaled_scores(query, key)
+    weights = distribution(scores, mask)
+    d_value = gradient_of_values(weights, d_context)
+    d_weights = gradient_of_weights(d_context, value)
+    d_scores = softmax_gradient(scores, mask, d_weights)["d_scores"]
+    steps = attention_scores_backward(d_scores, query, key)
+    return locals() | steps
 
 
 def attention_with_dropout(query, key, value, mask, keep, rate):
@@ -61,3 +99,25 @@ def attention_with_dropout(query, key, value, mask, keep, rate):
     dropped = dropout(weights, keep, rate)["y"]
     context = weighted_mean(dropped, value)
     return locals()
+
+
+def attention_with_dropout_backward(
+    d_context, query, key, value, mask, keep, rate
+):
+    scores = scaled_scores(query, key)
+    weights = distribution(scores, mask)
+    dropped = dropout(weights, keep, rate)["y"]
+    d_value = gradient_of_values(dropped, d_context)
+    d_dropped = gradient_of_weights(d_context, value)
+    d_weights = dropout_backward(d_dropped, weights, keep, rate)["d_x"]
+    d_scores = softmax_gradient(scores, mask, d_weights)["d_scores"]
+    steps = attention_scores_backward(d_scores, query, key)
+    return locals() | steps
+
+
+def gradient_of_values(weights, d_context):
+    return product("...kq,...qv->...kv", transposed(weights), d_context)
+
+
+def gradient_of_weights(d_context, value):
+    return product("...qv,...kv->...qk", d_context, value)

@@ -1,11 +1,20 @@
 import numpy as np
 
 from ..bounds import Bounded, product, wave, where
-from .numbers import known_exactly, like
+from ..gradient_bounds import over_tokens, total_of_texts
+from .numbers import known_exactly, like, parameters
 
 
 def token_embedding(ids, params):
     embedded = params.weight.moved(lambda rows: rows.take(ids, axis=0))
+    return locals()
+
+
+def token_embedding_backward(d_embedded, ids, params):
+    known = np.arange(params.weight.shape[0])
+    one_hot = known_exactly(np.equal.outer(ids, known), params.weight)
+    d_weight = over_tokens(one_hot, d_embedded)
+    d_params = parameters(weight=d_weight)
     return locals()
 
 
@@ -16,11 +25,19 @@ def one_hot_embedding(ids, params):
     return locals()
 
 
+def one_hot_embedding_backward(d_embedded, ids, params):
+    return token_embedding_backward(d_embedded, ids, params)
+
+
 def position_embedding(positions, params):
     embedded = params.weight.moved(
         lambda rows: rows.take(positions, axis=0)
     )
     return locals()
+
+
+def position_embedding_backward(d_embedded, positions, params):
+    return token_embedding_backward(d_embedded, positions, params)
 
 
 def sinusoidal_positions(positions, d_model):
@@ -49,4 +66,18 @@ def input_embedding(ids, params):
         lambda rows: rows[: ids.shape[-1]]
     )
     x = tokens + places
+    return locals()
+
+
+def input_embedding_backward(d_x, ids, params):
+    d_tokens = d_x
+    d_places = total_of_texts(d_x)
+    positions = np.arange(ids.shape[-1])
+    token = token_embedding_backward(d_tokens, ids, params.token)
+    position = token_embedding_backward(
+        d_places, positions, params.position
+    )
+    d_params = parameters(
+        token=token["d_params"], position=position["d_params"]
+    )
     return locals()

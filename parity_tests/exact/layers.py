@@ -1,8 +1,14 @@
 import math
 
 from .. import layer_bounds
-from ..bounds import affine, apply, like, product, where
-from .numbers import constant
+from ..bounds import affine, apply, exponential, like, product, where
+from ..gradient_bounds import (
+    negative,
+    over_tokens,
+    quotient,
+    total_of_tokens,
+)
+from .numbers import constant, parameters
 
 
 def linear(x, params):
@@ -11,9 +17,24 @@ def linear(x, params):
     return locals()
 
 
+def linear_backward(d_y, x, params):
+    d_projected = d_y
+    d_x = product("...o,oi->...i", d_y, params.weight)
+    d_weight = over_tokens(d_y, x)
+    d_bias = total_of_tokens(d_y)
+    d_params = parameters(weight=d_weight, bias=d_bias)
+    return locals()
+
+
 def dropout(x, keep, rate):
     kept = where(keep, x, 0)
     y = kept.over(like(x, 1) - rate)
+    return locals()
+
+
+def dropout_backward(d_y, x, keep, rate):
+    d_kept = d_y.over(like(x, 1) - rate)
+    d_x = where(keep, d_kept, 0)
     return locals()
 
 
@@ -27,9 +48,37 @@ def layer_norm(x, params, epsilon):
     return locals()
 
 
+def layer_norm_backward(d_y, x, params, epsilon):
+    features, least = x.shape[-1], math.sqrt(epsilon) * (1 - 1e-6)
+    steps = layer_norm(x, params, epsilon)
+    centred, deviation = steps["centred"], steps["deviation"]
+    normalised = steps["normalised"]
+    d_normalised = d_y * params.weight
+    pull = (d_normalised * normalised).total()
+    d_deviation = negative(quotient(pull, deviation, least))
+    d_variance = quotient(d_deviation.over(2), deviation, least)
+    spread = (centred * d_variance).times(2).over(features)
+    d_centred = quotient(d_normalised, deviation, least) + spread
+    d_mean = negative(d_centred.total())
+    d_x = d_centred + d_mean.over(features)
+    d_weight = total_of_tokens(d_y * normalised)
+    d_bias = total_of_tokens(d_y)
+    d_params = parameters(weight=d_weight, bias=d_bias)
+    return locals()
+
+
 def gelu(x):
     probability = layer_bounds.normal_cdf(x)
     y = x * probability
+    return locals()
+
+
+def gelu_backward(d_y, x):
+    probability = layer_bounds.normal_cdf(x)
+    power = negative((x * x).over(2))
+    density = exponential(power).over(math.sqrt(2 * math.pi))
+    d_probability = d_y * x
+    d_x = d_y * probability + d_probability * density
     return locals()
 
 
@@ -41,8 +90,29 @@ def gelu_tanh(x):
     return locals()
 
 
+def gelu_tanh_backward(d_y, x):
+    bent = gelu_tanh(x)["bent"]
+    one, factor = constant(x, 1), math.sqrt(2 / math.pi)
+    d_bent = (d_y * x).over(2)
+    d_cubic = (d_bent * (one - bent * bent)).times(factor)
+    slope = one + (x * x).times(3 * 0.044715)
+    d_x = (d_y * (one + bent)).over(2) + d_cubic * slope
+    return locals()
+
+
 def feed_forward(x, params):
     inner = affine(x, params.inner.weight, params.inner.bias)
     activated = gelu(inner)["y"]
     y = affine(activated, params.output.weight, params.output.bias)
+    return locals()
+
+
+def feed_forward_backward(d_y, x, params):
+    steps = feed_forward(x, params)
+    outer = linear_backward(d_y, steps["activated"], params.output)
+    d_activated = outer["d_x"]
+    d_inner = gelu_backward(d_activated, steps["inner"])["d_x"]
+    first = linear_backward(d_inner, x, params.inner)
+    d_x = first["d_x"]
+    d_params = parameters(inner=first["d_params"], output=outer["d_params"])
     return locals()

@@ -36,6 +36,11 @@ def constant(a, number):
     return Bounded(like(a, number), error, a.rounding)
 
 
+def parameters(**fields):
+    """Gradients by the names of the parameters they belong to."""
+    return SimpleNamespace(**fields)
+
+
 def as_column(a):
     return a[:, None]
 
