@@ -60,14 +60,28 @@ def pytest_sessionfinish(session):
 
 
 def pytest_terminal_summary(terminalreporter):
+    gradients = {w: t for w, t in TALLIES.items() if "_backward" in w}
     if TALLIES:
         terminalreporter.section("named steps compared")
     for witness, tally in TALLIES.items():
+        if witness in gradients:
+            continue
         terminalreporter.line(
             f"{witness}: {tally.compared} steps; bound too wide to check: "
             f"{tally.wide / tally.compared:.1%}; worst share of a bound: "
             f"{tally.worst.share:.2f} at {tally.worst.path}"
         )
+    if gradients:
+        terminalreporter.section(
+            "gradients by hand: worst share of a bound"
+        )
+    for name in sorted({witness.split(",")[0] for witness in gradients}):
+        shares = "   ".join(
+            f"{witness.split()[1]} {tally.worst.share:.2f}"
+            for witness, tally in gradients.items()
+            if witness.split(",")[0] == name
+        )
+        terminalreporter.line(f"{name:44} {shares}")
     for witness in blind():
         terminalreporter.line(f"FAILED {witness}: most bounds are too wide")
 

@@ -54,12 +54,10 @@ def variance(x: Bounded, centre: Bounded) -> Bounded:
 def root(a: Bounded) -> Bounded:
     """The square root of a number that is positive, or nearly so."""
     value = apply("sqrt", a.value)
-    exact = absolute(a.value)
-    lowest = np.sqrt(np.maximum(exact - a.error, 0))
-    # sqrt(v + e) - sqrt(v) < sqrt(v) - sqrt(v - e): the root is concave.
-    return a.rounded(
-        value, np.where(a.error > 0, absolute(value) - lowest, 0)
-    )
+    exact, near = absolute(a.value), absolute(value)
+    lower = near - np.sqrt(np.maximum(exact - a.error, 0))
+    higher = np.sqrt(exact + a.error) - near
+    return a.rounded(value, np.maximum(lower, higher))
 
 
 def normalised(centred: Bounded, deviation: Bounded) -> Bounded:

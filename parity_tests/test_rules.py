@@ -172,6 +172,47 @@ def test_what_is_broken_is_named(broken):
     assert any(f"file.py: {expected}" in line for line in found), found
 
 
+GRADIENT = """
+def swap_backward(d_swapped: Float[Array, "b a"], x: Float[Array, "a b"]):
+    d_x = d_swapped.swapaxes(0, 1)
+    return d_x
+"""
+ABOVE = "    swapped = x.swapaxes(0, 1)\n    return swapped\n"
+
+# What is changed in the gradient, into what, and what is then said of it.
+BROKEN_GRADIENTS = {
+    "under no step": ("swap_backward", "swop_backward", "does not stand"),
+    "before it another's": (
+        "d_swapped:",
+        "d_swop:",
+        '_backward takes ["d_swop',
+    ),
+    "of another shape": ('"b a"', '"a b"', 'takes ["d_swapped: Float'),
+    "without the input": (', x: Float[Array, "a b"]', "", "and should"),
+    "a step taken twice": ("    d_x =", "    d_x = 0\n    d_x =", ": d_x"),
+}
+
+
+def test_a_gradient_stands_under_its_step_and_needs_no_twin():
+    with_gradient = REFERENCE.replace(ABOVE, ABOVE + GRADIENT)
+    assert complaints("file.py", with_gradient, TWIN) == []
+
+
+@pytest.mark.parametrize("broken", BROKEN_GRADIENTS)
+def test_what_is_wrong_with_a_gradient_is_named(broken):
+    old, new, expected = BROKEN_GRADIENTS[broken]
+    gradient = GRADIENT.replace(old, new)
+    reference = REFERENCE.replace(ABOVE, ABOVE + gradient)
+    (found,) = complaints("file.py", reference, TWIN)
+    assert expected in found
+
+
+def test_a_gradient_is_not_above_its_step():
+    reference = REFERENCE.replace("def swap", GRADIENT + "\n\ndef swap")
+    (found,) = complaints("file.py", reference, TWIN)
+    assert found == "file.py: swap_backward does not stand under its step"
+
+
 def test_the_names_of_all_kinds_of_assignment_are_steps():
     source = (
         "def f(x):\n    *a, b = x\n    c = [d for d in a]\n    return c"
