@@ -1,13 +1,10 @@
-"""From attention without weights to many heads, one idea at a time.
+"""Several heads, each with a look of its own at the same tokens.
 
-1. `simple_attention`: tokens look at each other, nothing is learned.
-2. `matrix_attention`: learned queries, keys and values; the scale.
-3. `self_attention`: the same, with linear layers.
-4. `causal_attention`: no look into the future; dropout.
-5. `stacked_heads`: several of them, side by side, and a layer to mix them.
-6. `multi_head_attention_with_dropout`: the same numbers from one wide
+1. `stacked_heads`: causal attention several times, side by side, and a
+   layer to mix what they found.
+2. `multi_head_attention_with_dropout`: the same numbers from one wide
    layer that is split into heads.
-7. `multi_head_attention`: that, at evaluation and with any mask.
+3. `multi_head_attention`: that, at evaluation and with any mask.
 
 Axes: `d_model` counts the features of a token, `d_head` those of a head;
 `head` counts heads.
@@ -20,206 +17,18 @@ from jaxtyping import Bool, Float
 from numpy import ndarray as Array
 
 from .attention import (
-    attention_scores,
-    attention_scores_backward,
     attention_with_dropout,
     attention_with_dropout_backward,
     scaled_dot_product_attention,
     scaled_dot_product_attention_backward,
-    softmax,
-    softmax_backward,
 )
 from .checked import check_divides, check_equal, checked
 from .layers import Linear, linear, linear_backward
-from .masks import causal_mask
-
-
-@checked
-def simple_attention(
-    x: Float[Array, "*batch position d_model"],
-) -> Float[Array, "*batch position d_model"]:
-    r"""Each token as a mean of all tokens, the similar ones counting more.
-
-    $O = \operatorname{softmax}(X X^\top) X$
-    """
-    similarity = x @ x.swapaxes(-2, -1)
-    weights = softmax(similarity)
-    context = weights @ x
-    return context
-
-
-@checked
-def simple_attention_backward(
-    d_context: Float[Array, "*batch position d_model"],
-    x: Float[Array, "*batch position d_model"],
-) -> Float[Array, "*batch position d_model"]:
-    r"""A token is query, key and value: its gradient has three parts.
-
-    $dX = A^\top dO + dS \, X + dS^\top X$
-    """
-    similarity = x @ x.swapaxes(-2, -1)
-    weights = softmax(similarity)
-    d_weights = d_context @ x.swapaxes(-2, -1)
-    d_similarity = softmax_backward(d_weights, similarity)
-    as_value = weights.swapaxes(-2, -1) @ d_context
-    as_query = d_similarity @ x
-    as_key = d_similarity.swapaxes(-2, -1) @ x
-    d_x = as_value + as_query + as_key
-    return d_x
-
-
-@checked
-@dataclass(frozen=True, eq=False)
-class MatrixAttention:
-    """Three bare matrices."""
-
-    query: Float[Array, "d_model d_head"]
-    key: Float[Array, "d_model d_head"]
-    value: Float[Array, "d_model d_head"]
-
-
-@checked
-def matrix_attention(
-    x: Float[Array, "*batch position d_model"],
-    params: MatrixAttention,
-) -> Float[Array, "*batch position d_head"]:
-    r"""What a token asks, what it answers to, and what it has to say.
-
-    $Q = X W_Q$, $K = X W_K$, $V = X W_V$,
-    $O = \operatorname{softmax}(Q K^\top / \sqrt{d_\text{head}}) V$
-    """
-    query = x @ params.query
-    key = x @ params.key
-    value = x @ params.value
-    scores = attention_scores(query, key)
-    weights = softmax(scores)
-    context = weights @ value
-    return context
-
-
-@checked
-def matrix_attention_backward(
-    d_context: Float[Array, "*batch position d_head"],
-    x: Float[Array, "*batch position d_model"],
-    params: MatrixAttention,
-) -> tuple[Float[Array, "*batch position d_model"], MatrixAttention]:
-    r"""Through attention as ever, then through three products.
-
-    $dX = dQ \, W_Q^\top + dK \, W_K^\top + dV \, W_V^\top$,
-    $dW_Q = \sum x^\top dq$, and so for $W_K$ and $W_V$
-    """
-    query = x @ params.query
-    key = x @ params.key
-    value = x @ params.value
-    scores = attention_scores(query, key)
-    weights = softmax(scores)
-    d_value = weights.swapaxes(-2, -1) @ d_context
-    d_weights = d_context @ value.swapaxes(-2, -1)
-    d_scores = softmax_backward(d_weights, scores)
-    d_query, d_key = attention_scores_backward(d_scores, query, key)
-    as_query = d_query @ params.query.T
-    as_key = d_key @ params.key.T
-    as_value = d_value @ params.value.T
-    d_x = as_query + as_key + as_value
-    tokens = x.reshape(-1, x.shape[-1])
-    d_params = MatrixAttention(
-        query=tokens.T @ d_query.reshape(-1, d_query.shape[-1]),
-        key=tokens.T @ d_key.reshape(-1, d_key.shape[-1]),
-        value=tokens.T @ d_value.reshape(-1, d_value.shape[-1]),
-    )
-    return d_x, d_params
-
-
-@checked
-@dataclass(frozen=True, eq=False)
-class SelfAttention:
-    """Three linear layers, from d_model to d_head."""
-
-    query: Linear
-    key: Linear
-    value: Linear
-
-
-@checked
-def self_attention(
-    x: Float[Array, "*batch position d_model"],
-    params: SelfAttention,
-) -> Float[Array, "*batch position d_head"]:
-    r"""Linear layers in place of matrices: a bias each, weights transposed.
-
-    $Q = X W_Q^\top + b_Q$, and so for $K$ and $V$
-    """
-    query = linear(x, params.query)
-    key = linear(x, params.key)
-    value = linear(x, params.value)
-    scores = attention_scores(query, key)
-    weights = softmax(scores)
-    context = weights @ value
-    return context
-
-
-@checked
-def self_attention_backward(
-    d_context: Float[Array, "*batch position d_head"],
-    x: Float[Array, "*batch position d_model"],
-    params: SelfAttention,
-) -> tuple[Float[Array, "*batch position d_model"], SelfAttention]:
-    """The same, with linear layers."""
-    query = linear(x, params.query)
-    key = linear(x, params.key)
-    value = linear(x, params.value)
-    scores = attention_scores(query, key)
-    weights = softmax(scores)
-    d_value = weights.swapaxes(-2, -1) @ d_context
-    d_weights = d_context @ value.swapaxes(-2, -1)
-    d_scores = softmax_backward(d_weights, scores)
-    d_query, d_key = attention_scores_backward(d_scores, query, key)
-    as_query, d_params_query = linear_backward(d_query, x, params.query)
-    as_key, d_params_key = linear_backward(d_key, x, params.key)
-    as_value, d_params_value = linear_backward(d_value, x, params.value)
-    d_x = as_query + as_key + as_value
-    d_params = SelfAttention(d_params_query, d_params_key, d_params_value)
-    return d_x, d_params
-
-
-@checked
-def causal_attention(
-    x: Float[Array, "*batch position d_model"],
-    params: SelfAttention,
-    keep: Bool[Array, "*#batch #position #position"],
-    rate: float,
-) -> Float[Array, "*batch position d_head"]:
-    """No token sees a later one; in training some weights are dropped."""
-    query = linear(x, params.query)
-    key = linear(x, params.key)
-    value = linear(x, params.value)
-    mask = causal_mask(x.shape[-2], x.shape[-2])
-    context = attention_with_dropout(query, key, value, mask, keep, rate)
-    return context
-
-
-@checked
-def causal_attention_backward(
-    d_context: Float[Array, "*batch position d_head"],
-    x: Float[Array, "*batch position d_model"],
-    params: SelfAttention,
-    keep: Bool[Array, "*#batch #position #position"],
-    rate: float,
-) -> tuple[Float[Array, "*batch position d_model"], SelfAttention]:
-    """No later token gains from an earlier one's loss."""
-    query = linear(x, params.query)
-    key = linear(x, params.key)
-    value = linear(x, params.value)
-    mask = causal_mask(x.shape[-2], x.shape[-2])
-    d_query, d_key, d_value = attention_with_dropout_backward(
-        d_context, query, key, value, mask, keep, rate
-    )
-    as_query, d_params_query = linear_backward(d_query, x, params.query)
-    as_key, d_params_key = linear_backward(d_key, x, params.key)
-    as_value, d_params_value = linear_backward(d_value, x, params.value)
-    d_x = as_query + as_key + as_value
-    d_params = SelfAttention(d_params_query, d_params_key, d_params_value)
-    return d_x, d_params
+from .self_attention import (
+    SelfAttention,
+    causal_attention,
+    causal_attention_backward,
+)
 
 
 @checked

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from numpy_ref import attention, checked, layers, masks, multi_head
+from numpy_ref import (
+    attention,
+    checked,
+    layers,
+    masks,
+    multi_head,
+    self_attention,
+)
 from torch_impl import attention as torch_attention
 from torch_impl import masks as torch_masks
 from torch_impl import multi_head as torch_multi_head
@@ -105,7 +112,7 @@ def test_parameters_of_another_precision_are_refused():
 def test_keep_is_for_as_many_heads():
     params = multi_head.StackedHeads(
         (
-            multi_head.SelfAttention(
+            self_attention.SelfAttention(
                 *[layers.Linear(zeros(2, 4), zeros(2))] * 3
             ),
         ),

@@ -175,11 +175,3 @@ def test_heads_that_do_not_divide_d_model_are_refused(heads):
         multi_head.split_heads(np.zeros((2, 6)), heads)
     with pytest.raises(ValueError, match=wanted):
         torch_multi_head.split_heads(torch.zeros(2, 6), heads)
-
-
-def test_attention_without_weights_is_a_mean_by_similarity():
-    x = np.log(2) ** 0.5 * np.array([[1.0, 0.0], [1.0, 1.0]])
-    by_hand = np.array([[1 / 2, 1 / 2], [1 / 3, 2 / 3]]) @ x
-    exact = exact_steps("simple_attention", {"x": x})["context"]
-    context = multi_head.simple_attention(x)
-    assert within("context", context, by_hand, 2 * exact.error).holds

@@ -4,45 +4,49 @@ import numpy as np
 import pytest
 import torch
 
-from numpy_ref import multi_head
+from numpy_ref import bert, multi_head, self_attention
 from numpy_ref.parameters import from_state_dict, state_dict
+from torch_impl import bert as torch_bert
 from torch_impl import multi_head as torch_multi_head
+from torch_impl import self_attention as torch_self_attention
 
 from .replaying import to_numpy
 
 KINDS = {
-    "MatrixAttention": (4, 3),
-    "SelfAttention": (4, 3),
-    "StackedHeads": (4, 3, 12),
-    "MultiHeadAttention": (4,),
+    "MatrixAttention": (self_attention, torch_self_attention, (4, 3)),
+    "SelfAttention": (self_attention, torch_self_attention, (4, 3)),
+    "StackedHeads": (multi_head, torch_multi_head, (4, 3, 12)),
+    "MultiHeadAttention": (multi_head, torch_multi_head, (4,)),
+    "Bert": (bert, torch_bert, (9, 8, 2, 4, 5, 11)),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_state_dict_goes_out_and_back_unchanged(kind):
-    there = getattr(torch_multi_head, kind)(*KINDS[kind])
+    ours, theirs, sizes = KINDS[kind]
+    there = getattr(theirs, kind)(*sizes)
     sent = to_numpy(there.state_dict())
-    params = from_state_dict(getattr(multi_head, kind), sent)
+    params = from_state_dict(getattr(ours, kind), sent)
     returned = state_dict(params)
     assert list(returned) == list(sent)
-    other = getattr(torch_multi_head, kind)(*KINDS[kind])
+    other = getattr(theirs, kind)(*sizes)
     other.load_state_dict({n: torch.tensor(a) for n, a in returned.items()})
     for name, array in to_numpy(other.state_dict()).items():
         np.testing.assert_array_equal(array, sent[name])
 
 
 def test_a_missing_array_is_named():
-    arrays = to_numpy(torch_multi_head.SelfAttention(4, 3).state_dict())
+    arrays = to_numpy(torch_self_attention.SelfAttention(4, 3).state_dict())
     del arrays["key.bias"]
     with pytest.raises(ValueError, match=r"an array named key\.bias, got"):
-        from_state_dict(multi_head.SelfAttention, arrays)
+        from_state_dict(self_attention.SelfAttention, arrays)
 
 
 def test_an_array_too_many_is_named():
-    arrays = to_numpy(torch_multi_head.SelfAttention(4, 3).state_dict())
+    arrays = to_numpy(torch_self_attention.SelfAttention(4, 3).state_dict())
     arrays["gate.bias"] = np.zeros(3)
     with pytest.raises(ValueError, match=r"got also gate\.bias"):
-        from_state_dict(multi_head.SelfAttention, arrays)
+        from_state_dict(self_attention.SelfAttention, arrays)
 
 
 def test_a_head_that_is_missing_is_named():

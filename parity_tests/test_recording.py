@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from numpy_ref import layers, masks, multi_head, word_tokenizer
-from torch_impl import multi_head as torch_multi_head
+from numpy_ref import (
+    layers,
+    masks,
+    multi_head,
+    self_attention,
+    word_tokenizer,
+)
+from torch_impl import self_attention as torch_self_attention
 
 from .recording import record, snake_case
 
@@ -16,7 +22,7 @@ def by_path(calls):
 
 def test_every_call_and_every_local_is_kept():
     x = np.arange(6.0).reshape(2, 3)
-    result, calls = record(multi_head.simple_attention, x)
+    result, calls = record(self_attention.simple_attention, x)
     assert [call.path for call in calls] == [
         "simple_attention[0]",
         "simple_attention[0]/softmax[0]",
@@ -43,7 +49,7 @@ def test_calls_of_one_function_are_numbered():
 
 
 def test_a_module_is_recorded_under_the_name_of_its_twin():
-    module = torch_multi_head.SelfAttention(3, 2)
+    module = torch_self_attention.SelfAttention(3, 2)
     _, calls = record(module, torch.ones(4, 3))
     assert calls[0].path == "self_attention[0]"
     assert calls[0].holder is module

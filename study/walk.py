@@ -17,7 +17,8 @@ from parity_tests.recording import record
 from parity_tests.replaying import compare
 from torch_impl.embeddings import InputEmbedding
 from torch_impl.masks import causal_mask
-from torch_impl.multi_head import CausalAttention, MultiHeadAttention
+from torch_impl.multi_head import MultiHeadAttention
+from torch_impl.self_attention import CausalAttention
 from torch_impl.windows import window_starts, windows
 
 from .settings import (

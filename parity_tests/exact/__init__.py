@@ -18,6 +18,7 @@ from . import (
     layers,
     masks,
     multi_head,
+    self_attention,
     windows,
     word_tokenizer,
 )
@@ -32,6 +33,7 @@ FILES = (
     masks,
     layers,
     attention,
+    self_attention,
     multi_head,
     bert,
 )

@@ -2,7 +2,8 @@ from ..bounds import affine, distribution, scaled_scores, weighted_mean
 from ..layer_bounds import hyperbolic_tangent
 from .embeddings import token_embedding
 from .layers import feed_forward, gelu, layer_norm
-from .multi_head import merge_heads, query_key_value, split_heads
+from .multi_head import merge_heads, split_heads
+from .self_attention import query_key_value
 
 
 def bert_embedding(ids, segments, params, epsilon):
