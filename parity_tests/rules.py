@@ -13,13 +13,19 @@ HIDING = (ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.Delete)
 
 # What has no twin, and why. A name without ":" is a whole file.
 WITHOUT_TWIN = {
+    "bert_checkpoint.py": "reads files",
+    "bert_config.py": "reads a file",
+    "bert_names.py": "names; no step of the data",
     "bert_words.py": "works on text; PyTorch has none",
     "bpe_tokenizer.py": "text to ids for use, by dict and cache",
     "bpe_training.py": "counts in dicts and a heap",
     "bpe_vocabulary.py": "bytes and dicts",
+    "checkpoint_names.py": "names; no step of the data",
+    "checkpoints.py": "reads and writes files",
     "checked.py": "finds wrong shapes; a tool, no step of the data",
     "fast_merging.py": "the fast form, in lists; the array form has a twin",
     "gpt2_vocabulary.py": "reads a file",
+    "model_folders.py": "finds files",
     "normal_distribution.py": "PyTorch brings torch.special.ndtr",
     "pretokens.py": "splits text",
     "rank_files.py": "reads and writes files",

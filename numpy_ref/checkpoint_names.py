@@ -1,0 +1,94 @@
+"""From a checkpoint's names to ours, and back: one table for each model.
+
+A row of the table names one tensor of theirs and where its numbers stand
+with us. `{}` is the number of a block:
+
+>>> row = Name("h.{}.c_attn.weight", ("{}.query", "{}.key"), "d d", True)
+>>> for_blocks([row], 2)[1].ours
+('1.query', '1.key')
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray as Array
+
+
+class Name(NamedTuple):
+    """A tensor of a checkpoint, and its dotted name with us, or several.
+
+    `axes` are the sizes of each of ours, by name. Theirs is transposed if
+    `transposed` says so, and then split evenly along its first axis when
+    there are several of ours.
+    """
+
+    theirs: str
+    ours: str | tuple[str, ...]
+    axes: str
+    transposed: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Our names, in a tuple also where there is one."""
+        return (self.ours,) if isinstance(self.ours, str) else self.ours
+
+
+def with_bias(theirs: str, ours: str, axes: str) -> tuple[Name, Name]:
+    """The two rows of a layer: its weight, and as long a bias."""
+    return (
+        Name(f"{theirs}.weight", f"{ours}.weight", axes),
+        Name(f"{theirs}.bias", f"{ours}.bias", axes.split()[0]),
+    )
+
+
+def for_blocks(names: Iterable[Name], blocks: int) -> tuple[Name, ...]:
+    """The rows, those with `{}` in them once for each block."""
+    return tuple(
+        numbered(name, number)
+        for name in names
+        for number in range(blocks if "{}" in name.theirs else 1)
+    )
+
+
+def numbered(name: Name, number: int) -> Name:
+    """The row of one block."""
+    parts = tuple(part.format(number) for part in name.parts)
+    ours = parts[0] if isinstance(name.ours, str) else parts
+    return name._replace(theirs=name.theirs.format(number), ours=ours)
+
+
+def their_shape(name: Name, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape that a row's tensor must have, by the sizes of its axes.
+
+    >>> row = Name("c_attn.weight", ("query", "key"), "out in", True)
+    >>> their_shape(row, {"in": 3, "out": 5})
+    (3, 10)
+    """
+    first, *others = (sizes[axis] for axis in name.axes.split())
+    shape = (first * len(name.parts), *others)
+    return shape[::-1] if name.transposed else shape
+
+
+def to_ours(
+    names: Iterable[Name], theirs: Mapping[str, Array]
+) -> dict[str, Array]:
+    """A checkpoint's tensors under our names, sharing their memory."""
+    found = {}
+    for name in names:
+        tensor = theirs[name.theirs]
+        whole = tensor.T if name.transposed else tensor
+        parts = np.split(whole, len(name.parts))
+        found |= dict(zip(name.parts, parts, strict=True))
+    return found
+
+
+def to_theirs(
+    names: Iterable[Name], ours: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Our arrays as the checkpoint has them: undoes `to_ours`."""
+    found = {}
+    for name in names:
+        whole = np.concatenate([ours[part] for part in name.parts])
+        found[name.theirs] = whole.T if name.transposed else whole
+    return found

@@ -1,0 +1,180 @@
+"""Checkpoints: folders with the tensors of a model, as safetensors.
+
+Either one file, `model.safetensors`, or several that an index names. A
+tensor is read when it is asked for: its shape and its dtype are known
+before. Pickles are refused, because reading one can run any code.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray as Array
+
+from .rank_files import write_whole
+
+FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+FLOATS = {"F16": "float16", "F32": "float32", "F64": "float64"}
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A tensor that still stands in its file."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    file: object
+
+    def read(self, dtype: str | None = None) -> Array:
+        """The tensor as an array: as it is stored, or in another dtype."""
+        tensor = self.file.get_tensor(self.name)
+        return tensor if dtype is None else tensor.astype(dtype, copy=False)
+
+
+def stored_tensors(folder: str | Path) -> dict[str, Stored]:
+    """The tensors of a checkpoint by their names, unread.
+
+    Raises ValueError for a folder without safetensors, or with pickles
+    only, for a file that is cut off, and for an index that does not say
+    what its files hold.
+    """
+    folder = Path(folder)
+    if (folder / INDEX).is_file():
+        return indexed_tensors(folder)
+    if (folder / FILE).is_file():
+        return tensors_of(folder / FILE)
+    pickles = sorted(
+        path.name for kind in PICKLES for path in folder.glob(kind)
+    )
+    if pickles:
+        raise ValueError(
+            f"expected {FILE} in {folder}, got {', '.join(pickles)}: "
+            "pickles, which can run any code when they are read; "
+            "`save_pretrained` of transformers writes safetensors"
+        )
+    raise ValueError(f"expected {FILE} or {INDEX} in {folder}, got neither")
+
+
+def tensors_of(path: Path) -> dict[str, Stored]:
+    """The tensors of one file, unread."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        file = safe_open(path, framework="numpy")
+        names = file.keys()
+        slices = {name: file.get_slice(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"expected {path} to be a whole safetensors file, got {error}"
+        ) from error
+    return {
+        name: Stored(name, tuple(one.get_shape()), one.get_dtype(), file)
+        for name, one in slices.items()
+    }
+
+
+def indexed_tensors(folder: Path) -> dict[str, Stored]:
+    """The tensors of all files that the index names.
+
+    Raises ValueError when a tensor is not in the file that it should be
+    in, and when a file has one that the index does not know.
+    """
+    places = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ValueError(
+            f"expected weight_map in {folder / INDEX}, got {places!r}"
+        )
+    found, inside = {}, {}
+    for file in sorted(set(map(str, places.values()))):
+        if Path(file).name != file or not (folder / file).is_file():
+            raise ValueError(
+                f"expected the files of {INDEX} in {folder}, "
+                f"got none named {file}"
+            )
+        tensors = tensors_of(folder / file)
+        found |= tensors
+        inside |= dict.fromkeys(tensors, file)
+    wrong = [
+        name
+        for name in sorted(places.keys() | inside.keys())
+        if places.get(name) != inside.get(name)
+    ]
+    if wrong:
+        name = wrong[0]
+        raise ValueError(
+            f"expected {name} in {places.get(name, 'no file')}, as {INDEX} "
+            f"says, got it in {inside.get(name, 'none')}"
+        )
+    return found
+
+
+def check_stored(tensor: Stored, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless a tensor holds floats and has that shape."""
+    if tensor.shape != shape:
+        raise ValueError(
+            f"expected {tensor.name} to have the shape {shape}, "
+            f"got {tensor.shape}"
+        )
+    if tensor.dtype not in FLOATS:
+        raise ValueError(
+            f"expected {tensor.name} to be one of "
+            f"{', '.join(FLOATS.values())}, got {tensor.dtype}"
+        )
+
+
+def check_names(
+    expected: set[str], found: set[str], ignored: set[str]
+) -> None:
+    """Raise ValueError for a tensor that is missing, or one too many."""
+    missing = sorted(expected - found)
+    if missing:
+        raise ValueError(
+            f"expected a tensor named {missing[0]}, got none of that name"
+            f"{and_others(missing)}"
+        )
+    unknown = sorted(found - expected - ignored)
+    if unknown:
+        raise ValueError(
+            f"expected no tensors but the model's, got also {unknown[0]}"
+            f"{and_others(unknown)}"
+        )
+
+
+def and_others(names: list[str]) -> str:
+    """How many there are besides the first."""
+    return f", and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def read_json(path: Path) -> dict:
+    """What a JSON file says. Raises ValueError when it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(
+            f"expected a file named {path.name} in {path.parent}, got none"
+        ) from None
+    except ValueError as error:
+        raise ValueError(
+            f"expected {path} to be JSON, got {error}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"expected {path} to hold an object, "
+            f"got {type(content).__name__}"
+        )
+    return content
+
+
+def write(path: str | Path, tensors: Mapping[str, Array]) -> None:
+    """Write tensors as safetensors, wholly or not at all."""
+    from safetensors.numpy import save
+
+    dense = {
+        name: np.ascontiguousarray(tensor)
+        for name, tensor in tensors.items()
+    }
+    write_whole(Path(path), save(dense, metadata={"format": "pt"}))
