@@ -38,8 +38,10 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
     """The BERT of a folder, in float32 or float64.
 
     Raises ValueError for a folder that holds none, naming the tensor or
-    the field that is not as expected.
+    the field that is not as expected, and for another dtype.
     """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"expected float32 or float64, got {dtype}")
     config = read_config(folder)
     tensors = stored_tensors(folder)
     names = names_in(tensors, config)

@@ -140,11 +140,13 @@ def spelled(name: str, prefix: str, tensors: Mapping[str, object]) -> str:
 
 def ignored_in(tensors: Iterable[str], names: Iterable[Name]) -> set[str]:
     """The tensors of IGNORED, and those that a head has twice."""
-    twice = {*TIED, f"{HEAD}.bias"} - {name.theirs for name in names}
+    known = {name.ours: name.theirs for name in names}
+    twice = {*TIED, f"{HEAD}.bias"} if "head.decoder.bias" in known else ()
     return {
         name
         for name in tensors
-        if name in twice or is_ignored(name.removeprefix("bert."))
+        if (name in twice and name not in known.values())
+        or is_ignored(name.removeprefix("bert."))
     }
 
 
