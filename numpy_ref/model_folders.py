@@ -41,7 +41,7 @@ def find_model(name: str) -> ModelFolder:
     """
     if name in PACKAGED:
         path, about = packaged_folder(name), PACKAGED[name][1]
-    elif Path(name).is_dir():
+    elif name and Path(name).is_dir():
         path, about = Path(name), f"the folder {name}"
     else:
         path, about = hub_folder(name), f"{name}, from a hub"
@@ -69,17 +69,17 @@ def hub_folder(name: str) -> Path:
             "expected a folder, the name of a packaged model "
             f"({', '.join(PACKAGED)}) or one of a hub that is cached "
             f"({', '.join(cached()) or 'none'}) or can be fetched, "
-            f"got {name}: {reason}"
+            f"got {name!r}: {reason}"
         ) from error
 
 
 def cached() -> list[str]:
     """The names of the models in the hub's cache."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repositories = scan_cache_dir().repos
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return []
     return sorted(
