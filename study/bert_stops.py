@@ -1,0 +1,145 @@
+"""What the walk through a BERT stops at: a block in full, then the rest."""
+
+from .steps import Stop
+
+ENCODER = "bert[0]/encoder[0]"
+BLOCK = f"{ENCODER}/encoder_block[0]"
+FEATURES = ("positions", "features")
+HEADS = ("heads", "queries", "features")
+
+EMBEDDING = (
+    Stop(
+        "token embeddings",
+        "E_i = W_token[id_i]",
+        FEATURES,
+        "bert[0]/bert_embedding[0]/tokens",
+    ),
+    Stop(
+        "position embeddings",
+        "P_i = W_position[i]",
+        FEATURES,
+        "bert[0]/bert_embedding[0]/places",
+    ),
+    Stop(
+        "segment embeddings",
+        "G_i = W_segment[segment_i]",
+        FEATURES,
+        "bert[0]/bert_embedding[0]/kinds",
+    ),
+    Stop(
+        "their sum, normed",
+        "X = norm(E + G + P)",
+        FEATURES,
+        "bert[0]/bert_embedding[0]/x",
+        ("tokens", "places", "kinds"),
+    ),
+)
+
+FIRST_BLOCK = (
+    Stop("queries", "Q = X W_Qᵀ + b_Q, in heads", HEADS, f"{BLOCK}/query"),
+    Stop(
+        "keys",
+        "K = X W_Kᵀ + b_K, in heads",
+        ("heads", "keys", "features"),
+        f"{BLOCK}/key",
+    ),
+    Stop(
+        "values",
+        "V = X W_Vᵀ + b_V, in heads",
+        ("heads", "keys", "features"),
+        f"{BLOCK}/value",
+    ),
+    Stop(
+        "scores",
+        "S = Q Kᵀ / √(d_head)",
+        ("heads", "queries", "keys"),
+        f"{BLOCK}/attention_scores[0]/scores",
+    ),
+    Stop(
+        "weights",
+        "A_ij = exp(S_ij) / Σ_k exp(S_ik): every token sees every other",
+        ("heads", "queries", "keys"),
+        f"{BLOCK}/masked_softmax[0]/weights",
+    ),
+    Stop(
+        "context",
+        "O = A V",
+        HEADS,
+        f"{BLOCK}/context",
+        ("weights", "value"),
+    ),
+    Stop(
+        "heads side by side",
+        "concat(O_1, …, O_h)",
+        FEATURES,
+        f"{BLOCK}/merge_heads[0]/merged",
+    ),
+    Stop(
+        "output of the attention, and what came in",
+        "X + concat(O_1, …, O_h) W_Oᵀ + b_O",
+        FEATURES,
+        f"{BLOCK}/attended",
+        ("merged",),
+    ),
+    Stop(
+        "the first norm",
+        "H = norm(X + attention(X))",
+        FEATURES,
+        f"{BLOCK}/layer_norm[0]/y",
+    ),
+    Stop(
+        "inside of the feed-forward layer",
+        "F = H W_1ᵀ + b_1",
+        FEATURES,
+        f"{BLOCK}/feed_forward[0]/inner",
+    ),
+    Stop(
+        "GELU",
+        "gelu(F) = F Φ(F)",
+        FEATURES,
+        f"{BLOCK}/feed_forward[0]/gelu[0]/y",
+    ),
+    Stop(
+        "output of the feed-forward layer, and what came in",
+        "H + gelu(F) W_2ᵀ + b_2",
+        FEATURES,
+        f"{BLOCK}/fed",
+        ("normed",),
+    ),
+)
+
+POOLED = Stop(
+    "the first token for the whole text",
+    "tanh(Y_0 Wᵀ + b)",
+    ("features",),
+    "pooler[0]/pooled",
+)
+
+LOGITS = Stop(
+    "logits of the masked-language head",
+    "norm(gelu(Y Wᵀ + b)) W_tokenᵀ + b_token",
+    ("positions", "known tokens"),
+    "masked_language_head[0]/logits",
+)
+
+
+def hidden(number: int) -> Stop:
+    """The tokens as they leave a block."""
+    return Stop(
+        f"tokens after block {number}",
+        "Y = norm(H + feedforward(H))",
+        FEATURES,
+        f"{ENCODER}/encoder_block[{number}]/layer_norm[1]/y",
+        ("normalised",),
+    )
+
+
+def bert_stops(layers: int, pooler: bool, head: bool) -> tuple[Stop, ...]:
+    """The stops of a model with so many blocks, and with these parts."""
+    return (
+        *EMBEDDING,
+        *FIRST_BLOCK,
+        *map(hidden, range(layers)),
+        *[POOLED] * pooler,
+        *[LOGITS] * head,
+    )
