@@ -1,18 +1,21 @@
 """Gradients by hand: autograd, differences and identities judge them."""
 
 import inspect
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numpy_ref.parameters import state_dict
+
 from .bounds import Bounded
 from .comparing import compare_step, with_exact, within
 from .conftest import expect_holds
 from .exact.numbers import bounded
 from .gradients import (
+    backward,
     difference_quotient,
     gradients,
     output_name,
@@ -108,6 +111,55 @@ def test_a_small_move_changes_the_output_as_the_gradient_says(
     slope = difference_quotient(case, upstream, directions)
     # Where nothing is rounded, the difference itself is off by 1e-30.
     assert abs(by_hand - slope) <= error + 1e-20
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [twin for twin in TWINS if isinstance(twin.torch, type)],
+    ids=str,
+)
+@given(data=st.data())
+@settings(max_examples=1)
+def test_the_gradient_of_parameters_is_the_same_dataclass(twin, data):
+    case, upstream = drawn(data, twin, "float64")
+    d_params = results_by_hand(case, upstream)[-1]
+    assert type(d_params) is type(case.params)
+    theirs = {name for name, _ in case.module.named_parameters()}
+    assert state_dict(d_params).keys() == theirs
+
+
+def results_by_hand(case, upstream) -> tuple:
+    """What the gradient by hand returns, in the order of the inputs."""
+    arguments = case.numpy_arguments()
+    order = inspect.signature(case.twin.reference).parameters
+    found = backward(case.twin)(upstream, *(arguments[n] for n in order))
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+@given(data=st.data())
+@settings(max_examples=1)
+def test_gradients_come_in_the_order_of_the_inputs(twin, data):
+    case, upstream = drawn(data, twin, "float64")
+    results = results_by_hand(case, upstream)
+    learned = [
+        value
+        for name in inspect.signature(twin.reference).parameters
+        if has_gradient(value := case.numpy_arguments()[name])
+    ]
+    for gradient, value in zip(results, learned, strict=True):
+        assert type(gradient) is type(value)
+        if isinstance(value, np.ndarray):
+            assert (gradient.shape, gradient.dtype) == (
+                value.shape,
+                value.dtype,
+            )
+
+
+def has_gradient(value) -> bool:
+    """Floats have one, and parameters."""
+    floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return floats or is_dataclass(value)
 
 
 def test_every_step_has_a_gradient_or_a_reason_not_to(capsys):
