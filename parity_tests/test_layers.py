@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import erfc, sqrt
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy_ref import layers
 from numpy_ref.normal_distribution import normal_cdf
 from torch_impl import layers as torch_layers
 
-from .comparing import within
+from .comparing import largest, within
 from .conftest import expect_holds
 from .exact import exact_steps
 from .strategies import cases
@@ -91,6 +92,8 @@ def test_gelu_equals_pytorchs_own(name, approximate, data, dtype):
     ours = getattr(layers, name)(x)
     exact = exact_steps(name, case.arguments)["y"]
     comparison = within(f"{name}[0]/y", ours, theirs, 2 * exact.error)
+    # For x far below 0 a GELU is next to nothing, its error as x is.
+    comparison = replace(comparison, scale=largest(x))
     expect_holds(f"NumPy and F.gelu, {approximate}, {dtype}", comparison)
 
 

@@ -23,6 +23,9 @@ from .twins import find_twins, twin_files
 TWINS = find_twins()
 DTYPES = st.sampled_from(["float32", "float64"])
 
+# What is made of steps that are long themselves.
+MODELS = {"encoder", "bert"}
+
 # What looks at the numbers in its arguments, which meta tensors lack.
 NEEDS_VALUES = {
     *("decode", "covering_window_starts"),
@@ -67,34 +70,50 @@ def expect_unchanged(side, before, case):
             )
 
 
-@pytest.mark.parametrize("twin", TWINS, ids=str)
-@given(data=st.data(), dtype=DTYPES)
-def test_every_named_step_is_equal(twin, data, dtype):
-    ours, theirs = recorded(data.draw(cases(twin, dtype)))
-    paths = [[call.path for call in side] for side in (ours, theirs)]
-    expect_equal(twin.name, "calls", *paths)
-    # The innermost calls first: a failure then names the step at fault.
-    for comparison in compare(theirs[::-1]):
-        expect_holds(f"NumPy and PyTorch, {dtype}", comparison)
+def examples(twin) -> int:
+    """How many inputs: a fifth for a model, whose steps are tested too."""
+    return settings().max_examples // (5 if twin.name in MODELS else 1)
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)
-@given(data=st.data(), dtype=DTYPES)
-@settings(max_examples=settings().max_examples // 2)
-def test_every_named_step_has_its_exact_value(twin, data, dtype):
-    case = data.draw(cases(twin, dtype))
-    exact = exact_steps(twin.name, case.arguments, case.params, digits=True)
-    for side, calls in zip(
-        ("NumPy", "PyTorch"), recorded(case), strict=True
-    ):
-        for name, value in to_numpy(calls[0].steps).items():
-            path = f"{calls[0].path}/{name}"
-            sides = (side, "the exact value")
-            for comparison in with_exact(path, value, exact.get(name)):
+def test_every_named_step_is_equal(twin):
+    @given(data=st.data(), dtype=DTYPES)
+    @settings(max_examples=examples(twin))
+    def on_any_input(data, dtype):
+        ours, theirs = recorded(data.draw(cases(twin, dtype)))
+        paths = [[call.path for call in side] for side in (ours, theirs)]
+        expect_equal(twin.name, "calls", *paths)
+        # The innermost calls first: a failure names the step at fault.
+        for comparison in compare(theirs[::-1]):
+            expect_holds(f"NumPy and PyTorch, {dtype}", comparison)
+
+    on_any_input()
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+def test_every_named_step_has_its_exact_value(twin):
+    @given(data=st.data(), dtype=DTYPES)
+    @settings(max_examples=examples(twin) // 2)
+    def on_any_input(data, dtype):
+        case = data.draw(cases(twin, dtype))
+        exact = exact_steps(twin.name, case.arguments, case.params, True)
+        for side, calls in zip(
+            ("NumPy", "PyTorch"), recorded(case), strict=True
+        ):
+            for comparison in compared_with_exact(calls[0], exact):
                 expect_holds(
                     f"{side} and the exact value, {dtype}",
-                    replace(comparison, sides=sides),
+                    replace(comparison, sides=(side, "the exact value")),
                 )
+
+    on_any_input()
+
+
+def compared_with_exact(call, exact):
+    """Each step of one side's call against its value in fifty digits."""
+    for name, value in to_numpy(call.steps).items():
+        path = f"{call.path}/{name}"
+        yield from with_exact(path, value, exact.get(name))
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)
