@@ -64,7 +64,8 @@ def tensors_of(path: Path) -> dict[str, Stored]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        file = safe_open(path, framework="numpy")
+        # A mapped file would stand in memory beside the arrays.
+        file = safe_open(path, framework="numpy", backend="pread")
         names = file.keys()
         slices = {name: file.get_slice(name) for name in names}
     except (SafetensorError, OSError) as error:
