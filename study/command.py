@@ -29,7 +29,7 @@ Examples:
 
   twice --corpus the-verdict --detail brief  a whole short story
 
-  twice --model bert                         on through a real BERT
+  twice --model bert --text "A cat sat."     on through a real BERT
 
   twice --example                            four tokens, by hand
 """
