@@ -52,7 +52,8 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
         check_stored(tensors[name.theirs], shape)
     check_tied(tensors, names)
     arrays = to_ours(
-        names, {n.theirs: tensors[n.theirs].read(dtype) for n in names}
+        names,
+        {n.theirs: laid_out(n, tensors[n.theirs], dtype) for n in names},
     )
     if "head.norm.weight" in arrays:
         embedding = arrays["model.embedding.token.weight"]
@@ -64,6 +65,16 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
         part(MaskedLanguageHead, "head.", arrays),
         tuple(sorted(ignored)),
     )
+
+
+def laid_out(name: Name, tensor: Stored, dtype: str) -> Array:
+    """A tensor in memory; a layer's weight so that its columns are whole.
+
+    It is multiplied transposed, which is then faster by a tenth. A row of
+    an embedding is looked up, and stays whole.
+    """
+    order = "C" if "embedding" in name.ours else "F"
+    return np.asarray(tensor.read(dtype), order=order)
 
 
 def check_tied(

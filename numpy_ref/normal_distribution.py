@@ -45,7 +45,7 @@ def _taylor_series(x, total):
     distance -= nearest  # exact, in steps of the table
     nearest += END * PER_UNIT
     with np.errstate(invalid="ignore"):  # a NaN is nowhere
-        place = nearest.astype(np.intp)
+        place = nearest.astype(np.int32)
     highest, *lower = _coefficients(x.dtype.name)
     highest.take(place, mode="clip", out=total)
     for coefficients in lower:
