@@ -34,6 +34,8 @@ class Case:
 
 def to_torch(value):
     """Arrays as tensors that share their memory, strides and all."""
+    if isinstance(value, tuple):
+        return tuple(map(to_torch, value))
     return (
         torch.from_numpy(value) if isinstance(value, np.ndarray) else value
     )

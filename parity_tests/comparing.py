@@ -119,8 +119,8 @@ def within(path: str, ours, theirs, bound: np.ndarray) -> Comparison:
     if not np.all(bound >= 0):
         raise ValueError(f"{path}: expected a bound, got {np.min(bound)}")
     with np.errstate(invalid="ignore"):
-        apart = np.abs(_wide(ours) - _wide(theirs)).astype(np.float64)
-    apart = np.where(ours == theirs, 0, apart)
+        apart = np.asarray(np.abs(_wide(ours) - _wide(theirs)))
+    apart = np.where(ours == theirs, 0, apart.astype(np.float64))
     apart = np.where(np.isnan(apart), np.inf, apart)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(apart == 0, 0, apart / bound)
@@ -171,7 +171,7 @@ def expect_equal(path: str, what: str, ours, theirs) -> None:
 
 def _kind(value):
     """What must be alike whatever the numbers: type, or dtype and shape."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return f"{value.dtype.name} {value.shape}"
     if isinstance(value, list | tuple):
         return [_kind(member) for member in value]
@@ -182,7 +182,8 @@ def is_float(value) -> bool:
     """Whether a value is an array of floats, or has one in it."""
     if isinstance(value, list | tuple):
         return any(is_float(member) for member in value)
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    is_array = isinstance(value, np.ndarray | np.generic)
+    return is_array and value.dtype.kind == "f"
 
 
 def _same(ours, theirs) -> bool:
@@ -198,7 +199,7 @@ def _wide(value: np.ndarray) -> np.ndarray:
 
 def largest(value) -> float:
     """The largest finite magnitude in an array."""
-    finite = np.abs(value[np.isfinite(value)])
+    finite = np.abs(value)[np.isfinite(value)]
     return float(finite.max(initial=0))
 
 

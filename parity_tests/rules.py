@@ -13,6 +13,7 @@ HIDING = (ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.Delete)
 
 # What has no twin, and why. A name without ":" is a whole file.
 WITHOUT_TWIN = {
+    "adamw.py": "by dotted names; torch.optim goes by parameters",
     "bert_checkpoint.py": "reads files",
     "bert_config.py": "reads a file",
     "bert_names.py": "names; no step of the data",
@@ -24,7 +25,13 @@ WITHOUT_TWIN = {
     "checkpoints.py": "reads and writes files",
     "checked.py": "finds wrong shapes; a tool, no step of the data",
     "fast_merging.py": "the fast form, in lists; the array form has a twin",
+    "gpt2_checkpoint.py": "reads files",
+    "gpt2_config.py": "reads a file",
     "gpt2_vocabulary.py": "reads a file",
+    "generation.py:generate": "yields; what it calls has twins",
+    "key_value_cache.py:KeyValueCache": "is written into",
+    "loss.py:cross_entropy_backward": "autograd finds its own",
+    "text_stream.py": "works on text",
     "model_folders.py": "finds files",
     "normal_distribution.py": "PyTorch brings torch.special.ndtr",
     "pretokens.py": "splits text",

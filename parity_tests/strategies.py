@@ -40,6 +40,8 @@ WORDS = st.lists(TEXT, max_size=5)
 # Sizes that must leave room for another: a table for its look-ups.
 NESTED = {"positions": "position", "token": "length", "tokens": "length"}
 MOST_LAYERS = 2
+NOT_NEGATIVE = ("probabilities", "square")
+IGNORED = -100
 
 
 @st.composite
@@ -82,6 +84,12 @@ class _Drawer:
             sizes["heads"] = sizes["head"] = self.draw(st.integers(1, 3))
             sizes["d_model"] = sizes["heads"] * self.draw(st.integers(1, 3))
             assume(sizes["d_model"] != sizes.get("position"))
+        if "past" in names:
+            # What came before; there may be nothing.
+            sizes["past"] = self.draw(st.integers(0, 4))
+            sizes["d_head"] = sizes["d_model"] // sizes["heads"]
+            sizes["key"] = sizes["past"] + sizes["position"]
+            sizes["positions"] = sizes.get("positions", 0) + sizes["past"]
         sizes["layers"] = min(sizes.get("layers", 1), MOST_LAYERS)
         for larger, smaller in NESTED.items():
             if larger in sizes and smaller in sizes:
@@ -93,6 +101,8 @@ class _Drawer:
         """An argument, by what it is annotated as and how it is called."""
         if self.twin.reference.__module__.endswith("byte_pair_encoding"):
             return self.byte_pairs[name]
+        if name == "gradients":
+            return self._floats(name, (2, 3)), self._floats(name, (2, 3))
         if not _is_array(annotation):
             return self.draw(self._plain(name, annotation))
         shape = self._shape(annotation.dim_str.split())
@@ -133,7 +143,12 @@ class _Drawer:
     def _floats(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name == "positions":
             return self._drawn(self.dtype, shape, st.integers(0, 512))
+        if name == "uniform":
+            # What Hypothesis draws itself would hit upon borders.
+            generator = np.random.default_rng(self.draw(SEEDS))
+            return np.asarray(generator.uniform(size=shape), self.dtype)
         whole = self._drawn(np.int64, shape, LATTICE)
+        whole = abs(whole) if name in NOT_NEGATIVE else whole
         scale = float(np.exp(self.draw(LOG_SCALE)))
         array = (whole * scale).astype(self.dtype)
         return laid_out(array, self.draw(LAYOUTS))
@@ -155,6 +170,7 @@ class _Drawer:
             "lengths": "keys",
             "starts": "token",
             "permutation": "window",
+            "targets": "vocabulary",
         }
         if name == "permutation":
             order = self.draw(st.permutations(range(shape[0])))
@@ -162,6 +178,11 @@ class _Drawer:
         count = self.sizes.get(below[name], 5)
         if name == "starts":
             count -= self.sizes["length"]
+        if name == "targets":
+            drawn = self._drawn(np.int64, shape, st.integers(0, count - 1))
+            counts = self._mask(name, shape)
+            counts.flat[0] = True
+            return np.where(counts, drawn, IGNORED)
         return self._drawn(np.int64, shape, st.integers(0, count - 1))
 
     def _drawn(self, dtype, shape, elements) -> np.ndarray:
@@ -172,21 +193,32 @@ class _Drawer:
     def _plain(self, name: str, annotation) -> st.SearchStrategy:
         size = self.sizes.get(name)
         plain = {
+            "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
             "batch_size": st.integers(1, 9),
             "d_model": st.integers(1, 9),
+            "decay": st.floats(0, 1),
             "drop_last": st.booleans(),
             "epsilon": st.sampled_from([1e-12, 1e-5]),
             "heads": st.just(size),
+            "highest": st.floats(0.5, 1),
+            "ignored": st.just(IGNORED),
+            "k": st.integers(1, self.sizes.get("vocabulary", 1)),
             "keys": st.integers(1, 7),
             "length": st.just(size),
+            "lowest": st.floats(0, 0.5),
+            "most": st.floats(-3, 3).map(np.exp),
+            "p": st.floats(-3, 0).map(np.exp),
             "past": st.integers(0, 5),
             "queries": st.integers(1, 7),
             "rate": st.floats(0, 0.9) | st.floats(0, 0.9).map(np.float64),
+            "step": st.integers(1, 12),
+            "steps": st.integers(6, 12),
             "stride": st.integers(1, 9),
             "temperature": st.floats(-3, 3).map(np.exp),
             "text": TEXT,
             "texts": WORDS,
             "tokens": WORDS,
+            "warm_up": st.integers(0, 5),
             "vocabulary": WORDS.map(
                 lambda words: vocabulary_of(words, size)
             ),

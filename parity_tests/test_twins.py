@@ -30,6 +30,7 @@ MODELS = {"encoder", "bert"}
 NEEDS_VALUES = {
     *("decode", "covering_window_starts"),
     *("merge_pairs", "merge_lowest", "has_merge", "merge_all"),
+    "cross_entropy",
 }
 
 
@@ -48,7 +49,7 @@ def test_both_sides_take_the_same_named_steps(file):
 def test_what_has_no_twin_is_listed_with_its_reason(capsys):
     for name, reason in WITHOUT_TWIN.items():
         print(f"{name:28} {reason}")
-    assert len(capsys.readouterr().out.splitlines()) == 24
+    assert len(capsys.readouterr().out.splitlines()) == 31
 
 
 def recorded(case):
@@ -130,6 +131,9 @@ def test_no_two_parameters_are_one(twin, data):
 IDS, X = torch.tensor([[0, 2, 1]]), torch.randn(2, 3, 4)
 KEEP = torch.ones(2, 2, 3, 3, dtype=torch.bool)
 ALL = torch.ones(3, 3, dtype=torch.bool)
+ALL_5 = torch.ones(3, 5, dtype=torch.bool)
+PAST = torch.randn(2, 2, 2, 2, 2)  # keys and values of two tokens
+PASTS = PAST[:, None]
 MODULES = {
     "layer_norm": ((4,), (X, 1e-5)),
     "feed_forward": ((4, 5), (X,)),
@@ -139,6 +143,13 @@ MODULES = {
     "bert": ((3, 3, 2, 4, 5, 2), (IDS, IDS % 2, ALL, 2, 1e-5)),
     "pooler": ((4,), (X,)),
     "masked_language_head": ((3, 4), (X, 1e-5)),
+    "feed_forward_tanh": ((4, 5), (X,)),
+    "decoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
+    "decoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),
+    "gpt2": ((3, 3, 4, 5, 2), (IDS, 2, 1e-5)),
+    "cached_decoder_block": ((4, 5), (X, *PAST, ALL_5, 2, 1e-5)),
+    "cached_decoder": ((4, 5, 1), (X, *PASTS, ALL_5, 2, 1e-5)),
+    "cached_gpt2": ((3, 5, 4, 5, 1), (IDS, *PASTS[:, :, :1], 2, 1e-5)),
     "linear": ((4, 5), (X,)),
     "token_embedding": ((3, 4), (IDS,)),
     "one_hot_embedding": ((3, 4), (IDS,)),
@@ -193,6 +204,8 @@ def test_new_tensors_stand_where_their_input_stands(twin, data):
 
 
 def to_meta(value):
+    if isinstance(value, tuple):
+        return tuple(map(to_meta, value))
     return value.to("meta") if isinstance(value, torch.Tensor) else value
 
 

@@ -15,9 +15,14 @@ from . import (
     bert,
     byte_pair_encoding,
     embeddings,
+    generation,
+    gpt2,
+    key_value_cache,
     layers,
+    loss,
     masks,
     multi_head,
+    optimizer,
     self_attention,
     windows,
     word_tokenizer,
@@ -36,6 +41,11 @@ FILES = (
     self_attention,
     multi_head,
     bert,
+    gpt2,
+    key_value_cache,
+    generation,
+    loss,
+    optimizer,
 )
 
 

@@ -32,11 +32,13 @@ def attention_scores_backward(d_scores, query, key):
 
 
 def softmax(scores):
+    some = scores.value != -inf  # what is left out has -inf
     maximum = scores.greatest()
-    shifted = scores - maximum
-    exponentials = at_most_one(exponential(shifted))
+    shifted = where(some, scores - maximum, -inf)
+    powers = at_most_one(exponential(where(some, shifted, 0)))
+    exponentials = where(some, powers, 0)
     total = exponentials.total()
-    weights = distribution(scores, np.True_)
+    weights = distribution(scores, some)
     return locals()
 
 

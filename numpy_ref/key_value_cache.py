@@ -1,0 +1,150 @@
+r"""Writing token after token: what was computed once is kept.
+
+The keys and values of earlier tokens never change, since no token sees a
+later one. So a model that writes computes them once, and each step is one
+token's work in place of the whole text's.
+
+The functions here are those of `gpt2`, for tokens that have a past:
+`past_key` and `past_value` are what earlier tokens left. They change
+nothing; `KeyValueCache` is the one thing here that is written into.
+
+Axes as in `gpt2`; `past` counts the earlier tokens, `position` the new
+ones, `key` both.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray as Array
+
+from .attention import attention_scores, masked_softmax
+from .bert import Layer
+from .checked import checked
+from .embeddings import position_embedding, token_embedding
+from .gpt2 import Decoder, DecoderBlock, Gpt2, feed_forward_tanh
+from .layers import layer_norm, linear
+from .masks import causal_mask
+from .multi_head import merge_heads, split_heads
+
+
+@checked
+def cached_decoder_block(
+    x: Float[Array, "*batch position d_model"],
+    past_key: Float[Array, "*batch head past d_head"],
+    past_value: Float[Array, "*batch head past d_head"],
+    params: DecoderBlock,
+    mask: Bool[Array, "*#batch #position #key"],
+    heads: int,
+    epsilon: float,
+) -> Layer:
+    r"""`decoder_block` for new tokens, which see the earlier ones, too.
+
+    $S = [Q K_\text{past}^\top, Q K^\top] / \sqrt{d_\text{head}}$,
+    $O = A_\text{past} V_\text{past} + A_\text{new} V$
+
+    Scores are joined, and sums taken in two parts, so that no key and no
+    value is copied. The key and the value of the result are those of the
+    new tokens.
+    """
+    normed = layer_norm(x, params.attention_norm, epsilon)
+    query = split_heads(linear(normed, params.attention.query), heads)
+    key = split_heads(linear(normed, params.attention.key), heads)
+    value = split_heads(linear(normed, params.attention.value), heads)
+    past_scores = attention_scores(query, past_key)
+    new_scores = attention_scores(query, key)
+    scores = np.concatenate([past_scores, new_scores], axis=-1)
+    head_mask = mask[..., None, :, :]
+    weights = masked_softmax(scores, head_mask)
+    past = past_key.shape[-2]
+    past_context = weights[..., :past] @ past_value
+    context = past_context + weights[..., past:] @ value
+    merged = merge_heads(context)
+    attended = x + linear(merged, params.attention.output)
+    ready = layer_norm(attended, params.feed_forward_norm, epsilon)
+    hidden = attended + feed_forward_tanh(ready, params.feed_forward)
+    layer = Layer(query, key, value, weights, hidden)
+    return layer
+
+
+@checked
+def cached_decoder(
+    x: Float[Array, "*batch position d_model"],
+    past_key: Float[Array, "layers *batch head past d_head"],
+    past_value: Float[Array, "layers *batch head past d_head"],
+    params: Decoder,
+    mask: Bool[Array, "*#batch #position #key"],
+    heads: int,
+    epsilon: float,
+) -> list[Layer]:
+    """What each block computed; each has a past of its own."""
+    layers = []
+    for number, block in enumerate(params.blocks):
+        layer = cached_decoder_block(
+            x,
+            past_key[number],
+            past_value[number],
+            block,
+            mask,
+            heads,
+            epsilon,
+        )
+        layers.append(layer)
+        x = layer.hidden
+    return layers
+
+
+@checked
+def cached_gpt2(
+    ids: Int[Array, "*batch position"],
+    past_key: Float[Array, "layers *batch head past d_head"],
+    past_value: Float[Array, "layers *batch head past d_head"],
+    params: Gpt2,
+    heads: int,
+    epsilon: float,
+) -> tuple[list[Layer], Float[Array, "*batch vocabulary"]]:
+    """Every layer for the new tokens, and the logits after the last.
+
+    These are the logits that `gpt2` gives for the last position of the
+    whole text. Raises ValueError as `gpt2` does.
+    """
+    past = past_key.shape[-2]
+    positions = past + np.arange(ids.shape[-1])
+    tokens = token_embedding(ids, params.embedding.token)
+    places = position_embedding(positions, params.embedding.position)
+    x = tokens + places
+    mask = causal_mask(ids.shape[-1], past + ids.shape[-1], past)
+    layers = cached_decoder(
+        x, past_key, past_value, params.decoder, mask, heads, epsilon
+    )
+    last = layers[-1].hidden[..., -1, :]
+    normed = layer_norm(last, params.norm, epsilon)
+    logits = normed @ params.embedding.token.weight.swapaxes(-2, -1)
+    return layers, logits
+
+
+class KeyValueCache:
+    """Keys and values of one text, in room that is made once.
+
+    GPT-2's smallest model keeps 2 · 12 · 768 numbers for each token.
+    """
+
+    def __init__(self, params: Gpt2, heads: int, positions: int):
+        table = params.embedding.token.weight
+        layers, d_head = len(params.decoder.blocks), table.shape[1] // heads
+        shape = (layers, heads, positions, d_head)
+        self.keys = np.empty(shape, table.dtype)
+        self.values = np.empty(shape, table.dtype)
+        self.length = 0
+
+    @property
+    def past(self) -> tuple[Array, Array]:
+        """What `cached_gpt2` takes: a view, and no copy."""
+        kept = np.s_[..., : self.length, :]
+        return self.keys[kept], self.values[kept]
+
+    def extend(self, layers: list[Layer]) -> None:
+        """Keep the keys and values of new tokens, after the earlier."""
+        end = self.length + layers[0].key.shape[-2]
+        for number, layer in enumerate(layers):
+            self.keys[number, :, self.length : end] = layer.key
+            self.values[number, :, self.length : end] = layer.value
+        self.length = end

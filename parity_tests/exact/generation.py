@@ -1,0 +1,61 @@
+from math import inf
+
+import numpy as np
+
+from ..bounds import distribution, where
+from ..training_bounds import running_total
+
+
+def greedy(logits):
+    ids = by_row(logits, lambda row: row.index(max(row)))
+    return locals()
+
+
+def by_row(a, function):
+    """What a function of a list finds for each row of the last axis."""
+    rows = a.value.reshape(-1, a.shape[-1]).tolist()
+    found = np.array([function(row) for row in rows])
+    return found.reshape(a.shape[:-1] + found.shape[1:])
+
+
+def top_k(logits, k):
+    least = logits.moved(lambda a: np.sort(a, axis=-1)[..., -k, None])
+    filtered = where(logits.value >= least.value, logits, -inf)
+    return locals()
+
+
+def nucleus(logits, p):
+    order = by_row(logits, ascending_places)
+    ascending = picked(logits, order)
+    weights = distribution(ascending, ascending.value != -inf)
+    cumulative = running_total(weights)
+    place = np.argsort(order, axis=-1)
+    mass = picked(cumulative, place)
+    likeliest = place == logits.shape[-1] - 1
+    filtered = where(likeliest | (mass.value > 1 - p), logits, -inf)
+    return locals()
+
+
+def ascending_places(row):
+    return sorted(range(len(row)), key=row.__getitem__)
+
+
+def picked(a, places):
+    return a.moved(lambda part: np.take_along_axis(part, places, -1))
+
+
+def sample(probabilities, uniform):
+    cumulative = running_total(probabilities)
+    column = uniform.moved(lambda a: a[..., None])
+    place = column * cumulative.moved(lambda a: a[..., -1:])
+    ids = (cumulative.value <= place.value).sum(axis=-1)
+    return locals()
+
+
+def choose(logits, uniform, temperature, k, p):
+    tempered = logits.over(temperature)
+    likely = top_k(tempered, k)["filtered"]
+    kept = nucleus(likely, p)["filtered"]
+    probabilities = distribution(kept, kept.value != -inf)
+    ids = sample(probabilities, uniform)["ids"]
+    return locals()

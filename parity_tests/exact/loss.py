@@ -1,0 +1,25 @@
+import numpy as np
+
+from ..bounds import at_most_one, exponential, where
+from ..training_bounds import log_sum
+
+
+def log_sum_exp(logits):
+    maximum = logits.greatest()
+    exponentials = at_most_one(exponential(logits - maximum))
+    total = exponentials.total()
+    joined = log_sum(logits)
+    logarithm = joined.moved(lambda a: a[..., 0])
+    return locals()
+
+
+def cross_entropy(logits, targets, ignored):
+    counts = ~np.isin(targets, [ignored])
+    known = targets * counts
+    column = known[..., None]
+    chosen = logits.moved(lambda a: np.take_along_axis(a, column, -1))
+    surprise = (log_sum(logits) - chosen).moved(lambda a: a[..., 0])
+    losses = where(counts, surprise, 0)
+    total = losses.moved(lambda a: a.reshape(1, -1)).total()
+    loss = total.over(counts.sum()).moved(lambda a: a.reshape(()))
+    return locals()

@@ -1,0 +1,72 @@
+"""Writing: from logits to the next token."""
+
+from math import inf
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor as Array
+
+from .attention import softmax
+from .checked import check_at_least, checked
+
+
+@checked
+def greedy(
+    logits: Float[Array, "*batch vocabulary"],
+) -> Int[Array, "*batch"]:
+    ids = logits.argmax(dim=-1)
+    return ids
+
+
+@checked
+def top_k(
+    logits: Float[Array, "*batch vocabulary"],
+    k: int,
+) -> Float[Array, "*batch vocabulary"]:
+    check_at_least("k", k, 1)
+    check_at_least("tokens to choose k from", logits.shape[-1], k)
+    least = logits.topk(k).values[..., -1:]
+    filtered = logits.masked_fill(logits < least, -inf)
+    return filtered
+
+
+@checked
+def nucleus(
+    logits: Float[Array, "*batch vocabulary"],
+    p: float,
+) -> Float[Array, "*batch vocabulary"]:
+    order = logits.argsort(dim=-1, stable=True)
+    ascending = logits.gather(-1, order)
+    cumulative = softmax(ascending).cumsum(dim=-1)
+    place = order.argsort(dim=-1)
+    mass = cumulative.gather(-1, place)
+    likeliest = place == logits.shape[-1] - 1
+    filtered = torch.where(likeliest | (mass > 1 - p), logits, -inf)
+    return filtered
+
+
+@checked
+def sample(
+    probabilities: Float[Array, "*batch vocabulary"],
+    uniform: Float[Array, "*batch"],
+) -> Int[Array, "*batch"]:
+    cumulative = probabilities.cumsum(dim=-1)
+    place = uniform[..., None] * cumulative[..., -1:]
+    ids = (cumulative <= place).sum(dim=-1)
+    return ids
+
+
+@checked
+def choose(
+    logits: Float[Array, "*batch vocabulary"],
+    uniform: Float[Array, "*batch"],
+    temperature: float,
+    k: int,
+    p: float,
+) -> Int[Array, "*batch"]:
+    tempered = logits / temperature
+    likely = top_k(tempered, k)
+    kept = nucleus(likely, p)
+    probabilities = softmax(kept)
+    ids = sample(probabilities, uniform)
+    return ids

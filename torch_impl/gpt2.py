@@ -1,0 +1,123 @@
+"""GPT-2: every token sees itself and those before (Radford et al. 2019)."""
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor as Array
+from torch import nn
+
+from .attention import attention_scores, masked_softmax
+from .bert import Layer
+from .checked import checked
+from .embeddings import InputEmbedding
+from .layers import FeedForward, LayerNorm, gelu_tanh
+from .masks import causal_mask
+from .multi_head import MultiHeadAttention, merge_heads, split_heads
+
+
+class FeedForwardTanh(FeedForward):
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch d_model"],
+    ) -> Float[Array, "*batch d_model"]:
+        inner = self.inner(x)
+        activated = gelu_tanh(inner)
+        y = self.output(activated)
+        return y
+
+
+class DecoderBlock(nn.Module):
+    attention_norm: LayerNorm
+    attention: MultiHeadAttention
+    feed_forward_norm: LayerNorm
+    feed_forward: FeedForward
+
+    def __init__(self, d_model: int, d_inner: int):
+        super().__init__()
+        self.attention_norm = LayerNorm(d_model)
+        self.attention = MultiHeadAttention(d_model)
+        self.feed_forward_norm = LayerNorm(d_model)
+        self.feed_forward = FeedForwardTanh(d_model, d_inner)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        mask: Bool[Array, "*#batch #position #position"],
+        heads: int,
+        epsilon: float,
+    ) -> Layer:
+        normed = self.attention_norm(x, epsilon)
+        query = split_heads(self.attention.query(normed), heads)
+        key = split_heads(self.attention.key(normed), heads)
+        value = split_heads(self.attention.value(normed), heads)
+        head_mask = mask[..., None, :, :]
+        weights = masked_softmax(attention_scores(query, key), head_mask)
+        context = weights @ value
+        merged = merge_heads(context)
+        attended = x + self.attention.output(merged)
+        ready = self.feed_forward_norm(attended, epsilon)
+        hidden = attended + self.feed_forward(ready)
+        layer = Layer(query, key, value, weights, hidden)
+        return layer
+
+
+class Decoder(nn.Module):
+    blocks: tuple[DecoderBlock, ...]
+
+    def __init__(self, d_model: int, d_inner: int, layers: int):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            DecoderBlock(d_model, d_inner) for _ in range(layers)
+        )
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        mask: Bool[Array, "*#batch #position #position"],
+        heads: int,
+        epsilon: float,
+    ) -> list[Layer]:
+        layers = []
+        for block in self.blocks:
+            layer = block(x, mask, heads, epsilon)
+            layers.append(layer)
+            x = layer.hidden
+        return layers
+
+
+class Gpt2(nn.Module):
+    embedding: InputEmbedding
+    decoder: Decoder
+    norm: LayerNorm
+
+    def __init__(
+        self,
+        vocabulary: int,
+        positions: int,
+        d_model: int,
+        d_inner: int,
+        layers: int,
+    ):
+        super().__init__()
+        self.embedding = InputEmbedding(vocabulary, positions, d_model)
+        self.decoder = Decoder(d_model, d_inner, layers)
+        self.norm = LayerNorm(d_model)
+
+    @checked
+    def forward(
+        self,
+        ids: Int[Array, "*batch position"],
+        heads: int,
+        epsilon: float,
+    ) -> tuple[
+        Float[Array, "*batch position d_model"],
+        list[Layer],
+        Float[Array, "*batch position vocabulary"],
+    ]:
+        x = self.embedding(ids)
+        mask = causal_mask(ids.shape[-1], ids.shape[-1]).to(x.device)
+        layers = self.decoder(x, mask, heads, epsilon)
+        normed = self.norm(layers[-1].hidden, epsilon)
+        logits = normed @ self.embedding.token.weight.transpose(-2, -1)
+        return x, layers, logits
