@@ -54,6 +54,7 @@ def cross_entropy(
     return loss
 
 
+@checked
 def cross_entropy_backward(
     d_loss: Scalar,
     logits: Float[Array, "*batch vocabulary"],

@@ -1,7 +1,8 @@
 import numpy as np
 
-from ..bounds import at_most_one, exponential, where
+from ..bounds import at_most_one, distribution, exponential, where
 from ..training_bounds import log_sum
+from .numbers import known_exactly
 
 
 def log_sum_exp(logits):
@@ -22,4 +23,14 @@ def cross_entropy(logits, targets, ignored):
     losses = where(counts, surprise, 0)
     total = losses.moved(lambda a: a.reshape(1, -1)).total()
     loss = total.over(counts.sum()).moved(lambda a: a.reshape(()))
+    return locals()
+
+
+def cross_entropy_backward(d_loss, logits, targets, ignored):
+    counts = ~np.isin(targets, [ignored])
+    share = d_loss.moved(lambda a: a.reshape(1)).over(counts.sum())
+    known = np.arange(logits.shape[-1])
+    one_hot = known_exactly(np.equal.outer(targets, known), logits)
+    apart = distribution(logits, np.True_) - one_hot
+    d_logits = where(counts[..., None], apart * share, 0)
     return locals()

@@ -1,0 +1,223 @@
+"""GPT-2 at its real size, in NumPy, beside transformers.
+
+    python -m benchmarks.gpt2
+
+Random weights of the 124M model, read from one checkpoint by both sides,
+which run in turn in this one process, on the same number of threads.
+Writing a token reads every weight once, so the memory's bandwidth is a
+limit that nothing on this machine can pass: it is measured beside. For
+the peaks of memory each side has a process of its own.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from statistics import median
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from numpy_ref.generation import generate
+from numpy_ref.gpt2_checkpoint import load_gpt2
+from numpy_ref.gpt2_config import parameter_count
+from numpy_ref.key_value_cache import KeyValueCache, cached_gpt2
+
+PROMPT, LENGTH, LONG = 64, 64, 512
+SEED = 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peak:
+        print_peak(*arguments.peak)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        save_random_model(folder)
+        compare(folder, arguments.rounds)
+
+
+def save_random_model(folder: str) -> None:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(SEED)
+    GPT2LMHeadModel(GPT2Config()).save_pretrained(folder)
+
+
+def compare(folder: str, rounds: int) -> None:
+    import torch
+
+    sides = {"ours": our_work(folder), "transformers": their_work(folder)}
+    times = {side: {"decode": [], "prefill": []} for side in sides}
+    speeds = []
+    for _ in range(rounds + 1):
+        speeds.append(bandwidth())
+        for side, work in sides.items():
+            times[side]["decode"].append(seconds_a_token(work["decode"]()))
+            times[side]["prefill"].append(seconds(work["prefill"]))
+    best = {
+        side: {kind: min(found[1:]) for kind, found in kinds.items()}
+        for side, kinds in times.items()
+    }
+    peaks = {side: peak(side, folder) for side in sides}
+    config = load_gpt2(folder).config
+    weights = parameter_count(config) * 4 / 2**20
+    limit = max(speeds) / weights
+    table = Table("", "ours", "transformers", "ratio", "reach")
+    ours, theirs = best["ours"], best["transformers"]
+    rates = 1 / ours["decode"], 1 / theirs["decode"]
+    table.add_row(
+        f"decode after {PROMPT} tokens, tokens/s",
+        *(f"{rate:.1f}" for rate in rates),
+        f"{rates[0] / rates[1]:.2f}",
+        ">= 1.8",
+    )
+    table.add_row(
+        "decode, share of what the bandwidth allows",
+        *(f"{rate / limit:.2f}" for rate in rates),
+        "",
+        ">= 0.7",
+    )
+    table.add_row(
+        f"prefill of {LONG} tokens, s",
+        f"{ours['prefill']:.3f}",
+        f"{theirs['prefill']:.3f}",
+        f"{ours['prefill'] / theirs['prefill']:.2f}",
+        "<= 1.0",
+    )
+    for place, kind in enumerate(("loading", "loading and decoding")):
+        mine, other = (peaks[side][place] for side in sides)
+        table.add_row(
+            f"peak of memory, {kind}, MiB",
+            f"{mine:.0f}",
+            f"{other:.0f}",
+            f"{mine / other:.2f}",
+            "",
+        )
+    Console(width=100).print(table)
+    spread = {
+        side: " - ".join(
+            f"{1 / t:.1f}" for t in (max(found), median(found), min(found))
+        )
+        for side, found in (
+            (side, kinds["decode"][1:]) for side, kinds in times.items()
+        )
+    }
+    print(
+        f"best of {rounds} rounds; slowest - median - best tokens/s: "
+        f"ours {spread['ours']}, transformers {spread['transformers']}\n"
+        f"weights {weights:.0f} MiB; memory read at "
+        f"{max(speeds) / 1024:.1f} GiB/s, so at most {limit:.0f} tokens/s; "
+        f"PyTorch {torch.__version__} on {torch.get_num_threads()} "
+        f"threads, NumPy {np.__version__}"
+    )
+
+
+def our_work(folder: str) -> dict[str, Callable]:
+    """`decode` gives tokens one by one; `prefill` only reads."""
+    checkpoint = load_gpt2(folder)
+    config, model = checkpoint.config, checkpoint.model
+    ids = prompt(LONG)
+    sizes = config.heads, config.epsilon
+
+    def prefill():
+        cache = KeyValueCache(model, config.heads, LONG)
+        layers, logits = cached_gpt2(ids, *cache.past, model, *sizes)
+        cache.extend(layers)
+        return logits
+
+    def decode():
+        return generate(ids[:PROMPT], model, *sizes, LENGTH)
+
+    return {"decode": decode, "prefill": prefill}
+
+
+def their_work(folder: str) -> dict[str, Callable]:
+    import torch
+    from transformers import GPT2LMHeadModel
+
+    model = GPT2LMHeadModel.from_pretrained(
+        folder, attn_implementation="eager"
+    ).eval()
+    ids = torch.tensor(prompt(LONG))[None]
+
+    @torch.no_grad()
+    def prefill():
+        return model(ids, use_cache=True, logits_to_keep=1).logits
+
+    @torch.no_grad()
+    def decode():
+        """As their `generate` does it, without what it does besides."""
+        new, past = ids[:, :PROMPT], None
+        for _ in range(LENGTH):
+            output = model(new, past_key_values=past, logits_to_keep=1)
+            past = output.past_key_values
+            new = output.logits[:, -1].argmax(dim=-1, keepdim=True)
+            yield int(new)
+
+    return {"decode": decode, "prefill": prefill}
+
+
+def prompt(length: int) -> np.ndarray:
+    return np.random.default_rng(SEED).integers(0, 50257, length)
+
+
+def seconds_a_token(tokens: Iterator[int]) -> float:
+    """From the first token on: what comes before is the prefill."""
+    next(tokens)
+    begin = time.perf_counter()
+    count = sum(1 for _ in tokens)
+    return (time.perf_counter() - begin) / count
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def bandwidth() -> float:
+    """How many MiB a second all threads read, of 512 MiB."""
+    import torch
+
+    numbers = torch.ones(2**27)
+    numbers.sum()
+    return 512 / min(seconds(numbers.sum) for _ in range(5))
+
+
+def peak(side: str, folder: str) -> list[float]:
+    """The peaks of a process that does one side's work only."""
+    command = [sys.executable, "-m", "benchmarks.gpt2", "--peak"]
+    run = subprocess.run(
+        [*command, side, folder], capture_output=True, text=True, check=True
+    )
+    return [float(part) for part in run.stdout.split()]
+
+
+def print_peak(side: str, folder: str) -> None:
+    works = {"ours": our_work, "transformers": their_work}
+    work = works[side](folder)
+    loaded = peak_so_far()
+    list(islice(work["decode"](), 8))
+    print(loaded, peak_so_far())
+
+
+def peak_so_far() -> float:
+    """The most memory this process has had at once, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""A GPT-2 from its checkpoint: `config.json` and safetensors.
+
+Its layers are stored transposed (`Conv1D`), and query, key and value as
+one. Names begin with `transformer.` when a model was saved with its head,
+and without when not.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .checkpoint_names import (
+    Name,
+    for_blocks,
+    their_shape,
+    to_ours,
+    with_bias,
+)
+from .checkpoints import (
+    Stored,
+    check_names,
+    check_stored,
+    stored_tensors,
+)
+from .gpt2 import Gpt2
+from .gpt2_config import Gpt2Config, read_gpt2_config
+from .parameters import from_state_dict
+
+BLOCK, OUR_BLOCK = "h.{}", "decoder.blocks.{}"
+QUERY_KEY_VALUE = ("query", "key", "value")
+
+
+def conv1d(theirs: str, ours: str | tuple[str, ...], axes: str):
+    """The two rows of a layer that is stored transposed."""
+    layers = (ours,) if isinstance(ours, str) else ours
+    weights, biases = (
+        tuple(f"{OUR_BLOCK}.{layer}.{kind}" for layer in layers)
+        for kind in ("weight", "bias")
+    )
+    return (
+        Name(f"{BLOCK}.{theirs}.weight", weights, axes, transposed=True),
+        Name(f"{BLOCK}.{theirs}.bias", biases, axes.split()[0]),
+    )
+
+
+NAMES = (
+    Name("wte.weight", "embedding.token.weight", "vocabulary d_model"),
+    Name("wpe.weight", "embedding.position.weight", "positions d_model"),
+    *with_bias(f"{BLOCK}.ln_1", f"{OUR_BLOCK}.attention_norm", "d_model"),
+    *conv1d(
+        "attn.c_attn",
+        tuple(f"attention.{part}" for part in QUERY_KEY_VALUE),
+        "d_model d_model",
+    ),
+    *conv1d("attn.c_proj", "attention.output", "d_model d_model"),
+    *with_bias(
+        f"{BLOCK}.ln_2", f"{OUR_BLOCK}.feed_forward_norm", "d_model"
+    ),
+    *conv1d("mlp.c_fc", "feed_forward.inner", "d_inner d_model"),
+    *conv1d("mlp.c_proj", "feed_forward.output", "d_model d_inner"),
+    *with_bias("ln_f", "norm", "d_model"),
+)
+
+HEAD, TABLE = "lm_head.weight", "wte.weight"
+
+# What old checkpoints hold besides: the causal mask, and what is masked.
+MASKS = (f"{BLOCK}.attn.bias", f"{BLOCK}.attn.masked_bias")
+
+
+@dataclass(frozen=True, eq=False)
+class Gpt2Checkpoint:
+    """A model; `ignored` are the tensors left out on purpose."""
+
+    config: Gpt2Config
+    model: Gpt2
+    ignored: tuple[str, ...]
+
+
+def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
+    """The GPT-2 of a folder, in float32 or float64.
+
+    Its weights are views of the checkpoint's tensors, each in memory
+    once. Raises ValueError for a folder that holds none, naming the
+    tensor or the field that is not as expected, and for another dtype.
+    """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"expected float32 or float64, got {dtype}")
+    config = read_gpt2_config(folder)
+    tensors = stored_tensors(folder)
+    prefix = prefix_of(tensors)
+    names = names_in(config, prefix)
+    ignored = {*tensors} & {
+        HEAD,
+        *(
+            f"{prefix}{mask.format(number)}"
+            for mask in MASKS
+            for number in range(config.layers)
+        ),
+    }
+    check_names({name.theirs for name in names}, {*tensors}, ignored)
+    for name in names:
+        check_stored(tensors[name.theirs], their_shape(name, vars(config)))
+    check_tied(tensors, prefix)
+    arrays = to_ours(
+        names, {n.theirs: tensors[n.theirs].read(dtype) for n in names}
+    )
+    model = from_state_dict(Gpt2, arrays)
+    return Gpt2Checkpoint(config, model, tuple(sorted(ignored)))
+
+
+def prefix_of(tensors: Iterable[str]) -> str:
+    """What all names of a checkpoint begin with."""
+    start = "transformer."
+    return start if any(name.startswith(start) for name in tensors) else ""
+
+
+def names_in(config: Gpt2Config, prefix: str) -> tuple[Name, ...]:
+    """The rows of NAMES for a checkpoint of this size."""
+    return tuple(
+        name._replace(theirs=prefix + name.theirs)
+        for name in for_blocks(NAMES, config.layers)
+    )
+
+
+def check_tied(tensors: Mapping[str, Stored], prefix: str) -> None:
+    """Raise ValueError when a stored head is not the table itself."""
+    table = prefix + TABLE
+    if HEAD in tensors and not np.array_equal(
+        tensors[HEAD].read(), tensors[table].read()
+    ):
+        raise ValueError(
+            f"expected {HEAD} to equal {table}, which it is tied to, "
+            "got other numbers"
+        )
