@@ -3,8 +3,9 @@
 Axes: `d_model` counts the features of a token, `d_head` those of a head,
 `head` the heads. What a reader of the model may want to see, layer by
 layer, is returned in the open (`Layer`). `key_value_cache` has the form
-that writes one token after the other; `gpt2_checkpoint` reads the weights
-of a real one.
+that writes one token after the other; `gpt2_training` the one that
+learns, with the gradients of the whole; `gpt2_checkpoint` reads the
+weights of a real one.
 """
 
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from .layers import (
     FeedForward,
     LayerNorm,
     gelu_tanh,
+    gelu_tanh_backward,
     layer_norm,
     linear,
+    linear_backward,
 )
 from .masks import causal_mask
 from .multi_head import MultiHeadAttention, merge_heads, split_heads
@@ -40,6 +43,24 @@ def feed_forward_tanh(
     activated = gelu_tanh(inner)
     y = linear(activated, params.output)
     return y
+
+
+@checked
+def feed_forward_tanh_backward(
+    d_y: Float[Array, "*batch d_model"],
+    x: Float[Array, "*batch d_model"],
+    params: FeedForward,
+) -> tuple[Float[Array, "*batch d_model"], FeedForward]:
+    """That of `feed_forward`, with the other form of GELU."""
+    inner = linear(x, params.inner)
+    activated = gelu_tanh(inner)
+    d_activated, d_params_output = linear_backward(
+        d_y, activated, params.output
+    )
+    d_inner = gelu_tanh_backward(d_activated, inner)
+    d_x, d_params_inner = linear_backward(d_inner, x, params.inner)
+    d_params = FeedForward(d_params_inner, d_params_output)
+    return d_x, d_params
 
 
 @checked

@@ -69,6 +69,6 @@ def cross_entropy_backward(
     known = np.arange(logits.shape[-1])
     one_hot = targets[..., None] == known
     share = counts / counts.sum(dtype=logits.dtype)
-    d_losses = d_loss * share.astype(logits.dtype)
-    d_logits = d_losses[..., None] * (softmax(logits) - one_hot)
+    d_surprise = d_loss * share.astype(logits.dtype)
+    d_logits = d_surprise[..., None] * (softmax(logits) - one_hot)
     return d_logits

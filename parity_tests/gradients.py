@@ -127,7 +127,9 @@ def by_hand(case: Case, upstream: Array):
     first = next(iter(inspect.signature(function).parameters))
     d_arguments = {first: upstream} | case.arguments
     holder = {} if case.params is None else {"params": case.params}
-    _, calls = record(function, **d_arguments, **holder)
+    # A loss is a number; an array stays as it is.
+    taken = d_arguments | {first: upstream[()]}
+    _, calls = record(function, **taken, **holder)
     return named_gradients(calls[0].steps), d_arguments
 
 

@@ -54,6 +54,9 @@ WITHOUT_GRADIENT = {
     "bert_embedding": "BERT is read here, not trained",
     "pooler": "BERT is read here, not trained",
     "masked_language_head": "BERT is read here, not trained",
+    "top_k": "writes; nothing is learned from it",
+    "nucleus": "writes; nothing is learned from it",
+    "log_sum_exp": "a part of `cross_entropy`, which has one",
 }
 
 

@@ -31,6 +31,10 @@ TWINS = with_gradient()
 (ATTENTION,) = [
     twin for twin in TWINS if twin.name == "scaled_dot_product_attention"
 ]
+# The bounds of a whole model, one step's on top of the other's, are too
+# wide to see anything. Its parts are judged here, and it, end to end, in
+# test_gpt2_training.py.
+PARTS = [twin for twin in TWINS if twin.name != "gpt2_loss"]
 DTYPES = st.sampled_from(["float32", "float64"])
 
 # Named values whose gradients one formula steps over, function by function.
@@ -39,6 +43,8 @@ STEPPED_OVER = {
     "masked_softmax": (
         "allowed, maximum, shift, exponentials, total, divisor"
     ),
+    "cross_entropy": "chosen, losses",
+    "gpt2_loss": "hidden",
     "split_heads": "separate",
     "merge_heads": "separate",
 }
@@ -52,7 +58,7 @@ def drawn(data, twin, dtype):
     return case, rng.normal(size=output.shape).astype(dtype)
 
 
-@pytest.mark.parametrize("twin", TWINS, ids=str)
+@pytest.mark.parametrize("twin", PARTS, ids=str)
 @given(data=st.data(), dtype=DTYPES)
 @settings(max_examples=settings().max_examples // 2)
 def test_every_named_gradient_equals_autograds(twin, data, dtype):
@@ -70,7 +76,7 @@ def test_every_named_gradient_equals_autograds(twin, data, dtype):
         )
 
 
-@pytest.mark.parametrize("twin", TWINS, ids=str)
+@pytest.mark.parametrize("twin", PARTS, ids=str)
 @given(data=st.data(), dtype=DTYPES)
 @settings(max_examples=settings().max_examples // 4)
 def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
@@ -98,7 +104,7 @@ def test_no_named_gradient_is_left_out(twin, data):
     )
 
 
-@pytest.mark.parametrize("twin", TWINS, ids=str)
+@pytest.mark.parametrize("twin", PARTS, ids=str)
 @given(data=st.data(), seed=SEEDS)
 @settings(max_examples=settings().max_examples // 5)
 def test_a_small_move_changes_the_output_as_the_gradient_says(
@@ -170,8 +176,9 @@ def test_every_step_has_a_gradient_or_a_reason_not_to(capsys):
     ]
     for name in without:
         print(f"{name:24} {WITHOUT_GRADIENT[name]}")
-    assert len(capsys.readouterr().out.splitlines()) == 4
-    assert len(WITHOUT_GRADIENT) == 4
+    assert len(capsys.readouterr().out.splitlines()) == len(
+        WITHOUT_GRADIENT
+    )
 
 
 def makes_floats_of_floats(twin) -> bool:

@@ -30,7 +30,7 @@ MODELS = {"encoder", "bert"}
 NEEDS_VALUES = {
     *("decode", "covering_window_starts"),
     *("merge_pairs", "merge_lowest", "has_merge", "merge_all"),
-    "cross_entropy",
+    *("cross_entropy", "gpt2_loss"),
 }
 
 
@@ -147,6 +147,30 @@ MODULES = {
     "decoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
     "decoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),
     "gpt2": ((3, 3, 4, 5, 2), (IDS, 2, 1e-5)),
+    "decoder_block_with_dropout": (
+        (4, 5),
+        (X, ALL, KEEP, *[ALL[..., :1]] * 2, 0.0, 2, 1e-5),
+    ),
+    "decoder_with_dropout": (
+        (4, 5, 2),
+        (
+            X,
+            ALL,
+            KEEP[:, None],
+            *[ALL[:2, None, :, None]] * 2,
+            0.0,
+            2,
+            1e-5,
+        ),
+    ),
+    "gpt2_loss": (
+        (3, 3, 4, 5, 2),
+        (
+            *(IDS, (IDS + 1) % 3, ALL[:, :1], KEEP[:, None]),
+            *[ALL[:2, None, :, None]] * 2,
+            *(0.0, 2, 1e-5, -1),
+        ),
+    ),
     "cached_decoder_block": ((4, 5), (X, *PAST, ALL_5, 2, 1e-5)),
     "cached_decoder": ((4, 5, 1), (X, *PASTS, ALL_5, 2, 1e-5)),
     "cached_gpt2": ((3, 5, 4, 5, 1), (IDS, *PASTS[:, :, :1], 2, 1e-5)),

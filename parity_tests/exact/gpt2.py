@@ -6,14 +6,32 @@ from ..bounds import (
     weighted_mean,
 )
 from .embeddings import input_embedding
-from .layers import gelu_tanh, layer_norm
-from .multi_head import earlier, merge_heads, query_key_value, split_heads
+from .layers import (
+    gelu_tanh,
+    gelu_tanh_backward,
+    layer_norm,
+    linear_backward,
+)
+from .multi_head import merge_heads, query_key_value, split_heads
+from .numbers import parameters
+from .self_attention import earlier
 
 
 def feed_forward_tanh(x, params):
     inner = affine(x, params.inner.weight, params.inner.bias)
     activated = gelu_tanh(inner)["y"]
     y = affine(activated, params.output.weight, params.output.bias)
+    return locals()
+
+
+def feed_forward_tanh_backward(d_y, x, params):
+    steps = feed_forward_tanh(x, params)
+    outer = linear_backward(d_y, steps["activated"], params.output)
+    d_activated = outer["d_x"]
+    d_inner = gelu_tanh_backward(d_activated, steps["inner"])["d_x"]
+    first = linear_backward(d_inner, x, params.inner)
+    d_x = first["d_x"]
+    d_params = parameters(inner=first["d_params"], output=outer["d_params"])
     return locals()
 
 

@@ -29,6 +29,9 @@ def cross_entropy(logits, targets, ignored):
 def cross_entropy_backward(d_loss, logits, targets, ignored):
     counts = ~np.isin(targets, [ignored])
     share = d_loss.moved(lambda a: a.reshape(1)).over(counts.sum())
+    d_surprise = where(counts, share, 0).moved(
+        lambda a: a.reshape(targets.shape)
+    )
     known = np.arange(logits.shape[-1])
     one_hot = known_exactly(np.equal.outer(targets, known), logits)
     apart = distribution(logits, np.True_) - one_hot
