@@ -171,9 +171,9 @@ def test_a_loss_on_no_target_is_refused():
 def test_a_rate_that_makes_it_diverge_is_said_with_the_step(rate):
     learner, generator = beginning(dtype="float32")
     wild = replace(SETTINGS, highest=rate, warm_up=0, steps=50)
-    with pytest.raises(ValueError, match=r"at step \d+ .*diverged"):
-        for _, taken in train(learner, IDS, generator, CONFIG, wild):
-            assert taken.step < 20
+    steps = train(learner, IDS, generator, CONFIG, wild)
+    with pytest.raises(ValueError, match=r"at step 1?\d, .*diverged"):
+        list(steps)
 
 
 def test_a_small_model_learns_what_repeats():
