@@ -20,6 +20,7 @@ ALLOWED = {
 LAZY = {
     "checkpoints.py": {"safetensors"},
     "model_folders.py": {"huggingface_hub"},
+    "training_checkpoint.py": {"safetensors"},
 }
 NOT_FOR_READERS = ("hypothesis", "pytest", "mpmath", "beartype")
 
