@@ -133,9 +133,9 @@ def _arguments(bound: inspect.BoundArguments):
             yield name, value, annotation
 
 
-def _float_dtypes(value) -> set[str]:
+def _float_dtypes(value) -> set:
     if isinstance(value, Array):
-        return {value.dtype.name} if value.dtype.kind == "f" else set()
+        return {value.dtype} if value.dtype.kind == "f" else set()
     if isinstance(value, tuple):
         return set().union(*map(_float_dtypes, value))
     if is_dataclass(value):
