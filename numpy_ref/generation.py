@@ -124,11 +124,6 @@ def generate(
     of its arguments. A token of `stop` ends the text and is no part of
     it. Raises ValueError for an empty prompt, and when prompt and length
     need more positions than the model has.
-
-    >>> from itertools import count  # doctest: +SKIP
-    >>> numbers = np.random.default_rng(0).uniform  # doctest: +SKIP
-    >>> generate(ids, params, 12, 1e-5, 20, lambda logits: choose(
-    ...     logits, numbers(), 0.8, 50, 0.9))  # doctest: +SKIP
     """
     check_at_least("tokens of the prompt", len(ids), 1)
     check_at_least("length", length, 0)
