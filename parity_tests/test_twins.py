@@ -24,7 +24,10 @@ TWINS = find_twins()
 DTYPES = st.sampled_from(["float32", "float64"])
 
 # What is made of steps that are long themselves.
-MODELS = {"encoder", "bert"}
+MODELS = {
+    *("encoder", "bert", "decoder", "gpt2"),
+    *("cached_decoder", "cached_gpt2", "decoder_with_dropout", "gpt2_loss"),
+}
 
 # What looks at the numbers in its arguments, which meta tensors lack.
 NEEDS_VALUES = {
