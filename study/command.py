@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import texts
+from . import generate_command, texts, train_command
 
 EXAMPLES = """
 Walk from a text to attention, in NumPy and in PyTorch: every step is shown
@@ -32,6 +32,10 @@ Examples:
   twice --model bert --text "A cat sat."     on through a real BERT
 
   twice --example                            four tokens, by hand
+
+  twice train                                a small GPT-2 learns a story
+
+  twice generate --model my-gpt2 --prompt "I had"   and writes on
 """
 
 
@@ -101,7 +105,7 @@ def say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.command(help=EXAMPLES)
+@app.callback(help=EXAMPLES, invoke_without_command=True)
 def walk(
     context: typer.Context,
     text: Annotated[
@@ -177,6 +181,9 @@ def walk(
         ),
     ] = False,
 ) -> None:
+    if context.invoked_subcommand is not None:
+        check_alone(context)
+        return
     if example and not (text is file is corpus is None):
         raise ValueError("expected --example alone, got a text with it")
     if model is not None:
@@ -212,14 +219,31 @@ def walk(
     raise typer.Exit(0 if walked.tally.holds else 1)
 
 
-def check_fits_a_model(context: typer.Context) -> None:
-    """Raise ValueError for an option that a model has decided already."""
-    given = [
+app.command(help=train_command.HELP)(train_command.train)
+app.command(help=generate_command.HELP)(generate_command.generate)
+
+
+def given_in(context: typer.Context) -> list[str]:
+    """The options that were spelled out."""
+    return [
         name
         for name in context.params
         if context.get_parameter_source(name).name == "COMMANDLINE"
     ]
-    for name in given:
+
+
+def check_alone(context: typer.Context) -> None:
+    """Raise ValueError for an option of the walk before a command."""
+    for name in given_in(context):
+        raise ValueError(
+            f"expected --{name.replace('_', '-')} without "
+            f"{context.invoked_subcommand}, got both"
+        )
+
+
+def check_fits_a_model(context: typer.Context) -> None:
+    """Raise ValueError for an option that a model has decided already."""
+    for name in given_in(context):
         if name not in WITH_A_MODEL:
             raise ValueError(
                 f"expected --model without --{name.replace('_', '-')}, "
