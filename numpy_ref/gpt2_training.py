@@ -18,7 +18,6 @@ from .attention import (
     attention_scores,
     attention_scores_backward,
     masked_softmax,
-    masked_softmax_backward,
 )
 from .checked import checked
 from .embeddings import (
@@ -144,7 +143,9 @@ def decoder_block_with_dropout_backward(
     d_value = dropped.swapaxes(-2, -1) @ d_context
     d_dropped = d_context @ value.swapaxes(-2, -1)
     d_weights = dropout_backward(d_dropped, weights, keep_weights, rate)
-    d_scores = masked_softmax_backward(d_weights, scores, head_mask)
+    # `masked_softmax_backward`, with the weights that are here already.
+    mean = (weights * d_weights).sum(axis=-1, keepdims=True)
+    d_scores = weights * (d_weights - mean)
     d_query, d_key = attention_scores_backward(d_scores, query, key)
     as_query, d_params_query = linear_backward(
         merge_heads(d_query), normed, params.attention.query
