@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,13 +32,29 @@ def story(tmp_path):
     return path
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """What a whole training leaves behind, and what was said of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "story.txt").write_text(TEXT)
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "study", "train"),
+            *("--file", folder / "story.txt", "--out", folder / "model"),
+            *map(str, TINY),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return folder / "model", run.stdout
+
+
 @pytest.fixture
-def trained(twice, story, tmp_path):
-    """A folder with a model, and what was said of its training."""
-    out = tmp_path / "model"
-    code, said, _ = twice("train", "--file", story, "--out", out, *TINY)
-    assert code == 0
-    return out, said
+def trained(finished, tmp_path):
+    """A copy of that, to be used up."""
+    out = shutil.copytree(finished[0], tmp_path / "model")
+    return out, finished[1]
 
 
 def contents(folder: Path) -> dict[str, object]:
