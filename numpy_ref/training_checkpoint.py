@@ -110,7 +110,8 @@ def save_training(folder: Path, training: Training) -> None:
         to_theirs(names, state_dict(learner.params)),
         {"format": "pt", KEY: json.dumps(told)},
     )
-    for other in folder.glob(STATE.format("*")):
+    # Also what a process that was killed has left.
+    for other in (*folder.glob(STATE.format("*")), *folder.glob("*.part")):
         if other != state:
             other.unlink()
 
