@@ -1,8 +1,10 @@
 """The runner of the mistakes is tested itself."""
 
+from pathlib import Path
+
 import pytest
 
-from .breaks import replace_line, verdict
+from .breaks import all_breaks, changes, replace_line, verdict
 
 
 def test_red_means_that_a_failure_names_the_step():
@@ -27,3 +29,12 @@ def test_a_line_that_does_not_stand_there_is_refused(tmp_path):
     for line in ("a = 1", "b = 2"):
         with pytest.raises(ValueError, match=r"once in file\.py, got"):
             replace_line(path, line, "c")
+
+
+def test_each_mistake_can_be_made_in_the_code_as_it_is():
+    folder = Path(__file__).parent.parent
+    for broken in all_breaks():
+        for path, (old, new) in changes(broken).items():
+            lines = (folder / path).read_text(encoding="utf-8").split("\n")
+            assert lines.count(old) == 1, broken["name"]
+            assert new != old
