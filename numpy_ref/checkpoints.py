@@ -170,12 +170,20 @@ def read_json(path: Path) -> dict:
     return content
 
 
-def write(path: str | Path, tensors: Mapping[str, Array]) -> None:
-    """Write tensors as safetensors, wholly or not at all."""
+def write(
+    path: str | Path,
+    tensors: Mapping[str, Array],
+    header: Mapping[str, str] | None = None,
+) -> None:
+    """Write tensors as safetensors, wholly or not at all.
+
+    `header` is text that stands in the file besides them.
+    """
     from safetensors.numpy import save
 
     dense = {
         name: np.ascontiguousarray(tensor)
         for name, tensor in tensors.items()
     }
-    write_whole(Path(path), save(dense, metadata={"format": "pt"}))
+    told = {"format": "pt", **(header or {})}
+    write_whole(Path(path), save(dense, metadata=told))

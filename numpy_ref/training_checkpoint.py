@@ -9,7 +9,6 @@ step to another; before, the old checkpoint holds, and after, the new.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from numpy.random import Generator
 from .adamw import Moments
 from .bpe_tokenizer import BytePairTokenizer
 from .checkpoint_names import to_theirs
-from .checkpoints import FILE, stored_tensors, tensors_of
+from .checkpoints import FILE, stored_tensors, tensors_of, write
 from .gpt2 import Gpt2
 from .gpt2_checkpoint import load_gpt2, names_in
 from .gpt2_config import FIELDS, MEANT, Gpt2Config
@@ -88,14 +87,13 @@ def save_training(folder: Path, training: Training) -> None:
     """
     learner = training.learner
     state = folder / STATE.format(learner.step)
-    write_tensors(
+    write(
         state,
         {
             f"{kind}.{name}": array
             for kind, arrays in learner.moments._asdict().items()
             for name, array in arrays.items()
         },
-        {},
     )
     told = {
         "step": learner.step,
@@ -105,24 +103,15 @@ def save_training(folder: Path, training: Training) -> None:
         "about": training.about,
     }
     names = names_in(training.config, PREFIX)
-    write_tensors(
+    write(
         folder / FILE,
         to_theirs(names, state_dict(learner.params)),
-        {"format": "pt", KEY: json.dumps(told)},
+        {KEY: json.dumps(told)},
     )
     # Also what a process that was killed has left.
     for other in (*folder.glob(STATE.format("*")), *folder.glob("*.part")):
         if other != state:
             other.unlink()
-
-
-def write_tensors(
-    path: Path, tensors: Mapping[str, Array], header: dict[str, str]
-) -> None:
-    from safetensors.numpy import save
-
-    dense = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
-    write_whole(path, save(dense, metadata=header))
 
 
 def has_training(folder: Path) -> bool:

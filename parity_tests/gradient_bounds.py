@@ -53,12 +53,13 @@ def may_be_greatest(scores: Bounded, mask: np.ndarray) -> np.ndarray:
     return mask & (value + scores.error >= least.max(-1, keepdims=True))
 
 
-def quotient(a: Bounded, b: Bounded, least) -> Bounded:
+def quotient(a: Bounded, b: Bounded, least: float = 0.0) -> Bounded:
     """a / b, for a positive b that comes out as `least` at least."""
     exact = absolute(b.value)
     lowest = np.maximum(exact - b.error, least)
     value = a.value / b.value
-    propagated = (a.error + absolute(value) * b.error) / lowest
+    with np.errstate(divide="ignore"):  # where b may be 0, all may be
+        propagated = (a.error + absolute(value) * b.error) / lowest
     return a.rounded(value, propagated, 2)
 
 

@@ -10,16 +10,9 @@ terms. The logarithm's own error is 8 u ln T <= 8 u ln n, the last
 addition's u |y|. Where a logit is itself off by e, y is off by at most
 the largest e. Exponentials that underflow lose at most (n + 1) eta of a T
 that is at least 1.
-
-**Quotient.** a / b with errors e of a and f < |b| of b moves by at most
-(e + |a / b| f) / (|b| - f).
-
-**Root.** Concave: it moves most towards 0, unless 0 is nearer than e.
 """
 
 from math import log
-
-import numpy as np
 
 from .bounds import FUNCTION_ROUNDINGS, Bounded, absolute, apply
 
@@ -36,24 +29,6 @@ def log_sum(logits: Bounded) -> Bounded:
     error = error + u * (roundings + absolute(value) + error)
     underflow = (keys + 1) * logits.rounding.eta
     return Bounded(value, error + underflow, logits.rounding)
-
-
-def quotient(a: Bounded, b: Bounded) -> Bounded:
-    value = a.value / b.value
-    with np.errstate(divide="ignore"):
-        propagated = (a.error + absolute(value) * b.error) / np.maximum(
-            absolute(b.value) - b.error, 0
-        )
-    return a.rounded(value, propagated)
-
-
-def square_root(a: Bounded) -> Bounded:
-    value, exact = apply("sqrt", a.value), absolute(a.value)
-    lowest = np.sqrt(np.maximum(exact - a.error, 0))
-    highest = np.sqrt(exact + a.error)
-    root = absolute(value)
-    propagated = np.maximum(highest - root, root - lowest)
-    return a.rounded(value, propagated)
 
 
 def running_total(a: Bounded) -> Bounded:

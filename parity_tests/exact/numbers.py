@@ -41,10 +41,6 @@ def parameters(**fields):
     return SimpleNamespace(**fields)
 
 
-def as_column(a):
-    return a[:, None]
-
-
 def stacked(parts, axis):
     return Bounded(
         np.stack([part.value for part in parts], axis),

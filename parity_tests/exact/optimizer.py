@@ -1,7 +1,8 @@
 import numpy as np
 
 from ..bounds import Bounded, where
-from ..training_bounds import quotient, square_root
+from ..gradient_bounds import quotient
+from ..layer_bounds import root
 from .numbers import constant
 
 
@@ -14,7 +15,7 @@ def adamw_step(
     new_square = square.times(second) + squared.times(1 - second)
     unbiased_mean = new_mean.over(1 - first**step)
     unbiased_square = new_square.over(1 - second**step)
-    deviation = square_root(unbiased_square) + constant(square, epsilon)
+    deviation = root(unbiased_square) + constant(square, epsilon)
     direction = quotient(unbiased_mean, deviation)
     decayed = weight.times(1 - rate * decay)
     new_weight = decayed - direction.times(rate)
@@ -29,7 +30,7 @@ def gradient_norm(gradients):
         np.concatenate([column.error for column in columns], -1),
         columns[0].rounding,
     )
-    norm = square_root(joined.total()).moved(lambda a: a.reshape(()))
+    norm = root(joined.total()).moved(lambda a: a.reshape(()))
     return locals()
 
 
