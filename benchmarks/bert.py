@@ -3,25 +3,35 @@
     python -m benchmarks.bert
 
 Both sides compute all hidden states and attention weights of the same
-texts, in float32, in this one process and on the same threads. They take
+texts, in float32, in one process and on the same threads. They take
 turns, each after the same pause and a forward that is not timed: threads
 of the one that wait for more work would slow the other down (with
 `--pause 0` they do, and it is theirs that suffers). The ratio is our time
-by theirs: below 1 we are faster. That of the medians stands beside that
-of the best times, which a busy machine disturbs less. Memory is what a
-process of its own adds to its peak (`ru_maxrss`) from after its imports
-to after a few forwards: the weights, and what they work with.
+by theirs, turn by turn: below 1 we are faster. Its median stands beside
+the ratio of the best times.
+
+Each forward makes new arrays of some 10 MB, which both sides get from
+one allocator. Left to itself, glibc's may return that memory to the
+system and ask for it again, page by page, or may not, by what happens to
+lie behind it; so the same process is timed in both ways, the second time
+with all memory kept (`KEPT`). Elsewhere the two are the same.
+
+Memory is what a process of its own adds to its peak (`ru_maxrss`) from
+after its imports to after a few forwards: the weights, and what they work
+with.
 
 `OPENBLAS_CORETYPE` and `OPENBLAS_L2_SIZE` change what NumPy gets out of
 a machine; leave them unset.
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from operator import truediv
 from statistics import median
 from typing import NamedTuple
 
@@ -34,9 +44,13 @@ from numpy_ref.bert_checkpoint import BertCheckpoint, load_bert
 from numpy_ref.masks import padding_mask
 from numpy_ref.model_folders import find_model
 
-ROUNDS, WARM_UP = 15, 3
+ROUNDS, WARM_UP = 20, 3
 PAUSE = 0.1  # seconds
 FORWARDS = 5  # in a process whose memory is measured
+KEPT = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+}
 
 # Lengths of the texts in a batch, and the ratio to stay below. ALONE is
 # the same batch, which our side takes text by text, without the padding.
@@ -131,13 +145,20 @@ def run(
     return times
 
 
-def peak(side: str, work: str) -> float:
-    """The MB that a process of its own needs for a few forwards."""
-    command = [sys.executable, "-m", "benchmarks.bert", "--peak", side]
+def in_a_process_of_its_own(
+    *arguments: str, variables: Mapping[str, str] = {}
+) -> list[float]:
+    """The numbers that this file prints when it is asked for one part."""
+    command = [sys.executable, "-m", "benchmarks.bert", *arguments]
     out = subprocess.run(
-        [*command, work], capture_output=True, text=True, check=True
+        command,
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
     ).stdout
-    return float(out.split()[-1])
+    return [float(number) for number in out.split()]
 
 
 def print_peak(side: str, work: str) -> None:
@@ -151,44 +172,63 @@ def print_peak(side: str, work: str) -> None:
     print((after - before) / 1024)
 
 
+def print_times(work: str, rounds: int, pause: float) -> None:
+    race = Race(our_forward(work), their_forward(work))
+    for times in zip(*run(race, rounds, pause), strict=True):
+        print(*times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--pause", type=float, default=PAUSE)
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--times", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         print_peak(*arguments.peak)
-        return
-    options = arguments.rounds, arguments.pause
+    elif arguments.times:
+        print_times(arguments.times, arguments.rounds, arguments.pause)
+    else:
+        print_table(arguments.rounds, arguments.pause)
+
+
+def print_table(rounds: int, pause: float) -> None:
     # First: a process begins with the peak of the one that started it.
     peaks = {
-        work: [f"{peak(side, work):.0f}" for side in SIDES]
+        work: [
+            f"{in_a_process_of_its_own('--peak', side, work)[0]:.0f}"
+            for side in SIDES
+        ]
         for work in WORKS
     }
-    table = Table("texts × tokens")
+    table = Table("texts × tokens", "memory")
     for column in (
         *("ours, ms", "theirs, ms", "ratio", "of the best", "reach"),
         *("ours, MB", "theirs, MB"),
     ):
         table.add_column(column, justify="right")
+    options = f"--rounds={rounds}", f"--pause={pause}"
     for work, (_, reach) in WORKS.items():
-        race = Race(our_forward(work), their_forward(work))
-        our_times, their_times = run(race, *options)
-        table.add_row(
-            work,
-            f"{1000 * median(our_times):.1f}",
-            f"{1000 * median(their_times):.1f}",
-            f"{median(our_times) / median(their_times):.2f}",
-            f"{min(our_times) / min(their_times):.2f}",
-            f"{reach:g}",
-            *peaks[work],
-        )
-    Console().print(table)
+        for memory, variables in (("as it comes", {}), ("kept", KEPT)):
+            times = in_a_process_of_its_own(
+                f"--times={work}", *options, variables=variables
+            )
+            ours, theirs = times[::2], times[1::2]
+            table.add_row(
+                *(work, memory),
+                f"{1000 * median(ours):.1f}",
+                f"{1000 * median(theirs):.1f}",
+                f"{median(map(truediv, ours, theirs)):.2f}",
+                f"{min(ours) / min(theirs):.2f}",
+                f"{reach:g}",
+                *peaks[work],
+            )
+    Console(width=100).print(table)
     import torch
 
     print(
-        f"{arguments.rounds} rounds, medians; PyTorch {torch.__version__} "
+        f"{rounds} rounds, medians; PyTorch {torch.__version__} "
         f"on {torch.get_num_threads()} threads, NumPy {np.__version__}"
     )
 

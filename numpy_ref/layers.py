@@ -33,8 +33,7 @@ def linear(
 
     $y = x W^\top + b$
     """
-    projected = x @ params.weight.swapaxes(-2, -1)
-    y = projected + params.bias
+    y = x @ params.weight.swapaxes(-2, -1) + params.bias
     return y
 
 
@@ -48,8 +47,7 @@ def linear_backward(
 
     $dX = dY \, W$, $dW = \sum dy^\top x$, $db = \sum dy$
     """
-    d_projected = d_y
-    d_x = d_projected @ params.weight
+    d_x = d_y @ params.weight
     tokens = x.reshape(-1, x.shape[-1])
     upstream = d_y.reshape(-1, d_y.shape[-1])
     d_weight = upstream.T @ tokens

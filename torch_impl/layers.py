@@ -24,8 +24,7 @@ class Linear(nn.Linear):
         self,
         x: Float[Array, "*batch d_in"],
     ) -> Float[Array, "*batch d_out"]:
-        projected = x @ self.weight.transpose(-2, -1)
-        y = projected + self.bias
+        y = x @ self.weight.transpose(-2, -1) + self.bias
         return y
 
 

@@ -12,13 +12,11 @@ from .numbers import constant, parameters
 
 
 def linear(x, params):
-    projected = product("...i,oi->...o", x, params.weight)
     y = affine(x, params.weight, params.bias)
     return locals()
 
 
 def linear_backward(d_y, x, params):
-    d_projected = d_y
     d_x = product("...o,oi->...i", d_y, params.weight)
     d_weight = over_tokens(d_y, x)
     d_bias = total_of_tokens(d_y)
