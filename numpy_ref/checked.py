@@ -138,8 +138,9 @@ def _float_dtypes(value) -> set:
         return {value.dtype} if value.dtype.kind == "f" else set()
     if isinstance(value, tuple):
         return set().union(*map(_float_dtypes, value))
-    if is_dataclass(value):
-        return set().union(*map(_float_dtypes, vars(value).values()))
+    if is_dataclass(value):  # of one dtype, or it had not been made
+        parts = map(_float_dtypes, vars(value).values())
+        return next(filter(None, parts), set())
     return set()
 
 

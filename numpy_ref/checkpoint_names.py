@@ -65,9 +65,25 @@ def their_shape(name: Name, sizes: Mapping[str, int]) -> tuple[int, ...]:
     >>> their_shape(row, {"in": 3, "out": 5})
     (3, 10)
     """
-    first, *others = (sizes[axis] for axis in name.axes.split())
+    first, *others = shape_of_parts(name, sizes)
     shape = (first * len(name.parts), *others)
     return shape[::-1] if name.transposed else shape
+
+
+def our_shapes(
+    names: Iterable[Name], sizes: Mapping[str, int]
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each of our arrays, by the sizes of its axes."""
+    return {
+        part: shape_of_parts(name, sizes)
+        for name in names
+        for part in name.parts
+    }
+
+
+def shape_of_parts(name: Name, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape of each of ours that a row names."""
+    return tuple(sizes[axis] for axis in name.axes.split())
 
 
 def to_ours(

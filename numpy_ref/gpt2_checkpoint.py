@@ -7,6 +7,7 @@ and without when not.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy import ndarray as Array
 from .checkpoint_names import (
     Name,
     for_blocks,
+    our_shapes,
     their_shape,
     to_ours,
     with_bias,
@@ -82,9 +84,9 @@ class Gpt2Checkpoint:
 def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
     """The GPT-2 of a folder, in float32 or float64.
 
-    Each weight is in memory once, as `dense` lays it out. Raises
-    ValueError for a folder that holds none, naming the tensor or the
-    field that is not as expected, and for another dtype.
+    Each weight is in memory once (`side_by_side`). Raises ValueError for
+    a folder that holds none, naming the tensor or the field that is not
+    as expected, and for another dtype.
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"expected float32 or float64, got {dtype}")
@@ -104,23 +106,34 @@ def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
     for name in names:
         check_stored(tensors[name.theirs], their_shape(name, vars(config)))
     check_tied(tensors, prefix)
-    arrays = {}
+    arrays = side_by_side(our_shapes(names, vars(config)), dtype)
     for name in names:
         tensor = tensors[name.theirs].read(dtype)
-        arrays |= to_ours([name], {name.theirs: tensor})
-        arrays |= {part: dense(arrays[part]) for part in name.parts}
+        for part, numbers in to_ours([name], {name.theirs: tensor}).items():
+            arrays[part][...] = numbers
     model = from_state_dict(Gpt2, arrays)
     return Gpt2Checkpoint(config, model, tuple(sorted(ignored)))
 
 
-def dense(array: Array) -> Array:
-    """The array without gaps, its longer axis running fastest in memory.
+def side_by_side(
+    shapes: Mapping[str, tuple[int, ...]], dtype: str
+) -> dict[str, Array]:
+    """Arrays to be filled, one after the other in one block of memory.
 
-    Writing a token multiplies each matrix with one vector, which is then
-    faster by up to a quarter: the inner loop is the longer one.
+    Writing a token reads all of them, each once, to multiply it with one
+    vector. That is faster by a tenth in one block, since NumPy asks for
+    large pages of memory for large arrays only, and by up to a quarter
+    when the longer axis runs fastest, since the inner loop is longer.
     """
-    order = "C" if array.shape[0] < array.shape[-1] else "F"
-    return np.asarray(array, order=order)
+    counts = [prod(shape) for shape in shapes.values()]
+    room = np.empty(sum(counts), dtype)
+    parts = np.split(room, np.cumsum(counts)[:-1])
+    return {
+        name: part.reshape(shape)
+        if shape[0] <= shape[-1]
+        else part.reshape(shape[::-1]).T
+        for part, (name, shape) in zip(parts, shapes.items(), strict=True)
+    }
 
 
 def prefix_of(tensors: Iterable[str]) -> str:
