@@ -10,6 +10,7 @@ are so small that scores begin near 0, and once from queries and keys of
 variance 1, for which the scale was made.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -311,6 +312,9 @@ def finish(figure, path: Path) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, nargs="?", default="plots")
+    folder = parser.parse_args().folder
     try:
         import matplotlib
     except ModuleNotFoundError:
@@ -319,4 +323,7 @@ if __name__ == "__main__":
             'pip install "attention-twice[plots]"'
         )
     matplotlib.use("Agg")
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "plots"))
+    try:
+        main(folder)
+    except ValueError as error:
+        parser.exit(2, f"{error}\n")
