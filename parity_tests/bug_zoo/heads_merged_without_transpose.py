@@ -1,0 +1,60 @@
+"""Heads are put together by one reshape, which mixes up the tokens.
+
+Origin: ajhalthor/Transformer-Neural-Network pull request 4, for a video
+course; also jsbaan/transformer-from-scratch pull request 6, whose training
+test passed all the same.
+
+Cause: heads merged without transposing back
+"""
+
+import torch
+from torch import nn
+
+
+class MultiHeadAttention(nn.Module):
+    """Causal attention in several heads, for x (batch, tokens, d_in)."""
+
+    def __init__(
+        self,
+        d_in,
+        d_out,
+        context_length,
+        dropout,
+        num_heads,
+        qkv_bias=False,
+    ):
+        super().__init__()
+        if d_out % num_heads != 0:
+            raise ValueError("expected num_heads to divide d_out")
+        self.d_out = d_out
+        self.num_heads = num_heads
+        self.head_dim = d_out // num_heads
+        self.W_query = nn.Linear(d_in, d_out, bias=qkv_bias)
+        self.W_key = nn.Linear(d_in, d_out, bias=qkv_bias)
+        self.W_value = nn.Linear(d_in, d_out, bias=qkv_bias)
+        self.out_proj = nn.Linear(d_out, d_out)
+        self.dropout = nn.Dropout(dropout)
+        future = torch.ones(context_length, context_length).triu(1)
+        self.register_buffer("mask", future.bool())
+
+    def split(self, projected):
+        """(batch, tokens, d_out) to (batch, heads, tokens, head_dim)."""
+        batch, tokens, _ = projected.shape
+        heads = projected.view(batch, tokens, self.num_heads, self.head_dim)
+        return heads.transpose(1, 2)
+
+    def forward(self, x):
+        batch, tokens, _ = x.shape
+        queries = self.split(self.W_query(x))
+        keys = self.split(self.W_key(x))
+        values = self.split(self.W_value(x))
+
+        scores = queries @ keys.transpose(2, 3) / self.head_dim**0.5
+        future = self.mask[:tokens, :tokens]
+        scores = scores.masked_fill(future, -torch.inf)
+        weights = torch.softmax(scores, dim=-1)
+        weights = self.dropout(weights)
+
+        context = weights @ values
+        merged = context.reshape(batch, tokens, self.d_out)
+        return self.out_proj(merged)

@@ -1,0 +1,104 @@
+"""From a stranger's function to a `Subject`: names, arrays, options.
+
+Arguments are found by the names that the field uses, and else by their
+order. What has a default and is not known is left alone.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+QUERY = ("query", "q", "queries")
+KEY = ("key", "k", "keys")
+VALUE = ("value", "v", "values")
+MASK = ("mask", "attn_mask", "attention_mask", "m")
+CAUSAL = ("is_causal", "causal")
+DROPOUT = ("dropout", "dropout_p", "p_dropout", "rate", "dropout_rate")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Which of a function's parameters is what; None where it has none."""
+
+    tensors: tuple[str, str, str]
+    mask: str | None
+    mask_is_needed: bool
+    causal: str | None
+    fixed: dict[str, object]
+
+    @classmethod
+    def of(cls, function: Callable) -> "Arguments":
+        """Raises ValueError unless it takes a query, a key and a value."""
+        parameters = inspect.signature(function).parameters
+        plain = [
+            name
+            for name, parameter in parameters.items()
+            if parameter.kind
+            not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+        named = [one_of(plain, names) for names in (QUERY, KEY, VALUE)]
+        if None in named:
+            named = plain[:3]
+        if len(named) < 3:
+            raise ValueError(
+                "expected a query, a key and a value, got "
+                f"({', '.join(plain)})"
+            )
+        others = [name for name in plain if name not in named]
+        mask, causal = one_of(others, MASK), one_of(others, CAUSAL)
+        dropout = one_of(others, DROPOUT)
+        known = {mask, causal, dropout}
+        required = [
+            name
+            for name in others
+            if parameters[name].default is inspect.Parameter.empty
+        ]
+        if mask is None and required and required[0] not in known:
+            mask = required[0]  # the fourth is the mask, whatever its name
+        unknown = {*required} - known - {mask}
+        if unknown:
+            raise ValueError(
+                "expected a default for what is no query, key, value or "
+                f"mask, got none for {', '.join(sorted(unknown))}"
+            )
+        fixed = {} if dropout is None else {dropout: 0.0}
+        return cls(tuple(named), mask, mask in required, causal, fixed)
+
+
+def one_of(names: list[str], known: tuple[str, ...]) -> str | None:
+    """The first name that is a known one, in any case of its letters."""
+    return next((name for name in names if name.lower() in known), None)
+
+
+def is_for_torch(function: Callable) -> bool:
+    """Whether PyTorch is among the things that a function can see."""
+    seen = getattr(function, "__globals__", {}).values()
+    names = [str(getattr(value, "__name__", "")) for value in seen]
+    annotations = getattr(function, "__annotations__", {}).values()
+    return any(name.split(".")[0] == "torch" for name in names) or any(
+        "torch" in str(annotation) for annotation in annotations
+    )
+
+
+def to_tensor(value):
+    """An array as a tensor that shares its memory; all else as it is."""
+    import torch
+
+    if not isinstance(value, np.ndarray):
+        return value
+    return torch.from_numpy(
+        value if value.flags.writeable else value.copy()
+    )
+
+
+def to_array(value):
+    """A tensor as an array, the first of several; all else as it is."""
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    if hasattr(value, "detach"):
+        return value.detach().cpu().numpy()
+    if hasattr(value, "__array__") and not isinstance(value, np.ndarray):
+        return np.asarray(value)
+    return value

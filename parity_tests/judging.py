@@ -1,0 +1,212 @@
+"""A verdict on anybody's attention: every property, on many inputs.
+
+    >>> from parity_tests.judging import judge
+    >>> report = judge(my_attention)          # doctest: +SKIP
+    >>> report.holds, report.cause            # doctest: +SKIP
+
+The smallest failing input is kept, whatever Hypothesis makes of it last,
+so that a function that answers by chance gets a report like any other.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from .attention_cases import attention_cases
+from .comparing import Comparison, Tally
+from .conventions import NOTHING_TOLD, Told, subject_of
+from .properties import PROPERTIES, Property, offered
+from .subject import Broken, Conventions, Subject
+
+EXAMPLES, THOROUGH = 25, 1000
+SHRUNK = 3  # failures for which a smaller input is looked for
+SHRINKING = 150  # inputs tried to find a smaller one that fails, too
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The smallest input with which a property does not hold."""
+
+    case: object
+    comparison: Comparison | None
+    trouble: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one property.
+
+    `verdict` is "holds", "fails" or "not judged". `unchecked` of the
+    `compared` values had a bound too wide to check anything; `share` is
+    the worst error as a share of its bound.
+    """
+
+    name: str
+    claim: str
+    verdict: str
+    examples: int = 0
+    compared: int = 0
+    unchecked: int = 0
+    share: float = 0.0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is known of one implementation.
+
+    `cause` is the likely one, None where all holds or it is not known;
+    `trouble` says why nothing could be judged.
+    """
+
+    name: str
+    kind: str
+    findings: tuple[Finding, ...] = ()
+    conventions: Conventions | None = None
+    cause: str | None = None
+    trouble: str | None = None
+
+    @property
+    def failed(self) -> list[Finding]:
+        return [f for f in self.findings if f.verdict == "fails"]
+
+    @property
+    def holds(self) -> bool:
+        """False also where nothing was judged: silence is no proof."""
+        checked = [f for f in self.findings if f.verdict == "holds"]
+        return bool(checked) and not self.failed and self.trouble is None
+
+
+class Enough(BaseException):
+    """Ends a search for smaller inputs; nobody's `except` catches it."""
+
+
+def judge(
+    function: Callable,
+    name: str | None = None,
+    told: Told = NOTHING_TOLD,
+    examples: int = EXAMPLES,
+    chance: int = 0,
+) -> Report:
+    """A function of query, key, value and, perhaps, a mask.
+
+    `told` says what its conventions are, where they need not be found
+    out; `chance` is the seed of all inputs. Raises ValueError for a
+    signature that is no attention's.
+    """
+    from .diagnosis import cause_of
+
+    name = name or getattr(function, "__name__", "attention")
+    try:
+        subject = subject_of(function, name, told)
+    except Broken as error:
+        return Report(name, "attention", trouble=str(error))
+    findings = tuple(judgements(subject, examples, chance))
+    report = Report(name, "attention", findings, subject.conventions)
+    if report.failed:
+        return replace(report, cause=cause_of(subject))
+    return report
+
+
+def judgements(
+    subject: Subject, examples: int, chance: int
+) -> Iterator[Finding]:
+    """Every property on as many inputs, in the order of the list."""
+    cases, failed = attention_cases(subject.conventions.limits), 0
+    for one in PROPERTIES:
+        if offered(subject, one):
+            found = judgement(
+                one,
+                partial(one.check, subject),
+                cases,
+                examples,
+                chance,
+                shrink=failed < SHRUNK,
+            )
+            failed += found.verdict == "fails"
+            yield found
+        else:
+            yield Finding(one.name, one.claim, "not judged")
+
+
+def judgement(
+    one: Property,
+    check: Callable,
+    cases,
+    examples: int,
+    chance: int,
+    shrink: bool = True,
+) -> Finding:
+    """One property: `check(case)` gives comparisons, on drawn cases."""
+    looked = Looked()
+    phases = (Phase.generate, Phase.shrink)[: 1 + shrink]
+
+    @seed(chance)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+        phases=phases,
+    )
+    @given(cases)
+    def on_any_input(case):
+        looked.at(case, check)
+
+    try:
+        on_any_input()
+    except (Enough, Exception):
+        if looked.smallest is None:  # not a finding, but a fault of ours
+            raise
+    finding = Finding(
+        one.name,
+        one.claim,
+        "holds" if looked.smallest is None else "fails",
+        looked.examples,
+        looked.tally.compared,
+        looked.tally.wide,
+        looked.tally.worst.share if looked.tally.worst else 0.0,
+        looked.smallest,
+    )
+    if finding.verdict == "holds" and not finding.compared:
+        return replace(finding, verdict="not judged")
+    return finding
+
+
+class Looked:
+    """What was seen so far, and the smallest input that failed."""
+
+    def __init__(self):
+        self.tally, self.examples = Tally(), 0
+        self.smallest: Failure | None = None
+        self.tried = 0
+
+    def at(self, case, check: Callable) -> None:
+        """Raises AssertionError where a property does not hold."""
+        if self.smallest is not None:
+            self.tried += 1
+            if self.tried > SHRINKING:
+                raise Enough
+        self.examples += self.smallest is None
+        failure = self.failure(case, check)
+        if failure is None:
+            return
+        known = self.smallest
+        if known is None or case.size() <= known.case.size():
+            self.smallest = failure
+        raise AssertionError(failure.trouble)
+
+    def failure(self, case, check: Callable) -> Failure | None:
+        try:
+            for comparison in check(case):
+                if self.smallest is None:
+                    self.tally.add(comparison)
+                if not comparison.holds:
+                    return Failure(case, comparison, str(comparison))
+        except Broken as error:
+            return Failure(case, None, f"it {error}")
+        return None
