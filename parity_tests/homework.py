@@ -1,0 +1,264 @@
+"""Attention as courses ask for it: a class with weights of its own.
+
+Its constructor is called by the names that courses use, its weights are
+found by name and shape, and carried over to the reference. Where a layout
+cannot be seen from outside (query, key and value in one matrix, head by
+head or not), each is tried, and the one that fits is reported.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import nn
+
+from .subject import Broken
+
+D_IN, D_OUT, HEADS, CONTEXT = 10, 12, 3, 7
+SIZES = {
+    D_IN: ("d_in", "dim_in", "input_dim", "in_dim", "d_input"),
+    D_OUT: (
+        *("d_out", "dim_out", "output_dim", "out_dim", "d_model", "dim"),
+        *("n_embd", "embed_dim", "emb_dim", "embedding_dim", "embed_size"),
+        *("hidden_size", "hidden_dim", "head_size", "d_k", "d_head"),
+    ),
+    HEADS: ("num_heads", "n_heads", "heads", "n_head", "h", "nhead"),
+    CONTEXT: (
+        *("context_length", "block_size", "max_len", "max_seq_len"),
+        *("context_size", "seq_len", "n_positions"),
+    ),
+    0.5: (
+        *("dropout", "dropout_p", "p_drop", "attn_pdrop", "resid_pdrop"),
+        *("drop_rate", "dropout_rate", "p"),
+    ),
+    True: ("qkv_bias", "bias", "use_bias"),
+}
+SIZE_OF = {name: size for size, names in SIZES.items() for name in names}
+CONFIGURATIONS = ("config", "cfg", "args")
+
+END = r"(_?(proj|projection|linear|layer|weight|matrix))?$"
+NAMES = {
+    "query": rf"(^|\.)(w_?)?(to_)?(q|query|queries){END}",
+    "key": rf"(^|\.)(w_?)?(to_)?(k|key|keys){END}",
+    "value": rf"(^|\.)(w_?)?(to_)?(v|value|values){END}",
+    "joined": rf"(^|\.)(c_attn|(w_?)?(to_)?qkv|in|query_key_value){END}",
+    "output": rf"(^|\.)(w_?)?(to_)?(c|o|out|output|fc_out|dense)?{END}",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """One way to read a module's weights.
+
+    Each layer is a matrix with a row for each feature that comes out, and
+    a bias; `output` None where nothing mixes the heads. `layout` says in
+    words what was taken for what, where there was a choice.
+    """
+
+    query: tuple[np.ndarray, np.ndarray]
+    key: tuple[np.ndarray, np.ndarray]
+    value: tuple[np.ndarray, np.ndarray]
+    output: tuple[np.ndarray, np.ndarray] | None
+    heads: int
+    layout: str
+
+
+def made(kind: type, seed: int, dtype: torch.dtype) -> nn.Module:
+    """A module of that class, at evaluation, with random weights.
+
+    Raises ValueError for a constructor that wants what is not known.
+    """
+    parameters = inspect.signature(kind).parameters
+    given, unknown = {}, []
+    for name, parameter in parameters.items():
+        needed = parameter.default is inspect.Parameter.empty
+        if name.lower() in CONFIGURATIONS:
+            given[name] = SimpleNamespace(**SIZE_OF)
+        elif name.lower() in SIZE_OF:
+            given[name] = SIZE_OF[name.lower()]
+        elif needed and parameter.kind not in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            unknown.append(name)
+    if unknown:
+        raise ValueError(
+            f"expected {kind.__name__} to be made from {', '.join(SIZE_OF)}"
+            f", got also {', '.join(unknown)}"
+        )
+    module = kind(**given).to(dtype).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            drawn = torch.randn(parameter.shape, generator=generator)
+            spread = 1.5 / max(1, parameter.shape[-1]) ** 0.5
+            parameter.copy_(drawn.to(dtype) * spread)
+    return module
+
+
+def takes_heads(kind: type) -> bool:
+    parameters = inspect.signature(kind).parameters
+    names = {name.lower() for name in parameters}
+    return bool(names & {*SIZES[HEADS], *CONFIGURATIONS})
+
+
+def width_in(kind: type) -> int:
+    """How wide the tokens are that it takes."""
+    names = {name.lower() for name in inspect.signature(kind).parameters}
+    return D_IN if names & {*SIZES[D_IN]} else D_OUT
+
+
+def asked_of(module: nn.Module, x: np.ndarray, mask=None) -> np.ndarray:
+    """The output for tokens x. Raises Broken where there is none."""
+    tensor = torch.from_numpy(x.copy())
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    needed = [p for p in parameters if p.default is inspect.Parameter.empty]
+    tensors = [tensor] * max(1, min(3, len(needed)))
+    names = [p.name for p in parameters[len(tensors) :]]
+    given = {}
+    if mask is not None:
+        name = next((n for n in names if "mask" in n.lower()), None)
+        given = {name: torch.from_numpy(mask)} if name else {}
+    try:
+        with torch.no_grad():
+            found = module(*tensors, **given)
+    except Exception as error:  # whatever a stranger's code raises
+        raise Broken(f"raised {type(error).__name__}: {error}") from error
+    found = found[0] if isinstance(found, tuple) else found
+    if not torch.is_tensor(found):
+        raise Broken(f"returned {type(found).__name__}, and no tensor")
+    if not np.array_equal(tensor.numpy(), x):
+        raise Broken("changed the tokens that it was given")
+    return found.numpy()
+
+
+def readings(module: nn.Module, heads: int) -> list[Weights]:
+    """Every way to read the weights.
+
+    Raises ValueError when they are not found by their names.
+    """
+    parts = list(numbered_heads(module)) or [dict(named_layers(module))]
+    found = []
+    for choice in product(*(splits(part, heads, module) for part in parts)):
+        layouts = {layout for *_, layout in choice}
+        layers = [stacked([part[n] for part in choice]) for n in range(3)]
+        output = output_of(module)
+        count = len(parts) if len(parts) > 1 else heads
+        for turned in (False, True) if ambiguous(module) else (False,):
+            turn = transposed if turned else (lambda layer: layer)
+            found.append(
+                Weights(
+                    *map(turn, layers),
+                    output,
+                    count,
+                    " ".join(sorted(layouts)),
+                )
+            )
+    return found
+
+
+def transposed(layer):
+    weight, bias = layer
+    return weight.T, bias
+
+
+def ambiguous(module: nn.Module) -> bool:
+    """A bare square matrix may be meant for x W or for x Wᵀ."""
+    own = [
+        parameter
+        for name, parameter in module.named_parameters()
+        if "." not in name and parameter.ndim == 2
+    ]
+    return any(p.shape[0] == p.shape[1] for p in own)
+
+
+def numbered_heads(module: nn.Module) -> Iterator[dict]:
+    """The layers of each head, where heads are modules in a list."""
+    for _, child in module.named_children():
+        if isinstance(child, nn.ModuleList):
+            for head in child:
+                layers = dict(named_layers(head))
+                if {"query", "key", "value"} <= layers.keys():
+                    yield layers
+
+
+def named_layers(module: nn.Module) -> Iterator[tuple[str, tuple]]:
+    """Layers and bare matrices by what their names say they are."""
+    clones = [
+        child
+        for child in module.children()
+        if isinstance(child, nn.ModuleList)
+        and len(child) == 4
+        and all(isinstance(part, nn.Linear) for part in child)
+    ]
+    for four in clones:  # of the Annotated Transformer
+        yield from zip(
+            ("query", "key", "value", "output"),
+            map(layer_of, four),
+            strict=True,
+        )
+    for name, part in (
+        *module.named_children(),
+        *module._parameters.items(),
+    ):
+        for role, pattern in NAMES.items():
+            if re.search(pattern, name, re.IGNORECASE) and has_layer(part):
+                yield role, layer_of(part)
+                break
+
+
+def has_layer(part) -> bool:
+    bare = isinstance(part, nn.Parameter) and part.ndim == 2
+    return isinstance(part, nn.Linear) or bare
+
+
+def layer_of(part) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias; a bare matrix, for x W, is turned."""
+    if isinstance(part, nn.Linear):
+        weight = part.weight.detach().numpy()
+        if part.bias is None:
+            return weight, np.zeros(len(weight), weight.dtype)
+        return weight, part.bias.detach().numpy()
+    weight = part.detach().numpy().T
+    return weight, np.zeros(len(weight), weight.dtype)
+
+
+def splits(layers: dict, heads: int, module: nn.Module) -> list[tuple]:
+    """Query, key and value, and how they were found, each way."""
+    if {"query", "key", "value"} <= layers.keys():
+        return [(layers["query"], layers["key"], layers["value"], "")]
+    if "joined" not in layers:
+        names = ", ".join(name for name, _ in module.named_parameters())
+        raise ValueError(
+            "expected weights named like W_query, W_key and W_value, or "
+            f"c_attn or qkv, got {names or 'none'}"
+        )
+    weight, bias = layers["joined"]
+    whole = np.concatenate([weight, bias[:, None]], axis=1)
+    side_by_side = np.split(whole, 3)
+    by_head = whole.reshape(heads, 3, -1, whole.shape[1]).swapaxes(0, 1)
+    ways = {
+        "query, key, value one below the other": side_by_side,
+        "query, key, value of one head, then of the next": [
+            part.reshape(-1, whole.shape[1]) for part in by_head
+        ],
+    }
+    return [
+        (*((part[:, :-1], part[:, -1]) for part in parts), layout)
+        for layout, parts in ways.items()
+    ]
+
+
+def stacked(layers: list[tuple]) -> tuple[np.ndarray, np.ndarray]:
+    """The layers of all heads, one below the other."""
+    weights, biases = zip(*layers, strict=True)
+    return np.concatenate(weights), np.concatenate(biases)
+
+
+def output_of(module: nn.Module):
+    return dict(named_layers(module)).get("output")

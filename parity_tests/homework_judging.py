@@ -1,0 +1,331 @@
+"""A verdict on a class: its weights in the reference, and what must hold.
+
+>>> from parity_tests.homework_judging import judge_class
+>>> report = judge_class(MultiHeadAttention)       # doctest: +SKIP
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from numpy_ref.masks import causal_mask
+
+from .bounds import affine
+from .exact import attention as exact_attention
+from .exact import multi_head as exact_heads
+from .exact.numbers import bounded
+from .homework import (
+    CONTEXT,
+    HEADS,
+    SIZES,
+    Weights,
+    asked_of,
+    made,
+    readings,
+    takes_heads,
+    width_in,
+)
+from .homework_causes import cause_of_class
+from .judging import EXAMPLES, SHRUNK, Report, judgement
+from .properties import Found, Property, identical, same
+from .strategies import LATTICE, SEEDS
+from .subject import Broken, Conventions
+
+ROLES = ("self_attention", "causal_attention", "multi_head_attention")
+SIZE_OF_X = 0.11  # what whole numbers up to 16 are multiplied with
+
+
+@dataclass(frozen=True, eq=False)
+class HomeworkCase:
+    """Tokens, and the seed of the weights."""
+
+    x: np.ndarray
+    seed: int
+
+    def size(self) -> tuple[int, float]:
+        return self.x.size, float(np.abs(self.x).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Homework:
+    """A class under judgement, and what is known of it.
+
+    `reading` is the place of the right one among its readings.
+    """
+
+    kind: type
+    causal: bool
+    reading: int = 0
+    batch_axes: tuple[int, ...] = (1,)
+
+    @property
+    def heads(self) -> int:
+        return HEADS if takes_heads(self.kind) else 1
+
+    def module(self, case: HomeworkCase):
+        dtype = getattr(torch, case.x.dtype.name)
+        return made(self.kind, case.seed, dtype)
+
+    def of(self, case: HomeworkCase) -> np.ndarray:
+        return asked_of(self.module(case), case.x)
+
+    def weights(self, case: HomeworkCase) -> Weights:
+        return readings(self.module(case), self.heads)[self.reading]
+
+    def expected(self, case: HomeworkCase):
+        """The reference's output with these weights, with its error."""
+        return by_the_reference(self.weights(case), case.x, self.causal)
+
+
+def by_the_reference(weights: Weights, x: np.ndarray, causal: bool):
+    """Projections, heads, attention, heads together, and the output."""
+    tokens = bounded(x)
+    query, key, value = (
+        exact_heads.split_heads(
+            affine(tokens, *map(bounded, layer)), weights.heads
+        )["split"]
+        for layer in (weights.query, weights.key, weights.value)
+    )
+    positions = x.shape[-2]
+    mask = np.ones((positions, positions), bool)
+    mask = causal_mask(positions, positions) if causal else mask
+    context = exact_attention.scaled_dot_product_attention(
+        query, key, value, mask
+    )["context"]
+    merged = exact_heads.merge_heads(context)["merged"]
+    if weights.output is None:
+        return merged
+    return affine(merged, *map(bounded, weights.output))
+
+
+@st.composite
+def homework_cases(draw, homework: Homework) -> HomeworkCase:
+    """Texts of one token up to as many as the class has room for."""
+    tokens = draw(st.integers(1, CONTEXT))
+    batch = tuple(
+        draw(st.integers(1, 3))
+        for _ in range(draw(st.sampled_from(homework.batch_axes)))
+    )
+    shape = (*batch, tokens, width_in(homework.kind))
+    whole = draw(
+        hnp.arrays(np.int64, shape, elements=LATTICE, fill=st.nothing())
+    )
+    dtype = draw(st.sampled_from(["float64", "float32"]))
+    return HomeworkCase((whole * SIZE_OF_X).astype(dtype), draw(SEEDS))
+
+
+# --- the properties ------------------------------------------------------
+
+
+def equals_the_reference(homework: Homework, case: HomeworkCase) -> Found:
+    """With its weights, the reference gives the same output."""
+    exact, got = homework.expected(case), homework.of(case)
+    if got.shape != exact.shape:
+        raise Broken(
+            f"returned the shape {got.shape}, and should {exact.shape}"
+        )
+    yield same("output", got, exact.value, exact.error)
+
+
+def asked_twice_it_answers_the_same(
+    homework: Homework, case: HomeworkCase
+) -> Found:
+    """At evaluation nothing is left to chance: dropout is off."""
+    module = homework.module(case)
+    first, second = (asked_of(module, case.x) for _ in range(2))
+    yield identical("output", second, first)
+
+
+def a_later_token_changes_no_earlier_output(
+    homework: Homework, case: HomeworkCase
+) -> Found:
+    """What comes later changes nothing before it."""
+    tokens = case.x.shape[-2]
+    begin = case.seed % tokens
+    other = case.x.copy()
+    other[..., begin:, :] = 1 - other[..., begin:, :]
+    exact, moved = homework.expected(case), replace(case, x=other)
+    yield same(
+        "earlier outputs",
+        homework.of(moved)[..., :begin, :],
+        homework.of(case)[..., :begin, :],
+        2 * exact.error[..., :begin, :],
+    )
+
+
+def tokens_have_no_order(homework: Homework, case: HomeworkCase) -> Found:
+    """Without a causal mask and positions, tokens in another order give
+    the outputs in that order."""
+    order = np.random.default_rng(case.seed).permutation(case.x.shape[-2])
+    moved = replace(case, x=case.x[..., order, :])
+    error = homework.expected(case).error
+    yield same(
+        "outputs",
+        homework.of(moved),
+        homework.of(case)[..., order, :],
+        2 * error[..., order, :],
+    )
+
+
+def texts_do_not_meet(homework: Homework, case: HomeworkCase) -> Found:
+    """A text alone gives what it gives in a batch."""
+    if case.x.ndim == 2:
+        return
+    place = case.seed % len(case.x)
+    at = slice(place, place + 1)
+    error = homework.expected(case).error[at]
+    alone = homework.of(replace(case, x=case.x[at]))
+    yield same("one text", alone, homework.of(case)[at], 2 * error)
+
+
+def every_parameter_is_one_of_the_layers(
+    homework: Homework, case: HomeworkCase
+) -> Found:
+    """It has the parameters of its layers, and no others."""
+    weights, module = homework.weights(case), homework.module(case)
+    layers = [weights.query, weights.key, weights.value, weights.output]
+    known = sum(matrix.size for matrix, _ in filter(None, layers))
+    with_biases = known + sum(
+        bias.size for _, bias in filter(None, layers) if bias.any()
+    )
+    count = sum(parameter.numel() for parameter in module.parameters())
+    yield identical(
+        "number of parameters",
+        np.array([float(count)]),
+        np.array([float(with_biases)]),
+    )
+
+
+ANY = (
+    equals_the_reference,
+    asked_twice_it_answers_the_same,
+    texts_do_not_meet,
+    every_parameter_is_one_of_the_layers,
+)
+
+
+def properties_of(homework: Homework) -> Iterator[Property]:
+    yield from map(Property, ANY)
+    yield Property(
+        a_later_token_changes_no_earlier_output
+        if homework.causal
+        else tokens_have_no_order
+    )
+
+
+# --- the verdict ---------------------------------------------------------
+
+
+def role_of(kind: type) -> str | None:
+    """Which kind of attention a class is, by its name."""
+    name = kind.__name__.lower().replace("_", "")
+    if "attention" not in name and "attn" not in name:
+        return None
+    if "multihead" in name or takes_heads(kind):
+        return "multi_head_attention"
+    return "causal_attention" if "causal" in name else "self_attention"
+
+
+def is_causal(kind: type, role: str) -> bool:
+    """Whether it is meant to be: by its name, or it is given a length."""
+    import inspect
+
+    names = {name.lower() for name in inspect.signature(kind).parameters}
+    return (
+        role == "causal_attention"
+        or "causal" in kind.__name__.lower()
+        or bool(names & {*SIZES[CONTEXT]})
+    )
+
+
+def judge_class(
+    kind: type,
+    role: str | None = None,
+    examples: int = EXAMPLES,
+    chance: int = 0,
+) -> Report:
+    """A class of attention. Raises ValueError for one of another kind."""
+    name, role = kind.__name__, role or role_of(kind)
+    if role not in ROLES:
+        raise ValueError(
+            f"expected {name} to be one of {', '.join(ROLES)}, got {role}"
+        )
+    try:
+        homework = known(Homework(kind, is_causal(kind, role)))
+    except (Broken, ValueError) as error:
+        return Report(name, role, trouble=str(error))
+    findings = tuple(judgements(homework, examples, chance))
+    limits = replace(Conventions().limits, batch_axes=homework.batch_axes)
+    conventions = Conventions(
+        "torch",
+        "not asked",
+        "always" if homework.causal else "none",
+        limits=limits,
+    )
+    report = Report(name, role, findings, conventions)
+    if report.failed:
+        return replace(report, cause=cause_of_class(homework, plain_case))
+    return report
+
+
+def judgements(homework: Homework, examples: int, chance: int):
+    failed = 0
+    for one in properties_of(homework):
+        found = judgement(
+            one,
+            partial(one.check, homework),
+            homework_cases(homework),
+            examples,
+            chance,
+            shrink=failed < SHRUNK,
+        )
+        failed += found.verdict == "fails"
+        yield found
+
+
+def plain_case(homework: Homework, seed: int, tokens: int = 5):
+    """A case of ordinary numbers."""
+    axes = homework.batch_axes[-1]
+    shape = ((2,) * axes) + (tokens, width_in(homework.kind))
+    x = np.random.default_rng(seed).normal(size=shape)
+    return HomeworkCase(x, seed)
+
+
+def known(homework: Homework) -> Homework:
+    """Which shapes it takes, and which reading of its weights fits.
+
+    Where none fits, the first is kept. Raises Broken and ValueError for a
+    class that cannot be made or asked.
+    """
+    problem, axes = None, []
+    for one in (0, 1):
+        trial = replace(homework, batch_axes=(one,))
+        try:
+            trial.of(plain_case(trial, 0))
+            axes.append(one)
+        except Broken as error:
+            problem = error
+    if not axes:
+        raise problem
+    homework = replace(homework, batch_axes=tuple(axes))
+    case = plain_case(homework, 1)
+    for place in range(
+        len(readings(homework.module(case), homework.heads))
+    ):
+        trial = replace(homework, reading=place)
+        if fits(trial, case):
+            return trial
+    return homework
+
+
+def fits(homework: Homework, case: HomeworkCase) -> bool:
+    try:
+        comparisons = list(equals_the_reference(homework, case))
+    except Exception:  # shapes of another reading
+        return False
+    return all(comparison.holds for comparison in comparisons)
