@@ -46,6 +46,34 @@ def expect_holds(witness: str, comparison: Comparison) -> None:
         raise AssertionError(str(comparison))
 
 
+FINDINGS: dict[str, list] = defaultdict(list)
+
+
+def expect_finding(subject: str, finding) -> None:
+    """Count what came of a property; AssertionError when it fails."""
+    FINDINGS[subject].append(finding)
+    if finding.verdict == "fails":
+        raise AssertionError(
+            f"{subject}: {finding.name}: {finding.claim} "
+            f"{finding.failure.trouble}, with {finding.failure.case}"
+        )
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--implementation",
+        metavar="FILE",
+        help="judge the attention in this file, which is run, and "
+        "nothing else",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--implementation"):
+        wanted = "test_an_implementation_given_on_the_command_line"
+        items[:] = [item for item in items if item.name == wanted]
+
+
 def blind() -> list[str]:
     """Witnesses whose bounds are mostly wide, and so have seen nothing.
 
@@ -89,6 +117,18 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"{name:44} {shares}")
     for witness in blind():
         terminalreporter.line(f"FAILED {witness}: most bounds are too wide")
+    if FINDINGS:
+        terminalreporter.section("properties")
+    for subject, findings in FINDINGS.items():
+        compared = sum(finding.compared for finding in findings)
+        unchecked = sum(finding.unchecked for finding in findings)
+        worst = max(findings, key=lambda finding: finding.share)
+        terminalreporter.line(
+            f"{subject}: {len(findings)} properties, "
+            f"{sum(finding.examples for finding in findings)} inputs, "
+            f"{compared} comparisons, {unchecked} not checked; worst share "
+            f"of a bound: {worst.share:.2f} at {worst.name}"
+        )
 
 
 @pytest.fixture(scope="session")

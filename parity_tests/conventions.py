@@ -21,7 +21,7 @@ from .implementation import (
 )
 from .subject import Broken, Conventions, Subject
 
-QUERIES, KEYS, D_HEAD, D_VALUE = 3, 4, 5, 2
+QUERIES, KEYS, D_HEAD, D_VALUE = 5, 7, 4, 6  # and batches of 2 and 3
 BATCHES = {0: (), 1: (2,), 2: (2, 3)}
 
 # What may be handed over for a mask that is True where one may attend.

@@ -101,16 +101,23 @@ def made(kind: type, seed: int, dtype: torch.dtype) -> nn.Module:
     return module
 
 
+def made_from(kind: type) -> set[str]:
+    """The names of what its constructor takes, in small letters."""
+    return {
+        name.lower()
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind
+        not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
 def takes_heads(kind: type) -> bool:
-    parameters = inspect.signature(kind).parameters
-    names = {name.lower() for name in parameters}
-    return bool(names & {*SIZES[HEADS], *CONFIGURATIONS})
+    return bool(made_from(kind) & {*SIZES[HEADS], *CONFIGURATIONS})
 
 
 def width_in(kind: type) -> int:
     """How wide the tokens are that it takes."""
-    names = {name.lower() for name in inspect.signature(kind).parameters}
-    return D_IN if names & {*SIZES[D_IN]} else D_OUT
+    return D_IN if made_from(kind) & {*SIZES[D_IN]} else D_OUT
 
 
 def asked_of(module: nn.Module, x: np.ndarray, mask=None) -> np.ndarray:
@@ -127,7 +134,7 @@ def asked_of(module: nn.Module, x: np.ndarray, mask=None) -> np.ndarray:
     try:
         with torch.no_grad():
             found = module(*tensors, **given)
-    except Exception as error:  # whatever a stranger's code raises
+    except (Exception, SystemExit) as error:  # a stranger's code
         raise Broken(f"raised {type(error).__name__}: {error}") from error
     found = found[0] if isinstance(found, tuple) else found
     if not torch.is_tensor(found):

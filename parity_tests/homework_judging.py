@@ -6,7 +6,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from math import inf
 
 import numpy as np
 import torch
@@ -26,12 +26,13 @@ from .homework import (
     Weights,
     asked_of,
     made,
+    made_from,
     readings,
     takes_heads,
     width_in,
 )
 from .homework_causes import cause_of_class
-from .judging import EXAMPLES, SHRUNK, Report, judgement
+from .judging import EXAMPLES, SHRUNK, Finding, Report, one_by_one
 from .properties import Found, Property, identical, same
 from .strategies import LATTICE, SEEDS
 from .subject import Broken, Conventions
@@ -233,13 +234,10 @@ def role_of(kind: type) -> str | None:
 
 def is_causal(kind: type, role: str) -> bool:
     """Whether it is meant to be: by its name, or it is given a length."""
-    import inspect
-
-    names = {name.lower() for name in inspect.signature(kind).parameters}
     return (
         role == "causal_attention"
         or "causal" in kind.__name__.lower()
-        or bool(names & {*SIZES[CONTEXT]})
+        or bool(made_from(kind) & {*SIZES[CONTEXT]})
     )
 
 
@@ -248,8 +246,12 @@ def judge_class(
     role: str | None = None,
     examples: int = EXAMPLES,
     chance: int = 0,
+    deadline: float = inf,
 ) -> Report:
-    """A class of attention. Raises ValueError for one of another kind."""
+    """A class of attention; else as `judge`.
+
+    Raises ValueError for a class of another kind.
+    """
     name, role = kind.__name__, role or role_of(kind)
     if role not in ROLES:
         raise ValueError(
@@ -259,7 +261,9 @@ def judge_class(
         homework = known(Homework(kind, is_causal(kind, role)))
     except (Broken, ValueError) as error:
         return Report(name, role, trouble=str(error))
-    findings = tuple(judgements(homework, examples, chance))
+    findings = tuple(
+        judgements(homework, examples, chance, deadline=deadline)
+    )
     limits = replace(Conventions().limits, batch_axes=homework.batch_axes)
     conventions = Conventions(
         "torch",
@@ -273,19 +277,20 @@ def judge_class(
     return report
 
 
-def judgements(homework: Homework, examples: int, chance: int):
-    failed = 0
-    for one in properties_of(homework):
-        found = judgement(
-            one,
-            partial(one.check, homework),
-            homework_cases(homework),
-            examples,
-            chance,
-            shrink=failed < SHRUNK,
-        )
-        failed += found.verdict == "fails"
-        yield found
+def judgements(
+    homework: Homework,
+    examples: int,
+    chance: int,
+    shrunk: int = SHRUNK,
+    deadline: float = inf,
+) -> Iterator[Finding]:
+    """Every property on as many inputs."""
+    return one_by_one(
+        properties_of(homework),
+        homework,
+        homework_cases(homework),
+        (examples, chance, shrunk, deadline),
+    )
 
 
 def plain_case(homework: Homework, seed: int, tokens: int = 5):
@@ -309,7 +314,8 @@ def known(homework: Homework) -> Homework:
             trial.of(plain_case(trial, 0))
             axes.append(one)
         except Broken as error:
-            problem = error
+            if problem is None or "changed" not in str(problem):
+                problem = error
     if not axes:
         raise problem
     homework = replace(homework, batch_axes=tuple(axes))

@@ -6,7 +6,8 @@ order. What has a default and is not known is left alone.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -74,12 +75,57 @@ def one_of(names: list[str], known: tuple[str, ...]) -> str | None:
 
 def is_for_torch(function: Callable) -> bool:
     """Whether PyTorch is among the things that a function can see."""
-    seen = getattr(function, "__globals__", {}).values()
+    plain = inspect.unwrap(function)
+    seen = getattr(plain, "__globals__", {}).values()
     names = [str(getattr(value, "__name__", "")) for value in seen]
     annotations = getattr(function, "__annotations__", {}).values()
     return any(name.split(".")[0] == "torch" for name in names) or any(
         "torch" in str(annotation) for annotation in annotations
     )
+
+
+def as_step(
+    function: Callable, reference: Callable, kind: str | None
+) -> Callable:
+    """A stranger's step, called with NumPy values by the reference's names.
+
+    It gets them in the reference's order. Raises ValueError when it does
+    not take as many.
+    """
+    names = list(inspect.signature(reference).parameters)
+    try:
+        inspect.signature(function).bind(*names)
+    except TypeError:
+        got = ", ".join(inspect.signature(function).parameters)
+        raise ValueError(
+            f"expected the arguments ({', '.join(names)}), got ({got})"
+        ) from None
+    torch = kind == "torch" or (kind is None and is_for_torch(function))
+
+    def step(**arguments):
+        values = [arguments[name] for name in names]
+        return all_arrays(
+            function(*map(all_tensors, values) if torch else values)
+        )
+
+    return step
+
+
+def all_tensors(value):
+    """Arrays as tensors, in a dataclass of parameters, too."""
+    if is_dataclass(value):
+        members = {n: all_tensors(v) for n, v in vars(value).items()}
+        return SimpleNamespace(**members)
+    if isinstance(value, tuple):
+        return tuple(map(all_tensors, value))
+    return to_tensor(value)
+
+
+def all_arrays(value):
+    """Tensors as arrays, in a tuple or a list, too."""
+    if isinstance(value, tuple | list):
+        return type(value)(map(all_arrays, value))
+    return to_array(value)
 
 
 def to_tensor(value):

@@ -8,9 +8,11 @@ The smallest failing input is kept, whatever Hypothesis makes of it last,
 so that a function that answers by chance gets a report like any other.
 """
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -20,7 +22,7 @@ from .conventions import NOTHING_TOLD, Told, subject_of
 from .properties import PROPERTIES, Property, offered
 from .subject import Broken, Conventions, Subject
 
-EXAMPLES, THOROUGH = 25, 1000
+EXAMPLES = 25
 SHRUNK = 3  # failures for which a smaller input is looked for
 SHRINKING = 150  # inputs tried to find a smaller one that fails, too
 
@@ -38,7 +40,8 @@ class Failure:
 class Finding:
     """What came of one property.
 
-    `verdict` is "holds", "fails" or "not judged". `unchecked` of the
+    `verdict` is "holds", "fails", "not judged" where a subject does not
+    offer what it takes, or "no time". `unchecked` of the
     `compared` values had a bound too wide to check anything; `share` is
     the worst error as a share of its bound.
     """
@@ -75,8 +78,9 @@ class Report:
     @property
     def holds(self) -> bool:
         """False also where nothing was judged: silence is no proof."""
-        checked = [f for f in self.findings if f.verdict == "holds"]
-        return bool(checked) and not self.failed and self.trouble is None
+        verdicts = {finding.verdict for finding in self.findings}
+        asked = verdicts - {"not judged"}
+        return asked == {"holds"} and self.trouble is None
 
 
 class Enough(BaseException):
@@ -89,11 +93,13 @@ def judge(
     told: Told = NOTHING_TOLD,
     examples: int = EXAMPLES,
     chance: int = 0,
+    deadline: float = inf,
 ) -> Report:
     """A function of query, key, value and, perhaps, a mask.
 
     `told` says what its conventions are, where they need not be found
-    out; `chance` is the seed of all inputs. Raises ValueError for a
+    out; `chance` is the seed of all inputs. No property is begun after
+    `deadline`, in seconds of `time.monotonic`. Raises ValueError for a
     signature that is no attention's.
     """
     from .diagnosis import cause_of
@@ -103,7 +109,9 @@ def judge(
         subject = subject_of(function, name, told)
     except Broken as error:
         return Report(name, "attention", trouble=str(error))
-    findings = tuple(judgements(subject, examples, chance))
+    findings = tuple(
+        judgements(subject, examples, chance, deadline=deadline)
+    )
     report = Report(name, "attention", findings, subject.conventions)
     if report.failed:
         return replace(report, cause=cause_of(subject))
@@ -111,24 +119,48 @@ def judge(
 
 
 def judgements(
-    subject: Subject, examples: int, chance: int
+    subject: Subject,
+    examples: int,
+    chance: int,
+    shrunk: int = SHRUNK,
+    deadline: float = inf,
 ) -> Iterator[Finding]:
     """Every property on as many inputs, in the order of the list."""
-    cases, failed = attention_cases(subject.conventions.limits), 0
+    asked = [one for one in PROPERTIES if offered(subject, one)]
+    yield from one_by_one(
+        asked,
+        subject,
+        attention_cases(subject.conventions.limits),
+        (examples, chance, shrunk, deadline),
+    )
     for one in PROPERTIES:
-        if offered(subject, one):
-            found = judgement(
-                one,
-                partial(one.check, subject),
-                cases,
-                examples,
-                chance,
-                shrink=failed < SHRUNK,
-            )
-            failed += found.verdict == "fails"
-            yield found
-        else:
+        if one not in asked:
             yield Finding(one.name, one.claim, "not judged")
+
+
+def one_by_one(
+    asked: Iterable[Property],
+    subject,
+    cases,
+    how: tuple[int, int, int, float],
+) -> Iterator[Finding]:
+    """What comes of each property, while there is time.
+
+    `how` is the number of inputs, their seed, in how many failures a
+    smaller input is looked for, and the deadline.
+    """
+    examples, chance, shrunk, deadline = how
+    failed = 0
+    for one in asked:
+        if time.monotonic() > deadline:
+            yield Finding(one.name, one.claim, "no time")
+            continue
+        check = partial(one.check, subject)
+        found = judgement(
+            one, check, cases, examples, chance, shrink=failed < shrunk
+        )
+        failed += found.verdict == "fails"
+        yield found
 
 
 def judgement(
@@ -168,8 +200,8 @@ def judgement(
         "holds" if looked.smallest is None else "fails",
         looked.examples,
         looked.tally.compared,
-        looked.tally.wide,
-        looked.tally.worst.share if looked.tally.worst else 0.0,
+        int(looked.tally.wide),
+        float(looked.tally.worst.share) if looked.tally.worst else 0.0,
         looked.smallest,
     )
     if finding.verdict == "holds" and not finding.compared:

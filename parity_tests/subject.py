@@ -68,7 +68,7 @@ class Subject:
         try:
             with np.errstate(all="ignore"):
                 context = call(query, key, value, mask)
-        except Exception as error:  # whatever a stranger's code raises
+        except (Exception, SystemExit) as error:  # a stranger's code
             raise Broken(
                 f"raised {type(error).__name__}: {error}"
             ) from error

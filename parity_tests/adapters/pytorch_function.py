@@ -1,0 +1,11 @@
+"""`torch.nn.functional.scaled_dot_product_attention`, as it is."""
+
+from torch.nn import functional as F
+
+
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, is_causal=False
+):
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=attn_mask, is_causal=is_causal
+    )

@@ -1,0 +1,154 @@
+"""Somebody's file: what is in it, and what of it can be judged.
+
+Reading it means running it. A notebook is run cell by cell; what a cell
+raises is kept, and the next one runs.
+"""
+
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from torch import nn
+
+from .gradients import backward, with_gradient
+from .homework_judging import ROLES, role_of
+from .twins import find_twins
+
+ATTENTION = "scaled_dot_product_attention"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Something that can be judged: what, and as what."""
+
+    name: str
+    thing: object
+    role: str
+
+    @property
+    def is_class(self) -> bool:
+        return inspect.isclass(self.thing)
+
+
+def read(path: Path) -> ModuleType:
+    """The file as a module, after it was run.
+
+    Raises ValueError when it cannot be read, or raises itself; a notebook
+    only when nothing of it ran. `troubles` of the module are what cells
+    raised.
+    """
+    module = ModuleType(path.stem.replace("-", "_"))
+    module.__file__, module.troubles = str(path), []
+    sys.modules[module.__name__] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    pieces = list(pieces_of(path))
+    for piece in pieces:
+        try:
+            exec(compile(piece, str(path), "exec"), vars(module))
+        except SystemExit as error:
+            module.troubles.append(f"called sys.exit({error.code!r})")
+        except Exception as error:  # whatever a stranger's code raises
+            module.troubles.append(
+                f"raised {type(error).__name__}: {error}"
+            )
+    if len(module.troubles) == len(pieces) > 0:
+        raise ValueError(f"{path.name} {module.troubles[-1]}")
+    return module
+
+
+def pieces_of(path: Path) -> Iterator[str]:
+    """A file's source, or that of each cell of a notebook."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"expected a file of Python, got {path}: {error}"
+        ) from error
+    if path.suffix != ".ipynb":
+        yield text
+        return
+    try:
+        cells = json.loads(text)["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected a notebook with cells, got {path}"
+        ) from error
+    for cell in cells:
+        if cell.get("cell_type") == "code":
+            yield without_magic("".join(cell["source"]))
+
+
+def without_magic(source: str) -> str:
+    """A cell without the lines that only a notebook understands."""
+    if source.lstrip().startswith("%%"):
+        return ""
+    lines = source.split("\n")
+    return "\n".join(
+        "" if line.lstrip().startswith(("%", "!", "?")) else line
+        for line in lines
+    )
+
+
+def candidates(
+    module: ModuleType, role: str | None = None
+) -> list[Candidate]:
+    """What has a name of the reference's, or is a class of attention.
+
+    With `role`, the last thing of the file that can have it counts as
+    that. Raises ValueError when there is none.
+    """
+    own = {
+        name: thing
+        for name, thing in vars(module).items()
+        if getattr(thing, "__module__", None) == module.__name__
+        and name[0] != "_"
+    }
+    if role is not None:
+        return [in_role(own, role, module)]
+    found = [
+        Candidate(name, thing, known)
+        for name, thing in own.items()
+        if (known := role_by_name(name, thing))
+    ]
+    if not found:
+        defined = ", ".join(own) or "nothing"
+        raise ValueError(
+            "expected a function with a name of the reference's, or a "
+            f"class of attention, in {Path(module.__file__).name}, got "
+            f"{defined}; say what it is with --as"
+        )
+    return found
+
+
+def in_role(own: dict, role: str, module: ModuleType) -> Candidate:
+    """The last class for a role of classes; else the last function."""
+    wanted = inspect.isclass if role in ROLES else inspect.isfunction
+    fitting = [name for name, thing in own.items() if wanted(thing)]
+    functions = [n for n, thing in own.items() if inspect.isfunction(thing)]
+    if not fitting and role in judged_names():
+        fitting = functions
+    if not fitting:
+        raise ValueError(
+            f"expected something for {role} in {Path(module.__file__).name}"
+            f", got {', '.join(own) or 'nothing'}"
+        )
+    return Candidate(fitting[-1], own[fitting[-1]], role)
+
+
+def role_by_name(name: str, thing) -> str | None:
+    """What a function or a class is by its name, None if that is open."""
+    if inspect.isfunction(thing):
+        return name if name in judged_names() else None
+    if inspect.isclass(thing) and issubclass(thing, nn.Module):
+        return role_of(thing)
+    return None
+
+
+def judged_names() -> set[str]:
+    """The functions of the reference, and their gradients."""
+    gradients = {backward(twin).__name__ for twin in with_gradient()}
+    return {twin.name for twin in find_twins()} | gradients
