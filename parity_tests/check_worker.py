@@ -28,6 +28,7 @@ from .step_judging import BACKWARD, step_judgements, twin_of
 from .submission import ATTENTION, Candidate, candidates, read
 
 GIGABYTE = 2**30
+TOLD = ("array", "mask", "alignment", "blocked_row")
 
 
 def main() -> None:
@@ -76,7 +77,7 @@ def judge_file(asked: dict, tell) -> None:
     module = read(Path(asked["path"]))
     for text in module.troubles:
         tell(event="note", text=f"a cell {text}")
-    told = Told(asked["array"], asked["mask"], asked["alignment"])
+    told = Told(*(asked[name] for name in TOLD))
     deadline = time.monotonic() + asked["seconds"]
     how = asked["examples"], asked["seed"], deadline
     for one in candidates(module, asked["role"]):

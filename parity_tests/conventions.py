@@ -40,6 +40,7 @@ class Told:
     arrays: str | None = None
     mask: str | None = None
     alignment: str | None = None
+    blocked_row: str | None = None
 
 
 NOTHING_TOLD = Told()
@@ -201,7 +202,7 @@ def probed(asking: Asking, name: str, limits: Range, told: Told) -> Subject:
     if form != "none":
         conventions = replace(
             conventions,
-            blocked_row=blocked_row(ask, limits),
+            blocked_row=told.blocked_row or blocked_row(ask, limits),
             nan_in_masked_key=behind_the_mask(ask, limits, "key"),
             nan_in_masked_value=behind_the_mask(ask, limits, "value"),
         )

@@ -107,11 +107,13 @@ def wavelengths_grow_to_ten_thousand(step: Step, arguments: dict) -> Found:
     by the same factor; after d_model features it would be 1 / 10000.
 
     The angle at position 1 is at most 1, and read off by the arcus
-    tangent, which is no steeper than 1 along the circle.
+    tangent, which is no steeper than 1 along the circle. What is expected
+    is off by the exponential's 8 u and, by its exponent's rounding, by as
+    many u as that is large, at most 2 ln 10000; a power multiplies this,
+    and the factor of 2 is room for its own rounding.
     """
-    d_model = arguments["d_model"]
-    one = np.ones_like(arguments["positions"][:1])
-    got = step.known(arguments | {"positions": one})
+    d_model = arguments["d_model"] + 8  # several pairs, in float64
+    got = step.known({"positions": np.ones(1), "d_model": d_model})
     sine, cosine = pairs(got)
     angle = np.arctan2(sine.value, cosine.value)
     bound = sine.error + cosine.error + 8 * IN_FLOAT64.u

@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from .implementation import KEY, QUERY, VALUE
 from .subject import Broken
 
 D_IN, D_OUT, HEADS, CONTEXT = 10, 12, 3, 7
+DROPPED = 0.5
 SIZES = {
     D_IN: ("d_in", "dim_in", "input_dim", "in_dim", "d_input"),
     D_OUT: (
@@ -32,7 +34,7 @@ SIZES = {
         *("context_length", "block_size", "max_len", "max_seq_len"),
         *("context_size", "seq_len", "n_positions"),
     ),
-    0.5: (
+    DROPPED: (
         *("dropout", "dropout_p", "p_drop", "attn_pdrop", "resid_pdrop"),
         *("drop_rate", "dropout_rate", "p"),
     ),
@@ -112,7 +114,10 @@ def made_from(kind: type) -> set[str]:
 
 
 def takes_heads(kind: type) -> bool:
-    return bool(made_from(kind) & {*SIZES[HEADS], *CONFIGURATIONS})
+    """Whether it has heads: from its constructor, or told each time."""
+    told = inspect.signature(kind.forward).parameters
+    names = made_from(kind) | {name.lower() for name in told}
+    return bool(names & {*SIZES[HEADS], *CONFIGURATIONS})
 
 
 def width_in(kind: type) -> int:
@@ -120,20 +125,20 @@ def width_in(kind: type) -> int:
     return D_IN if made_from(kind) & {*SIZES[D_IN]} else D_OUT
 
 
-def asked_of(module: nn.Module, x: np.ndarray, mask=None) -> np.ndarray:
-    """The output for tokens x. Raises Broken where there is none."""
+def asked_of(
+    module: nn.Module, x: np.ndarray, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """The output for tokens x. Raises Broken where there is none.
+
+    `mask` is handed over as it is, where `forward` takes one.
+    """
     tensor = torch.from_numpy(x.copy())
-    parameters = list(inspect.signature(module.forward).parameters.values())
-    needed = [p for p in parameters if p.default is inspect.Parameter.empty]
-    tensors = [tensor] * max(1, min(3, len(needed)))
-    names = [p.name for p in parameters[len(tensors) :]]
-    given = {}
+    given = forward_arguments(module, tensor)
     if mask is not None:
-        name = next((n for n in names if "mask" in n.lower()), None)
-        given = {name: torch.from_numpy(mask)} if name else {}
+        given[mask_name(type(module))] = torch.from_numpy(mask.copy())
     try:
         with torch.no_grad():
-            found = module(*tensors, **given)
+            found = module(**given)
     except (Exception, SystemExit) as error:  # a stranger's code
         raise Broken(f"raised {type(error).__name__}: {error}") from error
     found = found[0] if isinstance(found, tuple) else found
@@ -142,6 +147,47 @@ def asked_of(module: nn.Module, x: np.ndarray, mask=None) -> np.ndarray:
     if not np.array_equal(tensor.numpy(), x):
         raise Broken("changed the tokens that it was given")
     return found.numpy()
+
+
+def mask_name(kind: type) -> str | None:
+    """What `forward` calls its mask; None where it takes none."""
+    parameters = inspect.signature(kind.forward).parameters
+    return next(
+        (name for name in parameters if "mask" in name.lower()), None
+    )
+
+
+def drops(kind: type) -> bool:
+    """Whether its constructor is told how much to drop."""
+    return bool(made_from(kind) & {*SIZES[DROPPED], *CONFIGURATIONS})
+
+
+def forward_arguments(module: nn.Module, x: torch.Tensor) -> dict:
+    """What `forward` needs: tokens, up to three times; a mask that allows
+    all; the number of heads.
+
+    Raises ValueError when it needs more.
+    """
+    given, unknown = {}, []
+    parameters = inspect.signature(module.forward).parameters
+    for name, parameter in parameters.items():
+        known = name.lower()
+        if parameter.default is not inspect.Parameter.empty:
+            continue
+        if "mask" in known:
+            given[name] = torch.ones(2 * x.shape[-2:-1], dtype=torch.bool)
+        elif known in SIZES[HEADS]:
+            given[name] = HEADS
+        elif not given or known in (*QUERY, *KEY, *VALUE):
+            given[name] = x
+        else:
+            unknown.append(name)
+    if unknown:
+        raise ValueError(
+            "expected forward to take tokens, and perhaps a mask, got also "
+            f"{', '.join(unknown)}"
+        )
+    return given
 
 
 def readings(module: nn.Module, heads: int) -> list[Weights]:
@@ -238,7 +284,8 @@ def layer_of(part) -> tuple[np.ndarray, np.ndarray]:
 def splits(layers: dict, heads: int, module: nn.Module) -> list[tuple]:
     """Query, key and value, and how they were found, each way."""
     if {"query", "key", "value"} <= layers.keys():
-        return [(layers["query"], layers["key"], layers["value"], "")]
+        apart = "query, key and value apart"
+        return [(layers["query"], layers["key"], layers["value"], apart)]
     if "joined" not in layers:
         names = ", ".join(name for name, _ in module.named_parameters())
         raise ValueError(

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from numpy_ref.masks import causal_mask
 
 from .bounds import affine
+from .comparing import within
 from .exact import attention as exact_attention
 from .exact import multi_head as exact_heads
 from .exact.numbers import bounded
@@ -25,8 +26,10 @@ from .homework import (
     SIZES,
     Weights,
     asked_of,
+    drops,
     made,
     made_from,
+    mask_name,
     readings,
     takes_heads,
     width_in,
@@ -56,13 +59,15 @@ class HomeworkCase:
 class Homework:
     """A class under judgement, and what is known of it.
 
-    `reading` is the place of the right one among its readings.
+    `reading` is the place of the right one among its readings; `mask` the
+    form in which it takes a mask, one of MASK_FORMS.
     """
 
     kind: type
     causal: bool
     reading: int = 0
     batch_axes: tuple[int, ...] = (1,)
+    mask: str | None = None
 
     @property
     def heads(self) -> int:
@@ -78,12 +83,28 @@ class Homework:
     def weights(self, case: HomeworkCase) -> Weights:
         return readings(self.module(case), self.heads)[self.reading]
 
-    def expected(self, case: HomeworkCase):
+    def expected(self, case: HomeworkCase, mask: np.ndarray | None = None):
         """The reference's output with these weights, with its error."""
-        return by_the_reference(self.weights(case), case.x, self.causal)
+        tokens = case.x.shape[-2]
+        seen = np.ones((1, tokens, tokens), bool) if mask is None else mask
+        if self.causal:
+            seen = seen & causal_mask(tokens, tokens)
+        return by_the_reference(self.weights(case), case.x, seen)
 
 
-def by_the_reference(weights: Weights, x: np.ndarray, causal: bool):
+# What may be handed over for a mask, True where one may attend, of the
+# axes (text, query, key).
+MASK_FORMS = {
+    "True may attend": lambda mask: mask,
+    "True is hidden": lambda mask: ~mask,
+    "True may attend, an axis for heads": lambda mask: mask[:, None],
+    "True is hidden, an axis for heads": lambda mask: ~mask[:, None],
+    "True may attend, one for all texts": lambda mask: mask[0],
+    "True is hidden, one for all texts": lambda mask: ~mask[0],
+}
+
+
+def by_the_reference(weights: Weights, x: np.ndarray, mask: np.ndarray):
     """Projections, heads, attention, heads together, and the output."""
     tokens = bounded(x)
     query, key, value = (
@@ -92,11 +113,8 @@ def by_the_reference(weights: Weights, x: np.ndarray, causal: bool):
         )["split"]
         for layer in (weights.query, weights.key, weights.value)
     )
-    positions = x.shape[-2]
-    mask = np.ones((positions, positions), bool)
-    mask = causal_mask(positions, positions) if causal else mask
     context = exact_attention.scaled_dot_product_attention(
-        query, key, value, mask
+        query, key, value, mask[..., None, :, :] if x.ndim > 2 else mask
     )["context"]
     merged = exact_heads.merge_heads(context)["merged"]
     if weights.output is None:
@@ -202,6 +220,50 @@ def every_parameter_is_one_of_the_layers(
     )
 
 
+def a_mask_hides_what_it_should(
+    homework: Homework, case: HomeworkCase
+) -> Found:
+    """Each text is seen through its own mask."""
+    if case.x.ndim == 2:
+        return
+    mask = some_mask(case)
+    if "one for all" in homework.mask:
+        mask[:] = mask[0]
+    exact = homework.expected(case, mask)
+    given = MASK_FORMS[homework.mask](mask)
+    got = asked_of(homework.module(case), case.x, given)
+    yield same("output", got, exact.value, exact.error)
+
+
+def some_mask(case: HomeworkCase) -> np.ndarray:
+    """A mask for each text; every token sees itself."""
+    texts, tokens = case.x.shape[:2]
+    generator = np.random.default_rng(case.seed)
+    mask = generator.uniform(size=(texts, tokens, tokens)) < 0.6
+    return mask | np.eye(tokens, dtype=bool)
+
+
+TEXTS, FAR = 4000, 7  # copies of a text; standard errors from the mean
+
+
+def dropout_keeps_the_mean(homework: Homework, case: HomeworkCase) -> Found:
+    """In training, the mean over what chance may drop is what comes out
+    at evaluation: weights are dropped after the softmax, and scaled up."""
+    if case.x.ndim == 2:
+        return
+    case = replace(case, x=case.x[:1].astype(np.float64))
+    module = homework.module(case)
+    expected = asked_of(module, case.x)
+    torch.manual_seed(case.seed)
+    many = asked_of(module.train(), np.repeat(case.x, TEXTS, axis=0))
+    error = many.std(axis=0, keepdims=True) / np.sqrt(TEXTS)
+    exact = homework.expected(case)
+    # The mean of so many numbers has roundings of its own.
+    summed = TEXTS * exact.rounding.u * np.abs(many).max()
+    bound = FAR * error + 2 * exact.error + summed
+    yield same("mean output", many.mean(0, keepdims=True), expected, bound)
+
+
 ANY = (
     equals_the_reference,
     asked_twice_it_answers_the_same,
@@ -217,6 +279,10 @@ def properties_of(homework: Homework) -> Iterator[Property]:
         if homework.causal
         else tokens_have_no_order
     )
+    if homework.mask:
+        yield Property(a_mask_hides_what_it_should)
+    if drops(homework.kind):
+        yield Property(dropout_keeps_the_mean)
 
 
 # --- the verdict ---------------------------------------------------------
@@ -250,7 +316,8 @@ def judge_class(
 ) -> Report:
     """A class of attention; else as `judge`.
 
-    Raises ValueError for a class of another kind.
+    Raises ValueError for a class of another kind, and for one that wants
+    what is not known, or whose weights have other names.
     """
     name, role = kind.__name__, role or role_of(kind)
     if role not in ROLES:
@@ -259,7 +326,7 @@ def judge_class(
         )
     try:
         homework = known(Homework(kind, is_causal(kind, role)))
-    except (Broken, ValueError) as error:
+    except Broken as error:
         return Report(name, role, trouble=str(error))
     findings = tuple(
         judgements(homework, examples, chance, deadline=deadline)
@@ -267,9 +334,10 @@ def judge_class(
     limits = replace(Conventions().limits, batch_axes=homework.batch_axes)
     conventions = Conventions(
         "torch",
-        "not asked",
+        homework.mask or "none",
         "always" if homework.causal else "none",
         limits=limits,
+        weights=homework.weights(plain_case(homework, 0)).layout,
     )
     report = Report(name, role, findings, conventions)
     if report.failed:
@@ -320,13 +388,37 @@ def known(homework: Homework) -> Homework:
         raise problem
     homework = replace(homework, batch_axes=tuple(axes))
     case = plain_case(homework, 1)
-    for place in range(
-        len(readings(homework.module(case), homework.heads))
-    ):
-        trial = replace(homework, reading=place)
-        if fits(trial, case):
-            return trial
-    return homework
+    places = range(len(readings(homework.module(case), homework.heads)))
+    trials = [replace(homework, reading=place) for place in places]
+    fitting = (one for one in trials if fits(one, case))
+    homework = next(fitting, homework)
+    return replace(homework, mask=mask_form(homework, case))
+
+
+def mask_form(homework: Homework, case: HomeworkCase) -> str | None:
+    """How it takes a mask, which is the same here for all texts.
+
+    The first form with which it answers, where none is right; None where
+    it answers none.
+    """
+    if mask_name(homework.kind) is None or case.x.ndim == 2:
+        return None
+    mask = some_mask(case)
+    mask[:] = mask[0]
+    answering = []
+    for form in MASK_FORMS:
+        trial = replace(homework, mask=form)
+        try:
+            got = asked_of(
+                trial.module(case), case.x, MASK_FORMS[form](mask)
+            )
+        except Broken:
+            continue
+        answering.append(form)
+        exact = trial.expected(case, mask)
+        if within("", got, exact.value, exact.error).holds:
+            return form
+    return next(iter(answering), None)
 
 
 def fits(homework: Homework, case: HomeworkCase) -> bool:

@@ -134,9 +134,8 @@ def to_tensor(value):
 
     if not isinstance(value, np.ndarray):
         return value
-    return torch.from_numpy(
-        value if value.flags.writeable else value.copy()
-    )
+    shares = value.flags.writeable and min(value.strides, default=0) >= 0
+    return torch.from_numpy(value if shares else value.copy())
 
 
 def to_array(value):

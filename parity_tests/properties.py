@@ -531,8 +531,9 @@ def a_query_without_a_key_gets_zeros(
 def many_keys_are_no_different(
     subject: Subject, case: AttentionCase
 ) -> Found:
-    """With more keys than a block of any algorithm has, and with the
-    first of them hidden, the output is still that of the definition."""
+    """With more keys than a block of any algorithm has, with the first of
+    them hidden, and with all scores far below zero, the output is still
+    that of the definition."""
     random, dtype = case.random(), case.query.dtype
     tokens = int(random.choice([17, 33, 65, 129, 300]))
     limits = subject.conventions.limits
@@ -554,9 +555,17 @@ def many_keys_are_no_different(
     else:
         hidden, mask = 0, np.tri(tokens, dtype=bool)
     mask[:, :hidden] = False
-    asked = AttentionCase(3 * query, key, value, mask, case.seed)
-    exact = steps(asked)["context"]
-    yield same("context", subject.of(asked), exact.value, exact.error)
+    for level in (0, -200):
+        # A first feature that moves all scores by as much.
+        query[..., 0], key[..., 0] = 8, level / 24 * sqrt(d_head)
+        asked = AttentionCase(3 * query, key, value, mask, case.seed)
+        exact = steps(asked)["context"]
+        yield same(
+            f"context, scores of about {level}",
+            subject.of(asked),
+            exact.value,
+            exact.error,
+        )
 
 
 @judged("masks", "no mask")

@@ -224,7 +224,7 @@ def as_expected(got, expected):
     if isinstance(expected, tuple | list):
         return members(got, expected)
     got = plain(got)
-    if type(got) is not type(expected):
+    if type(got).__name__ != type(expected).__name__:
         raise Broken(
             f"returned {type(got).__name__}, "
             f"and should {type(expected).__name__}"

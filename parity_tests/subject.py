@@ -32,6 +32,7 @@ class Conventions:
     blocked_row: str = "not asked"
     nan_in_masked_key: str = "not asked"
     nan_in_masked_value: str = "not asked"
+    weights: str = "not asked"
     limits: Range = field(default_factory=Range)
 
     @property

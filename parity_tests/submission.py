@@ -41,10 +41,12 @@ def read(path: Path) -> ModuleType:
     only when nothing of it ran. `troubles` of the module are what cells
     raised.
     """
-    module = ModuleType(path.stem.replace("-", "_"))
+    root, packages = place_of(path.resolve())
+    module = ModuleType(".".join([*packages, path.stem.replace("-", "_")]))
+    module.__package__ = ".".join(packages)
     module.__file__, module.troubles = str(path), []
-    sys.modules[module.__name__] = module
-    sys.path.insert(0, str(path.resolve().parent))
+    sys.path.insert(0, str(root))
+    sys.modules.setdefault(module.__name__, module)
     pieces = list(pieces_of(path))
     for piece in pieces:
         try:
@@ -58,6 +60,15 @@ def read(path: Path) -> ModuleType:
     if len(module.troubles) == len(pieces) > 0:
         raise ValueError(f"{path.name} {module.troubles[-1]}")
     return module
+
+
+def place_of(path: Path) -> tuple[Path, list[str]]:
+    """Where imports are looked for, and the packages that it stands in."""
+    folder, packages = path.parent, []
+    while (folder / "__init__.py").is_file():
+        packages.insert(0, folder.name)
+        folder = folder.parent
+    return folder, packages
 
 
 def pieces_of(path: Path) -> Iterator[str]:

@@ -34,6 +34,7 @@ ASKED = {
     "array": None,
     "mask": None,
     "alignment": None,
+    "blocked_row": None,
     "examples": 4,
     "seconds": 60,
     "seed": 0,

@@ -33,7 +33,7 @@ class HeadsInOneMatrix(nn.Module):
         self.qkv_proj = nn.Linear(embed_dim, 3 * embed_dim)
         self.o_proj = nn.Linear(embed_dim, embed_dim)
 
-    def forward(self, x, mask=None):
+    def forward(self, x):
         batch, tokens, _ = x.shape
         joined = self.qkv_proj(x).reshape(batch, tokens, self.heads, -1)
         query, key, value = joined.permute(0, 2, 1, 3).chunk(3, dim=-1)
@@ -94,7 +94,8 @@ def test_what_cannot_be_made_or_read_is_told_in_words():
         def __init__(self, d_in, d_out, temperature):
             super().__init__()
 
-    assert "got also temperature" in judge_class(Attention).trouble
+    with pytest.raises(ValueError, match="got also temperature"):
+        judge_class(Attention)
 
     class OtherAttention(nn.Module):
         def __init__(self, d_model):
@@ -104,8 +105,14 @@ def test_what_cannot_be_made_or_read_is_told_in_words():
         def forward(self, x):
             return x
 
-    report = judge_class(OtherAttention)
-    assert "named like W_query" in report.trouble
+    with pytest.raises(ValueError, match="named like W_query"):
+        judge_class(OtherAttention)
+
+    class ThirdAttention(OtherAttention):
+        def forward(self, x, rate): ...
+
+    with pytest.raises(ValueError, match="got also rate"):
+        judge_class(ThirdAttention)
     with pytest.raises(ValueError, match="one of self_attention"):
         judge_class(nn.Linear)
 
@@ -119,6 +126,17 @@ def test_a_parameter_too_many_is_seen():
     report = judge_class(MoreAttention, examples=5)
     assert [finding.name for finding in report.failed] == [
         "every_parameter_is_one_of_the_layers"
+    ]
+
+
+def test_a_mask_that_is_taken_and_ignored_is_seen():
+    class DeafAttention(HeadsInOneMatrix):
+        def forward(self, x, mask=None):
+            return super().forward(x)
+
+    report = judge_class(DeafAttention, "multi_head_attention", 5)
+    assert [finding.name for finding in report.failed] == [
+        "a_mask_hides_what_it_should"
     ]
 
 

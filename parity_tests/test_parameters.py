@@ -1,10 +1,19 @@
 """A state_dict crosses between the twins by its dotted names."""
 
+from dataclasses import is_dataclass
+
 import numpy as np
 import pytest
 import torch
 
-from numpy_ref import bert, multi_head, self_attention
+from numpy_ref import (
+    bert,
+    embeddings,
+    gpt2,
+    layers,
+    multi_head,
+    self_attention,
+)
 from numpy_ref.parameters import from_state_dict, state_dict
 from torch_impl import bert as torch_bert
 from torch_impl import multi_head as torch_multi_head
@@ -55,3 +64,20 @@ def test_a_head_that_is_missing_is_named():
         del arrays[name]
     with pytest.raises(ValueError, match=r"named heads\.0\.query\.weight"):
         from_state_dict(multi_head.StackedHeads, arrays)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [bert, embeddings, gpt2, layers, multi_head, self_attention],
+    ids=lambda module: module.__name__,
+)
+def test_parameters_do_not_change_and_are_compared_as_what_they_are(module):
+    kinds = [
+        kind
+        for kind in vars(module).values()
+        if is_dataclass(kind) and kind.__module__ == module.__name__
+    ]
+    assert kinds
+    for kind in kinds:
+        options = kind.__dataclass_params__
+        assert (options.frozen, options.eq) == (True, False), kind

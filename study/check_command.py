@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .check_printing import print_csv, print_report, print_table
-from .check_process import Limits, judge_files
+from .check_process import Judged, Limits, judge_files
 
 HELP = """
 Judge the attention in a file of Python or a notebook: every function that
@@ -37,6 +37,10 @@ class Mask(StrEnum):
 class Alignment(StrEnum):
     first = "first"
     last = "last"
+
+
+class Blocked(StrEnum):
+    zeros = "zeros"
 
 
 MASKS = {
@@ -75,6 +79,13 @@ def check(
         typer.Option(
             help="Whether a causal form takes fewer queries for the first "
             "or the last tokens; else found out."
+        ),
+    ] = None,
+    blocked: Annotated[
+        Blocked | None,
+        typer.Option(
+            help="What a query should get that may attend to nothing; "
+            "else found out."
         ),
     ] = None,
     thorough: Annotated[
@@ -120,6 +131,7 @@ def check(
         "array": array and array.value,
         "mask": mask and MASKS[mask],
         "alignment": alignment and last.get(alignment, "the last queries"),
+        "blocked_row": blocked and blocked.value,
         "examples": examples or (1000 if thorough else 25),
         "seed": seed,
         "seconds": IN_TIME * seconds,
@@ -133,11 +145,17 @@ def check(
         print_table(judged)
     else:
         print_report(judged[0])
-    if not any(one.reports for one in judged) and all(
-        one.trouble and one.trouble.startswith("expected") for one in judged
-    ):
-        raise typer.Exit(2)
-    raise typer.Exit(0 if all(one.holds for one in judged) else 1)
+    raise typer.Exit(max(exit_code(one) for one in judged))
+
+
+def exit_code(judged: Judged) -> int:
+    """0 when all holds, 1 when not, 2 where there was nothing to judge."""
+    if judged.holds:
+        return 0
+    nothing = not judged.reports and (
+        judged.trouble is None or judged.trouble.startswith("expected")
+    )
+    return 2 if nothing else 1
 
 
 def check_role(role: str | None) -> None:

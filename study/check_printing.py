@@ -18,6 +18,7 @@ WORDS = {
     "blocked_row": "a query without a key gets",
     "nan_in_masked_key": "a NaN in a hidden key",
     "nan_in_masked_value": "a NaN in a hidden value",
+    "weights": "weights were read as",
     "batch_axes": "axes before the last two",
     "dtypes": "precisions",
     "as_many_queries_as_keys": "wants as many queries as keys",
@@ -40,6 +41,9 @@ def print_report(judged: Judged) -> None:
     if judged.trouble:
         say()
         say(f"REJECTED: {judged.trouble}")
+    elif not judged.reports:
+        say()
+        say("nothing in it was judged")
 
 
 def print_one(say, report: dict) -> None:

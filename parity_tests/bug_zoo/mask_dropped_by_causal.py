@@ -1,0 +1,36 @@
+"""With is_causal, the mask of the caller's is not looked at.
+
+Origin: AI-Hypercomputer/maxtext issue 878, "Mask is being ignored", where
+the library knows causal or padding, and one of both was asked for.
+
+Cause: the mask is dropped when causal is on
+"""
+
+import math
+
+import torch
+
+
+def scaled_dot_product_attention(
+    query, key, value, mask=None, is_causal=False
+):
+    """For each query, the weighted mean of the values it may see.
+
+    `mask` is True where a query may attend to a key. With `is_causal` a
+    query sees the keys up to its own; the last query stands at the last
+    key (aligned bottom-right). A query that may attend to nothing gets
+    zeros.
+    """
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    queries, keys = scores.shape[-2:]
+    allowed = torch.ones(
+        queries, keys, dtype=torch.bool, device=query.device
+    )
+    if is_causal:
+        allowed = allowed.tril(keys - queries)
+    elif mask is not None:
+        allowed = allowed & mask
+    blocked = ~allowed.any(dim=-1, keepdim=True)
+    scores = scores.masked_fill(~allowed & ~blocked, -torch.inf)
+    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    return weights @ value
