@@ -21,7 +21,8 @@ import numpy as np
 
 from .conventions import Told
 from .gradients import backward
-from .homework_judging import HomeworkCase, judge_class
+from .homework_judging import judge_class
+from .homework_properties import HomeworkCase
 from .implementation import as_step
 from .judging import Failure, Report, judge
 from .step_judging import BACKWARD, step_judgements, twin_of

@@ -1,6 +1,6 @@
 """Why a class is wrong: compared with a layer whose parts are wrong ones.
 
-Beside the parts of attention (`diagnosis.py`), a layer of heads has four:
+Beside the parts of attention (`mistakes.py`), a layer of heads has four:
 how features are split into heads, how heads are merged, which projection
 serves for what, and what is done at the end.
 """
@@ -11,14 +11,9 @@ from math import sqrt
 
 import numpy as np
 
-from .diagnosis import (
-    WRONG_PARTS,
-    Question,
-    alike,
-    attention,
-    normalised,
-)
+from .diagnosis import alike
 from .homework import Weights, asked_of
+from .mistakes import WRONG_PARTS, Question, attention, normalised
 from .subject import Broken
 
 SEEDS = (11, 12)

@@ -22,7 +22,7 @@ from .comparing import Comparison, largest
 from .exact import described
 from .exact.numbers import bounded
 from .gradients import named_leaves, output_name
-from .properties import SIDES, Found, Property, identical, same
+from .judged_attention import SIDES, Found, Property, identical, same
 from .subject import Broken
 from .twins import find_twins
 

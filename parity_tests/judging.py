@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from .attention_cases import attention_cases
 from .comparing import Comparison, Tally
 from .conventions import NOTHING_TOLD, Told, subject_of
-from .properties import PROPERTIES, Property, offered
+from .diagnosis import cause_of
+from .judged_attention import Property
+from .properties import PROPERTIES, offered
 from .subject import Broken, Conventions, Subject
 
 EXAMPLES = 25
@@ -102,8 +104,6 @@ def judge(
     `deadline`, in seconds of `time.monotonic`. Raises ValueError for a
     signature that is no attention's.
     """
-    from .diagnosis import cause_of
-
     name = name or getattr(function, "__name__", "attention")
     try:
         subject = subject_of(function, name, told)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from . import bug_zoo, diagnosis, homework_causes
+from . import bug_zoo, diagnosis, homework_causes, mistakes
 from .conventions import Told, subject_of
 from .diagnosis import cause_of
 from .homework_causes import cause_of_class
@@ -211,10 +211,11 @@ def test_each_animal_says_where_it_comes_from_and_what_is_wrong():
 def test_the_zoo_and_the_diagnosis_share_no_import():
     for path in ZOO.rglob("[!_]*.py"):
         assert imports(path) <= {"torch", "numpy", *ALLOWED}, path.name
-    for module in (diagnosis, homework_causes):
+    for module in DIAGNOSIS:
         assert not any("zoo" in name for name in imports(module.__file__))
 
 
+DIAGNOSIS = (diagnosis, homework_causes, mistakes)
 ALLOWED = ("math", "itertools")
 
 
@@ -232,9 +233,7 @@ def imports(path) -> set[str]:
 
 
 def test_the_zoo_and_the_diagnosis_share_no_code():
-    known_bodies = bodies(diagnosis.__file__) | bodies(
-        homework_causes.__file__
-    )
+    known_bodies = set().union(*(bodies(m.__file__) for m in DIAGNOSIS))
     for path in ZOO.rglob("[!_]*.py"):
         assert not bodies(path) & known_bodies, path.name
     assert bodies(ZOO / "no_scale.py")
