@@ -76,7 +76,7 @@ class Asking:
     arguments: Arguments
     kind: str
 
-    def __call__(self, query, key, value, mask, causal=False):
+    def __call__(self, query, key, value, mask, causal=False, scale=None):
         """`mask` in the function's own form; None for no mask."""
         tensors = zip(
             self.arguments.tensors, (query, key, value), strict=True
@@ -88,6 +88,8 @@ class Asking:
             given[self.arguments.mask] = self.converted(mask)
         if causal:
             given[self.arguments.causal] = True
+        if scale is not None:
+            given[self.arguments.scale] = scale
         return to_array(self.function(**given, **self.arguments.fixed))
 
     def converted(self, array: np.ndarray):
@@ -218,7 +220,8 @@ def probed(asking: Asking, name: str, limits: Range, told: Told) -> Subject:
     backward = None
     if asking.kind == "torch":
         backward = gradients_in_form(asking, form)
-    return Subject(name, ask, own, backward, conventions)
+    scaled = in_form_scaled(asking, form) if arguments.scale else None
+    return Subject(name, ask, own, backward, scaled, conventions)
 
 
 def encoded(form: str, mask, dtype):
@@ -236,6 +239,14 @@ def in_form(asking: Asking, form: str, causal: bool = False) -> Callable:
         return asking(query, key, value, given, causal)
 
     return ask
+
+
+def in_form_scaled(asking: Asking, form: str) -> Callable:
+    def scaled(query, key, value, mask, scale):
+        given = encoded(form, mask, query.dtype)
+        return asking(query, key, value, given, scale=scale)
+
+    return scaled
 
 
 def gradients_in_form(asking: Asking, form: str) -> Callable:

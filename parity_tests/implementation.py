@@ -16,6 +16,7 @@ KEY = ("key", "k", "keys")
 VALUE = ("value", "v", "values")
 MASK = ("mask", "attn_mask", "attention_mask", "m")
 CAUSAL = ("is_causal", "causal")
+SCALE = ("scale", "scaling")
 DROPOUT = ("dropout", "dropout_p", "p_dropout", "rate", "dropout_rate")
 
 
@@ -27,6 +28,7 @@ class Arguments:
     mask: str | None
     mask_is_needed: bool
     causal: str | None
+    scale: str | None
     fixed: dict[str, object]
 
     @classmethod
@@ -49,7 +51,7 @@ class Arguments:
             )
         others = [name for name in plain if name not in named]
         mask, causal = one_of(others, MASK), one_of(others, CAUSAL)
-        dropout = one_of(others, DROPOUT)
+        scale, dropout = one_of(others, SCALE), one_of(others, DROPOUT)
         known = {mask, causal, dropout}
         required = [
             name
@@ -65,7 +67,8 @@ class Arguments:
                 f"mask, got none for {', '.join(sorted(unknown))}"
             )
         fixed = {} if dropout is None else {dropout: 0.0}
-        return cls(tuple(named), mask, mask in required, causal, fixed)
+        needs = mask in required
+        return cls(tuple(named), mask, needs, causal, scale, fixed)
 
 
 def one_of(names: list[str], known: tuple[str, ...]) -> str | None:

@@ -162,6 +162,17 @@ def the_scale_is_one_over_the_root(
     yield same("log(p / greatest p)", ratio, expected, slack)
 
 
+@judged("scale")
+def a_scale_that_is_given_takes_the_place_of_the_root(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """With a scale of 2/√d it gives what twice the queries give."""
+    moved = replace(case, query=2 * case.query)
+    scale = 2 / sqrt(case.query.shape[-1])
+    got = subject.with_scale(**case.arrays, scale=scale)
+    yield same("context", got, subject.of(moved), 2 * error(moved))
+
+
 @judged()
 def one_score_far_above_the_rest_takes_all(
     subject: Subject, case: AttentionCase

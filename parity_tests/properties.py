@@ -32,6 +32,7 @@ def offered(subject: Subject, one: Property) -> bool:
         "both at once": conventions.causal_and_mask == "both at once",
         "zeros": conventions.blocked_row == "zeros",
         "no mask": conventions.mask != "always asked for",
+        "scale": subject.scaled is not None,
         "gradients": subject.backward is not None,
         "two dtypes": len(conventions.limits.dtypes) > 1,
     }

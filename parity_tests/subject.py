@@ -7,6 +7,7 @@ comes back before anyone else does.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -47,13 +48,15 @@ class Subject:
     `call(query, key, value, mask)` and, where the implementation has a
     causal form of its own, `causal(query, key, value, mask)`: in NumPy
     arrays, `mask` None for no mask. `backward`, where PyTorch can derive
-    it, gives the gradients of all three from that of the output.
+    it, gives the gradients of all three from that of the output; `scaled`
+    takes a scale at the end.
     """
 
     name: str
     call: Callable
     causal: Callable | None = None
     backward: Callable | None = None
+    scaled: Callable | None = None
     conventions: Conventions = field(default_factory=Conventions)
 
     def __call__(self, query, key, value, mask) -> np.ndarray:
@@ -64,6 +67,10 @@ class Subject:
 
     def causally(self, query, key, value, mask=None) -> np.ndarray:
         return self._checked(self.causal, query, key, value, mask)
+
+    def with_scale(self, query, key, value, mask, scale) -> np.ndarray:
+        arrays = query, key, value, mask
+        return self._checked(partial(self.scaled, scale=scale), *arrays)
 
     def _checked(self, call, query, key, value, mask) -> np.ndarray:
         try:

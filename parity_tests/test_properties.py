@@ -109,6 +109,10 @@ def test_attention_has_the_property(name, one):
 # torch_impl has no causal form but a mask.
 NOT_ASKED = {
     *(
+        (name, "a_scale_that_is_given_takes_the_place_of_the_root")
+        for name in SUBJECTS
+    ),
+    *(
         (name, "gradients_obey_their_identities")
         for name in SUBJECTS
         if name != "torch_impl"
@@ -134,6 +138,18 @@ def test_an_implementation_given_on_the_command_line(pytestconfig):
         for finding in report.findings:
             if finding.verdict != "not judged":
                 expect_finding(f"{path.name}: {one.name}", finding)
+
+
+def test_options_are_used_where_there_are_any():
+    def attention(query, key, value, mask=None, scale=None, dropout_p=0.1):
+        assert dropout_p == 0
+        factor = 1 if scale is None else scale * query.shape[-1] ** 0.5
+        return reference(query * query.dtype.type(factor), key, value, mask)
+
+    report = judge(attention, examples=5)
+    assert report.holds
+    asked = {f.name for f in report.findings if f.verdict == "holds"}
+    assert "a_scale_that_is_given_takes_the_place_of_the_root" in asked
 
 
 EXAMPLE = "bug_zoo/right/by_einsum.py"
@@ -351,6 +367,8 @@ def test_a_property_is_seen_to_fail(one):
         subject = replace(subject, causal=LACKING_CAUSAL[one.name])
     if "gradients" in one.needs:
         subject = replace(subject, backward=ones)
+    if "scale" in one.needs:
+        subject = replace(subject, scaled=deaf_to_the_scale)
     finding = judgement(
         one,
         lambda case: one.check(subject, case),
@@ -361,6 +379,10 @@ def test_a_property_is_seen_to_fail(one):
     )
     assert finding.verdict == "fails"
     assert finding.failure.comparison is not None
+
+
+def deaf_to_the_scale(query, key, value, mask, scale):
+    return reference(query, key, value, mask)
 
 
 def ones(upstream, query, key, value, mask):

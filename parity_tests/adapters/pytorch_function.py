@@ -4,8 +4,13 @@ from torch.nn import functional as F
 
 
 def scaled_dot_product_attention(
-    query, key, value, attn_mask=None, is_causal=False
+    query, key, value, attn_mask=None, is_causal=False, scale=None
 ):
     return F.scaled_dot_product_attention(
-        query, key, value, attn_mask=attn_mask, is_causal=is_causal
+        query,
+        key,
+        value,
+        attn_mask=attn_mask,
+        is_causal=is_causal,
+        scale=scale,
     )
