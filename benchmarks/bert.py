@@ -2,8 +2,9 @@
 
     python -m benchmarks.bert
 
-Both sides compute all hidden states and attention weights of the same
-texts, in float32, in one process and on the same threads. They take
+Both sides compute and keep all hidden states, attention weights, queries,
+keys and values of the same texts, in float32, in one process and on the
+same threads; transformers gives the last three to a hook. They take
 turns, each after the same pause and a forward that is not timed: threads
 of the one that wait for more work would slow the other down (with
 `--pause 0` they do, and it is theirs that suffers). The ratio is our time
@@ -112,15 +113,23 @@ def their_forward(work: str) -> Callable[[], object]:
         find_model("bert").path, attn_implementation="eager"
     ).eval()
     ids, mask = map(torch.from_numpy, texts(WORKS[work][0]))
+    kept = []
+    for layer in model.encoder.layer:
+        attention = layer.attention.self
+        for part in (attention.query, attention.key, attention.value):
+            part.register_forward_hook(lambda *call: kept.append(call[-1]))
 
     def forward():
         with torch.inference_mode():
-            return model(
+            output = model(
                 ids,
                 mask[:, 0],
                 output_hidden_states=True,
                 output_attentions=True,
             )
+        found = list(kept)
+        kept.clear()
+        return output, found
 
     return forward
 
