@@ -26,7 +26,13 @@ from .homework_properties import HomeworkCase
 from .implementation import as_step
 from .judging import Failure, Report, judge
 from .step_judging import BACKWARD, step_judgements, twin_of
-from .submission import ATTENTION, Candidate, candidates, read
+from .submission import (
+    ATTENTION,
+    Candidate,
+    candidates,
+    own_things,
+    read,
+)
 
 GIGABYTE = 2**30
 TOLD = ("array", "mask", "alignment", "blocked_row")
@@ -81,12 +87,19 @@ def judge_file(asked: dict, tell) -> None:
     told = Told(*(asked[name] for name in TOLD))
     deadline = time.monotonic() + asked["seconds"]
     how = asked["examples"], asked["seed"], deadline
-    for one in candidates(module, asked["role"]):
+    found = candidates(module, asked["role"])
+    others = {*own_things(module)} - {one.name for one in found}
+    if others:
+        names = ", ".join(sorted(others))
+        tell(event="note", text=f"not looked at: {names}")
+    for one in found:
         tell(event="doing", what=f"judging {one.name}")
         try:
             report = judged(one, told, *how)
-        except ValueError as error:
-            tell(event="note", text=f"{one.name} is not judged: {error}")
+        except Exception as error:  # one thing must not end the others
+            known = isinstance(error, ValueError)
+            why = str(error) if known else f"the judge failed: {error!r}"
+            tell(event="unjudged", name=one.name, text=why)
             continue
         tell(event="report", **as_plain(report))
 
@@ -158,7 +171,7 @@ def failure_of(failure: Failure) -> dict:
             "at": list(comparison.at),
             "got": plain_number(got),
             "expected": plain_number(expected),
-            "bound": comparison.bound,
+            "bound": comparison.bound_there,
         }
     return shown
 
@@ -177,8 +190,10 @@ def as_python(case) -> str:
     if isinstance(case, HomeworkCase):
         return (
             f"{assigned('x', case.x)}\n"
-            "# parity_tests.homework.made makes the class with the weights "
-            f"of\n# seed {case.seed} and this dtype"
+            "import torch\nfrom parity_tests.homework import made\n"
+            f"module = made(YOUR_CLASS, {case.seed}, "
+            f"torch.{case.x.dtype.name})\n"
+            "module(torch.from_numpy(x))"
         )
     arrays = getattr(case, "arrays", None)
     if arrays is None:

@@ -17,6 +17,7 @@ class Comparison:
     `difference` and `bound` are the largest of the step; `share` is the
     worst ratio of the two, entry by entry, and the step holds up to 1.
     What is no float must be equal: `share` is then 0, or infinite.
+    `bound_there` is that of the worst entry, which stands `at`.
     `scale` is the size of what the values were made of, where they may
     have cancelled to nothing.
     """
@@ -30,6 +31,7 @@ class Comparison:
     at: tuple[int, ...] = ()
     sides: tuple[str, str] = ("NumPy", "PyTorch")
     scale: float = 0.0
+    bound_there: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -136,6 +138,7 @@ def within(path: str, ours, theirs, bound: np.ndarray) -> Comparison:
         bound=float(np.broadcast_to(bound, apart.shape).max()),
         share=float(shares[at]),
         at=tuple(int(place) for place in at),
+        bound_there=float(np.broadcast_to(bound, apart.shape)[at]),
     )
 
 

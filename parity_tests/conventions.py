@@ -163,6 +163,12 @@ def limits_of(asking: Asking) -> Range:
     raise problem
 
 
+def widens(asking: Asking, limits: Range) -> bool:
+    """Whether float64 comes of float32."""
+    context = asking(*asked(limits, dtype="float32"), None)
+    return context.dtype == np.float64
+
+
 def influence(ask: Callable, limits: Range, mask=None) -> np.ndarray:
     """Which query's output moves when which key's value does."""
     query, key, value = asked(limits)
@@ -201,6 +207,9 @@ def probed(asking: Asking, name: str, limits: Range, told: Told) -> Subject:
         told.alignment or (alignment(own, limits) if own else "not asked"),
         limits=limits,
     )
+    if "float32" in limits.dtypes and widens(asking, limits):
+        wider = "comes back as float64; np.sqrt of an int does that"
+        conventions = replace(conventions, float32=wider)
     if form != "none":
         conventions = replace(
             conventions,

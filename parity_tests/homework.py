@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from types import SimpleNamespace
 
@@ -29,7 +30,15 @@ SIZES = {
         *("n_embd", "embed_dim", "emb_dim", "embedding_dim", "embed_size"),
         *("hidden_size", "hidden_dim", "head_size", "d_k", "d_head"),
     ),
-    HEADS: ("num_heads", "n_heads", "heads", "n_head", "h", "nhead"),
+    HEADS: (
+        "num_attention_heads",
+        "num_heads",
+        "n_heads",
+        "heads",
+        "n_head",
+        "h",
+        "nhead",
+    ),
     CONTEXT: (
         *("context_length", "block_size", "max_len", "max_seq_len"),
         *("context_size", "seq_len", "n_positions"),
@@ -70,6 +79,16 @@ class Weights:
     layout: str
 
 
+class Configuration(SimpleNamespace):
+    """Every size by each of its names, as attributes and as entries."""
+
+    def __getitem__(self, name: str):
+        return vars(self)[name]
+
+    def get(self, name: str, default=None):
+        return vars(self).get(name, default)
+
+
 def made(kind: type, seed: int, dtype: torch.dtype) -> nn.Module:
     """A module of that class, at evaluation, with random weights.
 
@@ -80,7 +99,7 @@ def made(kind: type, seed: int, dtype: torch.dtype) -> nn.Module:
     for name, parameter in parameters.items():
         needed = parameter.default is inspect.Parameter.empty
         if name.lower() in CONFIGURATIONS:
-            given[name] = SimpleNamespace(**SIZE_OF)
+            given[name] = Configuration(**SIZE_OF)
         elif name.lower() in SIZE_OF:
             given[name] = SIZE_OF[name.lower()]
         elif needed and parameter.kind not in (
@@ -93,7 +112,13 @@ def made(kind: type, seed: int, dtype: torch.dtype) -> nn.Module:
             f"expected {kind.__name__} to be made from {', '.join(SIZE_OF)}"
             f", got also {', '.join(unknown)}"
         )
-    module = kind(**given).to(dtype).eval()
+    try:
+        module = kind(**given).to(dtype).eval()
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected {kind.__name__} to be a class of PyTorch, made from "
+            f"sizes or a configuration, got {error}"
+        ) from error
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -120,9 +145,12 @@ def takes_heads(kind: type) -> bool:
     return bool(names & {*SIZES[HEADS], *CONFIGURATIONS})
 
 
+@cache
 def width_in(kind: type) -> int:
-    """How wide the tokens are that it takes."""
-    return D_IN if made_from(kind) & {*SIZES[D_IN]} else D_OUT
+    """How wide the tokens are that it takes, by its query's weights."""
+    module = made(kind, 0, torch.float32)
+    heads = HEADS if takes_heads(kind) else 1
+    return readings(module, heads)[0].query[0].shape[1]
 
 
 def asked_of(
@@ -197,9 +225,13 @@ def readings(module: nn.Module, heads: int) -> list[Weights]:
     """
     parts = list(numbered_heads(module)) or [dict(named_layers(module))]
     found = []
-    for choice in product(*(splits(part, heads, module) for part in parts)):
+    try:
+        choices = list(product(*(splits(p, heads, module) for p in parts)))
+        known = [stacked_parts(choice) for choice in choices]
+    except (IndexError, np.exceptions.AxisError) as error:
+        raise ValueError(f"its weights do not fit: {error}") from error
+    for choice, layers in zip(choices, known, strict=True):
         layouts = {layout for *_, layout in choice}
-        layers = [stacked([part[n] for part in choice]) for n in range(3)]
         output = output_of(module)
         count = len(parts) if len(parts) > 1 else heads
         for turned in (False, True) if ambiguous(module) else (False,):
@@ -213,6 +245,11 @@ def readings(module: nn.Module, heads: int) -> list[Weights]:
                 )
             )
     return found
+
+
+def stacked_parts(choice: tuple) -> list[tuple]:
+    """Query, key and value of all heads together."""
+    return [stacked([part[n] for part in choice]) for n in range(3)]
 
 
 def transposed(layer):
@@ -259,10 +296,19 @@ def named_layers(module: nn.Module) -> Iterator[tuple[str, tuple]]:
         *module.named_children(),
         *module._parameters.items(),
     ):
+        layer = only_layer(part)
         for role, pattern in NAMES.items():
-            if re.search(pattern, name, re.IGNORECASE) and has_layer(part):
-                yield role, layer_of(part)
+            if re.search(pattern, name, re.IGNORECASE) and has_layer(layer):
+                yield role, layer_of(layer)
                 break
+
+
+def only_layer(part):
+    """The one linear layer of a sequence, with its dropout, say."""
+    if not isinstance(part, nn.Sequential):
+        return part
+    linear = [layer for layer in part if isinstance(layer, nn.Linear)]
+    return linear[0] if len(linear) == 1 else part
 
 
 def has_layer(part) -> bool:

@@ -6,13 +6,14 @@ serves for what, and what is done at the end.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import sqrt
 
 import numpy as np
 
 from .diagnosis import alike
-from .homework import Weights, asked_of
+from .homework import Weights, asked_of, readings
 from .mistakes import WRONG_PARTS, Question, attention, normalised
 from .subject import Broken
 
@@ -198,18 +199,37 @@ def cause_of_class(homework, plain_case: Callable) -> str | None:
         return "it changes what it was given" if changed else None
     if not all(map(alike, came, again)):
         return "the answer is left to chance: dropout at evaluation"
+    matching = [
+        names
+        for reading in range(len(readings(modules[0], homework.heads)))
+        for names in matching_in(
+            replace(homework, reading=reading), cases, came
+        )
+    ]
+    if len(matching) != 1 or len(matching[0]) != 1:
+        return None
+    return matching[0][0]
+
+
+def matching_in(homework, cases: list, came: list) -> list[list[str]]:
+    """The mistakes that give what came, with one reading of the weights."""
     asked = [
         (homework.weights(case), case.x, homework.causal) for case in cases
     ]
     if gives(layer_of_heads, asked, came):
-        return None
-    known = groups(WRONG, asked)
-    matching = [
-        names for names in known if gives(WRONG[names[0]], asked, came)
-    ]
-    if len(matching) != 1:
-        return None
-    return " or: ".join(matching[0]) if len(matching[0]) < 3 else None
+        return []
+    known = groups(possible(homework.heads), asked)
+    return [names for names in known if gives(WRONG[names[0]], asked, came)]
+
+
+def possible(heads: int) -> dict[str, Callable]:
+    """The mistakes that a class can make: no mask, perhaps no heads."""
+    return {
+        name: mistake
+        for name, mistake in WRONG.items()
+        if "another mask" not in name
+        and (heads > 1 or not ("heads" in name or "d_model" in name))
+    }
 
 
 def groups(wrong: dict[str, Callable], asked: list) -> list[list[str]]:

@@ -13,6 +13,7 @@ import numpy as np
 from .comparing import within
 from .homework import (
     CONTEXT,
+    HEADS,
     SIZES,
     asked_of,
     made_from,
@@ -128,19 +129,25 @@ def known(homework: Homework) -> Homework:
     for one in (0, 1):
         trial = replace(homework, batch_axes=(one,))
         try:
-            trial.of(plain_case(trial, 0))
-            axes.append(one)
+            case = plain_case(trial, 0)
+            if trial.of(case).shape[:-1] == case.x.shape[:-1]:
+                axes.append(one)
         except Broken as error:
             if problem is None or "changed" not in str(problem):
                 problem = error
     if not axes:
-        raise problem
+        raise problem or Broken("returned other tokens than it was given")
     homework = replace(homework, batch_axes=tuple(axes))
     case = plain_case(homework, 1)
-    places = range(len(readings(homework.module(case), homework.heads)))
-    trials = [replace(homework, reading=place) for place in places]
+    # What is not said to be causal may be so all the same.
+    trials = [
+        replace(homework, causal=causal, heads=heads, reading=place)
+        for causal in ((True,) if homework.causal else (False, True))
+        for heads in ((HEADS, 1) if takes_heads(homework.kind) else (1,))
+        for place in range(len(readings(homework.module(case), heads)))
+    ]
     fitting = (one for one in trials if fits(one, case))
-    homework = next(fitting, homework)
+    homework = next(fitting, trials[0])
     return replace(homework, mask=mask_form(homework, case))
 
 

@@ -66,9 +66,18 @@ class Arguments:
                 "expected a default for what is no query, key, value or "
                 f"mask, got none for {', '.join(sorted(unknown))}"
             )
-        fixed = {} if dropout is None else {dropout: 0.0}
+        fixed = {}
+        if dropout and is_number(parameters[dropout].default):
+            fixed = {dropout: 0.0}
         needs = mask in required
         return cls(tuple(named), mask, needs, causal, scale, fixed)
+
+
+def is_number(default) -> bool:
+    """Whether it is one, or there is no default to tell."""
+    return default is inspect.Parameter.empty or isinstance(
+        default, int | float
+    )
 
 
 def one_of(names: list[str], known: tuple[str, ...]) -> str | None:

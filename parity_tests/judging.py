@@ -241,4 +241,6 @@ class Looked:
                     return Failure(case, comparison, str(comparison))
         except Broken as error:
             return Failure(case, None, f"it {error}")
+        except (ValueError, IndexError, AssertionError) as error:
+            return Failure(case, None, f"what came does not fit: {error}")
         return None

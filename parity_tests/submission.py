@@ -19,6 +19,10 @@ from .homework_judging import ROLES, role_of
 from .twins import find_twins
 
 ATTENTION = "scaled_dot_product_attention"
+ALIASES = (
+    *("attention", "sdpa", "scaled_dot_product", "dot_product_attention"),
+    *("scaled_dot_product_attn", "scaled_attention"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,10 @@ def place_of(path: Path) -> tuple[Path, list[str]]:
 
 def pieces_of(path: Path) -> Iterator[str]:
     """A file's source, or that of each cell of a notebook."""
+    if path.suffix not in (".py", ".ipynb"):
+        raise ValueError(
+            f"expected a file of Python or a notebook, got {path.name}"
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,12 +120,7 @@ def candidates(
     With `role`, the last thing of the file that can have it counts as
     that. Raises ValueError when there is none.
     """
-    own = {
-        name: thing
-        for name, thing in vars(module).items()
-        if getattr(thing, "__module__", None) == module.__name__
-        and name[0] != "_"
-    }
+    own = own_things(module)
     if role is not None:
         return [in_role(own, role, module)]
     found = [
@@ -135,8 +138,20 @@ def candidates(
     return found
 
 
+def own_things(module: ModuleType) -> dict[str, object]:
+    """The functions and classes that a file defines."""
+    return {
+        name: thing
+        for name, thing in vars(module).items()
+        if getattr(thing, "__module__", None) == module.__name__
+        and (inspect.isfunction(thing) or inspect.isclass(thing))
+        and name[0] != "_"
+    }
+
+
 def in_role(own: dict, role: str, module: ModuleType) -> Candidate:
     """The last class for a role of classes; else the last function."""
+    role = ATTENTION if role in ALIASES else role
     wanted = inspect.isclass if role in ROLES else inspect.isfunction
     fitting = [name for name, thing in own.items() if wanted(thing)]
     functions = [n for n, thing in own.items() if inspect.isfunction(thing)]
@@ -153,6 +168,8 @@ def in_role(own: dict, role: str, module: ModuleType) -> Candidate:
 def role_by_name(name: str, thing) -> str | None:
     """What a function or a class is by its name, None if that is open."""
     if inspect.isfunction(thing):
+        if name.lower() in ALIASES:
+            return ATTENTION
         return name if name in judged_names() else None
     if inspect.isclass(thing) and issubclass(thing, nn.Module):
         return role_of(thing)

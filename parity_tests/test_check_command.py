@@ -207,6 +207,26 @@ def test_a_notebook_is_run_cell_by_cell(tmp_path):
     assert told[-1]["verdict"] == "holds"
 
 
+def test_one_thing_does_not_end_the_others_and_nothing_is_passed_over(
+    tmp_path,
+):
+    text = (
+        "class Attention:\n    def __init__(self, d_in, d_out): ...\n"
+        "def helper(): ...\ndef attention(Q, K, V): return V\n"
+    )
+    told = events(written(tmp_path, text))
+    (note,) = [e["text"] for e in told if e["event"] == "note"]
+    assert note == "not looked at: Attention, helper"
+    assert [e["name"] for e in told if e["event"] == "report"] == [
+        "attention"
+    ]
+
+
+def test_what_is_no_python_is_not_judged(tmp_path):
+    with pytest.raises(ValueError, match="a file of Python or a notebook"):
+        events(written(tmp_path, "some words", "notes.txt"))
+
+
 def test_what_it_is_can_be_told(tmp_path):
     path = written(
         tmp_path, GOOD.replace("scaled_dot_product_attention", "mine")
@@ -227,12 +247,10 @@ def test_another_step_is_judged_by_its_name(tmp_path):
 
 def test_a_function_of_other_arguments_is_not_judged(tmp_path):
     text = "def softmax(a, b, c): return a"
-    (note,) = [
-        event["text"]
+    (one,) = [
+        event
         for event in events(written(tmp_path, text))
-        if event["event"] == "note"
+        if event["event"] == "unjudged"
     ]
-    assert note == (
-        "softmax is not judged: expected the arguments (scores), got "
-        "(a, b, c)"
-    )
+    assert one["name"] == "softmax"
+    assert one["text"] == "expected the arguments (scores), got (a, b, c)"

@@ -108,13 +108,115 @@ def test_what_cannot_be_made_or_read_is_told_in_words():
     with pytest.raises(ValueError, match="named like W_query"):
         judge_class(OtherAttention)
 
-    class ThirdAttention(OtherAttention):
+    class ThirdAttention(SelfAttention):
         def forward(self, x, rate): ...
 
     with pytest.raises(ValueError, match="got also rate"):
         judge_class(ThirdAttention)
     with pytest.raises(ValueError, match="one of self_attention"):
         judge_class(nn.Linear)
+
+
+class AnnotatedAttention(nn.Module):
+    """Four layers in a list; a text without a batch gets an axis more."""
+
+    def __init__(self, h, d_model):
+        super().__init__()
+        self.h, self.d_k = h, d_model // h
+        self.linears = nn.ModuleList(
+            nn.Linear(d_model, d_model) for _ in range(4)
+        )
+
+    def forward(self, query, key, value, mask=None):
+        texts = query.shape[0]
+        query, key, value = (
+            layer(x).view(texts, -1, self.h, self.d_k).transpose(1, 2)
+            for layer, x in zip(
+                self.linears[:3], (query, key, value), strict=True
+            )
+        )
+        scores = query @ key.transpose(-2, -1) / self.d_k**0.5
+        if mask is not None:
+            scores = scores.masked_fill(mask.unsqueeze(1) == 0, -1e9)
+        context = torch.softmax(scores, -1) @ value
+        together = context.transpose(1, 2).reshape(
+            texts, -1, self.h * self.d_k
+        )
+        return self.linears[-1](together)
+
+
+class InASequence(nn.Module):
+    """Joined, with an output in a sequence, and causal without a word."""
+
+    def __init__(self, dim, heads=8, dim_head=5):
+        super().__init__()
+        self.heads = heads
+        self.to_qkv = nn.Linear(dim, 3 * heads * dim_head, bias=False)
+        output = nn.Linear(heads * dim_head, dim)
+        self.to_out = nn.Sequential(output, nn.Dropout(0.0))
+
+    def forward(self, x):
+        parts = self.to_qkv(x).chunk(3, dim=-1)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in parts
+        )
+        scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        past = torch.ones(2 * x.shape[1:2]).tril().bool()
+        weights = scores.masked_fill(~past, -torch.inf).softmax(-1)
+        return self.to_out((weights @ value).transpose(1, 2).flatten(2))
+
+
+class OfItsOwnWidth(SelfAttention):
+    """Its sizes do not come from its constructor."""
+
+    def __init__(self):
+        super().__init__(17, 5)
+
+
+class OfAConfiguration(SelfAttention):
+    def __init__(self, cfg):
+        super().__init__(cfg["emb_dim"], cfg.hidden_size)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [AnnotatedAttention, InASequence, OfItsOwnWidth, OfAConfiguration],
+)
+def test_right_ones_of_other_styles_pass(kind):
+    report = judge_class(kind, role_of(kind) or "self_attention", 5)
+    assert report.holds, [f.failure.trouble for f in report.failed]
+
+
+def test_a_first_token_that_sees_nothing_is_a_failure_like_any_other():
+    class CausalAttention(SelfAttention):
+        def __init__(self, d_in, d_out, context_length, dropout):
+            super().__init__(d_in, d_out)
+            self.dropout = nn.Dropout(dropout)
+
+        def forward(self, x):
+            scores = x @ self.W_query @ (x @ self.W_key).transpose(-2, -1)
+            future = torch.ones(2 * x.shape[-2:-1]).triu(0).bool()
+            scores = scores.masked_fill(future, -torch.inf)
+            weights = torch.softmax(scores / self.W_key.shape[1] ** 0.5, -1)
+            return self.dropout(weights) @ (x @ self.W_value)
+
+    report = judge_class(CausalAttention, examples=5)
+    assert "equals_the_reference" in {f.name for f in report.failed}
+
+
+def test_dropout_that_is_taken_and_ignored_is_seen():
+    class DryAttention(SelfAttention):
+        def __init__(self, d_in, d_out, dropout):
+            super().__init__(d_in, d_out)
+
+        def forward(self, x):
+            scores = x @ self.W_query @ (x @ self.W_key).transpose(-2, -1)
+            weights = torch.softmax(scores / self.W_key.shape[1] ** 0.5, -1)
+            return weights @ (x @ self.W_value)
+
+    report = judge_class(DryAttention, examples=5)
+    assert [f.name for f in report.failed] == ["dropout_keeps_the_mean"]
 
 
 def test_a_parameter_too_many_is_seen():

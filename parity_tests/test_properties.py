@@ -214,11 +214,17 @@ def test_no_answer_is_told_in_words(answers, trouble):
     assert trouble in report.trouble
 
 
-def test_float64_for_float32_is_rejected():
+def test_float64_for_float32_is_reported_and_float16_rejected():
     def widened(query, key, value, mask):
         return reference(query, key, value, mask).astype(np.float64)
 
-    assert "returned float64, and should float32" in judge(widened).trouble
+    def narrowed(query, key, value, mask):
+        return reference(query, key, value, mask).astype(np.float16)
+
+    report = judge(widened, examples=5)
+    assert report.holds
+    assert report.conventions.float32.startswith("comes back as float64")
+    assert "returned float16, and should float" in judge(narrowed).trouble
 
 
 def test_what_is_not_attention_is_refused():

@@ -13,11 +13,12 @@ from .check_process import Judged, Limits, judge_files
 HELP = """
 Judge the attention in a file of Python or a notebook: every function that
 has a name of the reference's, and every class of attention. The file is
-run, in a process of its own.
+run, in a process of its own; folders are passed over.
 
 By the properties that any attention has, and against the reference; for a
 failure the smallest input that shows it, and the likely cause. Exit code 0
-when all holds, 1 when something does not, 2 for wrong use.
+when all holds, 1 when something does not, 2 when something could not be
+judged, and for wrong use.
 """
 SECONDS, THOROUGH_SECONDS = 60, 1800
 IN_TIME = 0.8  # of them: no property is begun after that
@@ -116,9 +117,12 @@ def check(
         bool, typer.Option("--csv", help="Print a row for each, as CSV.")
     ] = False,
 ) -> None:
+    files = [path for path in files if not path.is_dir()]
     for path in files:
         if not path.is_file():
             raise ValueError(f"expected a file, got {path}")
+    if not files:
+        raise ValueError("expected files, got folders only")
     check_role(role)
     if examples is not None and examples < 1:
         raise ValueError(
@@ -145,17 +149,16 @@ def check(
         print_table(judged)
     else:
         print_report(judged[0])
-    raise typer.Exit(max(exit_code(one) for one in judged))
+    if any(one.fails for one in judged):
+        raise typer.Exit(1)
+    raise typer.Exit(2 if any(one.open for one in judged) else 0)
 
 
-def exit_code(judged: Judged) -> int:
-    """0 when all holds, 1 when not, 2 where there was nothing to judge."""
-    if judged.holds:
-        return 0
-    nothing = not judged.reports and (
-        judged.trouble is None or judged.trouble.startswith("expected")
-    )
-    return 2 if nothing else 1
+def verdict(judged: Judged) -> str:
+    """That of a file, in a word or two."""
+    if judged.fails:
+        return "fails"
+    return "holds" if judged.holds else "not judged"
 
 
 def check_role(role: str | None) -> None:
@@ -163,19 +166,21 @@ def check_role(role: str | None) -> None:
     if role is None:
         return
     from parity_tests.homework_judging import ROLES
-    from parity_tests.submission import judged_names
+    from parity_tests.submission import ALIASES, ATTENTION, judged_names
 
-    known = sorted({*ROLES, *judged_names()})
-    if role not in known:
+    first = [*ROLES, ATTENTION]
+    if role not in (*first, *ALIASES, *judged_names()):
         raise ValueError(
-            f"expected --as to be one of {', '.join(known)}, got {role}"
+            f"expected --as to be one of {', '.join(first)}, or the name "
+            f"of another step of numpy_ref, got {role}"
         )
 
 
 def as_plain(judged) -> dict:
     return {
         "file": str(judged.path),
-        "verdict": "holds" if judged.holds else "fails",
+        "verdict": verdict(judged),
+        "unjudged": judged.unjudged,
         "trouble": judged.trouble,
         "notes": judged.notes,
         "printed_bytes": judged.printed,

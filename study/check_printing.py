@@ -19,6 +19,7 @@ WORDS = {
     "nan_in_masked_key": "a NaN in a hidden key",
     "nan_in_masked_value": "a NaN in a hidden value",
     "weights": "weights were read as",
+    "float32": "float32",
     "batch_axes": "axes before the last two",
     "dtypes": "precisions",
     "as_many_queries_as_keys": "wants as many queries as keys",
@@ -35,15 +36,18 @@ def print_report(judged: Judged) -> None:
         say(f"  what it printed ({judged.printed} bytes) is not shown")
     for note in judged.notes:
         say(f"  {note}")
+    for one in judged.unjudged:
+        say(f"  {one['name']} is not judged: {one['text']}")
     for report in judged.reports:
         say()
         print_one(say, report)
     if judged.trouble:
         say()
-        say(f"REJECTED: {judged.trouble}")
+        what = "REJECTED" if judged.began else "NOT JUDGED"
+        say(f"{what}: {judged.trouble}")
     elif not judged.reports:
         say()
-        say("nothing in it was judged")
+        say("NOT JUDGED: there was nothing to judge")
 
 
 def print_one(say, report: dict) -> None:
@@ -55,14 +59,18 @@ def print_one(say, report: dict) -> None:
     failed = [f for f in report["findings"] if f["verdict"] == "fails"]
     if failed:
         say(f"  likely cause: {report['cause'] or 'unknown'}")
-    for number, finding in enumerate(failed):
+    for finding in failed[:SHOWN]:
         say()
         say(f"  FAILS {finding['name']}")
         for line in textwrap.wrap(finding["claim"], 70):
             say(f"    {line}")
-        if number == 0:
-            print_input(say, finding)
+        print_input(say, finding)
         print_failure(say, finding["failure"])
+    if failed[SHOWN:]:
+        say()
+        say(f"  and {len(failed[SHOWN:])} more, in full with --json:")
+    for finding in failed[SHOWN:]:
+        say(f"    {finding['name']}")
     say()
     say(f"  {figures(report)}")
     if report["conventions"]:
@@ -146,11 +154,21 @@ def rows(files: list[Judged]):
                 cause,
                 str(len(failed)),
             )
+        for one in judged.unjudged:
+            yield (
+                judged.path.name,
+                one["name"],
+                "not judged",
+                one["text"],
+                "",
+            )
         if judged.trouble:
-            yield judged.path.name, "", "REJECTED", judged.trouble, ""
+            what = "REJECTED" if judged.began else "not judged"
+            yield judged.path.name, "", what, judged.trouble, ""
 
 
-COLUMNS = ("file", "what", "verdict", "likely cause", "failed properties")
+SHOWN = 1  # failures in full
+COLUMNS = ("file", "what", "verdict", "likely cause, or why", "failures")
 
 
 def print_table(files: list[Judged]) -> None:

@@ -12,22 +12,33 @@ from pathlib import Path
 
 @dataclass
 class Judged:
-    """What came of one file; `trouble` says why there is no more of it."""
+    """What came of one file; `trouble` says why there is no more of it.
+
+    `began` tells whether anything was being judged by then.
+    """
 
     path: Path
     reports: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unjudged: list[dict] = field(default_factory=list)
     trouble: str | None = None
     printed: int = 0
+    began: bool = False
 
     @property
     def holds(self) -> bool:
         verdicts = [report["verdict"] for report in self.reports]
-        return (
-            bool(verdicts)
-            and set(verdicts) == {"holds"}
-            and (self.trouble is None)
-        )
+        return set(verdicts) == {"holds"} and not self.open
+
+    @property
+    def fails(self) -> bool:
+        verdicts = [report["verdict"] for report in self.reports]
+        return "fails" in verdicts or (self.began and bool(self.trouble))
+
+    @property
+    def open(self) -> bool:
+        """Whether something was left without a verdict."""
+        return bool(self.unjudged or self.trouble or not self.reports)
 
 
 @dataclass(frozen=True)
@@ -91,8 +102,11 @@ def understood(
             judged.reports.append(event)
         elif kind == "note":
             judged.notes.append(event["text"])
+        elif kind == "unjudged":
+            judged.unjudged.append(event)
         elif kind == "doing":
             doing = event["what"]
+            judged.began = doing.startswith("judging")
         elif kind == "fault":
             raise RuntimeError(f"{path}: {event['text']}")
         elif kind == "trouble":
