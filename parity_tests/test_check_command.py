@@ -9,6 +9,7 @@ import pytest
 
 from study.check_printing import print_csv, print_report, print_table
 from study.check_process import Judged, Limits, judge_files
+from study.command import missing
 
 from . import bug_zoo
 from .check_worker import judge_file
@@ -134,6 +135,17 @@ def test_wrong_use_ends_in_one_line(twice, arguments, message):
     assert code == 2
     assert err.startswith("twice: ")
     assert message in err
+
+
+def test_what_the_judge_lacks_is_named_with_its_extra(
+    tmp_path, monkeypatch
+):
+    broken = "raise ModuleNotFoundError(\"No module named 'hypothesis'\")"
+    written(tmp_path, broken, "hypothesis.py")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ModuleNotFoundError) as error:
+        judge_files([ZOO / "no_scale.py"], ASKED, Limits(60, 4))
+    assert 'pip install "attention-twice[test]"' in missing(error.value)
 
 
 def test_code_that_ends_or_fills_its_process_or_never_ends(tmp_path):

