@@ -111,12 +111,6 @@ def after_softmax(scores, seen):
     return normalised(scores) * seen
 
 
-def after_softmax_then_shared(scores, seen):
-    weights = normalised(scores) * seen
-    total = weights.sum(axis=-1, keepdims=True)
-    return weights / np.where(total == 0, 1, total)
-
-
 def filled(number: float):
     return lambda scores, seen: normalised(np.where(seen, scores, number))
 
