@@ -192,7 +192,7 @@ def drops(kind: type) -> bool:
 
 def forward_arguments(module: nn.Module, x: torch.Tensor) -> dict:
     """What `forward` needs: tokens, up to three times; a mask that allows
-    all; the number of heads.
+    all; the number of heads; a choice of dropout that keeps all.
 
     Raises ValueError when it needs more.
     """
@@ -204,6 +204,11 @@ def forward_arguments(module: nn.Module, x: torch.Tensor) -> dict:
             continue
         if "mask" in known:
             given[name] = torch.ones(2 * x.shape[-2:-1], dtype=torch.bool)
+        elif known == "keep":  # of every head
+            pairs = 2 * x.shape[-2:-1]
+            given[name] = torch.ones((1, *pairs), dtype=torch.bool)
+        elif known in (*SIZES[DROPPED], "rate"):
+            given[name] = 0.0
         elif known in SIZES[HEADS]:
             given[name] = HEADS
         elif not given or known in (*QUERY, *KEY, *VALUE):

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from torch_impl.multi_head import MultiHeadAttentionWithDropout
+
 from .homework import D_OUT, HEADS, made, readings
 from .homework_judging import judge_class, role_of
 
@@ -109,12 +111,23 @@ def test_what_cannot_be_made_or_read_is_told_in_words():
         judge_class(OtherAttention)
 
     class ThirdAttention(SelfAttention):
-        def forward(self, x, rate): ...
+        def forward(self, x, depth): ...
 
-    with pytest.raises(ValueError, match="got also rate"):
+    with pytest.raises(ValueError, match="got also depth"):
         judge_class(ThirdAttention)
     with pytest.raises(ValueError, match="one of self_attention"):
         judge_class(nn.Linear)
+
+
+def test_a_choice_of_dropout_given_from_outside_keeps_all():
+    assert judge_class(MultiHeadAttentionWithDropout, examples=5).holds
+
+    class Twisted(MultiHeadAttentionWithDropout):
+        def forward(self, x, mask, keep, rate, heads):
+            return super().forward(x, mask, ~keep, rate, heads)
+
+    judged = judge_class(Twisted, "multi_head_attention", examples=5)
+    assert judged.failed
 
 
 class AnnotatedAttention(nn.Module):
