@@ -15,6 +15,7 @@ from .checkpoints import (
     Stored,
     check_names,
     check_stored,
+    keep_freed_memory,
     stored_tensors,
 )
 from .parameters import from_state_dict
@@ -42,6 +43,7 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"expected float32 or float64, got {dtype}")
+    keep_freed_memory()
     config = read_config(folder)
     tensors = stored_tensors(folder)
     names = names_in(tensors, config)

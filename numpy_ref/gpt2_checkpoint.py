@@ -25,6 +25,7 @@ from .checkpoints import (
     Stored,
     check_names,
     check_stored,
+    keep_freed_memory,
     stored_tensors,
 )
 from .gpt2 import Gpt2
@@ -90,6 +91,7 @@ def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"expected float32 or float64, got {dtype}")
+    keep_freed_memory()
     config = read_gpt2_config(folder)
     tensors = stored_tensors(folder)
     prefix = prefix_of(tensors)

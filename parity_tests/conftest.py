@@ -17,12 +17,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 settings.register_profile(
     "default",
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "thorough", settings.get_profile("default"), max_examples=1000
+)
+# For CI, which has more time than a reader.
+settings.register_profile(
+    "longer", settings.get_profile("default"), max_examples=100
 )
 # For the tokenizers, which their judges must never disagree with.
 settings.register_profile(
@@ -30,7 +34,10 @@ settings.register_profile(
 )
 # For `breaks.py`, which wants to see a failure and not the smallest one.
 settings.register_profile(
-    "unshrunk", settings.get_profile("default"), phases=[Phase.generate]
+    "unshrunk",
+    settings.get_profile("default"),
+    max_examples=25,
+    phases=[Phase.generate],
 )
 settings.load_profile("default")
 

@@ -3,6 +3,9 @@
 import json
 import os
 import pickle
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -236,3 +239,39 @@ def test_missing_and_unknown_tensors_are_named():
         check_names({"a", "b", "c"}, {"c"}, set())
     with pytest.raises(ValueError, match=r"got also b$"):
         check_names({"a"}, {"a", "b"}, set())
+
+
+FAULTS = """
+import resource
+import numpy as np
+from numpy_ref.checkpoints import keep_freed_memory
+
+def pages_asked_for():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def forward():
+    return [np.ones(120_000) for _ in range(10)]
+
+{}
+forward()
+before = pages_asked_for()
+for _ in range(10):
+    forward()
+print(pages_asked_for() - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc",
+    reason="only glibc returns freed memory like this",
+)
+def test_freed_memory_is_kept_for_the_next_forward():
+    for call, most in (("keep_freed_memory()", 1000), ("", 10**9)):
+        run = subprocess.run(
+            [sys.executable, "-c", FAULTS.format(call)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert int(run.stdout) <= most
+    assert int(run.stdout) > 10_000  # which the call has spared
