@@ -30,6 +30,7 @@ MASK_FORMS = {
     "True is hidden": lambda mask, dtype: ~mask,
     "added": lambda mask, dtype: np.where(mask, 0, -inf).astype(dtype),
 }
+ADDED, HIDING, NO_NUMBERS = "are added", "only hide, at -inf", "not taken"
 LAST, FIRST = "the last queries", "the first queries"
 
 
@@ -213,6 +214,7 @@ def probed(asking: Asking, name: str, limits: Range, told: Told) -> Subject:
     if form != "none":
         conventions = replace(
             conventions,
+            mask_of_numbers=mask_of_numbers(asking, limits),
             blocked_row=told.blocked_row or blocked_row(ask, limits),
             nan_in_masked_key=behind_the_mask(ask, limits, "key"),
             nan_in_masked_value=behind_the_mask(ask, limits, "value"),
@@ -230,7 +232,9 @@ def probed(asking: Asking, name: str, limits: Range, told: Told) -> Subject:
     if asking.kind == "torch":
         backward = gradients_in_form(asking, form)
     scaled = in_form_scaled(asking, form) if arguments.scale else None
-    return Subject(name, ask, own, backward, scaled, conventions)
+    numbers = conventions.mask_of_numbers in (ADDED, HIDING)
+    biased = asking if numbers else None
+    return Subject(name, ask, own, backward, scaled, biased, conventions)
 
 
 def encoded(form: str, mask, dtype):
@@ -266,6 +270,33 @@ def gradients_in_form(asking: Asking, form: str) -> Callable:
     return backward
 
 
+def some_hidden(limits: Range) -> np.ndarray:
+    """A mask by which each query sees the first key, and one more."""
+    query, key, _ = asked(limits)
+    mask = np.eye(query.shape[-2], key.shape[-2], dtype=bool)
+    mask[..., 0] = True
+    return mask
+
+
+def mask_of_numbers(asking: Asking, limits: Range) -> str:
+    """What it does with a mask of numbers: 0 and -inf, and then others."""
+    mask, arrays = some_hidden(limits), asked(limits)
+    bias = np.where(mask, 1, 0).astype(arrays[0].dtype)
+    try:
+        hiding = influence(in_form(asking, "added"), limits, mask)
+        seen = influence(asking, limits, bias)
+        moves = not np.array_equal(
+            asking(*arrays, bias), asking(*arrays, 0 * bias)
+        )
+    except Exception:  # it takes no numbers, whatever it raised
+        return NO_NUMBERS
+    if not np.array_equal(hiding, np.broadcast_to(mask, hiding.shape)):
+        return NO_NUMBERS
+    if not seen.all():  # to it a number is a boolean
+        return NO_NUMBERS
+    return ADDED if moves else HIDING
+
+
 def mask_form(asking: Asking, limits: Range) -> str:
     """What a mask must be for it to hide what it should.
 
@@ -274,9 +305,7 @@ def mask_form(asking: Asking, limits: Range) -> str:
     """
     if asking.arguments.mask is None:
         return "none"
-    query, key, _ = asked(limits)
-    mask = np.eye(query.shape[-2], key.shape[-2], dtype=bool)
-    mask[..., 0] = True
+    mask = some_hidden(limits)
     takes_booleans = False
     for form in MASK_FORMS:
         if form == "added" and takes_booleans:

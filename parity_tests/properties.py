@@ -6,17 +6,22 @@ looked at, and which of them a subject can be asked for.
 
 # They put themselves on the list.
 from . import number_properties  # noqa: I001
-from . import mask_properties, order_properties
+from . import bias_properties, mask_properties, order_properties
+from .conventions import ADDED
 from .judged_attention import PROPERTIES, Property
 from .subject import Subject
 
 __all__ = [
     "PROPERTIES",
+    "bias_properties",
     "mask_properties",
     "number_properties",
     "offered",
     "order_properties",
 ]
+
+
+BOOLEANS = ("True may attend", "True is hidden", "always asked for")
 
 
 def offered(subject: Subject, one: Property) -> bool:
@@ -32,6 +37,9 @@ def offered(subject: Subject, one: Property) -> bool:
         "both at once": conventions.causal_and_mask == "both at once",
         "zeros": conventions.blocked_row == "zeros",
         "no mask": conventions.mask != "always asked for",
+        "booleans": conventions.mask in BOOLEANS,
+        "numbers": subject.biased is not None,
+        "numbers are added": conventions.mask_of_numbers == ADDED,
         "scale": subject.scaled is not None,
         "gradients": subject.backward is not None,
         "two dtypes": len(conventions.limits.dtypes) > 1,

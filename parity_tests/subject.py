@@ -30,6 +30,7 @@ class Conventions:
     causal: str = "none"
     alignment: str = "not asked"
     causal_and_mask: str = "not asked"
+    mask_of_numbers: str = "not asked"
     blocked_row: str = "not asked"
     nan_in_masked_key: str = "not asked"
     nan_in_masked_value: str = "not asked"
@@ -50,7 +51,8 @@ class Subject:
     causal form of its own, `causal(query, key, value, mask)`: in NumPy
     arrays, `mask` None for no mask. `backward`, where PyTorch can derive
     it, gives the gradients of all three from that of the output; `scaled`
-    takes a scale at the end.
+    takes a scale at the end. `biased` takes numbers for a mask, which are
+    added to the scores.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Subject:
     causal: Callable | None = None
     backward: Callable | None = None
     scaled: Callable | None = None
+    biased: Callable | None = None
     conventions: Conventions = field(default_factory=Conventions)
 
     def __call__(self, query, key, value, mask) -> np.ndarray:
@@ -72,6 +75,9 @@ class Subject:
     def with_scale(self, query, key, value, mask, scale) -> np.ndarray:
         arrays = query, key, value, mask
         return self._checked(partial(self.scaled, scale=scale), *arrays)
+
+    def with_bias(self, query, key, value, bias) -> np.ndarray:
+        return self._checked(self.biased, query, key, value, bias)
 
     def _checked(self, call, query, key, value, mask) -> np.ndarray:
         try:

@@ -46,6 +46,31 @@ def test_a_mask_that_is_told_is_not_looked_for():
     assert conventions(adding, mask="added").mask == "added"
 
 
+def test_what_a_mask_of_numbers_does():
+    def hides_only(q, k, v, mask=None):
+        if mask is None:
+            mask = np.ones((1, 1), bool)
+        seen = mask if mask.dtype == bool else mask != -inf
+        return scaled_dot_product_attention(q, k, v, seen)
+
+    def as_booleans(q, k, v, hidden):
+        seen = hidden.astype(bool) ^ True
+        return scaled_dot_product_attention(q, k, v, seen)
+
+    found = [
+        conventions(one).mask_of_numbers
+        for one in (adding, hides_only, as_booleans)
+    ]
+    assert found == ["are added", "only hide, at -inf", "not taken"]
+    reference = conventions(scaled_dot_product_attention)
+    assert reference.mask_of_numbers == "not taken"
+
+    def library(query, key, value, attn_mask=None):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask)
+
+    assert conventions(library).mask_of_numbers == "are added"
+
+
 @pytest.mark.parametrize("kind", ["last", "first"])
 def test_which_tokens_fewer_queries_are(kind):
     def attention(query, key, value, is_causal=False):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from numpy_ref.attention import scaled_dot_product_attention
+from numpy_ref.attention import scaled_dot_product_attention, softmax
 from numpy_ref.masks import causal_mask
 from torch_impl.attention import (
     scaled_dot_product_attention as torch_attention,
@@ -21,7 +21,7 @@ from torch_impl.attention import (
 from .attention_cases import attention_cases
 from .check_worker import judged as judged_by_role
 from .conftest import expect_finding
-from .conventions import NOTHING_TOLD, Told, subject_of
+from .conventions import ADDED, NOTHING_TOLD, Told, subject_of
 from .judging import judge, judgement
 from .properties import PROPERTIES, offered
 from .subject import Conventions, Subject
@@ -59,6 +59,13 @@ def own_causal(call):
     return causal
 
 
+def with_numbers(call) -> Subject:
+    """The same for what takes numbers for a mask, too."""
+    subject = with_causal(call)
+    conventions = replace(subject.conventions, mask_of_numbers=ADDED)
+    return replace(subject, biased=call, conventions=conventions)
+
+
 def with_causal(call) -> Subject:
     conventions = Conventions(
         mask="True may attend",
@@ -79,10 +86,10 @@ def twin() -> Subject:
 SUBJECTS = {
     "numpy_ref": lambda: with_causal(reference),
     "torch_impl": twin,
-    "F.scaled_dot_product_attention, math": lambda: with_causal(
+    "F.scaled_dot_product_attention, math": lambda: with_numbers(
         kernel("math")
     ),
-    "F.scaled_dot_product_attention, fused": lambda: with_causal(
+    "F.scaled_dot_product_attention, fused": lambda: with_numbers(
         kernel("fused")
     ),
 }
@@ -105,9 +112,16 @@ def test_attention_has_the_property(name, one):
     expect_finding(name, finding)
 
 
-# What a subject does not offer: gradients come from autograd only, and
-# torch_impl has no causal form but a mask.
+# What a subject does not offer: gradients come from autograd only,
+# torch_impl has no causal form but a mask, and both of ours take
+# booleans only.
 NOT_ASKED = {
+    *(
+        (name, one.name)
+        for name in ("numpy_ref", "torch_impl")
+        for one in PROPERTIES
+        if one.needs[-1:] in (("numbers",), ("numbers are added",))
+    ),
     *(
         (name, "a_scale_that_is_given_takes_the_place_of_the_root")
         for name in SUBJECTS
@@ -292,6 +306,29 @@ def causal_alone(query, key, value, mask=None):
     return own_causal(reference)(query, key, value)
 
 
+def adding(change):
+    """Adds numbers, after one change to them, to the scores."""
+
+    def biased(query, key, value, bias):
+        scores = query @ key.swapaxes(-2, -1) / query.shape[-1] ** 0.5
+        return softmax(scores + change(bias)) @ value
+
+    return biased
+
+
+def after_the_softmax(query, key, value, bias):
+    scores = query @ key.swapaxes(-2, -1) / query.shape[-1] ** 0.5
+    return (softmax(scores) + bias) @ value
+
+
+LACKING_NUMBERS = {
+    "a_boolean_mask_is_zeros_and_minus_infinity": adding(
+        lambda bias: np.maximum(bias, -3)
+    ),
+    "a_number_for_a_whole_row_changes_nothing": after_the_softmax,
+    "ln_2_on_a_key_doubles_its_odds": adding(lambda bias: bias / 2),
+}
+
 # For each property an attention that lacks it.
 LACKING = {
     "equals_the_definition": scaled(1.01),
@@ -371,6 +408,10 @@ def test_a_property_is_seen_to_fail(one):
     subject = with_causal(LACKING.get(one.name, reference))
     if one.name in LACKING_CAUSAL:
         subject = replace(subject, causal=LACKING_CAUSAL[one.name])
+    if one.name in LACKING_NUMBERS:
+        subject = replace(
+            with_numbers(reference), biased=LACKING_NUMBERS[one.name]
+        )
     if "gradients" in one.needs:
         subject = replace(subject, backward=ones)
     if "scale" in one.needs:
