@@ -25,7 +25,7 @@ from .checkpoints import FILE, stored_tensors, tensors_of, write
 from .gpt2 import Gpt2
 from .gpt2_checkpoint import load_gpt2, names_in
 from .gpt2_config import FIELDS, MEANT, Gpt2Config
-from .gpt2_vocabulary import END_OF_TEXT
+from .gpt2_vocabulary import END_OF_TEXT, gpt2
 from .parameters import from_state_dict, state_dict
 from .rank_files import load_ranks, save_ranks, write_whole
 from .training import Learner, TrainingSettings
@@ -169,6 +169,22 @@ def load_training(folder: Path) -> Training:
         told["text"],
         told["about"],
     )
+
+
+def tokenizer_of(folder: Path, vocabulary: int) -> BytePairTokenizer:
+    """The folder's own, or GPT-2's where the vocabulary is as large.
+
+    Raises ValueError when neither has as many tokens as the model, and
+    FileNotFoundError as `gpt2_vocabulary.gpt2` does.
+    """
+    own = (folder / RANKS).is_file()
+    tokenizer = load_tokenizer(folder) if own else gpt2()
+    if len(tokenizer.tokens) != vocabulary:
+        raise ValueError(
+            f"expected a tokenizer of {vocabulary:,} tokens for {folder}, "
+            f"got one of {len(tokenizer.tokens):,}"
+        )
+    return tokenizer
 
 
 def load_tokenizer(folder: Path) -> BytePairTokenizer:

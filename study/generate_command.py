@@ -1,7 +1,6 @@
 """`twice generate`: a GPT-2 writes on, in NumPy, as it goes."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,6 +47,7 @@ def generate(
     from numpy_ref.checked import check_at_least
     from numpy_ref.gpt2_checkpoint import load_gpt2
     from numpy_ref.model_folders import find_model
+    from numpy_ref.training_checkpoint import tokenizer_of
 
     from .writing import Choices, write
 
@@ -101,23 +101,6 @@ def check_choices(
             raise ValueError(
                 f"expected {name} to be at least {least}, got {number}"
             )
-
-
-def tokenizer_of(folder: Path, vocabulary: int):
-    """The folder's own, or GPT-2's where the vocabulary is as large."""
-    from numpy_ref.gpt2_vocabulary import gpt2
-    from numpy_ref.training_checkpoint import RANKS, load_tokenizer
-
-    if (folder / RANKS).is_file():
-        tokenizer = load_tokenizer(folder)
-    else:
-        tokenizer = gpt2()
-    if len(tokenizer.tokens) != vocabulary:
-        raise ValueError(
-            f"expected a tokenizer of {vocabulary:,} tokens for {folder}, "
-            f"got one of {len(tokenizer.tokens):,}"
-        )
-    return tokenizer
 
 
 def about(folder) -> str:

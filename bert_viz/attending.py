@@ -1,0 +1,200 @@
+"""From a sentence to the attention that a real model pays.
+
+The forward is that of `numpy_ref`, which is proven equal to transformers'
+at every layer and head.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import numpy as np
+from numpy import ndarray as Array
+
+from numpy_ref.bert import Layer, bert
+from numpy_ref.bert_checkpoint import BertCheckpoint, load_bert
+from numpy_ref.gpt2 import gpt2
+from numpy_ref.gpt2_checkpoint import Gpt2Checkpoint, load_gpt2
+from numpy_ref.model_folders import find_model, wordpiece_of
+from numpy_ref.training_checkpoint import tokenizer_of
+
+from .attention import SPECIAL, Attention
+
+Reader = Callable[[str, str | None, bool], Attention]
+
+
+def attend(
+    sentence_a: str,
+    sentence_b: str | None = None,
+    model_type: str = "bert",
+    model_version: str | None = None,
+    truncate: bool = False,
+    dtype: str = "float32",
+) -> Attention:
+    """What a model attends to in a sentence, or in a pair of them.
+
+    `model_type` is "bert" or "gpt2". `model_version` is a folder or a
+    name on the hub; for a BERT, None is the one that comes as a package,
+    a real but small one: all-MiniLM-L6-v2, which embeds sentences and is
+    not bert-base. With `truncate`, a text that is too long loses its end.
+
+    Raises ValueError for an empty sentence, for several, for one longer
+    than the model's positions, and for a model that is none of these or
+    cannot be found.
+    """
+    texts = [(sentence_a, sentence_b)]
+    return next(
+        attend_all(texts, model_type, model_version, truncate, dtype)
+    )
+
+
+def attend_all(
+    texts: Iterable[str | tuple[str, str | None]],
+    model_type: str = "bert",
+    model_version: str | None = None,
+    truncate: bool = False,
+    dtype: str = "float32",
+) -> Iterator[Attention]:
+    """As `attend`, for one text after the other; the model is read once."""
+    read = None
+    for text in texts:
+        pair = (text, None) if isinstance(text, str) else text
+        check_texts(*pair)
+        read = read or reader(model_type, model_version, dtype)
+        yield read(*pair, truncate)
+
+
+def check_texts(sentence_a: str, sentence_b: str | None) -> None:
+    """Raise ValueError for what is not one sentence, or two, of words."""
+    for name, text in (("a", sentence_a), ("b", sentence_b)):
+        if name == "b" and text is None:
+            continue
+        if not isinstance(text, str):
+            raise ValueError(
+                f"expected sentence_{name} to be one text, got "
+                f"{type(text).__name__}; `attend_all` takes several"
+            )
+        if not text.strip():
+            raise ValueError(
+                f"expected a sentence with words, got {text!r}"
+            )
+
+
+def reader(
+    model_type: str, model_version: str | None, dtype: str
+) -> Reader:
+    """The model, ready to read. Raises ValueError for none such."""
+    if model_type == "bert":
+        folder = find_model(model_version or "bert")
+        return partial(
+            read_with_bert,
+            load_bert(folder.path, dtype),
+            wordpiece_of(folder.path),
+            folder.about,
+        )
+    if model_type == "gpt2":
+        if model_version is None:
+            raise ValueError(
+                "expected model_version for a GPT-2, a folder or a name "
+                "on the hub such as gpt2, got none: no GPT-2 is packaged"
+            )
+        folder = find_model(model_version)
+        checkpoint = load_gpt2(folder.path, dtype)
+        tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
+        return partial(read_with_gpt2, checkpoint, tokenizer, folder.about)
+    raise ValueError(
+        f"expected model_type to be bert or gpt2, got {model_type!r}; of "
+        "any other model the weights can be given as arrays "
+        "(`from_arrays`)"
+    )
+
+
+def read_with_bert(
+    checkpoint: BertCheckpoint,
+    tokenizer,
+    about: str,
+    sentence_a: str,
+    sentence_b: str | None,
+    truncate: bool,
+) -> Attention:
+    config = checkpoint.config
+    encoded = tokenizer.encode(sentence_a, sentence_b)
+    if truncate and len(encoded.ids) > config.positions:
+        encoded = tokenizer.encode(sentence_a, sentence_b, config.positions)
+    check_length(len(encoded.ids), config.positions)
+    _, layers = bert(
+        encoded.ids,
+        encoded.segments,
+        np.ones((1, 1), bool),
+        checkpoint.model,
+        config.heads,
+        config.epsilon,
+    )
+    blocks = checkpoint.model.encoder.blocks
+    return attention_of(
+        encoded.tokens, encoded.segments, layers, blocks, about, False
+    )
+
+
+def read_with_gpt2(
+    checkpoint: Gpt2Checkpoint,
+    tokenizer,
+    about: str,
+    sentence_a: str,
+    sentence_b: str | None,
+    truncate: bool,
+) -> Attention:
+    if sentence_b is not None:
+        raise ValueError(
+            "expected one sentence for a GPT-2, which knows no pairs, "
+            "got two"
+        )
+    config = checkpoint.config
+    ids = np.asarray(tokenizer.encode_ordinary(sentence_a))
+    if truncate:
+        ids = ids[: config.positions]
+    check_length(len(ids), config.positions)
+    _, layers, _ = gpt2(ids, checkpoint.model, config.heads, config.epsilon)
+    tokens = [
+        tokenizer.tokens[number].decode(errors="backslashreplace")
+        for number in ids
+    ]
+    blocks = checkpoint.model.decoder.blocks
+    segments = np.zeros(len(ids), np.int64)
+    return attention_of(tokens, segments, layers, blocks, about, True)
+
+
+def check_length(tokens: int, positions: int) -> None:
+    """Raise ValueError for more tokens than the model has positions."""
+    if tokens > positions:
+        raise ValueError(
+            f"expected at most {positions:,} tokens, as many as the model "
+            f"has positions, got {tokens:,}; with truncate (--truncate) "
+            f"the text loses its end"
+        )
+
+
+def attention_of(
+    tokens: list[str],
+    segments: Array,
+    layers: list[Layer],
+    blocks: tuple,
+    about: str,
+    causal: bool,
+) -> Attention:
+    """What a model returned, as one object."""
+    weights, queries, keys, values = (
+        np.stack([getattr(layer, name) for layer in layers])
+        for name in ("weights", "query", "key", "value")
+    )
+    return Attention(
+        tuple(tokens),
+        weights,
+        np.array([token in SPECIAL for token in tokens], bool),
+        np.asarray(segments),
+        causal,
+        about,
+        queries=queries,
+        keys=keys,
+        values=values,
+        outputs=tuple(block.attention.output for block in blocks),
+    )

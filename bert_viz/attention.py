@@ -1,0 +1,219 @@
+"""The attention of one text in one model: what went in, what came out.
+
+Axes: `layer` and `head` count from 0; `query` and `key` are both the
+tokens of the text, the first those that look, the second those that are
+looked at.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray as Array
+
+from numpy_ref.attention import attention_scores
+from numpy_ref.layers import Linear
+
+AS_GIVEN = "rows as the model gives them"
+LEFT_OUT = "special tokens left out, rows not renormalised"
+RENORMALISED = "special tokens left out, rows renormalised"
+SPECIAL = {
+    *("[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"),
+    *("<s>", "</s>", "<pad>", "<|endoftext|>"),
+}
+ROW_SUM = 1e-3  # how far given rows may be from 1: float16 is within it
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """All that one text made of one model's attention.
+
+    `about` says which weights they are, `rows` what was done to the rows.
+    `queries`, `keys`, `values` and `outputs`, the layers that mix the
+    heads, are None where only weights were given, or where tokens were
+    joined since. `segments` are 0 for the first text, 1 for the second.
+    """
+
+    tokens: tuple[str, ...]
+    weights: Float[Array, "layer head query key"]
+    special: Bool[Array, " token"]
+    segments: Int[Array, " token"]
+    causal: bool
+    about: str
+    rows: str = AS_GIVEN
+    queries: Float[Array, "layer head query d_head"] | None = None
+    keys: Float[Array, "layer head key d_head"] | None = None
+    values: Float[Array, "layer head key d_head"] | None = None
+    outputs: tuple[Linear, ...] | None = None
+
+    @property
+    def layers(self) -> int:
+        return self.weights.shape[0]
+
+    @property
+    def heads(self) -> int:
+        return self.weights.shape[1]
+
+    @property
+    def scores(self) -> Float[Array, "layer head query key"]:
+        r"""$QK^\top / \sqrt{d_\text{head}}$, before any mask.
+
+        Raises ValueError where there are no queries and keys.
+        """
+        self.check_has("queries", "keys")
+        return attention_scores(self.queries, self.keys)
+
+    @cached_property
+    def value_norms(self) -> Float[Array, "layer head key"]:
+        r"""$\lVert f_h(x_j) \rVert$: what each token has to give in a head.
+
+        `f_h` is the value, brought into the model's width by the part of
+        the output layer that is the head's (`norms.transformed`). Raises
+        ValueError where there are no values.
+        """
+        from .norms import value_norms
+
+        return value_norms(self)
+
+    def head(self, layer: int, head: int) -> Float[Array, "query key"]:
+        """The weights of one head. Raises ValueError for none such."""
+        for name, number, count in (
+            ("layer", layer, self.layers),
+            ("head", head, self.heads),
+        ):
+            if not 0 <= number < count:
+                raise ValueError(
+                    f"expected {name} from 0 to {count - 1}, got {number}"
+                )
+        return self.weights[layer, head]
+
+    def without_special(self, renormalise: bool = False) -> "Attention":
+        """Only the words: no row and no column of a special token.
+
+        A row that gave everything to special tokens stays zero. Raises
+        ValueError when there are no others.
+        """
+        kept = np.flatnonzero(~self.special)
+        if not kept.size:
+            raise ValueError(
+                "expected a token that is not special, got "
+                f"{', '.join(self.tokens)}"
+            )
+        weights = self.weights[..., kept[:, None], kept]
+        if renormalise:
+            sums = weights.sum(axis=-1, keepdims=True)
+            weights = weights / np.where(sums == 0, 1, sums)
+        inner = {
+            name: None if array is None else array[..., kept, :]
+            for name, array in (
+                ("queries", self.queries),
+                ("keys", self.keys),
+                ("values", self.values),
+            )
+        }
+        return replace(
+            self,
+            tokens=tuple(self.tokens[place] for place in kept),
+            weights=weights,
+            special=self.special[kept],
+            segments=self.segments[kept],
+            rows=RENORMALISED if renormalise else LEFT_OUT,
+            **inner,
+        )
+
+    def check_has(self, *names: str) -> None:
+        """Raise ValueError where one of these is not known."""
+        for name in names:
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"expected {name} beside the weights, got weights "
+                    f"alone ({self.about}; {self.rows})"
+                )
+
+
+def from_arrays(
+    tokens: list[str],
+    weights: Float[Array, "layer head query key"],
+    about: str = "weights given as arrays",
+    special: Bool[Array, " token"] | None = None,
+    segments: Int[Array, " token"] | None = None,
+    queries: Float[Array, "layer head query d_head"] | None = None,
+    keys: Float[Array, "layer head key d_head"] | None = None,
+    values: Float[Array, "layer head key d_head"] | None = None,
+    outputs: tuple[Linear, ...] | None = None,
+) -> Attention:
+    """The attention of any model, whose weights are at hand.
+
+    `weights` may be a list with an array for each layer. Special tokens
+    are found by their usual names, and a model is taken to be causal when
+    no token looks at a later one, unless this is told. Raises ValueError
+    for weights of another shape, for several texts at once, for rows that
+    are NaN, negative, or do not sum to 1.
+    """
+    weights = np.asarray(weights)
+    if weights.dtype.kind != "f":
+        raise ValueError(f"expected weights of floats, got {weights.dtype}")
+    count = len(tokens)
+    check_shape(weights, count)
+    check_rows(weights)
+    arrays = queries, keys, values
+    for name, array in zip(
+        ("queries", "keys", "values"), arrays, strict=True
+    ):
+        if array is not None and array.shape[:3] != weights.shape[:3]:
+            raise ValueError(
+                f"expected {name} of shape {(*weights.shape[:3], 'd_head')}"
+                f", got {array.shape}"
+            )
+    if special is None:
+        special = np.array([token in SPECIAL for token in tokens], bool)
+    if segments is None:
+        segments = np.zeros(count, np.int64)
+    later = np.triu(np.ones((count, count), bool), 1)
+    return Attention(
+        tuple(tokens),
+        weights,
+        np.asarray(special),
+        np.asarray(segments),
+        causal=count > 1 and not weights[..., later].any(),
+        about=about,
+        queries=queries,
+        keys=keys,
+        values=values,
+        outputs=outputs,
+    )
+
+
+def check_shape(weights: Array, tokens: int) -> None:
+    """Raise ValueError unless they are those of one text."""
+    expected = f"(layers, heads, {tokens}, {tokens})"
+    if weights.ndim == 5:
+        raise ValueError(
+            f"expected the weights of one text, {expected}, got a batch of "
+            f"shape {weights.shape}; take one of them"
+        )
+    if weights.ndim != 4 or weights.shape[2:] != (tokens, tokens):
+        raise ValueError(
+            f"expected weights of shape {expected} for {tokens} tokens, "
+            f"got {weights.shape}"
+        )
+    if 0 in weights.shape:
+        raise ValueError(
+            f"expected at least one layer, head and token, "
+            f"got {weights.shape}"
+        )
+
+
+def check_rows(weights: Array) -> None:
+    """Raise ValueError unless each row is a distribution."""
+    sums = weights.sum(axis=-1, dtype=np.float64)
+    wrong = ~(abs(sums - 1) <= ROW_SUM) | (weights < 0).any(axis=-1)
+    if wrong.any():
+        layer, head, query = np.argwhere(wrong)[0]
+        row = weights[layer, head, query]
+        raise ValueError(
+            "expected rows of weights of at least 0 that sum to 1, got "
+            f"{row.sum():.6g} with a least of {row.min():.3g} in layer "
+            f"{layer}, head {head}, query {query}, one of {wrong.sum()}"
+        )

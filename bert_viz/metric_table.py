@@ -1,0 +1,111 @@
+"""All metrics of all heads, of one text or averaged over many.
+
+Which heads do what is read off the table by thresholds (`patterns`), with
+what equal weights would give beside each number.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import StringIO
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+
+from .attention import Attention
+from .metrics import METRICS, baseline
+
+
+@dataclass(frozen=True, eq=False)
+class MetricTable:
+    """`values` and `baselines` by the names of the metrics.
+
+    `about` says which weights, `rows` what was done to the rows, `texts`
+    over how many texts each number is the mean.
+    """
+
+    values: dict[str, Float[Array, "layer head"]]
+    baselines: dict[str, float]
+    about: str
+    rows: str
+    texts: int = 1
+
+    @property
+    def caption(self) -> str:
+        """What the numbers are of."""
+        texts = "one text" if self.texts == 1 else f"{self.texts} texts"
+        return f"{self.about}; {texts}; {self.rows}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many layers, and how many heads."""
+        return next(iter(self.values.values())).shape
+
+    def as_csv(self) -> str:
+        """A row for each head, and one for equal weights."""
+        file = StringIO()
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["layer", "head", *self.values])
+        layers, heads = self.shape
+        for layer in range(layers):
+            for head in range(heads):
+                out.writerow(
+                    [layer, head]
+                    + [
+                        f"{v[layer, head]:.6g}"
+                        for v in self.values.values()
+                    ]
+                )
+        equal = [f"{self.baselines[name]:.6g}" for name in self.values]
+        out.writerow(["equal weights", "", *equal])
+        return file.getvalue()
+
+
+def metric_table(attention: Attention, special: bool = True) -> MetricTable:
+    """Every metric that means something for this text.
+
+    Without `special`, special tokens are left out and rows renormalised.
+    """
+    if not special:
+        attention = attention.without_special(renormalise=True)
+    asked = [metric for metric in METRICS if metric.applies(attention)]
+    return MetricTable(
+        {metric.name: metric.measure(attention) for metric in asked},
+        {metric.name: baseline(metric, attention) for metric in asked},
+        attention.about,
+        attention.rows,
+    )
+
+
+def averaged(tables: Iterable[MetricTable]) -> MetricTable:
+    """The mean over texts of one model: each text counts once.
+
+    A metric that means nothing for some of them (no punctuation, say) is
+    the mean over the others. Raises ValueError for tables of different
+    models, or none.
+    """
+    tables = list(tables)
+    kinds = {(one.about, one.rows, one.shape) for one in tables}
+    if len(kinds) != 1:
+        raise ValueError(
+            "expected tables of one model, made alike, got "
+            f"{len(kinds)} kinds"
+        )
+    names = [
+        metric.name
+        for metric in METRICS
+        if any(metric.name in one.values for one in tables)
+    ]
+
+    def mean(part: str, name: str):
+        found = [getattr(one, part) for one in tables]
+        return np.mean([one[name] for one in found if name in one], axis=0)
+
+    return MetricTable(
+        {name: mean("values", name) for name in names},
+        {name: float(mean("baselines", name)) for name in names},
+        tables[0].about,
+        tables[0].rows,
+        sum(one.texts for one in tables),
+    )
