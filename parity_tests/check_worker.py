@@ -21,11 +21,12 @@ import numpy as np
 
 from .conventions import Told
 from .gradients import backward
+from .homework_functions import as_class
 from .homework_judging import judge_class
 from .homework_properties import HomeworkCase
-from .implementation import as_step
+from .implementation import as_step, with_line
 from .judging import Failure, Report, judge
-from .step_judging import BACKWARD, step_judgements, twin_of
+from .step_judging import BACKWARD, judge_step, twin_of
 from .submission import (
     ATTENTION,
     Candidate,
@@ -111,18 +112,19 @@ def judged(
     chance: int,
     deadline: float = inf,
 ) -> Report:
-    """By what it is: a class, an attention, or another step."""
+    """By what it is: homework, an attention, or another step."""
     how = examples, chance, deadline
-    if one.is_class:
-        return judge_class(one.thing, one.role, *how)
+    if one.is_homework:
+        kind = as_class(one.thing, told.arrays)
+        return judge_class(kind, one.role, *how)
+    function = with_line(one.thing)
     if one.role == ATTENTION:
-        return judge(one.thing, one.name, told, *how)
+        return judge(function, one.name, told, *how)
     reference = twin_of(one.role).reference
     if one.role.endswith(BACKWARD):
         reference = backward(twin_of(one.role))
-    step = as_step(one.thing, reference, told.arrays)
-    findings = step_judgements(step, one.role, examples, chance)
-    return Report(one.name, one.role, tuple(findings))
+    step = as_step(function, reference, told.arrays)
+    return judge_step(step, one.name, one.role, examples, chance)
 
 
 def as_plain(report: Report) -> dict:
@@ -190,10 +192,12 @@ def as_python(case) -> str:
     if isinstance(case, HomeworkCase):
         return (
             f"{assigned('x', case.x)}\n"
-            "import torch\nfrom parity_tests.homework import made\n"
-            f"module = made(YOUR_CLASS, {case.seed}, "
-            f"torch.{case.x.dtype.name})\n"
-            "module(torch.from_numpy(x))"
+            "import torch\n"
+            "from parity_tests.homework import asked_of, made\n"
+            "from parity_tests.homework_functions import as_class\n"
+            "kind = as_class(YOURS)  # a class or a function\n"
+            f"module = made(kind, {case.seed}, torch.{case.x.dtype.name})\n"
+            "asked_of(module, x)"
         )
     arrays = getattr(case, "arrays", None)
     if arrays is None:

@@ -196,10 +196,10 @@ def probed(asking: Asking, name: str, limits: Range, told: Told) -> Subject:
         causal = f"the argument {arguments.causal}"
     elif form == "none" and always_causal(asking, limits):
         causal, limits = "always", replace(limits, masks=("causal",))
-    elif form == "none":
-        limits = replace(limits, masks=("open",))
     if causal == "always":
         limits = replace(limits, square=True)
+    elif form == "none":
+        limits = replace(limits, masks=("open",))
     own = in_form(asking, form, causal=True) if arguments.causal else None
     conventions = Conventions(
         asking.kind,

@@ -13,7 +13,8 @@ from math import sqrt
 import numpy as np
 
 from .diagnosis import alike
-from .homework import Weights, asked_of, readings
+from .homework import asked_of
+from .homework_weights import Weights, readings
 from .mistakes import WRONG_PARTS, Question, attention, normalised
 from .subject import Broken
 

@@ -4,21 +4,24 @@
 >>> report = judge_class(MultiHeadAttention)       # doctest: +SKIP
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import inf
 
 import numpy as np
+import torch
 
 from .comparing import within
 from .homework import (
     CONTEXT,
-    HEADS,
+    D_OUT,
     SIZES,
     asked_of,
+    heads_tried,
+    made,
     made_from,
     mask_name,
-    readings,
+    sizes_of_the_file,
     takes_heads,
     width_in,
 )
@@ -32,20 +35,35 @@ from .homework_properties import (
     properties_of,
     some_mask,
 )
+from .homework_weights import named_layers, readings
 from .judging import EXAMPLES, SHRUNK, Finding, Report, one_by_one
 from .subject import Broken, Conventions
 
 ROLES = ("self_attention", "causal_attention", "multi_head_attention")
 
 
-def role_of(kind: type) -> str | None:
-    """Which kind of attention a class is, by its name."""
+def role_of(kind: Callable) -> str | None:
+    """Which kind of attention a class or a function is, by its name."""
     name = kind.__name__.lower().replace("_", "")
+    if name == "head":
+        return role_of_head(kind)
     if "attention" not in name and "attn" not in name:
         return None
     if "multihead" in name or takes_heads(kind):
         return "multi_head_attention"
     return "causal_attention" if "causal" in name else "self_attention"
+
+
+def role_of_head(kind: type) -> str | None:
+    """What nanoGPT's `Head` is, by its layers and its triangle."""
+    try:
+        module = made(kind, 0, torch.float32)
+    except (Broken, ValueError):
+        return None
+    if not {"query", "key", "value"} <= {*dict(named_layers(module))}:
+        return None
+    causal = {"tril", "mask"} & {*dict(module.named_buffers())}
+    return "causal_attention" if causal else "self_attention"
 
 
 def is_causal(kind: type, role: str) -> bool:
@@ -83,7 +101,7 @@ def judge_class(
     )
     limits = replace(Conventions().limits, batch_axes=homework.batch_axes)
     conventions = Conventions(
-        "torch",
+        getattr(kind, "arrays", "torch"),
         homework.mask or "none",
         "always" if homework.causal else "none",
         limits=limits,
@@ -125,7 +143,7 @@ def known(homework: Homework) -> Homework:
     Where none fits, the first is kept. Raises Broken and ValueError for a
     class that cannot be made or asked.
     """
-    problem, axes = None, []
+    width, problem, axes = width_in(homework.kind), None, []
     for one in (0, 1):
         trial = replace(homework, batch_axes=(one,))
         try:
@@ -136,19 +154,34 @@ def known(homework: Homework) -> Homework:
             if problem is None or "changed" not in str(problem):
                 problem = error
     if not axes:
-        raise problem or Broken("returned other tokens than it was given")
+        problem = problem or Broken("returned other tokens than were given")
+        raise no_answer(homework.kind, width, problem)
     homework = replace(homework, batch_axes=tuple(axes))
     case = plain_case(homework, 1)
+    module = homework.module(case)
     # What is not said to be causal may be so all the same.
     trials = [
         replace(homework, causal=causal, heads=heads, reading=place)
         for causal in ((True,) if homework.causal else (False, True))
-        for heads in ((HEADS, 1) if takes_heads(homework.kind) else (1,))
-        for place in range(len(readings(homework.module(case), heads)))
+        for heads in heads_tried(homework.kind, module)
+        for place, weights in enumerate(readings(module, heads))
+        if weights.width_in == width
     ]
     fitting = (one for one in trials if fits(one, case))
     homework = next(fitting, trials[0])
     return replace(homework, mask=mask_form(homework, case))
+
+
+def no_answer(kind: type, width: int, problem: Broken) -> Exception:
+    """It is broken; or not judged, where sizes of its file may not fit."""
+    sizes = sizes_of_the_file(kind)
+    if not sizes:
+        return problem
+    listed = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+    return ValueError(
+        f"expected sizes that fit tokens of {width} features in and "
+        f"{D_OUT} features out, got {listed} from the file: it {problem}"
+    )
 
 
 def mask_form(homework: Homework, case: HomeworkCase) -> str | None:

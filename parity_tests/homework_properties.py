@@ -16,13 +16,13 @@ from .exact import multi_head as exact_heads
 from .exact.numbers import bounded
 from .homework import (
     CONTEXT,
-    Weights,
     asked_of,
     drops,
     made,
-    readings,
+    takes_bias,
     width_in,
 )
+from .homework_weights import Weights, readings
 from .judged_attention import Found, Property, identical, same
 from .strategies import LATTICE, SEEDS
 from .subject import Broken
@@ -200,6 +200,25 @@ def every_parameter_is_one_of_the_layers(
     )
 
 
+def a_bias_that_is_asked_for_is_there(
+    homework: Homework, case: HomeworkCase
+) -> Found:
+    """Made with a bias, it has more parameters than made without."""
+    dtype = getattr(torch, case.x.dtype.name)
+    with_bias, without = (
+        sum(parameter.numel() for parameter in module.parameters())
+        for module in (
+            made(homework.kind, case.seed, dtype, biased)
+            for biased in (True, False)
+        )
+    )
+    yield identical(
+        "more parameters with a bias",
+        np.array([float(with_bias > without)]),
+        np.ones(1),
+    )
+
+
 def a_mask_hides_what_it_should(
     homework: Homework, case: HomeworkCase
 ) -> Found:
@@ -268,5 +287,7 @@ def properties_of(homework: Homework) -> Iterator[Property]:
     )
     if homework.mask:
         yield Property(a_mask_hides_what_it_should)
+    if takes_bias(homework.kind):
+        yield Property(a_bias_that_is_asked_for_is_there)
     if drops(homework.kind):
         yield Property(dropout_keeps_the_mean)

@@ -6,7 +6,10 @@ order. What has a default and is not known is left alone.
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
+from functools import wraps
+from traceback import walk_tb
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,13 +99,54 @@ def is_for_torch(function: Callable) -> bool:
     )
 
 
+def with_line(function: Callable) -> Callable:
+    """The function; what it raises also says in which line of its file."""
+
+    @wraps(function)
+    def called(*values, **named):
+        try:
+            return function(*values, **named)
+        except (Exception, SystemExit) as error:
+            alike = type(type(error).__name__, (Exception,), {})
+            raise alike(with_its_line(error, file_of(function))) from error
+
+    return called
+
+
+def file_of(function: Callable) -> str:
+    """The file that a function stands in, "" where that is unknown."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code.co_filename if code else ""
+
+
+def with_its_line(error: BaseException, file: str) -> str:
+    """What an error says, and the last line that was reached in a file.
+
+    In a notebook lines are counted anew in each cell: none is told.
+    """
+    lines = [
+        line
+        for frame, line in walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == file
+    ]
+    if not lines or file.endswith(".ipynb"):
+        return str(error)
+    return f"{error} (line {lines[-1]})"
+
+
+def raised(error: BaseException, file: str) -> str:
+    """What was raised, and in which line of a file."""
+    return f"raised {type(error).__name__}: {with_its_line(error, file)}"
+
+
 def as_step(
     function: Callable, reference: Callable, kind: str | None
 ) -> Callable:
     """A stranger's step, called with NumPy values by the reference's names.
 
-    It gets them in the reference's order. Raises ValueError when it does
-    not take as many.
+    It gets them in the reference's order. One of NumPy in a file that
+    has PyTorch, too, raises when it gets tensors, and then gets arrays.
+    Raises ValueError when it does not take as many.
     """
     names = list(inspect.signature(reference).parameters)
     try:
@@ -116,9 +160,15 @@ def as_step(
 
     def step(**arguments):
         values = [arguments[name] for name in names]
-        return all_arrays(
-            function(*map(all_tensors, values) if torch else values)
-        )
+        if not torch:
+            return all_arrays(function(*values))
+        try:
+            return all_arrays(function(*map(all_tensors, values)))
+        except Exception as error:
+            if kind is None:
+                with suppress(Exception):
+                    return all_arrays(function(*values))
+            raise error
 
     return step
 

@@ -6,6 +6,7 @@ raises is kept, and the next one runs.
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from types import ModuleType
 from torch import nn
 
 from .gradients import backward, with_gradient
+from .homework_functions import takes_weights
 from .homework_judging import ROLES, role_of
+from .implementation import raised
 from .twins import find_twins
 
 ATTENTION = "scaled_dot_product_attention"
@@ -23,6 +26,9 @@ ALIASES = (
     *("attention", "sdpa", "scaled_dot_product", "dot_product_attention"),
     *("scaled_dot_product_attn", "scaled_attention"),
 )
+
+
+ENDS_AS_ATTENTION = r"(attention|attn)(_?v?\d+)?$"  # not its weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +40,9 @@ class Candidate:
     role: str
 
     @property
-    def is_class(self) -> bool:
-        return inspect.isclass(self.thing)
+    def is_homework(self) -> bool:
+        """A class, or a function that takes tokens and weights."""
+        return inspect.isclass(self.thing) or takes_weights(self.thing)
 
 
 def read(path: Path) -> ModuleType:
@@ -58,9 +65,7 @@ def read(path: Path) -> ModuleType:
         except SystemExit as error:
             module.troubles.append(f"called sys.exit({error.code!r})")
         except Exception as error:  # whatever a stranger's code raises
-            module.troubles.append(
-                f"raised {type(error).__name__}: {error}"
-            )
+            module.troubles.append(raised(error, str(path)))
     if len(module.troubles) == len(pieces) > 0:
         raise ValueError(f"{path.name} {module.troubles[-1]}")
     return module
@@ -115,7 +120,8 @@ def without_magic(source: str) -> str:
 def candidates(
     module: ModuleType, role: str | None = None
 ) -> list[Candidate]:
-    """What has a name of the reference's, or is a class of attention.
+    """What has a name of the reference's, or is a class of attention, or
+    a function of it that takes tokens and weights.
 
     With `role`, the last thing of the file that can have it counts as
     that. Raises ValueError when there is none.
@@ -168,6 +174,9 @@ def in_role(own: dict, role: str, module: ModuleType) -> Candidate:
 def role_by_name(name: str, thing) -> str | None:
     """What a function or a class is by its name, None if that is open."""
     if inspect.isfunction(thing):
+        attends = re.search(ENDS_AS_ATTENTION, name, re.IGNORECASE)
+        if attends and takes_weights(thing):
+            return role_of(thing)
         if name.lower() in ALIASES:
             return ATTENTION
         return name if name in judged_names() else None

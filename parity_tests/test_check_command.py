@@ -128,12 +128,19 @@ def test_the_command_has_exit_codes_and_json(twice, tmp_path):
         (["nowhere.py"], "expected a file, got nowhere.py"),
         ([ZOO / "no_scale.py", "--as", "x"], "expected --as to be one of"),
         ([ZOO / "no_scale.py", "--examples", 0], "--examples to be at"),
+        ([ZOO / "no_scale.py", "--timeout", 0], "--timeout to be finite"),
+        ([ZOO / "no_scale.py", "--timeout", -2], "above 0, got -2"),
+        ([ZOO / "no_scale.py", "--timeout", "nan"], "above 0, got nan"),
+        ([ZOO / "no_scale.py", "--memory", 0], "--memory to be finite"),
+        ([ZOO / "no_scale.py", "--memory", -1], "above 0, got -1"),
+        ([ZOO / "no_scale.py", "--csv", "--json"], "or --csv, got both"),
     ],
 )
 def test_wrong_use_ends_in_one_line(twice, arguments, message):
     code, _, err = twice("check", *arguments)
     assert code == 2
     assert err.startswith("twice: ")
+    assert err.count("\n") == 1
     assert message in err
 
 
@@ -187,8 +194,9 @@ def reports(path: Path, **asked) -> list[dict]:
 @pytest.mark.parametrize(
     ("line", "trouble"),
     [
-        ("raise KeyError('x')", "raised KeyError: 'x'"),
-        ("raise SystemExit(1)", "raised SystemExit: 1"),
+        ("raise KeyError('x')", "raised KeyError: 'x' (line 3)"),
+        ("raise SystemExit(1)", "raised SystemExit: 1 (line 3)"),
+        ("return max(map(len, 3))", "not iterable (line 3)"),
         ("return 'x'", "returned str, and no array"),
         ("return value.T", "returned the shape"),
     ],
@@ -199,9 +207,53 @@ def test_code_that_does_as_it_likes(tmp_path, line, trouble):
     assert trouble in report["trouble"]
 
 
+CLASS = """
+from torch import nn
+class Attention(nn.Module):
+    def __init__(self, d_in, d_out):
+        super().__init__()
+        self.query = nn.Linear(d_in, d_out)
+        self.key = nn.Linear(d_in, d_out)
+        self.value = nn.Linear(d_in, d_out)
+        {}
+    def forward(self, x):
+        return helper(self.query(x))
+def helper(x):
+    raise ValueError("no")
+"""
+
+
+def test_what_raises_is_told_with_the_line_of_the_file(tmp_path):
+    (report,) = reports(written(tmp_path, CLASS.format("pass")))
+    assert report["trouble"] == "raised ValueError: no (line 13)"
+    (report,) = reports(written(tmp_path, CLASS.format("1 / 0")))
+    assert report["trouble"] == (
+        "raised ZeroDivisionError: division by zero (line 9)"
+    )
+    step = "def softmax(scores):\n    return helper(scores)\n"
+    helper = "def helper(x):\n    raise ValueError('no')\n"
+    (report,) = reports(written(tmp_path, step + helper))
+    failure = report["findings"][0]["failure"]
+    assert failure["text"] == "it raised ValueError: no (line 4)"
+    weights = "def self_attention(x, W_q, W_k, W_v):\n    helper(x)\n"
+    (report,) = reports(written(tmp_path, weights + helper))
+    assert report["trouble"] == "raised ValueError: no (line 4)"
+
+
+def test_what_raises_is_printed_as_a_sentence(tmp_path, capsys):
+    path = written(tmp_path, SHORT.format("raise ValueError('no')"))
+    print_report(Judged(path, reports(path)))
+    out = capsys.readouterr().out
+    assert (
+        "\n  with numpy arrays it raised ValueError: no (line 3)\n" in out
+    )
+
+
 def test_a_file_that_raises_while_it_is_run(tmp_path):
     with pytest.raises(ValueError, match="raised ModuleNotFoundError"):
         events(written(tmp_path, "import no_such_thing_at_all"))
+    with pytest.raises(ValueError, match=r"by zero \(line 3\)$"):
+        events(written(tmp_path, "def f():\n    1\n    1 / 0\nf()"))
     with pytest.raises(ValueError, match=r"called sys.exit\(3\)"):
         events(written(tmp_path, "import sys; sys.exit(3)"))
 
@@ -234,6 +286,66 @@ def test_one_thing_does_not_end_the_others_and_nothing_is_passed_over(
     ]
 
 
+COURSE = """
+import numpy as np
+def softmax_of(scores):
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+def self_attention(X, W_q, W_k, W_v):
+    scores = X @ W_q @ np.swapaxes(X @ W_k, -2, -1)
+    return softmax_of(scores / np.sqrt(W_k.shape[1])) @ (X @ W_v)
+def my_attention(inputs, Wq, Wk, Wv):
+    return self_attention(inputs, Wq, Wk, Wv)
+def attention_weights(x, W_q, W_k, W_v):
+    return softmax_of(x @ W_q @ (x @ W_k).T)
+def multi_head_attention(x, W_q, W_k, W_v):
+    return x
+def causal_attention(x, W_q, W_k, W_v):
+    return self_attention(x, W_q, W_k, W_v)
+"""
+
+
+def test_functions_of_tokens_and_weights_are_judged(tmp_path):
+    told = events(written(tmp_path, COURSE))
+    verdicts = {
+        e["name"]: (e["kind"], e["verdict"])
+        for e in told
+        if e["event"] == "report"
+    }
+    assert verdicts == {
+        "self_attention": ("self_attention", "holds"),
+        "my_attention": ("self_attention", "holds"),
+        "causal_attention": ("causal_attention", "fails"),
+    }
+    (one,) = [e for e in told if e["event"] == "unjudged"]
+    assert one["name"] == "multi_head_attention"
+    assert "number of heads" in one["text"]
+    assert told[0]["what"] == "running the file"
+    assert told[1]["text"] == "not looked at: attention_weights, softmax_of"
+
+
+def test_the_smallest_input_of_such_a_function_can_be_pasted(tmp_path):
+    (report,) = reports(written(tmp_path, COURSE), role="causal_attention")
+    shown = next(f["failure"] for f in report["findings"] if f["failure"])
+    found = {}
+    exec(COURSE, found)
+    found["YOURS"] = found["causal_attention"]
+    *lines, last = shown["inputs"].split("\n")
+    exec("\n".join([*lines, f"got = {last}"]), found)
+    assert found["got"][tuple(shown["at"])] == shown["got"]
+
+
+def test_with_a_role_told_the_last_is_taken_and_the_others_are_named(
+    tmp_path,
+):
+    path = written(tmp_path, COURSE)
+    told = events(path, role="self_attention")
+    (note,) = [e["text"] for e in told if e["event"] == "note"]
+    assert note.startswith("not looked at: attention_weights, multi_head")
+    assert note.endswith("my_attention, self_attention, softmax_of")
+    assert told[-1]["name"] == "causal_attention"
+
+
 def test_what_is_no_python_is_not_judged(tmp_path):
     with pytest.raises(ValueError, match="a file of Python or a notebook"):
         events(written(tmp_path, "some words", "notes.txt"))
@@ -255,6 +367,17 @@ def test_another_step_is_judged_by_its_name(tmp_path):
     text = "import torch\ndef softmax(scores): return scores.softmax(-1)"
     (report,) = reports(written(tmp_path, text))
     assert report["verdict"] == "holds"
+
+
+def test_a_step_of_numpy_in_a_file_that_has_pytorch_too(tmp_path):
+    text = COURSE.replace("softmax_of", "softmax") + "import torch\n"
+    path = written(tmp_path, text)
+    (report,) = [r for r in reports(path) if r["name"] == "softmax"]
+    assert report["verdict"] == "holds"
+    (report,) = [
+        r for r in reports(path, array="torch") if r["name"] == "softmax"
+    ]
+    assert report["verdict"] == "fails"
 
 
 def test_a_function_of_other_arguments_is_not_judged(tmp_path):

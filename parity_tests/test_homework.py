@@ -7,8 +7,10 @@ from torch import nn
 
 from torch_impl.multi_head import MultiHeadAttentionWithDropout
 
-from .homework import D_OUT, HEADS, made, readings
+from .homework import D_OUT, HEADS, made
+from .homework_functions import as_class
 from .homework_judging import judge_class, role_of
+from .homework_weights import readings
 
 
 class SelfAttention(nn.Module):
@@ -218,6 +220,39 @@ def test_a_first_token_that_sees_nothing_is_a_failure_like_any_other():
     assert "equals_the_reference" in {f.name for f in report.failed}
 
 
+class BiasedAttention(SelfAttention):
+    """As GPT-2's query, key and value, or as most others'."""
+
+    def __init__(self, d_in, d_out, qkv_bias=False):
+        nn.Module.__init__(self)
+        self.W_query = nn.Linear(d_in, d_out, bias=qkv_bias)
+        self.W_key = nn.Linear(d_in, d_out, bias=qkv_bias)
+        self.W_value = nn.Linear(d_in, d_out, bias=qkv_bias)
+
+    def forward(self, x):
+        query, key = self.W_query(x), self.W_key(x)
+        scores = query @ key.transpose(-2, -1) / key.shape[-1] ** 0.5
+        return torch.softmax(scores, -1) @ self.W_value(x)
+
+
+def test_a_bias_that_is_taken_and_ignored_is_seen():
+    assert judge_class(BiasedAttention, examples=5).holds
+
+    class NeverBiasedAttention(BiasedAttention):
+        def __init__(self, d_in, d_out, qkv_bias=False):
+            super().__init__(d_in, d_out)
+
+    class AlwaysBiasedAttention(BiasedAttention):
+        def __init__(self, d_in, d_out, qkv_bias=False):
+            super().__init__(d_in, d_out, True)
+
+    for kind in (NeverBiasedAttention, AlwaysBiasedAttention):
+        report = judge_class(kind, examples=5)
+        assert [finding.name for finding in report.failed] == [
+            "a_bias_that_is_asked_for_is_there"
+        ]
+
+
 def test_dropout_that_is_taken_and_ignored_is_seen():
     class DryAttention(SelfAttention):
         def __init__(self, d_in, d_out, dropout):
@@ -265,3 +300,179 @@ def test_tokens_that_are_changed_are_seen():
     report = judge_class(ChangingAttention, examples=5)
     assert not report.holds
     assert "changed the tokens" in report.trouble
+
+
+def test_bare_matrices_of_the_other_orientation():
+    class Attention(SelfAttention):
+        def __init__(self, d_in, d_out):
+            super().__init__(d_out, d_in)
+
+        def forward(self, x):
+            query, key = x @ self.W_query.T, x @ self.W_key.T
+            scores = query @ key.transpose(-2, -1) / key.shape[-1] ** 0.5
+            return torch.softmax(scores, -1) @ (x @ self.W_value.T)
+
+    report = judge_class(Attention, examples=5)
+    assert report.holds, report
+    assert report.conventions.weights.endswith("for x Wᵀ")
+
+
+OWN_WIDTH, OWN_HEADS = 17, 4
+
+
+def test_a_number_of_heads_from_outside_is_found():
+    class MultiHeadAttention(HeadsInOneMatrix):
+        def __init__(self, embed_dim):
+            super().__init__(embed_dim, OWN_HEADS)
+
+    report = judge_class(MultiHeadAttention, examples=5)
+    assert report.holds, report
+
+
+def test_sizes_from_outside_that_do_not_fit_are_named():
+    class Attention(SelfAttention):
+        def forward(self, x):
+            return super().forward(x).reshape(-1, OWN_WIDTH)
+
+    with pytest.raises(ValueError, match="got OWN_WIDTH = 17 from") as told:
+        judge_class(Attention)
+    assert str(told.value).startswith(
+        "expected sizes that fit tokens of 10 features in and 12 features "
+        "out, got OWN_WIDTH = 17 from the file: it raised RuntimeError: "
+    )
+
+
+class Head(BiasedAttention):
+    """As nanoGPT has it."""
+
+    def __init__(self, head_size):
+        nn.Module.__init__(self)
+        self.key = nn.Linear(OWN_WIDTH, head_size, bias=False)
+        self.query = nn.Linear(OWN_WIDTH, head_size, bias=False)
+        self.value = nn.Linear(OWN_WIDTH, head_size, bias=False)
+        self.register_buffer("tril", torch.ones(9, 9).tril())
+
+    def forward(self, x):
+        tokens, key = x.shape[-2], self.key(x)
+        scores = self.query(x) @ key.transpose(-2, -1)
+        future = self.tril[:tokens, :tokens] == 0
+        hidden = scores.masked_fill(future, -torch.inf)
+        weights = torch.softmax(hidden * key.shape[-1] ** -0.5, -1)
+        return weights @ self.value(x)
+
+
+def test_a_head_with_a_triangle_is_causal_attention():
+    report = judge_class(Head, examples=5)
+    assert report.holds, report
+    assert report.kind == "causal_attention"
+
+
+def test_another_head_is_no_attention():
+    class Head(nn.Linear):
+        """Of a language model."""
+
+        def __init__(self, d_model):
+            super().__init__(d_model, 9)
+
+    assert role_of(Head) is None
+
+
+# --- functions that take their weights -----------------------------------
+
+
+def normalised(scores):
+    """In NumPy, which tensors have no place in."""
+    powers = np.exp(np.subtract(scores, np.max(scores, -1, keepdims=True)))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def self_attention(X, W_q, W_k, W_v):
+    scores = X @ W_q @ np.swapaxes(X @ W_k, -2, -1)
+    return normalised(scores / np.sqrt(W_k.shape[1])) @ (X @ W_v)
+
+
+def causal_attention(x, W_query, W_key, W_value):
+    """In torch, for x Wᵀ, with the weights of attention beside."""
+    query, key, value = (x @ W.T for W in (W_query, W_key, W_value))
+    scores = query @ key.mT / key.shape[-1] ** 0.5
+    past = torch.ones(2 * x.shape[-2:-1]).tril().bool()
+    weights = scores.masked_fill(~past, -torch.inf).softmax(-1)
+    return weights @ value, weights
+
+
+def multi_head_attention(x, W_q, W_k, W_v, W_o, num_heads=2):
+    """For one text, in NumPy."""
+    query, key, value = (
+        np.stack(np.split(x @ W, num_heads, axis=1))
+        for W in (W_q, W_k, W_v)
+    )
+    scores = query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2])
+    return np.concatenate([*(normalised(scores) @ value)], axis=1) @ W_o
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "weights", "batch_axes"),
+    [
+        (self_attention, "numpy", "apart", (0, 1)),
+        (causal_attention, "torch", "apart, for x Wᵀ", (0, 1)),
+        (multi_head_attention, "numpy", "apart", (0,)),
+    ],
+)
+def test_functions_of_tokens_and_weights(
+    function, arrays, weights, batch_axes
+):
+    report = judge_class(as_class(function), examples=10)
+    assert report.holds, report
+    assert report.kind == report.name == function.__name__
+    found = report.conventions
+    assert (found.arrays, found.limits.batch_axes) == (arrays, batch_axes)
+    assert found.weights == f"query, key and value {weights}"
+
+
+def test_a_wrong_function_is_rejected_with_its_cause():
+    def self_attention_v1(x, W_q, W_k, W_v):
+        return torch.softmax(x @ W_q @ (x @ W_k).mT, -1) @ (x @ W_v)
+
+    def causal_attention_v2(x, W_q, W_k, W_v):
+        return causal_attention(x, W_q, W_k, W_v)[0].flip(0)
+
+    def multi_head_attention_v3(x, W_q, W_k, W_v, W_o, heads):
+        return multi_head_attention(x, W_q, W_q, W_v, W_o, heads)
+
+    wrong = {
+        self_attention_v1: "the scale is missing",
+        causal_attention_v2: None,
+        multi_head_attention_v3: (
+            "the keys go through the query's projection"
+        ),
+    }
+    for function, cause in wrong.items():
+        report = judge_class(as_class(function), examples=5)
+        failed = {finding.name for finding in report.failed}
+        assert "equals_the_reference" in failed
+        assert report.cause == cause
+    report = judge_class(as_class(causal_attention_v2))
+    failed = {finding.name for finding in report.failed}
+    assert "texts_do_not_meet" in failed
+
+
+def test_what_is_for_the_other_orientation_is_compared_in_it():
+    def causal_attention_v4(x, W_q, W_k, W_v):
+        query, key, value = (x @ W.T for W in (W_q, W_k, W_v))
+        return torch.softmax(query @ key.mT / 12**0.5, -1) @ value
+
+    report = judge_class(as_class(causal_attention_v4), examples=5)
+    assert report.failed
+    assert all(finding.failure.comparison for finding in report.failed)
+
+
+def test_which_arrays_a_function_takes_can_be_told():
+    report = judge_class(as_class(self_attention, "torch"), examples=5)
+    assert "raised" in report.trouble
+
+
+def test_a_function_of_heads_is_told_how_many():
+    def multi_head_attention(x, W_q, W_k, W_v): ...
+
+    with pytest.raises(ValueError, match="the number of heads among"):
+        as_class(multi_head_attention)

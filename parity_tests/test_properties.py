@@ -166,6 +166,17 @@ def test_options_are_used_where_there_are_any():
     assert "a_scale_that_is_given_takes_the_place_of_the_root" in asked
 
 
+def test_what_is_causal_only_when_asked_and_takes_no_mask():
+    def attention(query, key, value, is_causal=False):
+        ask = own_causal(reference) if is_causal else reference
+        return ask(query, key, value, None)
+
+    report = judge(attention, examples=5)
+    assert report.holds
+    asked = {f.name for f in report.findings if f.verdict == "holds"}
+    assert "its_causal_form_sees_no_later_key" in asked
+
+
 EXAMPLE = "bug_zoo/right/by_einsum.py"
 
 

@@ -2,6 +2,7 @@
 
 import json
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,9 @@ from .check_process import Judged, Limits, judge_files
 
 HELP = """
 Judge the attention in a file of Python or a notebook: every function that
-has a name of the reference's, and every class of attention. The file is
-run, in a process of its own; folders are passed over.
+has a name of the reference's, and every class of attention, or function of
+attention that takes tokens and weights. The file is run, in a process of
+its own; folders are passed over.
 
 By the properties that any attention has, and against the reference; for a
 failure the smallest input that shows it, and the likely cause. Exit code 0
@@ -128,7 +130,12 @@ def check(
         raise ValueError(
             f"expected --examples to be at least 1, got {examples}"
         )
-    seconds = timeout or (THOROUGH_SECONDS if thorough else SECONDS)
+    if as_json and as_csv:
+        raise ValueError("expected --json or --csv, got both")
+    usual = THOROUGH_SECONDS if thorough else SECONDS
+    seconds = usual if timeout is None else timeout
+    check_positive("--timeout", seconds)
+    check_positive("--memory", memory)
     last = {Alignment.first: "the first queries"}
     asked = {
         "role": role,
@@ -159,6 +166,14 @@ def verdict(judged: Judged) -> str:
     if judged.fails:
         return "fails"
     return "holds" if judged.holds else "not judged"
+
+
+def check_positive(option: str, number: float) -> None:
+    """Raise ValueError for what is no amount; a NaN is none."""
+    if not 0 < number < inf:
+        raise ValueError(
+            f"expected {option} to be finite and above 0, got {number:g}"
+        )
 
 
 def check_role(role: str | None) -> None:

@@ -55,7 +55,9 @@ def print_one(say, report: dict) -> None:
     """A function or a class: verdict, failures, figures, conventions."""
     say(f"{report['name']}, as {report['kind']}: {verdict(report)}")
     if report["trouble"]:
-        say(f"  it {report['trouble'].removeprefix('it ')}")
+        trouble = report["trouble"]
+        known = trouble.startswith(("it ", "with "))
+        say(f"  {trouble}" if known else f"  it {trouble}")
         return
     failed = [f for f in report["findings"] if f["verdict"] == "fails"]
     if failed:
