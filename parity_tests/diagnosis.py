@@ -10,7 +10,7 @@ from math import sqrt
 
 import numpy as np
 
-from .conventions import LAST
+from .conventions import LAST, blocked_row
 from .mistakes import WRONG, Question, attention, visible
 from .subject import Broken, Conventions, Subject
 
@@ -86,13 +86,36 @@ def cause_of(subject: Subject) -> str | None:
         return "the answer is left to chance, as with dropout"
     right = list(map(attention, asked))
     if all(map(agrees, came, right, asked)):
-        return None
+        return cause_of_blocked_row(subject)
     if digits := digits_kept(came, right, asked):
         return f"only about {digits} digits are kept, as in float16"
     matching = [
-        name for name, wrong in WRONG.items() if matches(wrong, asked, came)
+        name
+        for name, wrong in possible(subject.conventions).items()
+        if matches(wrong, asked, came)
     ]
     return matching[0] if len(matching) == 1 else None
+
+
+def possible(conventions: Conventions) -> dict[str, Callable]:
+    """Without those of two masks, where it does not take both."""
+    both = conventions.causal_and_mask == "both at once"
+    return {
+        name: wrong
+        for name, wrong in WRONG.items()
+        if both or "another mask" not in name
+    }
+
+
+def cause_of_blocked_row(subject: Subject) -> str | None:
+    """What a query that sees nothing gets, if zeros were promised."""
+    conventions = subject.conventions
+    if not conventions.takes_masks or conventions.blocked_row != "zeros":
+        return None
+    got = blocked_row(subject, conventions.limits)
+    if got not in ("NaN", "mean of all values"):
+        return None
+    return f"a query that sees nothing gets no zeros, but: {got}"
 
 
 def answer_to(subject: Subject, question: Question) -> np.ndarray:

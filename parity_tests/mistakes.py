@@ -133,6 +133,28 @@ def without_a_shift(scores, seen):
         return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def twice(scores, seen):
+    return normalised(weigh(scores, seen))
+
+
+def shifted_by_all(scores, seen):
+    """By the maximum of all scores, those behind the mask included."""
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    powers = np.where(seen, np.exp(shifted), 0)
+    total = powers.sum(axis=-1, keepdims=True)
+    return powers / np.where(total == 0, 1, total)
+
+
+def added_after_softmax(scores, seen):
+    return normalised(scores) + np.where(seen, 0, -np.inf)
+
+
+def or_nothing(scores, seen):
+    """NaN for a row that sees nothing, as plain softmax has it."""
+    some = seen.any(axis=-1, keepdims=True)
+    return np.where(some, weigh(scores, seen), np.nan)
+
+
 def no_softmax(scores, seen):
     return np.where(seen, scores, 0)
 
@@ -176,6 +198,15 @@ def mask_wins(question):
     )
 
 
+def causal_wins(question):
+    """Another mask counts only where causal is off."""
+    return causal_alone(question) if question.causal else own_mask(question)
+
+
+def everything(question):
+    return np.ones(question.shape, bool)
+
+
 def causal_needs_a_mask(question):
     return (
         visible(question)
@@ -190,6 +221,12 @@ def one_more(question):
 
 def one_less(question):
     return own_mask(question) & triangle(question, -1)
+
+
+def one_less_but_some(question):
+    """The same, but a token that would see nothing sees itself."""
+    less = one_less(question)
+    return np.where(less.any(-1, keepdims=True), less, visible(question))
 
 
 def inverted(question):
@@ -247,10 +284,14 @@ WRONG_PARTS = {
         "weigh": over_everything
     },
     "the softmax runs over the batch": {"weigh": over_the_first_axis},
+    "the softmax is applied twice": {"weigh": twice},
     "the softmax is missing": {"weigh": no_softmax},
     "the weights are not normalised": {"weigh": exponentials_only},
     "the maximum is not subtracted: exp overflows": {
         "weigh": without_a_shift
+    },
+    "the maximum is that of masked scores, too: the rest underflows": {
+        "weigh": shifted_by_all
     },
     "the mask is added as 0 and 1": {"weigh": added_as_numbers},
     "masked scores become 0, or nearly so, in place of -inf": {
@@ -258,6 +299,9 @@ WRONG_PARTS = {
     },
     "the mask comes after the softmax, which is not repeated": {
         "weigh": after_softmax
+    },
+    "the mask is added after the softmax, as -inf": {
+        "weigh": added_after_softmax
     },
     "masked scores get -1e4 in place of -inf": {"weigh": filled(-1e4)},
     "masked scores have 1e4 subtracted": {"weigh": shifted_by(-1e4)},
@@ -270,11 +314,22 @@ WRONG_PARTS = {
     "the mask is ignored": {"visible": causal_alone},
     "the causal mask is missing": {"visible": mask_alone},
     "causal is dropped when another mask is given": {"visible": mask_wins},
+    "another mask is dropped when causal is on": {"visible": causal_wins},
+    "neither causal nor another mask has an effect": {
+        "visible": everything
+    },
     "causal acts only when another mask is given": {
         "visible": causal_needs_a_mask
     },
     "one future position is visible": {"visible": one_more},
     "a token does not see itself": {"visible": one_less},
+    "a token does not see itself, the first one excepted": {
+        "visible": one_less_but_some
+    },
+    "a token does not see itself, and the first sees nothing: NaN": {
+        "visible": one_less,
+        "weigh": or_nothing,
+    },
     "the mask is inverted": {"visible": inverted},
     "the mask and the causal mask are inverted": {"visible": all_inverted},
     "the causal mask is inverted": {"visible": triangle_inverted},
@@ -300,6 +355,11 @@ def swapped(question: Question) -> np.ndarray:
     )
 
 
+def scaled_at_last(question: Question) -> np.ndarray:
+    """The weights are divided by √d, not the scores."""
+    return attention(question, factor=lambda q: 1) * root(question)
+
+
 def keys_averaged(question: Question) -> np.ndarray:
     """The keys are averaged, not the values."""
     return attention(replace(question, value=question.key))
@@ -318,4 +378,5 @@ WRONG: dict[str, Callable] = {
     "keys and values are swapped": swapped,
     "queries and keys are swapped": queries_swapped,
     "the keys are averaged, not the values": keys_averaged,
+    "the scale comes after the softmax, not before": scaled_at_last,
 }

@@ -29,13 +29,13 @@ from .judged_steps import (
     parts_of,
     same,
 )
-from .judging import EXAMPLES, SHRUNK, Finding, judgement
+from .judging import EXAMPLES, SHRUNK, Finding, Report, judgement
+from .step_diagnosis import BACKWARD, cause_of_step
 from .step_properties import STEP_PROPERTIES
 from .strategies import SEEDS, cases
 from .subject import Broken, answer
 from .twins import Twin, find_twins
 
-BACKWARD = "_backward"
 UPSTREAM = [-3, -2, -1, 1, 2, 3]
 
 
@@ -118,6 +118,20 @@ def twin_of(name: str) -> Twin:
         if twin.name == step and (step == name or backward(twin)):
             return twin
     raise ValueError(f"expected the name of a step, got {name!r}")
+
+
+def judge_step(
+    function: Callable, name: str, role: str, examples: int, chance: int
+) -> Report:
+    """All that is known of a function called `name`, as the step `role`.
+
+    The likely cause is looked for where a property does not hold.
+    """
+    findings = tuple(step_judgements(function, role, examples, chance))
+    report = Report(name, role, findings)
+    if report.failed:
+        return replace(report, cause=cause_of_step(function, role))
+    return report
 
 
 def step_judgements(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import bert_viz
 import numpy_ref
 import parity_tests
 import torch_impl
@@ -15,6 +16,7 @@ import torch_impl
 ALLOWED = {
     numpy_ref: {"numpy", "jaxtyping"},
     torch_impl: {"torch", "jaxtyping"},
+    bert_viz: {"numpy", "jaxtyping", "numpy_ref", "matplotlib"},
 }
 # Extras, each imported by one file and only when it is needed.
 LAZY = {
@@ -26,7 +28,7 @@ NOT_FOR_READERS = ("hypothesis", "pytest", "mpmath", "beartype")
 
 
 def files(package) -> list[Path]:
-    return sorted(Path(package.__path__[0]).glob("*.py"))
+    return sorted(Path(package.__path__[0]).rglob("*.py"))
 
 
 def imported(path: Path) -> set[str]:
@@ -49,7 +51,7 @@ def test_each_side_imports_only_what_it_stands_on(package):
 
 
 def test_nothing_imports_the_study():
-    for package in (numpy_ref, torch_impl, parity_tests):
+    for package in (bert_viz, numpy_ref, torch_impl, parity_tests):
         for path in files(package):
             if not path.name.startswith(("test_", "conftest")):
                 assert "study" not in imported(path), path.name
@@ -80,6 +82,12 @@ def test_the_twin_runs_without_the_reference():
     loaded = loaded_by(f"import {', '.join(modules)}")
     assert "torch" in loaded
     assert "numpy_ref" not in loaded
+
+
+def test_attention_is_read_without_pytorch_or_matplotlib():
+    loaded = loaded_by("from bert_viz import attend; attend('a b')")
+    assert {"bert_viz", "safetensors"} <= loaded
+    assert not loaded & {"torch", "transformers", "matplotlib", "scipy"}
 
 
 def test_the_walk_needs_none_of_the_test_tools():

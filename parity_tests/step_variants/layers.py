@@ -1,0 +1,217 @@
+"""Mistakes in layers that see one token at a time."""
+
+from collections.abc import Callable
+from functools import partial
+from math import pi, sqrt
+
+import numpy as np
+
+from numpy_ref.layers import gelu, gelu_tanh, linear
+from numpy_ref.normal_distribution import normal_cdf
+
+from .pieces import Wrong, mean, nothing_done, sigmoid
+
+LINEAR: Wrong = {
+    "the weight is not transposed": (
+        lambda x, params: x @ params.weight + params.bias
+    ),
+    "the bias is left out": lambda x, params: x @ params.weight.T,
+    "the bias is added twice": (
+        lambda x, params: linear(x, params) + params.bias
+    ),
+    "the bias is subtracted": (
+        lambda x, params: x @ params.weight.T - params.bias
+    ),
+}
+
+DROPOUT: Wrong = {
+    "what is kept is not scaled up": (
+        lambda x, keep, rate: np.where(keep, x, 0)
+    ),
+    "keep is inverted: what should stay is dropped": (
+        lambda x, keep, rate: np.where(keep, 0, x) / (1 - rate)
+    ),
+    "keep is inverted, and what stays is not scaled up": (
+        lambda x, keep, rate: np.where(keep, 0, x)
+    ),
+    "what is kept is divided by the rate, not by 1 - rate": (
+        lambda x, keep, rate: np.where(keep, x, 0) / rate
+    ),
+    "what is kept is multiplied by 1 - rate, not divided": (
+        lambda x, keep, rate: np.where(keep, x, 0) * (1 - rate)
+    ),
+    "nothing is dropped": lambda x, keep, rate: x,
+    "nothing is dropped, and all is scaled up": (
+        lambda x, keep, rate: x / (1 - rate)
+    ),
+}
+DROPPED_BY_A_PRODUCT: Wrong = {
+    "what is dropped is multiplied by 0: an infinity becomes NaN": (
+        lambda x, keep, rate: x * keep / (1 - rate)
+    ),
+}
+
+
+def normed(x, params, epsilon, axis=-1, unbiased=0, outside=0):
+    """A layer norm along any axis, with any variance."""
+    centred = x - x.mean(axis=axis, keepdims=True)
+    variance = x.var(axis=axis, keepdims=True, ddof=unbiased)
+    normal = centred / (np.sqrt(variance + epsilon) + outside)
+    return normal * params.weight + params.bias
+
+
+def normal(x, epsilon):
+    """What weight and bias act on."""
+    return (x - mean(x)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
+
+
+def divided(x, params, deviation):
+    return x / deviation * params.weight + params.bias
+
+
+LAYER_NORM: Wrong = {
+    "the variance is the unbiased one, over d - 1": partial(
+        normed, unbiased=1
+    ),
+    "epsilon stands outside of the root": (
+        lambda x, params, epsilon: normed(x, params, 0, outside=epsilon)
+    ),
+    "the variance is unbiased, and epsilon outside of the root": (
+        lambda x, params, epsilon: normed(x, params, 0, -1, 1, epsilon)
+    ),
+    "epsilon is left out, or next to nothing": (
+        lambda x, params, _: normed(x, params, 0)
+    ),
+    "epsilon is 1e-5, whatever is given": (
+        lambda x, params, _: normed(x, params, 1e-5)
+    ),
+    "the norm runs along the first axis, not the features": partial(
+        normed, axis=0
+    ),
+    "the norm runs along the positions, not the features": partial(
+        normed, axis=-2
+    ),
+    "the norm runs along positions and features together": partial(
+        normed, axis=(-2, -1)
+    ),
+    "the norm runs along everything, the batch included": partial(
+        normed, axis=None
+    ),
+    "the weight is left out": (
+        lambda x, params, epsilon: normal(x, epsilon) + params.bias
+    ),
+    "the bias is left out": (
+        lambda x, params, epsilon: normal(x, epsilon) * params.weight
+    ),
+    "weight and bias are left out": lambda x, _, e: normal(x, e),
+    "the bias is added before the weight is multiplied": (
+        lambda x, params, epsilon: (
+            (normal(x, epsilon) + params.bias) * params.weight
+        )
+    ),
+    "the mean is subtracted in the variance only": (
+        lambda x, params, epsilon: divided(
+            x, params, np.sqrt(x.var(-1, keepdims=True) + epsilon)
+        )
+    ),
+    "the mean is not subtracted: that is RMSNorm": (
+        lambda x, params, epsilon: divided(
+            x, params, np.sqrt(mean(x * x) + epsilon)
+        )
+    ),
+    "it is divided by the variance, not by its root": (
+        lambda x, params, epsilon: divided(
+            x - mean(x), params, x.var(-1, keepdims=True) + epsilon
+        )
+    ),
+    "it is not divided by the deviation": (
+        lambda x, params, _: divided(x - mean(x), params, 1)
+    ),
+}
+
+
+def bent_by(inside: Callable) -> Callable:
+    """GPT-2's form with another argument of the hyperbolic tangent."""
+    return lambda x: x / 2 * (1 + np.tanh(inside(x)))
+
+
+BENT: Wrong = {
+    "it is the form with a sigmoid, x / (1 + exp(-1.702 x))": (
+        lambda x: x * sigmoid(1.702 * x)
+    ),
+    "it is a SiLU, x / (1 + exp(-x))": lambda x: x * sigmoid(x),
+    "it is a ReLU": lambda x: np.where(x < 0, 0, x),
+    "it is the probability alone, not multiplied by x": normal_cdf,
+    "x is multiplied by the normal density, not the distribution": (
+        lambda x: x * np.exp(-x * x / 2) / sqrt(2 * pi)
+    ),
+    "the root of 2 is forgotten: erf(x), not erf(x / √2)": (
+        lambda x: x * normal_cdf(sqrt(2) * x)
+    ),
+    "the cube is forgotten": bent_by(lambda x: sqrt(2 / pi) * x),
+    "√(2/π) is forgotten": bent_by(lambda x: x + 0.044715 * x**3),
+    "√(2/π) does not act on the cube": bent_by(
+        lambda x: sqrt(2 / pi) * x + 0.044715 * x**3
+    ),
+    "the root of 2/π is forgotten": bent_by(
+        lambda x: 2 / pi * (x + 0.044715 * x**3)
+    ),
+}
+GELU: Wrong = BENT | {
+    "it is GPT-2's form, with tanh": gelu_tanh,
+    "the half is forgotten": lambda x: 2 * gelu(x),
+}
+GELU_TANH: Wrong = BENT | {
+    "it is the exact form, with the normal distribution": gelu,
+    "the half is forgotten": lambda x: 2 * gelu_tanh(x),
+}
+
+
+def fed(x, params, activation, into=linear, out=linear):
+    """A feed-forward layer of any three parts."""
+    return out(activation(into(x, params.inner)), params.output)
+
+
+def fed_by(right: Callable, others: Wrong) -> Wrong:
+    """The mistakes in a feed-forward layer with that activation."""
+    bent_out = partial(fed, out=lambda x, layer: right(linear(x, layer)))
+    return (
+        {n: partial(fed, activation=other) for n, other in others.items()}
+        | {
+            f"{n}, in the first layer": partial(
+                fed, activation=right, into=wrong
+            )
+            for n, wrong in LINEAR.items()
+        }
+        | {
+            f"{n}, in the second layer": partial(
+                fed, activation=right, out=wrong
+            )
+            for n, wrong in LINEAR.items()
+        }
+        | {
+            "the activation is left out": partial(
+                fed, activation=nothing_done
+            ),
+            "the second layer is left out": partial(
+                fed, activation=right, out=nothing_done
+            ),
+            "the activation comes after the second layer": partial(
+                bent_out, activation=nothing_done
+            ),
+            "there is an activation after the second layer, too": partial(
+                bent_out, activation=right
+            ),
+        }
+    )
+
+
+VARIANTS: dict[str, Wrong] = {
+    "dropout": DROPOUT | DROPPED_BY_A_PRODUCT,
+    "feed_forward": fed_by(gelu, GELU),
+    "feed_forward_tanh": fed_by(gelu_tanh, GELU_TANH),
+    "gelu": GELU,
+    "gelu_tanh": GELU_TANH,
+    "layer_norm": LAYER_NORM,
+    "linear": LINEAR,
+}

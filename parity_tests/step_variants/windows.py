@@ -1,0 +1,110 @@
+"""Mistakes in cutting a text into windows and batches."""
+
+from functools import partial
+
+import numpy as np
+
+from numpy_ref.windows import window_starts
+
+from .pieces import Wrong
+
+
+def windows_of(ids, starts, length, inputs=0, targets=1):
+    """Both, so many tokens after each start."""
+    place = starts[:, None] + np.arange(length)
+    return ids[place + inputs], ids[place + targets]
+
+
+WINDOWS: Wrong = {
+    "the targets are not shifted by one": partial(windows_of, targets=0),
+    "the targets are shifted by two": partial(windows_of, targets=2),
+    "the targets are the tokens before, not after": partial(
+        windows_of, targets=-1
+    ),
+    "inputs and targets are swapped": partial(
+        windows_of, inputs=1, targets=0
+    ),
+    "the starts are ignored: one window after the other": (
+        lambda ids, starts, length: windows_of(
+            ids, np.arange(len(starts)) * length, length
+        )
+    ),
+    "the starts are ignored: every token begins a window": (
+        lambda ids, starts, length: windows_of(
+            ids, np.arange(len(starts)), length
+        )
+    ),
+}
+
+WINDOW_STARTS: Wrong = {
+    "the stride is ignored: every token begins a window": (
+        lambda tokens, length, stride: np.arange(tokens - length)
+    ),
+    "the stride is ignored: one window after the other": (
+        lambda tokens, length, stride: np.arange(0, tokens - length, length)
+    ),
+    "the last window is lost where it ends with the text": (
+        lambda tokens, length, stride: np.arange(
+            0, tokens - length - 1, stride
+        )
+    ),
+    "no room is left for the targets": (
+        lambda tokens, length, stride: np.arange(
+            0, tokens - length + 1, stride
+        )
+    ),
+    "windows that are not whole are kept": (
+        lambda tokens, length, stride: np.arange(0, tokens, stride)
+    ),
+    "starts are numbers of windows, not of tokens": (
+        lambda *sizes: np.arange(len(window_starts(*sizes)))
+    ),
+    "the last window is lost": lambda *sizes: window_starts(*sizes)[:-1],
+}
+
+COVERING_WINDOW_STARTS: Wrong = {
+    "the end of the text is not covered": window_starts,
+    "no room is left for the targets": lambda tokens, length, stride: (
+        np.unique([*window_starts(tokens, length, stride), tokens - length])
+    ),
+    "the last window comes twice where the windows fit": (
+        lambda tokens, length, stride: np.append(
+            window_starts(tokens, length, stride), tokens - length - 1
+        )
+    ),
+}
+
+
+def cut(permutation, size, drop):
+    """Batches; with `drop`, without the last where it is not full."""
+    places = range(size, len(permutation), size)
+    parts = np.split(permutation, places)
+    return [part for part in parts if len(part) == size or not drop]
+
+
+BATCHES: Wrong = {
+    "the last batch is always kept": (
+        lambda order, size, drop: cut(order, size, False)
+    ),
+    "the last batch is dropped where it is not full, always": (
+        lambda order, size, drop: cut(order, size, True)
+    ),
+    "drop_last is inverted": (
+        lambda order, size, drop: cut(order, size, not drop)
+    ),
+    "the last batch is dropped even where it is full": (
+        lambda order, size, drop: cut(order, size, False)[
+            : -1 if drop else None
+        ]
+    ),
+    "the order is ignored": (
+        lambda order, size, drop: cut(np.sort(order), size, drop)
+    ),
+}
+
+VARIANTS: dict[str, Wrong] = {
+    "batches": BATCHES,
+    "covering_window_starts": COVERING_WINDOW_STARTS,
+    "window_starts": WINDOW_STARTS,
+    "windows": WINDOWS,
+}
