@@ -55,6 +55,8 @@ def attend_all(
     dtype: str = "float32",
 ) -> Iterator[Attention]:
     """As `attend`, for one text after the other; the model is read once."""
+    if isinstance(texts, str):
+        raise ValueError(f"expected several texts, got one: {texts!r}")
     read = None
     for text in texts:
         pair = (text, None) if isinstance(text, str) else text
@@ -84,7 +86,9 @@ def reader(
 ) -> Reader:
     """The model, ready to read. Raises ValueError for none such."""
     if model_type == "bert":
-        folder = find_model(model_version or "bert")
+        folder = find_model(
+            "bert" if model_version is None else model_version
+        )
         return partial(
             read_with_bert,
             load_bert(folder.path, dtype),

@@ -25,7 +25,7 @@ SPECIAL = {
 ROW_SUM = 1e-3  # how far given rows may be from 1: float16 is within it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Attention:
     """All that one text made of one model's attention.
 
@@ -46,6 +46,20 @@ class Attention:
     keys: Float[Array, "layer head key d_head"] | None = None
     values: Float[Array, "layer head key d_head"] | None = None
     outputs: tuple[Linear, ...] | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Attention: {len(self.tokens)} tokens, {self.layers} layers "
+            f"of {self.heads} heads; {self.about}; {self.rows}>"
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        """All heads as a picture, where a notebook has matplotlib."""
+        try:
+            from .heads_plot import png_of
+        except ModuleNotFoundError:
+            return None
+        return png_of(self)
 
     @property
     def layers(self) -> int:
@@ -104,6 +118,7 @@ class Attention:
         if renormalise:
             sums = weights.sum(axis=-1, keepdims=True)
             weights = weights / np.where(sums == 0, 1, sums)
+        rows = RENORMALISED if renormalise else LEFT_OUT
         inner = {
             name: None if array is None else array[..., kept, :]
             for name, array in (
@@ -118,7 +133,8 @@ class Attention:
             weights=weights,
             special=self.special[kept],
             segments=self.segments[kept],
-            rows=RENORMALISED if renormalise else LEFT_OUT,
+            # What else was done to them is still said.
+            rows=self.rows.replace(AS_GIVEN, rows).replace(LEFT_OUT, rows),
             **inner,
         )
 
@@ -170,12 +186,18 @@ def from_arrays(
         special = np.array([token in SPECIAL for token in tokens], bool)
     if segments is None:
         segments = np.zeros(count, np.int64)
+    special, segments = np.asarray(special, bool), np.asarray(segments)
+    for name, array in (("special", special), ("segments", segments)):
+        if array.shape != (count,):
+            raise ValueError(
+                f"expected {name} of shape {(count,)}, got {array.shape}"
+            )
     later = np.triu(np.ones((count, count), bool), 1)
     return Attention(
         tuple(tokens),
         weights,
-        np.asarray(special),
-        np.asarray(segments),
+        special,
+        segments,
         causal=count > 1 and not weights[..., later].any(),
         about=about,
         queries=queries,

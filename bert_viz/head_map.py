@@ -39,14 +39,15 @@ def head_map(attention: Attention) -> HeadMap:
     centred = -(squared - centre - centre[:, None] + centre.mean()) / 2
     spread, directions = np.linalg.eigh(centred)
     largest = np.argsort(-spread)[:2]
-    roots = np.sqrt(np.maximum(spread[largest], 0))
-    places = directions[:, largest] * roots
+    shown = np.maximum(spread[largest], 0)
+    places = np.zeros((len(squared), 2))  # one head has no second axis
+    places[:, : len(largest)] = directions[:, largest] * np.sqrt(shown)
     # An eigenvector has no sign: the farthest point lies to the positive.
     farthest = np.take_along_axis(
         places, abs(places).argmax(axis=0)[None], axis=0
     )
     places = places * np.where(farthest < 0, -1, 1)
     total = np.maximum(spread, 0).sum()
-    share = float((roots**2).sum() / total) if total else 1.0
-    shape = attention.layers, attention.heads, places.shape[1]
+    share = float(shown.sum() / total) if total else 1.0
+    shape = attention.layers, attention.heads, 2
     return HeadMap(places.reshape(shape), share)

@@ -7,7 +7,9 @@ what equal weights would give beside each number.
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from io import StringIO
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +19,18 @@ from .attention import Attention
 from .metrics import METRICS, baseline
 
 
-@dataclass(frozen=True, eq=False)
+class Line(NamedTuple):
+    """One metric over all heads; `at` is the head with the most."""
+
+    metric: str
+    equal_weights: float
+    least: float
+    median: float
+    most: float
+    at: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class MetricTable:
     """`values` and `baselines` by the names of the metrics.
 
@@ -41,6 +54,42 @@ class MetricTable:
     def shape(self) -> tuple[int, int]:
         """How many layers, and how many heads."""
         return next(iter(self.values.values())).shape
+
+    def __repr__(self) -> str:
+        return f"<MetricTable: {', '.join(self.values)}; {self.caption}>"
+
+    def _repr_html_(self) -> str:
+        """A row for each metric, for a notebook to show."""
+        heads = "".join(
+            f"<th>{name.replace('_', ' ')}</th>" for name in Line._fields
+        )
+        rows = "".join(
+            f"<tr><th>{escape(line.metric)}</th>"
+            + "".join(f"<td>{number:.3f}</td>" for number in line[1:5])
+            + f"<td>{line.at[0]}.{line.at[1]}</td></tr>"
+            for line in self.lines()
+        )
+        return (
+            f"<table><caption>{escape(self.caption)}</caption>"
+            f"<tr>{heads}</tr>{rows}</table>"
+        )
+
+    def lines(self) -> list[Line]:
+        """For each metric what equal weights give, and the heads."""
+        found = []
+        for name, values in self.values.items():
+            layer, head = np.unravel_index(values.argmax(), values.shape)
+            found.append(
+                Line(
+                    name,
+                    self.baselines[name],
+                    float(values.min()),
+                    float(np.median(values)),
+                    float(values.max()),
+                    (int(layer), int(head)),
+                )
+            )
+        return found
 
     def as_csv(self) -> str:
         """A row for each head, and one for equal weights."""
@@ -83,9 +132,15 @@ def averaged(tables: Iterable[MetricTable]) -> MetricTable:
 
     A metric that means nothing for some of them (no punctuation, say) is
     the mean over the others. Raises ValueError for tables of different
-    models, or none.
+    models, for none, and for one that is a mean already.
     """
     tables = list(tables)
+    for table in tables:
+        if table.texts != 1:
+            raise ValueError(
+                "expected tables of one text each, got one of "
+                f"{table.texts} texts"
+            )
     kinds = {(one.about, one.rows, one.shape) for one in tables}
     if len(kinds) != 1:
         raise ValueError(
@@ -107,5 +162,5 @@ def averaged(tables: Iterable[MetricTable]) -> MetricTable:
         {name: float(mean("baselines", name)) for name in names},
         tables[0].about,
         tables[0].rows,
-        sum(one.texts for one in tables),
+        len(tables),
     )

@@ -135,7 +135,10 @@ def offset_metric(name: str, offset: int) -> Metric:
         f"{CLARK}.1; {VOITA}",
         lambda attention: offset_score(attention, offset),
         # No causal model looks ahead.
-        lambda attention: not (attention.causal and offset > 0),
+        lambda attention: (
+            len(attention.tokens) > abs(offset)
+            and not (attention.causal and offset > 0)
+        ),
     )
 
 
@@ -158,10 +161,8 @@ METRICS = (
     mass_metric("[CLS]", "j = [CLS]", lambda one: keys_named(one, "[CLS]")),
     mass_metric("[SEP]", "j = [SEP]", lambda one: keys_named(one, "[SEP]")),
     mass_metric("punctuation", "the j that are punctuation", marks),
-    mass_metric(
-        "same token", "other j with the token of i", same_token, VOITA
-    ),
-    mass_metric("other text", "the j of the other text", other_text, CLARK),
+    mass_metric("same token", "other j with the token of i", same_token),
+    mass_metric("other text", "the j of the other text", other_text),
     Metric(
         "first token",
         "mean over i > 0 of A[i, 0]",
@@ -255,9 +256,10 @@ def js_distance(
     $m = (p + q) / 2$, over ln 2: the Jensen-Shannon divergence in bits.
     (Lin 1991; between heads: Clark and others 2019, section 6)
     """
-    middle = (p + q) / 2
-    bits = (relative_entropy(p, middle) + relative_entropy(q, middle)) / 2
-    return bits.mean(axis=-1) / log(2)
+    # All twice as large: half of the smallest weight would be 0.
+    both = p + q
+    twice = relative_entropy(2 * p, both) + relative_entropy(2 * q, both)
+    return twice.mean(axis=-1) / (4 * log(2))
 
 
 def relative_entropy(p: Array, q: Array) -> Array:

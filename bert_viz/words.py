@@ -23,10 +23,11 @@ def word_numbers(attention: Attention) -> Int[Array, " token"]:
     token when it does not begin with a space. Special tokens are words
     of their own.
     """
+    after_special = np.append(True, attention.special[:-1])
     begins = [
-        special or place == 0 or not goes_on(attention, token)
-        for place, (token, special) in enumerate(
-            zip(attention.tokens, attention.special, strict=True)
+        alone or not goes_on(attention, token)
+        for token, alone in zip(
+            attention.tokens, attention.special | after_special, strict=True
         )
     ]
     return np.cumsum(begins) - 1

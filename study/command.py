@@ -20,6 +20,7 @@ from . import (
     texts,
     train_command,
     variance_command,
+    view_command,
 )
 
 EXAMPLES = """
@@ -45,6 +46,8 @@ Examples:
   twice generate --model my-gpt2 --prompt "I had"   and writes on
 
   twice variance                             the root of d_k, measured
+
+  twice view --plot heads.png                the heads of a real BERT
 """
 
 
@@ -234,6 +237,7 @@ app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
 app.command(help=check_command.HELP)(check_command.check)
 app.command(help=variance_command.HELP)(variance_command.variance)
+app.command(help=view_command.HELP)(view_command.view)
 
 
 def given_in(context: typer.Context) -> list[str]:

@@ -36,13 +36,15 @@ def variance(
     check_numbers(samples, seed)
     path = DEFAULT if out is None and not as_json else out
     if path is not None:
-        check_path(path)
+        from bert_viz.saving import check_path, write
+
+        check_path(path, SUFFIXES, "--out")
         from .variance_plots import plot_file  # is matplotlib there?
     from .variance_measures import json_of, measure, print_measures
 
     measures = measure(samples, seed)
     if path is not None:
-        save(path, plot_file(measures, path.suffix.lower()))
+        write(path, plot_file(measures, path.suffix.lower()))
     if as_json:
         print(json_of(measures))
     else:
@@ -60,29 +62,3 @@ def check_numbers(samples: int, seed: int) -> None:
         )
     if seed < 0:
         raise ValueError(f"expected --seed to be at least 0, got {seed}")
-
-
-def check_path(path: Path) -> None:
-    """Raise ValueError for a plot that could not be written anyway."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(
-            f"expected --out to end with {' or '.join(SUFFIXES)}, "
-            f"got {path}"
-        )
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"expected a folder to write {path.name} into, "
-            f"got {path.parent}, which is none"
-        )
-
-
-def save(path: Path, data: bytes) -> None:
-    """Raises ValueError when nothing can be written there."""
-    from numpy_ref.rank_files import write_whole
-
-    try:
-        write_whole(path, data)
-    except OSError as error:
-        raise ValueError(
-            f"expected to write {path}, got {error.strerror}"
-        ) from error

@@ -1,11 +1,12 @@
 """The plot of `twice variance`: six looks at the square root of d_k."""
 
 from collections.abc import Callable
-from io import BytesIO
 
 import matplotlib
 from matplotlib import style
 from matplotlib.figure import Figure
+
+from bert_viz.saving import file_of
 
 from .variance_measures import OUTSIDE, TOKENS, Measures, share
 
@@ -21,23 +22,13 @@ DESCRIPTION = (
     "row goes to 0, and the median gradient vanishes while the root mean "
     "square falls slowly or even grows; with it, all stay as they are."
 )
-METADATA = {"Title": TITLE, "Description": DESCRIPTION}
-# A file that is the same tomorrow, with its words as words.
-STABLE = {"svg.hashsalt": "attention-twice", "svg.fonttype": "none"}
-PRIVATE = {".svg": {"Date": None, "Creator": "twice variance"}, ".png": {}}
+CREATOR = "twice variance"
 
 
 def plot_file(measures: Measures, suffix: str) -> bytes:
     """The plot as a file of that suffix: .png or .svg."""
-    file = BytesIO()
-    with style.context("default"), matplotlib.rc_context(STABLE):
-        plot(measures).savefig(
-            file,
-            format=suffix[1:],
-            dpi=130,
-            metadata=METADATA | PRIVATE[suffix],
-        )
-    return file.getvalue()
+    with style.context("default"):
+        return file_of(plot(measures), suffix, TITLE, DESCRIPTION, CREATOR)
 
 
 def plot(measures: Measures) -> Figure:

@@ -1,0 +1,124 @@
+"""What all heat maps here share: an image, its colour bar, its numbers."""
+
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy import ndarray as Array
+
+ABSENT = "#dddddd"  # where there is no number
+MOST_WRITTEN = 16  # rows or columns of which each number is written
+NUMBER_SIZE, LEAST_SIZE = 7.5, 6  # points
+LUMINANCE = np.array((0.2126, 0.7152, 0.0722))  # of red, green and blue
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of its own, in inches, that no window knows of."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def draw(
+    axes: Axes,
+    values: Float[Array, "row column"],
+    least: float,
+    most: float,
+    colours: str = "viridis",
+    aspect: str = "equal",
+) -> AxesImage:
+    """The numbers as colours from `least` to `most`; NaN is light grey."""
+    shades = matplotlib.colormaps[colours].with_extremes(bad=ABSENT)
+    return axes.imshow(
+        values,
+        cmap=shades,
+        vmin=least,
+        vmax=most,
+        aspect=aspect,
+        interpolation="nearest",  # no weight is mixed with its neighbours
+    )
+
+
+def colour_bar(image: AxesImage, name: str) -> Colorbar:
+    """Beside an image and as high."""
+    axes = image.axes
+    axes.apply_aspect()
+    inch = axes.figure.dpi / axes.get_window_extent().width
+    beside = axes.inset_axes((1 + 0.12 * inch, 0, 0.16 * inch, 1))
+    bar = axes.figure.colorbar(image, cax=beside)
+    bar.set_label(name, fontsize=9)
+    return bar
+
+
+def write_numbers(
+    image: AxesImage, number: Callable[[float], str] = "{:.2f}".format
+) -> None:
+    """Write each number into its cell, if cells are wide enough."""
+    values = image.get_array().filled(np.nan)
+    texts = {
+        place: number(value)
+        for place, value in np.ndenumerate(values)
+        if np.isfinite(value)
+    }
+    longest = max(map(len, texts.values()), default=1)
+    size = min(cell_width(image) / (0.7 * longest), NUMBER_SIZE)
+    if size < LEAST_SIZE:
+        return
+    for (row, column), text in texts.items():
+        image.axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=ink(image, values[row, column]),
+        )
+
+
+def cell_width(image: AxesImage) -> float:
+    """In points."""
+    image.axes.apply_aspect()
+    width = image.axes.get_window_extent().width
+    columns = image.get_array().shape[1]
+    return width / image.axes.figure.dpi * 72 / columns
+
+
+def ink(image: AxesImage, value: float) -> str:
+    """Black or white, whichever has more contrast to a value's colour.
+
+    That is black where the luminance is above 0.18. (WCAG 2.2, 1.4.3)
+    """
+    light = np.power(image.to_rgba(value)[:3], 2.2) @ LUMINANCE
+    return "black" if light > 0.18 else "white"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, and 0 without.
+
+    >>> signed(0.126), signed(-0.126), signed(-0.001)
+    ('+0.13', '-0.13', '0')
+    """
+    text = f"{value:+.2f}"
+    return text if float(text) else "0"
+
+
+def largest(values: Float[Array, "..."]) -> float:
+    """The end of a scale that begins at 0; 1 where there is no other."""
+    found = values[np.isfinite(values)]
+    return float(found.max(initial=0)) or 1.0
+
+
+def up_to(name: str, most: float) -> str:
+    """What a colour bar says that ends with what is largest here."""
+    return f"{name}, up to the largest, {most:.2g}"
+
+
+def label_heads(axes: Axes, layers: int, heads: int) -> None:
+    """Heads along x, layers along y, both from 0, layer 0 above."""
+    axes.set_xticks(range(heads))
+    axes.set_yticks(range(layers))
+    axes.set(xlabel="head", ylabel="layer")

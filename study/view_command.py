@@ -1,0 +1,207 @@
+"""`twice view`: what a real model attends to, in numbers and in plots."""
+
+from enum import StrEnum
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """
+See what a real BERT attends to in a sentence: which heads do what, found
+by stated thresholds; with --plot as a picture, with --csv and --npz as
+numbers. Without a sentence, this one is taken: "The artist painted the
+portrait of a woman with a brush".
+"""
+SENTENCE = "The artist painted the portrait of a woman with a brush"
+
+
+class Kind(StrEnum):
+    heads = "heads"
+    head = "head"
+    tokens = "tokens"
+    metrics = "metrics"
+    map = "map"
+    rollout = "rollout"
+    norms = "norms"
+
+
+OF_ONE_HEAD = (Kind.head, Kind.norms)
+
+
+def view(
+    sentence: Annotated[
+        str, typer.Argument(help="The text.", show_default=False)
+    ] = SENTENCE,
+    pair: Annotated[
+        str | None,
+        typer.Option(help="A second text, as BERT reads pairs."),
+    ] = None,
+    model_type: Annotated[
+        str, typer.Option(help="The architecture: bert or gpt2.")
+    ] = "bert",
+    model_version: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder, or a name on the hub such as "
+            "bert-base-uncased; else a small BERT that is a package.",
+            show_default=False,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw into this file: PNG, SVG or PDF."),
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            help="What to draw; else what the other options are for, or "
+            "all heads.",
+            show_default=False,
+        ),
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="One layer, from 0.")
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(help="One head of it, from 0.")
+    ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw the weights from and to these tokens, by name or "
+            "by place: portrait,brush or 5,11."
+        ),
+    ] = None,
+    metrics: Annotated[
+        bool,
+        typer.Option("--metrics", help="Print every metric, defined."),
+    ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Every metric of every head into this file."),
+    ] = None,
+    npz: Annotated[
+        Path | None,
+        typer.Option(help="Weights, queries, keys, values as NumPy's NPZ."),
+    ] = None,
+    special: Annotated[
+        bool,
+        typer.Option(
+            "--special/--no-special",
+            help="With special tokens, or without them and rows "
+            "renormalised.",
+        ),
+    ] = True,
+    words: Annotated[
+        bool, typer.Option("--words", help="Join word pieces into words.")
+    ] = False,
+    truncate: Annotated[
+        bool,
+        typer.Option("--truncate", help="Cut off what is too long."),
+    ] = False,
+) -> None:
+    kind = kind_of(kind, layer, head, tokens, metrics)
+    from bert_viz import attend
+    from bert_viz.metric_table import metric_table
+    from bert_viz.saving import SUFFIXES, check_path, save, write
+
+    from .view_printing import print_attention, print_metrics
+
+    for name, path, suffixes in (
+        ("--plot", plot, SUFFIXES),
+        ("--csv", csv, (".csv",)),
+        ("--npz", npz, (".npz",)),
+    ):
+        if path is not None:
+            check_path(path, suffixes, name)
+    attention = attend(sentence, pair, model_type, model_version, truncate)
+    if not special:
+        attention = attention.without_special(renormalise=True)
+    if words:
+        from bert_viz.words import joined
+
+        attention = joined(attention)
+    table = metric_table(attention)
+    tables = [table]
+    if attention.special.any() and not attention.special.all():
+        tables.append(metric_table(attention, special=False))
+    if plot is not None:
+        from .view_drawing import figure_of
+
+        chosen = chosen_tokens(tokens)
+        figure = figure_of(kind, attention, table, layer, head, chosen)
+        save(figure, plot)
+    if csv is not None:
+        write(csv, table.as_csv().encode())
+    if npz is not None:
+        write(npz, arrays_of(attention))
+    print_attention(attention, tables)
+    if metrics:
+        print_metrics(tables)
+    for path in filter(None, (plot, csv, npz)):
+        print(path)
+
+
+def kind_of(
+    kind: Kind | None,
+    layer: int | None,
+    head: int | None,
+    tokens: str | None,
+    metrics: bool,
+) -> Kind:
+    """What is to be drawn, by the options that were given.
+
+    Raises ValueError for options that do not fit together.
+    """
+    if kind is None and tokens is not None:
+        kind = Kind.tokens
+    if kind is None and not (layer is None and head is None):
+        kind = Kind.head
+    if kind is None:
+        kind = Kind.metrics if metrics else Kind.heads
+    if kind is Kind.tokens and tokens is None:
+        raise ValueError("expected --tokens with --kind tokens, got none")
+    if kind in OF_ONE_HEAD and (layer is None or head is None):
+        raise ValueError(
+            f"expected --layer and --head for one head, got --layer "
+            f"{layer} and --head {head}"
+        )
+    return kind
+
+
+def chosen_tokens(tokens: str | None) -> list[str | int]:
+    """Names and places, as they were typed.
+
+    >>> chosen_tokens("portrait, 11")
+    ['portrait', 11]
+    """
+    parts = [part.strip() for part in (tokens or "").split(",")]
+    return [
+        int(part) if part.isdecimal() else part for part in parts if part
+    ]
+
+
+def arrays_of(attention) -> bytes:
+    """The numbers of an attention as an NPZ file."""
+    import numpy as np
+
+    arrays = {
+        "tokens": np.array(attention.tokens),
+        "weights": attention.weights,
+        "special": attention.special,
+        "segments": attention.segments,
+        "about": np.array(attention.about),
+        "rows": np.array(attention.rows),
+    }
+    if attention.values is not None:
+        arrays |= {
+            "queries": attention.queries,
+            "keys": attention.keys,
+            "values": attention.values,
+            "scores": attention.scores,
+            "value_norms": attention.value_norms,
+        }
+    file = BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
