@@ -60,6 +60,10 @@ def attend_all(
     read = None
     for text in texts:
         pair = (text, None) if isinstance(text, str) else text
+        if not (isinstance(pair, tuple | list) and len(pair) == 2):
+            raise ValueError(
+                f"expected texts, or pairs of them, got {pair!r}"
+            )
         check_texts(*pair)
         read = read or reader(model_type, model_version, dtype)
         yield read(*pair, truncate)

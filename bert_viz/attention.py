@@ -173,7 +173,10 @@ def from_arrays(
     count = len(tokens)
     check_shape(weights, count)
     check_rows(weights)
-    arrays = queries, keys, values
+    arrays = queries, keys, values = [
+        None if array is None else np.asarray(array)
+        for array in (queries, keys, values)
+    ]
     for name, array in zip(
         ("queries", "keys", "values"), arrays, strict=True
     ):

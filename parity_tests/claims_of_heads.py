@@ -19,13 +19,14 @@ The limit: values come from content only. With a term for the place in
 the values one head can be right on all three; it takes more inputs then.
 """
 
-from math import log, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
+from bert_viz.metrics import js_distance
 from numpy_ref.attention import (
     attention_scores,
     scaled_dot_product_attention,
@@ -164,13 +165,11 @@ class Distances(NamedTuple):
 
 
 def head_distances(layers: list[Layer]) -> Distances:
-    r"""The heads of a real model do not all do the same.
+    """The heads of a real model do not all do the same.
 
-    $\frac{1}{n} \sum_i \left(\frac12 KL(a_i \| m_i) + \frac12 KL(b_i \|
-    m_i)\right) / \ln 2$, with $m = (a + b) / 2$: the Jensen-Shannon
-    divergence of two heads' weights, in the mean over queries; 0 for
-    equal heads, 1 for heads that never look at the same token (Lin 1991;
-    of heads, Clark et al. 2019, section 6). Special tokens take part.
+    By the Jensen-Shannon divergence of two heads' weights (`js_distance`),
+    in the mean over queries: 0 for equal heads, 1 for heads that never
+    look at the same token. Special tokens take part.
     """
     weights = np.concatenate([one.weights for one in layers])
     matrix = divergences(weights.astype(np.float64))
@@ -194,14 +193,4 @@ def head_distances(layers: list[Layer]) -> Distances:
 
 def divergences(weights: Array) -> Array:
     """Of each head of (head, query, key) to each."""
-    one, other = weights[:, None], weights[None]
-    middle = (one + other) / 2
-    apart = relative_entropy(one, middle) + relative_entropy(other, middle)
-    return apart.mean(axis=-1) / (2 * log(2))
-
-
-def relative_entropy(weights: Array, of: Array) -> Array:
-    r"""$KL(a \| m) = \sum a \ln (a / m)$, where 0 times ln 0 is 0."""
-    some = weights > 0
-    ratio = np.where(some, weights, 1) / np.where(some, of, 1)
-    return (weights * np.log(ratio)).sum(axis=-1)
+    return np.stack([js_distance(one, weights) for one in weights])
