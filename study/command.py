@@ -16,6 +16,7 @@ from rich.console import Console
 from . import (
     check_command,
     generate_command,
+    notebooks_command,
     spelling,
     texts,
     train_command,
@@ -46,6 +47,8 @@ Examples:
   twice generate --model my-gpt2 --prompt "I had"   and writes on
 
   twice variance                             the root of d_k, measured
+
+  twice notebooks lessons                    from a text to many heads
 
   twice view --plot heads.png                the heads of a real BERT
 """
@@ -105,6 +108,7 @@ def missing(error: ModuleNotFoundError) -> str:
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
+    extras |= dict.fromkeys(("jupytext", "nbformat"), "notebooks")
     if error.name not in extras:
         raise error
     return (
@@ -237,6 +241,7 @@ app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
 app.command(help=check_command.HELP)(check_command.check)
 app.command(help=variance_command.HELP)(variance_command.variance)
+app.command(help=notebooks_command.HELP)(notebooks_command.notebooks)
 app.command(help=view_command.HELP)(view_command.view)
 
 

@@ -1,0 +1,96 @@
+"""The works that a docstring or a notebook quotes, by how it does so."""
+
+import re
+
+# "Vaswani et al. 2017", "Hendrycks and Gimpel 2016", "Gage 1994".
+CITATION = re.compile(
+    r"[A-Z][A-Za-z]+(?: et al\.| and [A-Z][A-Za-z]+)?,? \d{4}"
+)
+
+REFERENCES = {
+    "Wharton 1908": (
+        "Wharton, E. (1908). *The Verdict*. Scribner's Magazine. In the "
+        "public domain."
+    ),
+    "Lin 1991": (
+        "Lin, J. (1991). Divergence measures based on the Shannon entropy. "
+        "IEEE Transactions on Information Theory 37(1)."
+    ),
+    "Gage 1994": (
+        "Gage, P. (1994). A New Algorithm for Data Compression. The C "
+        "Users Journal 12(2)."
+    ),
+    "Bengio et al. 2003": (
+        "Bengio, Y., Ducharme, R., Vincent, P., Jauvin, C. (2003). A "
+        "Neural Probabilistic Language Model. Journal of Machine Learning "
+        "Research 3."
+    ),
+    "Bahdanau et al. 2014": (
+        "Bahdanau, D., Cho, K., Bengio, Y. (2014). Neural Machine "
+        "Translation by Jointly Learning to Align and Translate. "
+        "arXiv:1409.0473."
+    ),
+    "Srivastava et al. 2014": (
+        "Srivastava, N., Hinton, G., Krizhevsky, A., Sutskever, I., "
+        "Salakhutdinov, R. (2014). Dropout: A Simple Way to Prevent Neural "
+        "Networks from Overfitting. Journal of Machine Learning Research "
+        "15."
+    ),
+    "Hinton et al. 2015": (
+        "Hinton, G., Vinyals, O., Dean, J. (2015). Distilling the "
+        "Knowledge in a Neural Network. arXiv:1503.02531."
+    ),
+    "Ba et al. 2016": (
+        "Ba, J. L., Kiros, J. R., Hinton, G. E. (2016). Layer "
+        "Normalization. arXiv:1607.06450."
+    ),
+    "Hendrycks and Gimpel 2016": (
+        "Hendrycks, D., Gimpel, K. (2016). Gaussian Error Linear Units "
+        "(GELUs). arXiv:1606.08415."
+    ),
+    "Sennrich et al. 2016": (
+        "Sennrich, R., Haddow, B., Birch, A. (2016). Neural Machine "
+        "Translation of Rare Words with Subword Units. ACL 2016. "
+        "arXiv:1508.07909."
+    ),
+    "Gehring et al. 2017": (
+        "Gehring, J., Auli, M., Grangier, D., Yarats, D., Dauphin, Y. N. "
+        "(2017). Convolutional Sequence to Sequence Learning. ICML 2017. "
+        "arXiv:1705.03122."
+    ),
+    "Vaswani et al. 2017": (
+        "Vaswani, A., Shazeer, N., Parmar, N., Uszkoreit, J., Jones, L., "
+        "Gomez, A. N., Kaiser, Ł., Polosukhin, I. (2017). Attention Is All "
+        "You Need. NIPS 2017. arXiv:1706.03762."
+    ),
+    "Radford et al. 2018": (
+        "Radford, A., Narasimhan, K., Salimans, T., Sutskever, I. (2018). "
+        "Improving Language Understanding by Generative Pre-Training. "
+        "OpenAI."
+    ),
+    "Clark et al. 2019": (
+        "Clark, K., Khandelwal, U., Levy, O., Manning, C. D. (2019). What "
+        "Does BERT Look At? An Analysis of BERT's Attention. BlackboxNLP "
+        "2019. arXiv:1906.04341."
+    ),
+    "Devlin et al. 2019": (
+        "Devlin, J., Chang, M.-W., Lee, K., Toutanova, K. (2019). BERT: "
+        "Pre-training of Deep Bidirectional Transformers for Language "
+        "Understanding. NAACL 2019. arXiv:1810.04805."
+    ),
+    "Michel et al. 2019": (
+        "Michel, P., Levy, O., Neubig, G. (2019). Are Sixteen Heads Really "
+        "Better than One? NeurIPS 2019. arXiv:1905.10650."
+    ),
+    "Radford et al. 2019": (
+        "Radford, A., Wu, J., Child, R., Luan, D., Amodei, D., Sutskever, "
+        "I. (2019). Language Models are Unsupervised Multitask Learners. "
+        "OpenAI."
+    ),
+}
+
+
+def cited_in(text: str | None) -> list[str]:
+    """The works that a text quotes, in its order, each once."""
+    found = CITATION.findall(" ".join((text or "").split()))
+    return [*dict.fromkeys(found)]
