@@ -1,6 +1,8 @@
 """`twice view`: what it prints, writes and refuses."""
 
 import csv
+import json
+import webbrowser
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from bert_viz import attend, attending
 from bert_viz.metric_table import metric_table
 from numpy_ref.bert_checkpoint import load_bert
-from study.view_command import SENTENCE, chosen_tokens
+from study.view_command import SENTENCE
+from study.view_parts import chosen_tokens, start
 
 pytest.importorskip("matplotlib")
 
@@ -100,6 +103,27 @@ def few_positions(monkeypatch):
     monkeypatch.setattr(attending, "load_bert", load)
 
 
+def test_a_page_of_two_texts(twice, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    path = tmp_path / "page.html"
+    options = "--html", path, "--beside", "It was warm.", "--open"
+    code, out, _ = twice("view", "A cat sat.", *options)
+    assert code == 0
+    assert out.splitlines()[-1] == str(path)
+    assert opened == [path.as_uri()]
+    page = path.read_text(encoding="utf-8")
+    text = page.split('id="data">')[1].split("</script>")[0]
+    data = json.loads(text)
+    assert [one["tokens"][1] for one in data["texts"]] == ["a", "it"]
+    assert list(data["texts"][0]["neuron"]) == ["0"]
+
+
+def test_what_a_page_shows_first():
+    assert start(None, None) == "view=model"
+    assert start(2, 7) == "view=head&layer=2&heads=7"
+
+
 def test_names_and_places_of_tokens():
     assert chosen_tokens(" portrait ,11,") == ["portrait", 11]
     assert chosen_tokens(None) == []
@@ -117,6 +141,8 @@ def test_names_and_places_of_tokens():
         ((LAYER, 6, HEAD, 0), "expected layer from 0 to 5, got 6"),
         (("--tokens", "horse"), "horse"),
         (("--kind", "tokens"), "expected --tokens with --kind tokens"),
+        (("--open",), "expected --html with --open, got none"),
+        (("--beside", "b"), "expected --html with --beside, got none"),
     ],
 )
 def test_what_is_refused_in_one_line_and_nothing_written(
@@ -133,7 +159,12 @@ def test_what_is_refused_in_one_line_and_nothing_written(
 
 @pytest.mark.parametrize(
     ("option", "name"),
-    [("--plot", "x.gif"), ("--csv", "x.txt"), ("--npz", "no/x.npz")],
+    [
+        ("--plot", "x.gif"),
+        ("--csv", "x.txt"),
+        ("--npz", "no/x.npz"),
+        ("--html", "x.svg"),
+    ],
 )
 def test_files_that_cannot_be_written(twice, tmp_path, option, name):
     code, _, err = twice("view", option, tmp_path / name)

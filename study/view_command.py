@@ -1,7 +1,7 @@
 """`twice view`: what a real model attends to, in numbers and in plots."""
 
+import webbrowser
 from enum import StrEnum
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +52,21 @@ def view(
         Path | None,
         typer.Option(help="Draw into this file: PNG, SVG or PDF."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page that needs nothing beside it: every head, "
+            "and the arithmetic of one layer (--layer, else 0)."
+        ),
+    ] = None,
+    open_page: Annotated[
+        bool,
+        typer.Option("--open", help="Open that page in a browser."),
+    ] = False,
+    beside: Annotated[
+        str | None,
+        typer.Option(help="Another text, beside the first on that page."),
+    ] = None,
     kind: Annotated[
         Kind | None,
         typer.Option(
@@ -101,27 +116,30 @@ def view(
         typer.Option("--truncate", help="Cut off what is too long."),
     ] = False,
 ) -> None:
-    kind = kind_of(kind, layer, head, tokens, metrics)
-    from bert_viz import attend
+    if html is None:
+        kind = kind_of(kind, layer, head, tokens, metrics)
+        check_needs_a_page(open_page, beside)
+    from bert_viz import attend_all
     from bert_viz.metric_table import metric_table
     from bert_viz.saving import SUFFIXES, check_path, save, write
 
+    from .view_parts import arrays_of, chosen_tokens, prepared, start
     from .view_printing import print_attention, print_metrics
 
     for name, path, suffixes in (
         ("--plot", plot, SUFFIXES),
         ("--csv", csv, (".csv",)),
         ("--npz", npz, (".npz",)),
+        ("--html", html, (".html", ".htm")),
     ):
         if path is not None:
             check_path(path, suffixes, name)
-    attention = attend(sentence, pair, model_type, model_version, truncate)
-    if not special:
-        attention = attention.without_special(renormalise=True)
-    if words:
-        from bert_viz.words import joined
-
-        attention = joined(attention)
+    read = [(sentence, pair)] + ([] if beside is None else [(beside, None)])
+    found = [
+        prepared(one, special, words)
+        for one in attend_all(read, model_type, model_version, truncate)
+    ]
+    attention = found[0]
     table = metric_table(attention)
     tables = [table]
     if attention.special.any() and not attention.special.all():
@@ -136,11 +154,21 @@ def view(
         write(csv, table.as_csv().encode())
     if npz is not None:
         write(npz, arrays_of(attention))
+    if html is not None:
+        from bert_viz.page import page_of
+
+        chosen = (layer or 0,) if attention.values is not None else ()
+        page = page_of(
+            *found, neuron_layers=chosen, start=start(layer, head)
+        )
+        write(html, page.encode())
     print_attention(attention, tables)
     if metrics:
         print_metrics(tables)
-    for path in filter(None, (plot, csv, npz)):
+    for path in filter(None, (plot, csv, npz, html)):
         print(path)
+    if open_page:
+        webbrowser.open(html.resolve().as_uri())
 
 
 def kind_of(
@@ -170,38 +198,8 @@ def kind_of(
     return kind
 
 
-def chosen_tokens(tokens: str | None) -> list[str | int]:
-    """Names and places, as they were typed.
-
-    >>> chosen_tokens("portrait, 11")
-    ['portrait', 11]
-    """
-    parts = [part.strip() for part in (tokens or "").split(",")]
-    return [
-        int(part) if part.isdecimal() else part for part in parts if part
-    ]
-
-
-def arrays_of(attention) -> bytes:
-    """The numbers of an attention as an NPZ file."""
-    import numpy as np
-
-    arrays = {
-        "tokens": np.array(attention.tokens),
-        "weights": attention.weights,
-        "special": attention.special,
-        "segments": attention.segments,
-        "about": np.array(attention.about),
-        "rows": np.array(attention.rows),
-    }
-    if attention.values is not None:
-        arrays |= {
-            "queries": attention.queries,
-            "keys": attention.keys,
-            "values": attention.values,
-            "scores": attention.scores,
-            "value_norms": attention.value_norms,
-        }
-    file = BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
+def check_needs_a_page(open_page: bool, beside: str | None) -> None:
+    """Raise ValueError for what only a page can do, without one."""
+    for name, given in (("--open", open_page), ("--beside", beside)):
+        if given:
+            raise ValueError(f"expected --html with {name}, got none")

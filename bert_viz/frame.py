@@ -1,0 +1,62 @@
+"""A page inside of a notebook: a frame of its own, or a picture.
+
+The frame is a document for itself (`srcdoc`) that may run its scripts and
+download what it saves, and reach nothing of the notebook (`sandbox`).
+Where a viewer runs no scripts or shows no frames, there is the picture of
+all heads below, folded away.
+"""
+
+from base64 import b64encode
+from html import escape
+
+from .attention import Attention
+from .page import page_of
+
+HEIGHT = 720  # pixels
+
+
+class Frame:
+    """What a notebook shows of a page."""
+
+    def __init__(self, page: str, picture: bytes | None, words: str):
+        self.page, self.picture, self.words = page, picture, words
+
+    def __repr__(self) -> str:
+        return f"<Frame: {self.words}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """For a viewer that shows no HTML at all."""
+        return self.picture
+
+    def _repr_html_(self) -> str:
+        frame = (
+            f'<iframe sandbox="allow-scripts allow-downloads" '
+            f'title="{escape(self.words)}" srcdoc="{escape(self.page)}" '
+            f'style="width:100%;height:{HEIGHT}px;border:0"></iframe>'
+        )
+        if self.picture is None:
+            return frame
+        data = b64encode(self.picture).decode()
+        return (
+            f"{frame}<details><summary>Where no scripts run: a picture"
+            f'</summary><img style="max-width:100%" '
+            f'alt="{escape(self.words)}" '
+            f'src="data:image/png;base64,{data}"></details>'
+        )
+
+
+def show(
+    attention: Attention,
+    other: Attention | None = None,
+    neuron_layers: tuple[int, ...] = (0,),
+    start: str = "view=model",
+) -> Frame:
+    """The page of `page_of` in a notebook.
+
+    Raises ValueError as `page_of` does.
+    """
+    return Frame(
+        page_of(attention, other, neuron_layers, start),
+        attention._repr_png_(),
+        f"Attention, every layer and head: {attention.about}",
+    )

@@ -1,0 +1,63 @@
+"""What `twice view` makes of its options: tokens, arrays, a first view."""
+
+from io import BytesIO
+
+import numpy as np
+
+from bert_viz.attention import Attention
+from bert_viz.words import joined
+
+
+def prepared(attention: Attention, special: bool, words: bool) -> Attention:
+    """Without special tokens, and with words for pieces, where asked."""
+    if not special:
+        attention = attention.without_special(renormalise=True)
+    if words:
+        attention = joined(attention)
+    return attention
+
+
+def chosen_tokens(tokens: str | None) -> list[str | int]:
+    """Names and places, as they were typed.
+
+    >>> chosen_tokens("portrait, 11")
+    ['portrait', 11]
+    """
+    parts = [part.strip() for part in (tokens or "").split(",")]
+    return [
+        int(part) if part.isdecimal() else part for part in parts if part
+    ]
+
+
+def arrays_of(attention: Attention) -> bytes:
+    """The numbers of an attention as an NPZ file."""
+    arrays = {
+        "tokens": np.array(attention.tokens),
+        "weights": attention.weights,
+        "special": attention.special,
+        "segments": attention.segments,
+        "about": np.array(attention.about),
+        "rows": np.array(attention.rows),
+    }
+    if attention.values is not None:
+        arrays |= {
+            "queries": attention.queries,
+            "keys": attention.keys,
+            "values": attention.values,
+            "scores": attention.scores,
+            "value_norms": attention.value_norms,
+        }
+    file = BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def start(layer: int | None, head: int | None) -> str:
+    """What a page shows first: all heads, or the one that was chosen.
+
+    >>> start(None, None), start(2, 7)
+    ('view=model', 'view=head&layer=2&heads=7')
+    """
+    if layer is None and head is None:
+        return "view=model"
+    return f"view=head&layer={layer or 0}&heads={head or 0}"
