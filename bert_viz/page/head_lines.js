@@ -1,0 +1,110 @@
+// Lines of the head view, and the numbers at their ends.
+//
+// A `view` has the `page`, the `units` that are shown, the `matrices` of the
+// chosen heads, and as `preview` the row or column that is pointed at.
+
+import { colourOfHead, signColour } from "./colours.js";
+import { linesOf } from "./layout.js";
+import { markAt, markOf } from "./marks.js";
+import { weightText } from "./telling.js";
+
+const MOST_LINES = 3000;
+const MOST_MARKS = 120;
+
+// The row or the column whose lines alone are shown: pointed at, or kept.
+export function focusOf(view) {
+  return view.preview || keptFocus(view);
+}
+
+export function keptFocus(view) {
+  const { query, key } = view.page.state;
+  const find = (units, place) =>
+    units.findIndex((unit) => unit.places.includes(place));
+  const row = query === null ? -1 : find(view.units.queries, query);
+  if (row >= 0) return { query: row };
+  const column = key === null ? -1 : find(view.units.keys, key);
+  return column >= 0 ? { key: column } : {};
+}
+
+// The lines of all chosen heads; `found` of them are strong enough, and
+// `shown` are drawn.
+export function lineShapes(view, focus, geometry) {
+  const { heads, threshold } = view.page.state;
+  const limit = Math.floor(MOST_LINES / heads.length);
+  const of = view.matrices.map((m) => linesOf(m, threshold, limit, focus));
+  const shapes = of.flatMap(({ lines }, at) =>
+    linesOfHead(view, at, lines, geometry),
+  );
+  const found = of.reduce((total, one) => total + one.found, 0);
+  const shown = of.reduce((total, one) => total + one.lines.length, 0);
+  return { shapes, found, shown };
+}
+
+function linesOfHead(view, at, lines, { left, right, top, row }) {
+  const { heads } = view.page.state;
+  const several = heads.length > 1;
+  const middle = (place) => top + (place + 0.5) * row;
+  const ends = lines.map((line) => ({
+    y1: middle(line.row),
+    y2: middle(line.column),
+    weight: line.weight,
+  }));
+  const drawnLines = ends.map(({ y1, y2, weight }) => ({
+    ...{ shape: "line", x1: left, y1, x2: right, y2 },
+    ...strokeOf(view, heads[at], weight, several),
+  }));
+  if (!several) return drawnLines;
+  const share = 0.2 + (0.6 * (at + 0.5)) / heads.length;
+  const marks = ends
+    .slice(-Math.max(2, Math.floor(MOST_MARKS / heads.length)))
+    .map(({ y1, y2, weight }) =>
+      markAt(
+        heads[at],
+        left + share * (right - left),
+        y1 + share * (y2 - y1),
+        3 + 2 * Math.min(1, Math.abs(weight)),
+        colourOfHead(heads[at], view.page.theme),
+        view.page.colours.ground,
+      ),
+    );
+  return [...drawnLines, ...marks];
+}
+
+// Of one head the lines are whole; of a difference what is less is dashed,
+// and heads are told apart by their shapes alone.
+function strokeOf(view, head, weight, several) {
+  const strength = Math.min(1, Math.abs(weight));
+  const { theme } = view.page;
+  const stroke = {
+    width: 0.75 + 3 * strength,
+    opacity: 0.2 + 0.8 * Math.sqrt(strength),
+  };
+  if (view.matrices[0].signed) {
+    const dash = weight < 0 ? [5, 4] : [];
+    return { ...stroke, colour: signColour(weight, theme), dash };
+  }
+  const dash = several ? markOf(head).dash : [];
+  return { ...stroke, colour: colourOfHead(head, theme), dash };
+}
+
+// The number beside a token of the other column.
+export function valueBeside(view, focus, side, at) {
+  const row = side === "key" ? focus.query : at;
+  const column = side === "key" ? at : focus.key;
+  if (row === undefined || column === undefined) return "";
+  if (focus[side] !== undefined) return "";
+  const best = strongestHead(view, row, column);
+  const { heads } = view.page.state;
+  const name = heads.length > 1 ? `head ${heads[best.at]}: ` : "";
+  return name + weightText(best.matrix, best.place);
+}
+
+function strongestHead(view, row, column) {
+  const all = view.matrices.map((matrix, at) => ({
+    at,
+    matrix,
+    place: row * matrix.keys.length + column,
+  }));
+  const size = ({ matrix, place }) => Math.abs(matrix.weights[place]);
+  return all.reduce((best, one) => (size(one) > size(best) ? one : best));
+}

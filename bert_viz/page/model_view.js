@@ -1,0 +1,187 @@
+// Model view: every head of every layer as a thumbnail, rows are queries
+// and columns keys, in the model's order or by a metric.
+
+import { canvasOf } from "./canvas.js";
+import { pixelsOf } from "./colours.js";
+import { element, roving, setStop } from "./elements.js";
+import { pooled } from "./layout.js";
+import { legendOf } from "./legend.js";
+import { matrixOf } from "./panels.js";
+import { metricNames, patternsOf, rankedHeads, valuesOf } from "./ranking.js";
+import { scene } from "./scene.js";
+import { fixed, signed } from "./telling.js";
+
+const SIZE = 96; // of a thumbnail, in pixels
+
+const drawn = new WeakMap(); // what each host shows now
+
+export function drawModelView(host, panel, page) {
+  const { state, theme } = page;
+  const { special, words, between, text } = state;
+  const { sort, ascending, least, pattern } = state;
+  const looks = JSON.stringify([special, words, between, text, theme]);
+  const order = JSON.stringify([sort, ascending, least, pattern]);
+  let view = drawn.get(host);
+  if (!view || view.looks !== looks || !host.contains(view.grid)) {
+    view = build(host, panel, page, looks);
+    drawn.set(host, view);
+  }
+  view.page = page;
+  if (view.order !== order) arrange(view, panel, page, order);
+  markChosen(view, state);
+}
+
+function build(host, panel, page, looks) {
+  const grid = element("div", {
+    class: "thumbnails",
+    role: "group",
+    "aria-label": "Heads; arrow keys move, Enter opens",
+  });
+  grid.style.setProperty("--heads", String(page.data.heads));
+  const note = element("p", { class: "note", "aria-live": "polite" });
+  const legend = legendOf(Boolean(panel.other), page.theme);
+  host.replaceChildren(note, grid, legend);
+  const view = { grid, note, looks, order: null, canvases: new Map() };
+  roving(grid, () => Array.from(grid.children));
+  grid.addEventListener("click", (event) => open(view, event.target));
+  return view;
+}
+
+function open(view, target) {
+  const button = target.closest("button");
+  if (!button) return;
+  const { layer, head } = button.dataset;
+  view.page.change({
+    view: "head",
+    layer: Number(layer),
+    heads: [Number(head)],
+    focus: "heads",
+  });
+}
+
+function arrange(view, panel, page, order) {
+  const { layers, heads } = page.data;
+  const ranked = rankedHeads(panel, layers, heads, page.state);
+  const all = ranked.length === layers * heads;
+  const inPlace = page.state.sort === "place" && all;
+  view.order = order;
+  view.grid.classList.toggle("in-place", inPlace);
+  view.grid.replaceChildren(
+    ...ranked.map((one) => thumbnail(view, panel, page, one)),
+  );
+  const note = noteOf(page.state, ranked.length, layers * heads);
+  view.note.textContent = `${note} A click or Enter opens a head.`;
+}
+
+function noteOf({ sort, ascending, least, pattern }, shown, all) {
+  const first = ascending ? "least" : "most";
+  const bound = least === null ? "" : `, at least ${least}`;
+  const order =
+    sort === "place"
+      ? "a row for each layer"
+      : `by ${sort}, the ${first} first${bound}`;
+  const named = pattern ? `, named “${pattern}”` : "";
+  return `${shown} of ${all} heads${named}, ${order}.`;
+}
+
+function thumbnail(view, panel, page, { layer, head, value }) {
+  const name = `${layer} ${head}`;
+  if (!view.canvases.has(name)) {
+    const pixels = pixelsOfHead(panel, page, layer, head);
+    const canvas = canvasOf(pixels);
+    canvas.classList.toggle("coarse", pixels.width < SIZE / 2);
+    canvas.dataset.layer = String(layer);
+    canvas.dataset.head = String(head);
+    canvas.setAttribute("aria-hidden", "true");
+    view.canvases.set(name, canvas);
+  }
+  const place = { "data-layer": String(layer), "data-head": String(head) };
+  return element(
+    "button",
+    { class: "thumbnail", type: "button", ...place },
+    view.canvases.get(name),
+    ...captionOf(panel, layer, head, value),
+  );
+}
+
+function captionOf(panel, layer, head, value) {
+  const number = value === null ? "" : valueText(panel, value);
+  const names = panel.other ? [] : patternsOf(panel.text, layer, head);
+  return [
+    element(
+      "span",
+      { class: "place" },
+      element("span", {}, `L${layer} H${head}`),
+      element("span", { class: "number" }, number),
+    ),
+    element("span", { class: "names" }, names.map((p) => p.name).join(", ")),
+  ];
+}
+
+function valueText(panel, value) {
+  return panel.other ? signed(value, 2) : fixed(value, 2);
+}
+
+function pixelsOfHead(panel, page, layer, head) {
+  const matrix = matrixOf(panel, layer, head, page.state);
+  const { weights, queries, keys } = matrix;
+  const few = pooled(weights, queries.length, keys.length, SIZE);
+  return pixelsOf(few, matrix.signed, page.theme);
+}
+
+function markChosen(view, { layer, heads }) {
+  const buttons = Array.from(view.grid.children);
+  const isChosen = ({ dataset }) =>
+    Number(dataset.layer) === layer && heads.includes(Number(dataset.head));
+  for (const button of buttons) {
+    button.setAttribute("aria-current", String(isChosen(button)));
+  }
+  setStop(buttons, buttons.find(isChosen));
+}
+
+// --- saving --------------------------------------------------------------
+
+export function modelScene(panel, page) {
+  const { data, state, colours } = page;
+  const ranked = rankedHeads(panel, data.layers, data.heads, state);
+  const [across, down] = [SIZE + 16, SIZE + 32];
+  const shapes = ranked.flatMap(({ layer, head, value }, at) => {
+    const x = 16 + across * (at % data.heads);
+    const y = 40 + down * Math.floor(at / data.heads);
+    const number = value === null ? "" : `  ${valueText(panel, value)}`;
+    return [
+      {
+        ...{ shape: "pixels", x, y, width: SIZE, height: SIZE },
+        pixels: pixelsOfHead(panel, page, layer, head),
+      },
+      {
+        ...{ shape: "text", x, y: y + SIZE + 14, size: 11 },
+        ...{ text: `L${layer} H${head}${number}`, colour: colours.ink },
+      },
+    ];
+  });
+  const start = panel.title ? `${panel.title}: ` : "";
+  const all = data.layers * data.heads;
+  const text = `${start}${noteOf(state, ranked.length, all)}`;
+  const width = 16 + across * data.heads;
+  const height = 48 + down * Math.ceil(ranked.length / data.heads);
+  return scene(width, height, colours.ground, [
+    { shape: "text", x: 16, y: 24, text, size: 13, colour: colours.ink },
+    ...shapes,
+  ]);
+}
+
+// The numbers behind the order: every metric of the heads that are shown.
+export function modelRows(panel, { data, state }) {
+  const names = metricNames(panel);
+  const which = panel.other ? "second minus first" : panel.number + 1;
+  const ranked = rankedHeads(panel, data.layers, data.heads, state);
+  return ranked.map(({ layer, head }) => [
+    ...[which, layer, head],
+    ...names.map((name) => valuesOf(panel, name)[layer][head].toFixed(6)),
+  ]);
+}
+
+export function modelColumns(panel) {
+  return ["text", "layer", "head", ...metricNames(panel)];
+}

@@ -1,0 +1,300 @@
+// Neuron view: how one query of one head comes to its weights and to its
+// output, every number of it. `arithmetic.js` does the arithmetic.
+
+import { drawScene } from "./canvas.js";
+import { element, rowOf, scrolling, tableOf } from "./elements.js";
+import { scrollAgain, scrolledIn, tokenElement } from "./elements.js";
+import { chosenOf, neuronOf, reasonAgainst } from "./neuron.js";
+import { GAP, LABEL, ROW, TOP, stripsScene } from "./neuron_strips.js";
+import { isolated, precise, visible } from "./telling.js";
+import { unpackedNow } from "./unpacking.js";
+
+export function drawNeuronView(host, panel, page) {
+  const { text } = panel;
+  const { state } = page;
+  const reason = reasonAgainst(text, state);
+  if (reason) {
+    host.replaceChildren(element("p", { class: "message" }, reason));
+    return;
+  }
+  const found = neuronOf(text, state);
+  const chosen = chosenOf(text, state, found);
+  const scrolled = scrolledIn(host);
+  host.replaceChildren(
+    pickers(panel, page, chosen),
+    sectionOf(...scoresSection(text, page, found, chosen)),
+    sectionOf(...softmaxSection(text, page, found, chosen)),
+    sectionOf(...outputSection(text, page, found, chosen)),
+  );
+  drawStrips(host, panel, page, found, chosen);
+  scrollAgain(host, scrolled);
+  showChosen(host, chosen);
+}
+
+// --- what is chosen ------------------------------------------------------
+
+function pickers(panel, page, chosen) {
+  const { text } = panel;
+  const tokens = text.tokens.map(
+    (token, at) => `${at}  ${isolated(visible(token))}`,
+  );
+  const { layer, heads } = page.state;
+  const dimensions = Array.from(
+    { length: text.neuron[String(layer)].queries.shape[2] },
+    (_, dimension) => String(dimension),
+  );
+  return element(
+    "div",
+    { class: "pickers" },
+    picker("Query", "query", tokens, chosen, panel, page),
+    picker("Key", "key", tokens, chosen, panel, page),
+    picker("Dimension", "dimension", dimensions, chosen, panel, page),
+    element(
+      "p",
+      { class: "note" },
+      `Layer ${layer}, head ${heads[0]}. All tokens take part, also when ` +
+        "special ones are hidden or words merged elsewhere. These numbers " +
+        "are exact: the model's 32-bit queries, keys and values, " +
+        "calculated on in 64 bits, shown to six digits.",
+    ),
+  );
+}
+
+function inPanel({ number }) {
+  return `[data-text="${number}"]`;
+}
+
+function picker(label, name, options, chosen, panel, page) {
+  const select = element("select", { "data-pick": name });
+  options.forEach((text, at) =>
+    select.append(element("option", { value: String(at) }, text)),
+  );
+  select.value = String(chosen[name]);
+  const focus = `${inPanel(panel)} [data-pick="${name}"]`;
+  select.addEventListener("change", () =>
+    page.change({ [name]: Number(select.value), focus }),
+  );
+  return element("label", { class: "field" }, label, select);
+}
+
+function sectionOf(name, title, formula, figure, ...tables) {
+  return element(
+    "section",
+    { class: "step", "data-step": name },
+    element("h3", {}, title),
+    element("p", { class: "formula" }, ...formula),
+    element("div", { class: "step-grid" }, figure, ...tables),
+  );
+}
+
+// A number whose digits are cut keeps all of them for whoever asks.
+function numberOf(value) {
+  return element("data", { value: String(value) }, precise(value));
+}
+
+// --- query times key -----------------------------------------------------
+
+function scoresSection(text, page, found, chosen) {
+  const { query, keys, products, sums, scores } = found;
+  const { key } = chosen;
+  const size = query.length;
+  const rows = query.map((number, d) => [
+    String(d),
+    ...[number, keys[key][d], products[key][d]].map(numberOf),
+  ]);
+  const table = tableOf(
+    "The query times the key, dimension by dimension",
+    ["dimension", "query", "key", "query × key"],
+    rows,
+    { "data-table": "products" },
+  );
+  table.tBodies[0].rows[chosen.dimension].className = "focused";
+  const root = precise(Math.sqrt(size));
+  table.append(
+    footOf(
+      ["sum", "", "", numberOf(sums[key])],
+      [`score: sum / √${size}`, "", `/ ${root}`, numberOf(scores[key])],
+    ),
+  );
+  return [
+    "scores",
+    "1  Query times key",
+    [
+      "The query ",
+      tokenElement(text.tokens[chosen.query]),
+      " is multiplied with every key, dimension by dimension; the sum is " +
+        `divided by √${size}: that is the score. The table has the key `,
+      tokenElement(text.tokens[key]),
+      ".",
+    ],
+    figureOf("products"),
+    scrolling("Products, as a table", table),
+  ];
+}
+
+function footOf(...rows) {
+  return element("tfoot", {}, ...rows.map(rowOf));
+}
+
+function figureOf(name) {
+  const canvas = element("canvas", { "data-strips": name });
+  canvas.setAttribute("aria-hidden", "true");
+  return element(
+    "div",
+    {
+      ...{ class: "strips", tabindex: "0", role: "group" },
+      "data-figure": name,
+      "aria-label":
+        "Bars for each key and dimension; up and down choose the key, left " +
+        "and right the dimension. The numbers are in the table.",
+    },
+    canvas,
+  );
+}
+
+// --- mask and softmax ----------------------------------------------------
+
+function softmaxSection(text, page, found, chosen) {
+  const { sums, scores, allowed, powers, total, weights, largest } = found;
+  const rows = weights.map((weight, at) => [
+    { token: `${at} ${visible(text.tokens[at])}` },
+    numberOf(sums[at]),
+    numberOf(scores[at]),
+    allowed[at] ? "takes part" : "masked: −∞",
+    numberOf(powers[at]),
+    numberOf(weight),
+    stepText(text, page.state, chosen.query, at),
+  ]);
+  const table = tableOf(
+    "From sums to weights",
+    [
+      ...["key", "sum", "score", "mask", "exp(score − largest)"],
+      ...["weight", "stored in 8 bits"],
+    ],
+    rows,
+    { "data-table": "softmax" },
+  );
+  table.tBodies[0].rows[chosen.key].className = "focused";
+  const ones = weights.reduce((a, b) => a + b, 0);
+  table.append(
+    footOf(["sum", "", "", "", numberOf(total), numberOf(ones), ""]),
+  );
+  const mask = text.causal
+    ? "The model is causal: keys after the query are masked."
+    : "Nothing is masked: every token sees every other.";
+  return [
+    "softmax",
+    "2  Mask and softmax",
+    [
+      `${mask} Each score less the largest, ${precise(largest)}, goes into ` +
+        `the exponential; divided by their sum, ${precise(total)}, the ` +
+        "powers are the weights.",
+    ],
+    scrolling("Scores and weights, as a table", table),
+  ];
+}
+
+function stepText(text, { layer, heads }, query, key) {
+  const [, count, tokens] = text.weights.shape;
+  const row = ((layer * count + heads[0]) * tokens + query) * tokens;
+  const step = unpackedNow(text.weights)[row + key];
+  return (step / 255).toFixed(3);
+}
+
+// --- weights times values ------------------------------------------------
+
+function outputSection(text, page, found, chosen) {
+  const { values, weights, weighted, output } = found;
+  const d = chosen.dimension;
+  const rows = weights.map((weight, at) => [
+    { token: `${at} ${visible(text.tokens[at])}` },
+    ...[weight, values[at][d], weighted[at][d]].map(numberOf),
+  ]);
+  const table = tableOf(
+    `Weights times values in dimension ${d}`,
+    ["key", "weight", "value", "weight × value"],
+    rows,
+    { "data-table": "weighted" },
+  );
+  table.tBodies[0].rows[chosen.key].className = "focused";
+  table.append(footOf(["sum: the output", "", "", numberOf(output[d])]));
+  const outputs = tableOf(
+    "The output of this head",
+    ["dimension", "output"],
+    output.map((number, at) => [String(at), numberOf(number)]),
+    { "data-table": "output" },
+  );
+  outputs.tBodies[0].rows[d].className = "focused";
+  return [
+    "output",
+    "3  Weights times values",
+    [
+      "Every value is multiplied with its weight; summed over the keys, " +
+        `that is the output. The table has dimension ${d}.`,
+    ],
+    figureOf("weighted"),
+    scrolling("Weights times values, as a table", table),
+    scrolling("Output, as a table", outputs),
+  ];
+}
+
+// --- strips of bars ------------------------------------------------------
+
+function drawStrips(host, panel, page, found, chosen) {
+  for (const name of ["products", "weighted"]) {
+    const figure = host.querySelector(`[data-figure="${name}"]`);
+    const size = found.query.length;
+    const room = host.clientWidth - LABEL - 2 * GAP;
+    const cell = Math.max(2, Math.min(6, Math.floor(room / 2 / size)));
+    const drawing = stripsScene(name, panel.text, page, found, chosen, cell);
+    const canvas = figure.querySelector("canvas");
+    drawScene(canvas, drawing);
+    canvas.style.setProperty("width", `${drawing.width}px`);
+    listen(figure, panel, page, chosen, cell, size);
+  }
+}
+
+function listen(figure, panel, page, chosen, cell, size) {
+  const focus = `${inPanel(panel)} [data-figure="${figure.dataset.figure}"]`;
+  const tokens = panel.text.tokens.length;
+  const choose = (key, dimension) => {
+    if (key < 0 || key >= tokens || dimension < 0 || dimension >= size) return;
+    page.change({ key, dimension, query: chosen.query, focus });
+  };
+  figure.addEventListener("click", (event) => {
+    const box = figure.querySelector("canvas").getBoundingClientRect();
+    const along = event.clientX - box.left - LABEL;
+    const strip = size * cell + GAP;
+    const key = Math.floor((event.clientY - box.top - TOP) / ROW);
+    const dimension = Math.floor((along % strip) / cell);
+    choose(key, dimension < size && along >= 0 ? dimension : chosen.dimension);
+  });
+  figure.addEventListener("keydown", (event) => {
+    const step = {
+      ArrowUp: [-1, 0],
+      ArrowDown: [1, 0],
+      ArrowLeft: [0, -1],
+      ArrowRight: [0, 1],
+    }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    choose(chosen.key + step[0], chosen.dimension + step[1]);
+  });
+}
+
+// What is chosen is scrolled into sight, within its box alone.
+function showChosen(host, { key }) {
+  for (const figure of host.querySelectorAll(".strips")) {
+    showWithin(figure, TOP + key * ROW, ROW);
+  }
+  for (const row of host.querySelectorAll("tr.focused")) {
+    showWithin(row.closest(".scrolling"), row.offsetTop, row.offsetHeight);
+  }
+}
+
+function showWithin(box, top, height) {
+  const room = box.clientHeight - 2 * TOP; // less what sticks to its edges
+  const above = top - TOP < box.scrollTop;
+  const below = top + height - TOP > box.scrollTop + room;
+  if (above || below) box.scrollTop = top - TOP - room / 2;
+}

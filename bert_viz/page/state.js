@@ -1,0 +1,108 @@
+// What the page shows, as the fragment of its address and back.
+
+export const DEFAULTS = {
+  view: "model",
+  layer: 0,
+  heads: [0],
+  several: false,
+  query: null,
+  key: null,
+  dimension: 0,
+  threshold: 0.05,
+  special: true,
+  words: false,
+  between: "all",
+  text: "both",
+  sort: "place",
+  ascending: false,
+  least: null,
+  pattern: "",
+  theme: "auto",
+};
+
+const CHOICES = {
+  view: ["model", "head", "neuron", "metrics"],
+  between: ["all", "ab", "ba", "aa", "bb"],
+  text: ["both", "first", "second", "difference"],
+  theme: ["auto", "light", "dark"],
+};
+
+// How each is read; what cannot be read is left as it was (undefined).
+// `limits` has the numbers of layers, heads, tokens and dimensions, and the
+// names of metrics and patterns.
+function readers(limits) {
+  const among = (choices) => (word) =>
+    choices.includes(word) ? word : undefined;
+  const below = (limit) => (word) => whole(word, limit);
+  const yes = (word) => ({ 0: false, 1: true })[word];
+  return {
+    view: among(CHOICES.view),
+    layer: below(limits.layers),
+    heads: (word) => headsOf(word, limits.heads),
+    several: yes,
+    query: below(limits.tokens),
+    key: below(limits.tokens),
+    dimension: below(limits.dimensions),
+    threshold: (word) => number(word, 0, 1),
+    special: yes,
+    words: yes,
+    between: among(CHOICES.between),
+    text: among(CHOICES.text),
+    sort: among(["place", ...limits.metrics]),
+    ascending: yes,
+    least: (word) => number(word, -1e9, 1e9),
+    pattern: among(["", ...limits.patterns]),
+    theme: among(CHOICES.theme),
+  };
+}
+
+function whole(word, limit) {
+  const value = /^\d{1,9}$/.test(word) ? Number(word) : limit;
+  return value < limit ? value : undefined;
+}
+
+function number(word, least, most) {
+  const value = word.trim() === "" ? NaN : Number(word);
+  return value >= least && value <= most ? value : undefined;
+}
+
+function headsOf(word, limit) {
+  const found = word.split(",").map((one) => whole(one, limit));
+  const known = found.filter((one) => one !== undefined);
+  return known.length ? [...new Set(known)] : undefined;
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text.replace(/\+/g, " "));
+  } catch {
+    return "";
+  }
+}
+
+// What a fragment says, over the defaults. Nonsense in it is passed over.
+export function stateOf(fragment, limits) {
+  const state = { ...DEFAULTS };
+  const read = readers(limits);
+  for (const part of fragment.replace(/^#/, "").split("&")) {
+    const [name, word = ""] = part.split("=").map(decoded);
+    const known = Object.prototype.hasOwnProperty.call(read, name);
+    const value = known ? read[name](word) : undefined;
+    if (value !== undefined) state[name] = value;
+  }
+  if (!state.several) state.heads = state.heads.slice(0, 1);
+  return state;
+}
+
+// All of a state; null is left out.
+export function fragmentOf(state) {
+  const words = Object.keys(DEFAULTS)
+    .filter((name) => state[name] !== null)
+    .map((name) => `${name}=${encodeURIComponent(spelled(state[name]))}`);
+  return words.join("&").replace(/%20/g, "+").replace(/%2C/g, ",");
+}
+
+function spelled(value) {
+  if (value === true || value === false) return value ? "1" : "0";
+  return Array.isArray(value) ? value.join(",") : String(value);
+}
