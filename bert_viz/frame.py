@@ -12,14 +12,21 @@ from html import escape
 from .attention import Attention
 from .page import page_of
 
-HEIGHT = 720  # pixels
+HEIGHT = 720  # pixels; what does not fit is scrolled
 
 
 class Frame:
     """What a notebook shows of a page."""
 
-    def __init__(self, page: str, picture: bytes | None, words: str):
+    def __init__(
+        self,
+        page: str,
+        picture: bytes | None,
+        words: str,
+        height: int = HEIGHT,
+    ):
         self.page, self.picture, self.words = page, picture, words
+        self.height = int(height)
 
     def __repr__(self) -> str:
         return f"<Frame: {self.words}>"
@@ -32,7 +39,7 @@ class Frame:
         frame = (
             f'<iframe sandbox="allow-scripts allow-downloads" '
             f'title="{escape(self.words)}" srcdoc="{escape(self.page)}" '
-            f'style="width:100%;height:{HEIGHT}px;border:0"></iframe>'
+            f'style="width:100%;height:{self.height}px;border:0"></iframe>'
         )
         if self.picture is None:
             return frame
@@ -50,8 +57,9 @@ def show(
     other: Attention | None = None,
     neuron_layers: tuple[int, ...] = (0,),
     start: str = "view=model",
+    height: int = HEIGHT,
 ) -> Frame:
-    """The page of `page_of` in a notebook.
+    """The page of `page_of` in a notebook, so many pixels high.
 
     Raises ValueError as `page_of` does.
     """
@@ -59,4 +67,5 @@ def show(
         page_of(attention, other, neuron_layers, start),
         attention._repr_png_(),
         f"Attention, every layer and head: {attention.about}",
+        height,
     )

@@ -73,10 +73,17 @@ def neuron_data(
     """Queries, keys and values of some layers, or None for weights alone.
 
     One of the three missing is all missing: nothing follows from two.
+    Raises ValueError for values wider or narrower than the others.
     """
     arrays = attention.queries, attention.keys, attention.values
     if any(array is None for array in arrays):
         return None
+    widths = [array.shape[-1] for array in arrays]
+    if len(set(widths)) > 1:
+        raise ValueError(
+            "expected queries, keys and values of one width, got "
+            f"{', '.join(map(str, widths))}"
+        )
     return {
         str(layer): {
             "queries": pack_floats(attention.queries[layer]),

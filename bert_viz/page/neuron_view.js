@@ -39,8 +39,10 @@ function pickers(panel, page, chosen) {
     (token, at) => `${at}  ${isolated(visible(token))}`,
   );
   const { layer, heads } = page.state;
+  const packed = text.neuron[String(layer)];
+  const isExact = Object.values(packed).every(({ error }) => error === 0);
   const dimensions = Array.from(
-    { length: text.neuron[String(layer)].queries.shape[2] },
+    { length: packed.queries.shape[2] },
     (_, dimension) => String(dimension),
   );
   return element(
@@ -54,7 +56,9 @@ function pickers(panel, page, chosen) {
       { class: "note" },
       `Layer ${layer}, head ${heads[0]}. All tokens take part, also when ` +
         "special ones are hidden or words merged elsewhere. These numbers " +
-        "are exact: the model's 32-bit queries, keys and values, " +
+        (isExact
+          ? "are exact: the model's 32-bit queries, keys and values, "
+          : "are the model's queries, keys and values rounded to 32 bits, ") +
         "calculated on in 64 bits, shown to six digits.",
     ),
   );
