@@ -15,7 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = "parity_tests/test_twins.py"
-FOLDERS = ("bert_viz", "numpy_ref", "torch_impl", "parity_tests", "study", "data")
+FOLDERS = (
+    "bert_viz",
+    "numpy_ref",
+    "torch_impl",
+    "parity_tests",
+    "study",
+    "data",
+)
 
 
 def main() -> None:

@@ -13,12 +13,12 @@ import re
 import textwrap
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import numpy as np
 import torch
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML, Image, Markdown, display
 from torch import nn
 
 from numpy_ref import example
@@ -300,6 +300,35 @@ def finish(figure, caption: str = "") -> None:
     pyplot.show()
     if caption:
         say(f"*{caption}*")
+
+
+def picture(drawn) -> None:
+    """A plot of `bert_viz`, with what it shows as its alternative text.
+
+    Points are as large as those of the page around it; a plot that is
+    wider than the page is made to fit.
+    """
+    from bert_viz.describing import description_of, title_of
+    from bert_viz.saving import file_of
+
+    figure = drawn.figure.figure  # an Axes may be in a part of a figure
+    words = title_of(figure), description_of(figure)
+    width = round(figure.get_figwidth() * PIXELS)
+    data = file_of(figure, ".png", *words)
+    display(Image(data, width=width, alt=words[1]))
+
+
+PIXELS = 84  # of a picture, to an inch of a figure
+
+
+def table(heading: Iterable, rows: Iterable[Iterable]) -> None:
+    """Texts and numbers in rows below a heading."""
+    heading = [*heading]
+    lines = [line_of(*heading), line_of(*["---"] * len(heading))]
+    for row in rows:
+        cells = (str(cell).replace("|", r"\|") for cell in row)
+        lines.append(line_of(*cells))
+    display(Markdown("\n".join(lines)))
 
 
 def in_turn(functions: dict[str, Callable], rounds: int = 12) -> dict:

@@ -12,6 +12,10 @@ REFERENCES = {
         "Wharton, E. (1908). *The Verdict*. Scribner's Magazine. In the "
         "public domain."
     ),
+    "Torgerson 1952": (
+        "Torgerson, W. S. (1952). Multidimensional Scaling: I. Theory and "
+        "Method. Psychometrika 17(4)."
+    ),
     "Lin 1991": (
         "Lin, J. (1991). Divergence measures based on the Shannon entropy. "
         "IEEE Transactions on Information Theory 37(1)."
@@ -53,6 +57,11 @@ REFERENCES = {
         "Translation of Rare Words with Subword Units. ACL 2016. "
         "arXiv:1508.07909."
     ),
+    "Wu et al. 2016": (
+        "Wu, Y., Schuster, M., Chen, Z., and others (2016). Google's "
+        "Neural Machine Translation System: Bridging the Gap between Human "
+        "and Machine Translation. arXiv:1609.08144."
+    ),
     "Gehring et al. 2017": (
         "Gehring, J., Auli, M., Grangier, D., Yarats, D., Dauphin, Y. N. "
         "(2017). Convolutional Sequence to Sequence Learning. ICML 2017. "
@@ -78,6 +87,10 @@ REFERENCES = {
         "Pre-training of Deep Bidirectional Transformers for Language "
         "Understanding. NAACL 2019. arXiv:1810.04805."
     ),
+    "Jain and Wallace 2019": (
+        "Jain, S., Wallace, B. C. (2019). Attention is not Explanation. "
+        "NAACL 2019. arXiv:1902.10186."
+    ),
     "Michel et al. 2019": (
         "Michel, P., Levy, O., Neubig, G. (2019). Are Sixteen Heads Really "
         "Better than One? NeurIPS 2019. arXiv:1905.10650."
@@ -86,6 +99,51 @@ REFERENCES = {
         "Radford, A., Wu, J., Child, R., Luan, D., Amodei, D., Sutskever, "
         "I. (2019). Language Models are Unsupervised Multitask Learners. "
         "OpenAI."
+    ),
+    "Reimers and Gurevych 2019": (
+        "Reimers, N., Gurevych, I. (2019). Sentence-BERT: Sentence "
+        "Embeddings using Siamese BERT-Networks. EMNLP 2019. "
+        "arXiv:1908.10084."
+    ),
+    "Vig 2019": (
+        "Vig, J. (2019). A Multiscale Visualization of Attention in the "
+        "Transformer Model. ACL 2019, System Demonstrations. "
+        "arXiv:1906.05714."
+    ),
+    "Vig and Belinkov 2019": (
+        "Vig, J., Belinkov, Y. (2019). Analyzing the Structure of "
+        "Attention in a Transformer Language Model. BlackboxNLP 2019. "
+        "arXiv:1906.04284."
+    ),
+    "Voita et al. 2019": (
+        "Voita, E., Talbot, D., Moiseev, F., Sennrich, R., Titov, I. "
+        "(2019). Analyzing Multi-Head Self-Attention: Specialized Heads Do "
+        "the Heavy Lifting, the Rest Can Be Pruned. ACL 2019. "
+        "arXiv:1905.09418."
+    ),
+    "Wiegreffe and Pinter 2019": (
+        "Wiegreffe, S., Pinter, Y. (2019). Attention is not not "
+        "Explanation. EMNLP 2019. arXiv:1908.04626."
+    ),
+    "Abnar and Zuidema 2020": (
+        "Abnar, S., Zuidema, W. (2020). Quantifying Attention Flow in "
+        "Transformers. ACL 2020. arXiv:2005.00928."
+    ),
+    "Brunner et al. 2020": (
+        "Brunner, G., Liu, Y., Pascual, D., Richter, O., Ciaramita, M., "
+        "Wattenhofer, R. (2020). On Identifiability in Transformers. ICLR "
+        "2020. arXiv:1908.04211."
+    ),
+    "Kobayashi et al. 2020": (
+        "Kobayashi, G., Kuribayashi, T., Yokoi, S., Inui, K. (2020). "
+        "Attention is Not Only a Weight: Analyzing Transformers with "
+        "Vector Norms. EMNLP 2020. arXiv:2004.10102."
+    ),
+    "Wang et al. 2020": (
+        "Wang, W., Wei, F., Dong, L., Bao, H., Yang, N., Zhou, M. (2020). "
+        "MiniLM: Deep Self-Attention Distillation for Task-Agnostic "
+        "Compression of Pre-Trained Transformers. NeurIPS 2020. "
+        "arXiv:2002.10957."
     ),
 }
 
