@@ -5,7 +5,7 @@ reach nothing but that server. Each frame is scrolled to, as a reader
 would: JupyterLab keeps only what is near in its page.
 
 These tests need the extras `lab` and `browser`, and a Chromium, as those
-of `test_page_browser` do. Without, they are skipped; but in CI, where
+of `test_browser_*` do. Without, they are skipped; but in CI, where
 `-m browser` asks for them, they fail.
 """
 
@@ -26,7 +26,7 @@ from nbformat.sign import NotebookNotary
 
 from study.notebooks_command import build
 
-from .test_page_browser import executable
+from .browser import executable
 
 pytestmark = pytest.mark.browser
 
