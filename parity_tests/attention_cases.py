@@ -13,12 +13,11 @@ from math import log, sqrt
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from numpy_ref.masks import causal_mask
 
 from .case import laid_out
-from .strategies import LATTICE, LAYOUTS, SEEDS
+from .strategies import LAYOUTS, SEEDS, lattice
 
 LOG_DEVIATION = st.floats(log(0.05), log(30))
 ROOT_MEAN_SQUARE = 9.4  # of a number from the lattice
@@ -125,12 +124,11 @@ def sizes(draw, limits: Range) -> tuple[int, int, int, int]:
 
 def floats(shape, scale: float, dtype: np.dtype):
     """Arrays of whole numbers times a scale, in any layout."""
-    whole = hnp.arrays(np.int64, shape, elements=LATTICE, fill=st.nothing())
     return st.builds(
         lambda numbers, layout: laid_out(
             (numbers * scale).astype(dtype), layout
         ),
-        whole,
+        lattice(shape),
         LAYOUTS,
     )
 

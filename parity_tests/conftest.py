@@ -41,7 +41,8 @@ settings.register_profile(
 )
 settings.load_profile("default")
 
-MOST_WIDE = 0.2  # the share of bounds that may be too wide to check
+MOST_WIDE = 0.2  # the share of bounds that may be too wide to check,
+ENOUGH = 200  # where so many were compared; of few it says nothing
 
 TALLIES: dict[str, Tally] = defaultdict(Tally)
 
@@ -90,7 +91,7 @@ def blind() -> list[str]:
         witness
         for witness, tally in TALLIES.items()
         if "float32" not in witness
-        and tally.wide > MOST_WIDE * tally.compared
+        and tally.wide > MOST_WIDE * max(tally.compared, ENOUGH)
     ]
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from numpy_ref.masks import causal_mask
 
@@ -24,7 +23,7 @@ from .homework import (
 )
 from .homework_weights import Weights, readings
 from .judged_attention import Found, Property, identical, same
-from .strategies import LATTICE, SEEDS
+from .strategies import SEEDS, lattice
 from .subject import Broken
 
 SIZE_OF_X = 0.11  # what whole numbers up to 16 are multiplied with
@@ -114,9 +113,7 @@ def homework_cases(draw, homework: Homework) -> HomeworkCase:
         for _ in range(draw(st.sampled_from(homework.batch_axes)))
     )
     shape = (*batch, tokens, width_in(homework.kind))
-    whole = draw(
-        hnp.arrays(np.int64, shape, elements=LATTICE, fill=st.nothing())
-    )
+    whole = draw(lattice(shape))
     dtype = draw(st.sampled_from(["float64", "float32"]))
     return HomeworkCase((whole * SIZE_OF_X).astype(dtype), draw(SEEDS))
 

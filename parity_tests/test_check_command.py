@@ -155,6 +155,7 @@ def test_what_the_judge_lacks_is_named_with_its_extra(
     assert 'pip install "attention-twice[test]"' in missing(error.value)
 
 
+@pytest.mark.slow
 def test_code_that_ends_or_fills_its_process_or_never_ends(tmp_path):
     lines = {
         "hangs": "while True: pass",

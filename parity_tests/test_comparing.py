@@ -204,9 +204,18 @@ def test_the_reference_is_called_with_what_the_twin_got(monkeypatch):
 
 
 def test_a_witness_that_sees_nothing_is_named(monkeypatch):
-    seeing, blinded = Tally(), Tally()
-    for width, tally in ((1e-9, seeing), (abs(X).max(), blinded)):
-        tally.add(within("step", X, X, np.full_like(X, width)))
-    tallies = {"a, float64": seeing, "b": blinded, "c, float32": blinded}
+    def tally(width, count):
+        made = Tally()
+        for _ in range(count):
+            made.add(within("step", X, X, np.full_like(X, width)))
+        return made
+
+    wide, many = abs(X).max(), conftest.ENOUGH
+    tallies = {
+        "a, float64": tally(1e-9, many),
+        "b": tally(wide, many),
+        "c, float32": tally(wide, many),
+        "d, of few": tally(wide, many // 10),
+    }
     monkeypatch.setattr(conftest, "TALLIES", tallies)
     assert conftest.blind() == ["b"]

@@ -1,6 +1,6 @@
 """The notebooks run, say no number that was typed, and name what exists.
 
-`pytest -m kernel` runs them, from a fresh kernel, also on the sample text.
+`pytest -m slow` runs them, from a fresh kernel, also on the sample text.
 """
 
 import ast
@@ -281,7 +281,7 @@ def expect_good(notebook) -> None:
         assert outputs(cell).endswith("passes the same check."), cell.source
 
 
-@pytest.mark.kernel
+@pytest.mark.slow
 def test_they_run_from_a_fresh_kernel_without_network(offline, tmp_path):
     for name in NOTEBOOKS:
         notebook, seconds = executed(build(name), tmp_path)
@@ -289,7 +289,7 @@ def test_they_run_from_a_fresh_kernel_without_network(offline, tmp_path):
         print(f"{name}: {seconds:.0f} s")
 
 
-@pytest.mark.kernel
+@pytest.mark.slow
 def test_they_run_on_the_sample_text_and_say_so(
     offline, tmp_path, monkeypatch
 ):
