@@ -23,9 +23,9 @@ from .attention import Attention
 
 PerHead = Float[Array, "layer head"]
 
-CLARK = "Clark and others 2019, section 3"
+CLARK = "Clark et al. 2019, section 3"
 VIG = "Vig and Belinkov 2019"
-VOITA = "Voita and others 2019"
+VOITA = "Voita et al. 2019"
 
 
 def offset_score(attention: Attention, offset: int) -> PerHead:
@@ -166,7 +166,7 @@ METRICS = (
     Metric(
         "first token",
         "mean over i > 0 of A[i, 0]",
-        f"{VIG}; as an attention sink: Xiao and others 2023",
+        f"{VIG}; as an attention sink: Xiao et al. 2023",
         lambda attention: first_token(attention),
         lambda attention: attention.causal and len(attention.tokens) > 1,
     ),
@@ -254,7 +254,7 @@ def js_distance(
 
     The mean over rows of $\frac12 KL(p \| m) + \frac12 KL(q \| m)$ with
     $m = (p + q) / 2$, over ln 2: the Jensen-Shannon divergence in bits.
-    (Lin 1991; between heads: Clark and others 2019, section 6)
+    (Lin 1991; between heads: Clark et al. 2019, section 6)
     """
     # All twice as large: half of the smallest weight would be 0.
     both = p + q

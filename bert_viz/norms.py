@@ -4,7 +4,7 @@ In one head, $f_h(x_j) = (x_j W_V + b_V) W_O$ is what token j has to give,
 in the width of the model; $\alpha_{ij} f_h(x_j)$ is what of it reaches
 token i. A large weight on a token with little to give does little. Sums
 over all heads and keys, and the bias of the output layer, are the output
-of the attention. (Kobayashi and others 2020)
+of the attention. (Kobayashi et al. 2020)
 
 Left out is what comes after: the residual, the norm and the feed-forward
 layer. A norm is not influence either; it is one step nearer to it.

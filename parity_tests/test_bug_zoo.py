@@ -232,6 +232,7 @@ def first_failure(name: str):
     return None, None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", WRONG)
 def test_an_animal_is_rejected(name):
@@ -240,6 +241,7 @@ def test_an_animal_is_rejected(name):
     assert cause() == CAUSES.get(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_but_different_passes(name):
     findings = [

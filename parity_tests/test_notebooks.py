@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+from bert_viz.metrics import METRICS
 from numpy_ref import attention, example, multi_head, self_attention
 from numpy_ref.bpe_training import train
 from study import notebook_tools, notebooks_command, questions
@@ -233,6 +234,12 @@ def test_all_that_is_quoted_is_in_the_references(notebook):
         if twin.name in named:
             quoted = {*cited_in(twin.reference.__doc__)}
             assert quoted <= REFERENCES.keys(), twin.name
+
+
+def test_what_metrics_quote_is_in_the_references():
+    quoted = {one for metric in METRICS for one in cited_in(metric.source)}
+    assert quoted <= REFERENCES.keys()
+    assert "Clark et al. 2019" in quoted
 
 
 # --- what runs ------------------------------------------------------------

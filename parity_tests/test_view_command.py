@@ -31,7 +31,7 @@ def test_the_seeds_sentence_and_the_heads_that_have_a_name(twice):
     assert "  next token       1.8 (0.63)" in lines
     assert "special tokens left out, rows renormalised" in out
     assert "mean of A[i, i-1] over the rows where that key exists" in out
-    assert "Voita and others 2019" in out
+    assert "Voita et al. 2019" in out
 
 
 def test_numbers_as_csv_and_npz(twice, tmp_path):

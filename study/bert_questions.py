@@ -8,7 +8,7 @@ readers often answer in its place.
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-from math import log
+from math import exp, log
 
 import numpy as np
 from jaxtyping import Float
@@ -27,6 +27,7 @@ from numpy_ref.layers import Linear
 from numpy_ref.wordpiece import cut_word
 
 from .answers import Verdict, judged
+from .questions import rounded
 
 ORDER = "First the layer, then the head."
 
@@ -39,6 +40,7 @@ def features_of_a_head(answer, d_model: int, heads: int) -> Verdict:
         [
             (d_model, "That is all heads' together; they share it."),
             (d_model * heads, "The heads share the features."),
+            (heads, "That is how many heads there are."),
         ],
     )
 
@@ -62,8 +64,27 @@ def pieces_of_a_word(
                 [first, f"##{word.removeprefix(first)}"],
                 "The longest piece that fits comes first.",
             ),
+            (
+                shortest_pieces(vocabulary, word),
+                "The longest piece that fits comes first.",
+            ),
+            ([word], "The vocabulary does not have the whole word."),
         ],
     )
+
+
+def shortest_pieces(vocabulary: Sequence[str], word: str) -> list[str]:
+    """A word, always cut where the shortest piece of all ends."""
+    pieces: list[str] = []
+    rest = word
+    while rest:
+        fit = [one for one in vocabulary if rest.startswith(one)]
+        if not fit:
+            break
+        pieces.append(min(fit, key=len))
+        rest = rest.removeprefix(pieces[-1])
+        rest = rest and f"##{rest}"
+    return pieces
 
 
 def numbers_of_all_heads(answer, attention: Attention) -> Verdict:
@@ -159,6 +180,12 @@ def effective_number(answer, row: Sequence[float]) -> Verdict:
             (len(row), "So it would be if all weighed alike."),
             (log(right), "That is the entropy; take e to it."),
             (np.log2(right), "That is the entropy in bits; take 2 to it."),
+            *(
+                (wrong, "Take the entropy itself, divided by nothing.")
+                for share in [log(right) / log(len(row))]
+                for wrong in (share, exp(share))
+            ),
+            *rounded(right),
         ],
     )
 
@@ -181,7 +208,7 @@ def head_with_most(
             (right[::-1], ORDER),
             (
                 greatest(other.values[metric]),
-                f"That one has it with: {other.rows}.",
+                f"That is of the other table: {other.rows}.",
             ),
         ],
     )
@@ -315,6 +342,10 @@ def rolled_out(answer, rows, layers: int) -> Verdict:
         [
             (float(shares[0]), "That is after the first layer."),
             (pure, "Half of each layer is the token itself."),
+            (
+                float(shares[0]) ** layers,
+                "Some of it comes back by way of the other token.",
+            ),
         ],
     )
 
@@ -341,6 +372,8 @@ def share_of_the_norm(
                 "That is the norm; divide it by the sum of both.",
             ),
             (lengths[0] / sum(lengths), "The weights count as well."),
+            (1 - right, "That is what the other key has."),
+            *rounded(right),
         ],
     )
 
@@ -378,7 +411,9 @@ WHY_NOT = {
 
 def claims_that_follow(answer) -> Verdict:
     """Which of `CLAIMS` can be read off the weights."""
-    given = sorted(answer) if isinstance(answer, list | tuple) else answer
+    given = answer
+    if isinstance(answer, list | tuple | set):
+        given = sorted(str(letter).lower() for letter in answer)
     return judged(
         given,
         [*FOLLOW],

@@ -16,6 +16,7 @@ from numpy_ref.attention import attention_scores, softmax_with_temperature
 from numpy_ref.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.byte_pair_encoding import byte_ids, merge_all, merge_table
 from numpy_ref.gpt2_config import Gpt2Config, parameter_count
+from numpy_ref.gpt2_vocabulary import gpt2
 from numpy_ref.layers import dropout
 from numpy_ref.windows import batches, window_starts
 from numpy_ref.word_tokenizer import (
@@ -29,6 +30,13 @@ from parity_tests.claims_of_heads import LEAST_ERROR
 from .answers import Verdict, judged, judged_attention, judged_step
 
 MOST = 1000  # the largest denominator that an answer here has
+
+
+def rounded(right: float) -> list[tuple[float, str]]:
+    """What a reader may copy of a long number, and what to say of it."""
+    sentence = "That is rounded: answer with what you computed it from."
+    near = [round(right, digits) for digits in range(7)]
+    return [(n, sentence) for n in near if abs(n / right - 1) < 1 / 100]
 
 
 def tokens_of(answer, text: str) -> Verdict:
@@ -46,6 +54,13 @@ def tokens_of(answer, text: str) -> Verdict:
                 text.replace("--", " -- ").replace("!", " !").split(),
                 "An apostrophe is one of the marks, too.",
             ),
+            (
+                text.replace("--", " -- ")
+                .replace("!", " !")
+                .replace("'", " '")
+                .split(),
+                "The pattern cuts on both sides of an apostrophe.",
+            ),
         ],
     )
 
@@ -61,6 +76,7 @@ def entries_of(answer, text: str) -> Verdict:
             (len(tokens), "Each distinct token has one entry."),
             (len({*tokens}), "The special tokens have entries, too."),
             (len(tokens) + 2, "Each distinct token has one entry."),
+            (right - 1, "There are two special tokens."),
         ],
     )
 
@@ -68,10 +84,30 @@ def entries_of(answer, text: str) -> Verdict:
 def there_and_back(answer, known: str, text: str) -> Verdict:
     """What is left of a text after encoding and decoding."""
     vocabulary = build_vocabulary(split_words(known))
+    right, small = (
+        decode(encode(one, vocabulary), vocabulary)
+        for one in (text, text.lower())
+    )
+    kept = " ".join(
+        one if one in vocabulary or not one.isalpha() else "<|unk|>"
+        for one in split_words(text)
+    )
     return judged(
         answer,
-        decode(encode(text, vocabulary), vocabulary),
-        [(text, "Not every token of it is in the vocabulary.")],
+        right,
+        [
+            (text, "Not every token of it is in the vocabulary."),
+            (
+                right.replace(" <|unk|>", "<|unk|>"),
+                "Only punctuation has no space before it, and an unknown "
+                "token is none.",
+            ),
+            (small, "A capital letter makes another token."),
+            (
+                kept.replace(" !", "!"),
+                "A mark that the vocabulary lacks is unknown, too.",
+            ),
+        ],
     )
 
 
@@ -85,6 +121,14 @@ def merged_pieces(answer, merges: Array, word: str) -> Verdict:
             (
                 ["aa", "aa", "b"],
                 "Look again: there is one more pair that can be merged.",
+            ),
+            (
+                ["a", "a", "aab"],
+                "Merge the pair of lowest rank everywhere first.",
+            ),
+            *(
+                (pieces, "Only the two pairs that were learned are merged.")
+                for pieces in ([word], ["aaaa", "b"])
             ),
         ],
     )
@@ -105,6 +149,10 @@ def most_tokens(answer, word: str) -> Verdict:
         [
             (len(word), "The tokens begin as bytes, not as characters."),
             (1, "That is the least; its merges may not be known."),
+            (
+                len(gpt2().encode_ordinary(word)),
+                "So many are left by GPT-2's merges; there may be none.",
+            ),
         ],
     )
 
@@ -158,7 +206,15 @@ def slowest_wave(answer, d_model: int) -> Verdict:
     return judged(
         answer,
         right,
-        [(10000, "The last pair has not quite reached the base.")],
+        [
+            (10000, "The last pair has not quite reached the base."),
+            (1 / right, "That is the frequency itself."),
+            (
+                10000 ** ((d_model - 1) / d_model),
+                "Of a pair, the even feature counts: the last but one.",
+            ),
+            *rounded(right),
+        ],
     )
 
 
@@ -189,6 +245,10 @@ def score_in_ln_2(answer, query, key) -> Verdict:
         [
             (score * sqrt(2), "The scale has taken the root away."),
             (score * log(2), "Count in units of ln 2."),
+            (
+                score / sqrt(2),
+                "The scale only takes away the root in the query's factor.",
+            ),
         ],
     )
 
@@ -206,10 +266,17 @@ def greatest_weight(
         as_fraction(softmax_with_temperature(scores, heat).max())
         for heat in (temperature, 1.0)
     )
+    times = softmax_with_temperature(scores, 1 / temperature).max()
+    bare = softmax_with_temperature(scores / log(2), temperature).max()
     return judged(
         answer,
         right,
-        [(unheated, "Divide the scores by the temperature first.")],
+        [
+            (unheated, "Divide the scores by the temperature first."),
+            (times, "Divide by the temperature, do not multiply."),
+            (bare, "The scores are in units of ln 2: take 2 to them."),
+            *rounded(float(right)),
+        ],
     )
 
 
@@ -240,6 +307,10 @@ def parameters_of_self_attention(
         [
             (one, "That is one of the three layers."),
             (3 * d_model * d_head, "Each layer has a bias, too."),
+            (
+                3 * (d_model * d_head + d_model),
+                "A bias is added to what comes out.",
+            ),
         ],
     )
 
@@ -287,7 +358,10 @@ def merged_width(answer, heads: int, d_head: int) -> Verdict:
     return judged(
         answer,
         heads * d_head,
-        [(d_head, "That is one head's; they stand side by side.")],
+        [
+            (d_head, "That is one head's; they stand side by side."),
+            (heads + d_head, "Each head brings that many features."),
+        ],
     )
 
 
@@ -316,6 +390,9 @@ def least_odds(answer) -> Verdict:
         [
             (log(right), "That is the gap of the scores; take e to it."),
             (right + 1, "The odds are one weight over the other."),
+            (1 / right, "Take the right one over the wrong one."),
+            (right / (1 + right), "That is the right one's weight."),
+            (1 / (1 + right), "That is the wrong one's weight."),
         ],
     )
 

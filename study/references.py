@@ -62,6 +62,10 @@ REFERENCES = {
         "Neural Machine Translation System: Bridging the Gap between Human "
         "and Machine Translation. arXiv:1609.08144."
     ),
+    "Ghader and Monz 2017": (
+        "Ghader, H., Monz, C. (2017). What does Attention in Neural "
+        "Machine Translation Pay Attention to? IJCNLP 2017. arXiv:1710.03348."
+    ),
     "Gehring et al. 2017": (
         "Gehring, J., Auli, M., Grangier, D., Yarats, D., Dauphin, Y. N. "
         "(2017). Convolutional Sequence to Sequence Learning. ICML 2017. "
@@ -144,6 +148,10 @@ REFERENCES = {
         "MiniLM: Deep Self-Attention Distillation for Task-Agnostic "
         "Compression of Pre-Trained Transformers. NeurIPS 2020. "
         "arXiv:2002.10957."
+    ),
+    "Xiao et al. 2023": (
+        "Xiao, G., Tian, Y., Chen, B., Han, S., Lewis, M. (2023). "
+        "Efficient Streaming Language Models with Attention Sinks. arXiv:2309.17453."
     ),
 }
 

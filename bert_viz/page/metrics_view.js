@@ -136,7 +136,7 @@ const WARNING =
   "feed-forward layer. So no weight on this page explains what the model " +
   "decides. One step nearer is the norm of what is handed over, " +
   "‖α f(x)‖, where f(x) is the value in the width of the model " +
-  "(Kobayashi and others 2020). It is no influence either.";
+  "(Kobayashi et al. 2020). It is no influence either.";
 
 function influencePart(panel, page) {
   const warning = element("p", { class: "warning" }, WARNING);
