@@ -64,7 +64,8 @@ REFERENCES = {
     ),
     "Ghader and Monz 2017": (
         "Ghader, H., Monz, C. (2017). What does Attention in Neural "
-        "Machine Translation Pay Attention to? IJCNLP 2017. arXiv:1710.03348."
+        "Machine Translation Pay Attention to? IJCNLP 2017. "
+        "arXiv:1710.03348."
     ),
     "Gehring et al. 2017": (
         "Gehring, J., Auli, M., Grangier, D., Yarats, D., Dauphin, Y. N. "
@@ -151,7 +152,8 @@ REFERENCES = {
     ),
     "Xiao et al. 2023": (
         "Xiao, G., Tian, Y., Chen, B., Han, S., Lewis, M. (2023). "
-        "Efficient Streaming Language Models with Attention Sinks. arXiv:2309.17453."
+        "Efficient Streaming Language Models with Attention Sinks. "
+        "arXiv:2309.17453."
     ),
 }
 
