@@ -143,8 +143,8 @@ class Attention:
         for name in names:
             if getattr(self, name) is None:
                 raise ValueError(
-                    f"expected {name} beside the weights, got weights "
-                    f"alone ({self.about}; {self.rows})"
+                    f"expected {name} beside the weights, got none "
+                    f"({self.about}; {self.rows})"
                 )
 
 
@@ -162,8 +162,8 @@ def from_arrays(
     """The attention of any model, whose weights are at hand.
 
     `weights` may be a list with an array for each layer. Special tokens
-    are found by their usual names, and a model is taken to be causal when
-    no token looks at a later one, unless this is told. Raises ValueError
+    are found by their usual names unless they are told; a model is taken
+    to be causal when no token looks at a later one. Raises ValueError
     for weights of another shape, for several texts at once, for rows that
     are NaN, negative, or do not sum to 1.
     """

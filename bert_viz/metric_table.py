@@ -35,7 +35,7 @@ class MetricTable:
     """`values` and `baselines` by the names of the metrics.
 
     `about` says which weights, `rows` what was done to the rows, `texts`
-    over how many texts each number is the mean.
+    how many there were; a metric is the mean over those that have it.
     """
 
     values: dict[str, Float[Array, "layer head"]]

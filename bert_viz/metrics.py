@@ -26,6 +26,7 @@ PerHead = Float[Array, "layer head"]
 CLARK = "Clark et al. 2019, section 3"
 VIG = "Vig and Belinkov 2019"
 VOITA = "Voita et al. 2019"
+OURS = "ours, like the classes of Clark et al. 2019"
 
 
 def offset_score(attention: Attention, offset: int) -> PerHead:
@@ -104,10 +105,6 @@ def other_text(attention: Attention) -> Bool[Array, "query key"]:
     return attention.segments[:, None] != attention.segments
 
 
-def first_key(attention: Attention) -> Bool[Array, " key"]:
-    return np.arange(len(attention.tokens)) == 0
-
-
 # --- the list ------------------------------------------------------------
 
 
@@ -161,8 +158,10 @@ METRICS = (
     mass_metric("[CLS]", "j = [CLS]", lambda one: keys_named(one, "[CLS]")),
     mass_metric("[SEP]", "j = [SEP]", lambda one: keys_named(one, "[SEP]")),
     mass_metric("punctuation", "the j that are punctuation", marks),
-    mass_metric("same token", "other j with the token of i", same_token),
-    mass_metric("other text", "the j of the other text", other_text),
+    mass_metric(
+        "same token", "other j with the token of i", same_token, OURS
+    ),
+    mass_metric("other text", "the j of the other text", other_text, OURS),
     Metric(
         "first token",
         "mean over i > 0 of A[i, 0]",
@@ -188,7 +187,7 @@ METRICS = (
     Metric(
         "confidence",
         "mean over i of the largest A[i, j]",
-        VOITA,
+        f"{VOITA}, who leave out the end of the sentence",
         confidence,
     ),
     Metric(

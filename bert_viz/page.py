@@ -15,10 +15,9 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from numpy_ref.rank_files import write_whole
-
 from .attention import Attention
 from .page_data import as_json, page_data
+from .saving import write
 
 # Without the page around them: what tests can run anywhere.
 PURE_MODULES = (
@@ -103,12 +102,7 @@ def write_page(
     be written.
     """
     text = page_of(attention, other, neuron_layers, start)
-    try:
-        write_whole(Path(path), text.encode())
-    except OSError as error:
-        raise ValueError(
-            f"expected a place for a page, got {path}: {error.strerror}"
-        ) from error
+    write(Path(path), text.encode())
 
 
 def joined_modules(names: tuple[str, ...]) -> str:

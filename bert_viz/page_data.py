@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from .attention import Attention
+from .attention import LEFT_OUT, Attention
 from .metric_table import MetricTable, metric_table
 from .metrics import metric_named
 from .packing import Packed, pack_floats, pack_weights
@@ -31,7 +31,10 @@ def page_data(
     if len(shapes) > 1 or len({one.about for one in texts}) > 1:
         raise ValueError(
             "expected two texts of one model, got "
-            + " and ".join(f"{one.about}" for one in texts)
+            + " and ".join(
+                f"{one.about} ({one.layers} layers of {one.heads} heads)"
+                for one in texts
+            )
         )
     for layer in neuron_layers:
         attention.head(layer, 0)  # is there such a layer?
@@ -72,11 +75,14 @@ def neuron_data(
 ) -> dict[str, dict[str, Packed]] | None:
     """Queries, keys and values of some layers, or None for weights alone.
 
-    One of the three missing is all missing: nothing follows from two.
+    One of the three missing is all missing: nothing follows from two. Nor
+    does it where tokens are left out and rows are not renormalised.
     Raises ValueError for values wider or narrower than the others.
     """
     arrays = attention.queries, attention.keys, attention.values
     if any(array is None for array in arrays):
+        return None
+    if LEFT_OUT in attention.rows:
         return None
     widths = [array.shape[-1] for array in arrays]
     if len(set(widths)) > 1:

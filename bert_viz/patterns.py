@@ -2,9 +2,9 @@
 
 A head has a name when its metric is at least the threshold, and at least
 twice what equal weights give: so a short text names no head by chance.
-"Broad" and "sharp" go by the entropy alone. The thresholds are ours, but
-for a half of the weight, which is that of Clark et al. 2019, section
-3.2 ("over half their attention").
+"Broad", "sharp" and "other text" go by their threshold alone. The
+thresholds are ours, but for a half of the weight, which is that of Clark
+et al. 2019, section 3.2 ("over half their attention").
 """
 
 from typing import NamedTuple

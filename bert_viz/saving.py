@@ -36,13 +36,11 @@ def check_path(
     suffixes: tuple[str, ...] = SUFFIXES,
     name: str = "the file of a plot",
 ) -> None:
-    """Raise ValueError for a plot that could not be written anyway."""
+    """Raise ValueError for a file that could not be written anyway."""
     if path.suffix.lower() not in suffixes:
         *most, last = suffixes
-        raise ValueError(
-            f"expected {name} to end with {', '.join(most)} or {last}, "
-            f"got {path}"
-        )
+        ends = f"{', '.join(most)} or {last}" if most else last
+        raise ValueError(f"expected {name} to end with {ends}, got {path}")
     if not path.parent.is_dir():
         raise ValueError(
             f"expected a folder to write {path.name} into, "

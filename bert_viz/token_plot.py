@@ -10,6 +10,7 @@ from numpy import ndarray as Array
 
 from .attention import Attention
 from .describing import describe, entitle
+from .head_plot import FROM, TO
 from .heat_map import colour_bar, draw, new_figure
 from .spelling import readable
 from .token_labels import label_tokens, token_labels
@@ -118,7 +119,7 @@ def panel(
 ) -> None:
     rows = rows_of(attention, place, direction)
     draw(axes, rows, 0, 1, aspect="auto")
-    other = "to (key)" if direction == "from" else "from (query)"
+    other = TO if direction == "from" else FROM
     label_tokens(axes.xaxis, token_labels(attention.tokens), other)
     label_layers(axes, attention.layers, attention.heads)
 

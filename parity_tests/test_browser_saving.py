@@ -107,3 +107,30 @@ def test_where_there_is_nothing_to_draw_that_is_said(opened):
         tab.click(f'[data-save="{kind}"]')
         message = "There is nothing to draw here."
         eventually(tab, lambda: tab.inner_text("#save-message"), message)
+
+
+def test_what_is_not_shown_is_not_saved(opened):
+    tab = opened("small", "view=neuron&text=difference")
+    assert "choose the first or the second" in tab.inner_text(
+        "#view-neuron"
+    )
+    downloads = []
+    tab.on("download", lambda one: downloads.append(one))
+    said = {"png": "nothing", "svg": "nothing", "csv": "no numbers"}
+    for kind, word in said.items():
+        tab.click(f'[data-save="{kind}"]')
+        eventually(
+            tab,
+            lambda word=word: word in tab.inner_text("#save-message"),
+            True,
+        )
+    assert not downloads
+
+
+def test_a_filter_says_how_what_is_left_is_laid_out(opened):
+    tab = opened("one", "view=model&least=2&sort=entropy")
+    assert "by entropy, the most first, at least 2" in tab.inner_text(
+        "#view-model"
+    )
+    tab = opened("one", "view=model")
+    assert "a row for each layer" in tab.inner_text("#view-model")

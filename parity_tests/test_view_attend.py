@@ -495,7 +495,7 @@ def test_a_head_that_is_not_there_is_refused():
 def test_what_is_not_known_is_said():
     given, words = from_arrays(FOUR, EQUAL, "mine"), joined(minilm(SEED))
     for found, why in ((given, "mine; rows as"), (words, "joined into")):
-        alone = f"beside the weights, got weights alone .*{why}"
+        alone = f"beside the weights, got none .*{why}"
         with pytest.raises(ValueError, match=f"expected queries {alone}"):
             _ = found.scores
         with pytest.raises(ValueError, match=f"expected values {alone}"):

@@ -141,6 +141,14 @@ def test_names_and_places_of_tokens():
         ((LAYER, 6, HEAD, 0), "expected layer from 0 to 5, got 6"),
         (("--tokens", "horse"), "horse"),
         (("--kind", "tokens"), "expected --tokens with --kind tokens"),
+        (
+            ("--html", "a.html", LAYER, 0, HEAD, 99),
+            "expected head from 0 to 11, got 99",
+        ),
+        (
+            ("--html", "a.html", "--kind", "head"),
+            "expected --layer and --head for one head",
+        ),
         (("--open",), "expected --html with --open, got none"),
         (("--beside", "b"), "expected --html with --beside, got none"),
     ],

@@ -170,8 +170,8 @@ def both(step: Callable | nn.Module, **arguments):
 
 def agreement(tally: Tally) -> str:
     """What was compared, in a sentence."""
-    steps = "1 named step" if tally.compared == 1 else "named steps"
-    steps = steps if tally.compared == 1 else f"{tally.compared:,} {steps}"
+    one = tally.compared == 1
+    steps = "1 named step" if one else f"{tally.compared:,} named steps"
     worst = tally.worst
     if not worst.difference:
         return f"NumPy and PyTorch are equal in {steps}."

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-HELP = """
-See what a real BERT attends to in a sentence: which heads do what, found
-by stated thresholds; with --plot as a picture, with --csv and --npz as
-numbers. Without a sentence, this one is taken: "The artist painted the
-portrait of a woman with a brush".
-"""
 SENTENCE = "The artist painted the portrait of a woman with a brush"
+HELP = f"""
+See what a real BERT attends to in a sentence: which heads do what, found
+by stated thresholds; with --plot as a picture, with --html as a page, with
+--csv and --npz as numbers. Without a sentence, this one is taken:
+"{SENTENCE}".
+"""
 
 
 class Kind(StrEnum):
@@ -117,8 +117,9 @@ def view(
     ] = False,
 ) -> None:
     if html is None:
-        kind = kind_of(kind, layer, head, tokens, metrics)
         check_needs_a_page(open_page, beside)
+    if html is None or plot is not None:
+        kind = kind_of(kind, layer, head, tokens, metrics)
     from bert_viz import attend_all
     from bert_viz.metric_table import metric_table
     from bert_viz.saving import SUFFIXES, check_path, save, write
@@ -140,6 +141,7 @@ def view(
         for one in attend_all(read, model_type, model_version, truncate)
     ]
     attention = found[0]
+    attention.head(layer or 0, head or 0)  # are there such?
     table = metric_table(attention)
     tables = [table]
     if attention.special.any() and not attention.special.all():

@@ -131,11 +131,17 @@ function hostsIn(view, panels) {
 
 function drawPanel(host, panel) {
   const { view } = page.state;
-  const reason = refusal(panel, page.state) || noDifference(panel, view);
+  const reason = reasonAgainst(panel);
   if (reason) {
     const message = element("p", { class: "message" }, reason);
     host.replaceChildren(message);
   } else VIEWS[view](host, panel, page);
+}
+
+// Why a panel cannot be shown, or "".
+function reasonAgainst(panel) {
+  const { state } = page;
+  return refusal(panel, state) || noDifference(panel, state.view);
 }
 
 function noDifference(panel, view) {
@@ -200,7 +206,7 @@ function listen() {
   for (const button of document.querySelectorAll("[data-save]")) {
     button.addEventListener("click", async () => {
       const panels = panelsOf(data, page.state.text).filter(
-        (panel) => !refusal(panel, page.state),
+        (panel) => !reasonAgainst(panel),
       );
       const message = await save(button.dataset.save, panels, page);
       byId("save-message").textContent = message;

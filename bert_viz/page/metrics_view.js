@@ -62,7 +62,7 @@ function patternsPart(panel, page) {
     ]),
   );
   if (!rows.length) {
-    const none = "No head of this text has a name: all are below the bounds.";
+    const none = "No head has a name: none is within the bounds.";
     return part("Named patterns", element("p", {}, none));
   }
   const heads = ["pattern", "its bounds", "heads, with the metric"];
@@ -156,7 +156,7 @@ function influencePart(panel, page) {
   return part(
     title,
     warning,
-    element("p", {}, correlationText(page.state, norms)),
+    element("p", {}, movesText(page.state, norms)),
     element(
       "div",
       { class: "evidence" },
@@ -171,7 +171,7 @@ function influencePart(panel, page) {
   );
 }
 
-function correlationText({ layer, heads }, { largestMoves, rows }) {
+function movesText({ layer, heads }, { largestMoves, rows }) {
   return (
     `In layer ${layer}, head ${heads[0]}, the key with the largest weight ` +
     "is not the one that hands over most for " +

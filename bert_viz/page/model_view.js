@@ -69,17 +69,18 @@ function arrange(view, panel, page, order) {
   view.grid.replaceChildren(
     ...ranked.map((one) => thumbnail(view, panel, page, one)),
   );
-  const note = noteOf(page.state, ranked.length, layers * heads);
+  const note = noteOf(panel, page.state, ranked.length, layers * heads);
   view.note.textContent = `${note} A click or Enter opens a head.`;
 }
 
-function noteOf({ sort, ascending, least, pattern }, shown, all) {
+function noteOf(panel, { sort, ascending, least, pattern }, shown, all) {
   const first = ascending ? "least" : "most";
   const bound = least === null ? "" : `, at least ${least}`;
-  const order =
-    sort === "place"
-      ? "a row for each layer"
-      : `by ${sort}, the ${first} first${bound}`;
+  const place = shown === all ? "a row for each layer" : "as in the model";
+  const unsorted = sort === "place" ? place : `as in the model: no ${sort}`;
+  const order = valuesOf(panel, sort)
+    ? `by ${sort}, the ${first} first${bound}`
+    : unsorted;
   const named = pattern ? `, named “${pattern}”` : "";
   return `${shown} of ${all} heads${named}, ${order}.`;
 }
@@ -162,7 +163,7 @@ export function modelScene(panel, page) {
   });
   const start = panel.title ? `${panel.title}: ` : "";
   const all = data.layers * data.heads;
-  const text = `${start}${noteOf(state, ranked.length, all)}`;
+  const text = `${start}${noteOf(panel, state, ranked.length, all)}`;
   const width = 16 + across * data.heads;
   const height = 48 + down * Math.ceil(ranked.length / data.heads);
   return scene(width, height, colours.ground, [

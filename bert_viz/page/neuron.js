@@ -10,7 +10,8 @@ export function reasonAgainst(text, { layer, heads }) {
     return (
       "Only weights were given to this page, no queries, keys and values: " +
       "there is no arithmetic to show. bert_viz.attend(…) reads them; " +
-      "word pieces joined before have none."
+      "word pieces joined before have none, nor have rows without special " +
+      "tokens that were not renormalised."
     );
   }
   if (known.includes(String(layer))) return "";

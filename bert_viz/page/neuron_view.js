@@ -54,8 +54,9 @@ function pickers(panel, page, chosen) {
     element(
       "p",
       { class: "note" },
-      `Layer ${layer}, head ${heads[0]}. All tokens take part, also when ` +
-        "special ones are hidden or words merged elsewhere. These numbers " +
+      `Layer ${layer}, head ${heads[0]}. All tokens of this page take part ` +
+        `(${text.rows}), also when special ones are hidden or words merged ` +
+        "elsewhere. These numbers " +
         (isExact
           ? "are exact: the model's 32-bit queries, keys and values, "
           : "are the model's queries, keys and values rounded to 32 bits, ") +

@@ -8,7 +8,7 @@ export function scene(width, height, ground, shapes) {
   return { width, height, ground, shapes };
 }
 
-// Several scenes in a row, each with its title.
+// Several scenes in a row.
 export function beside(scenes) {
   const gap = 40;
   let from = 0;

@@ -7,7 +7,6 @@ const SIX_BITS = new Uint8Array(128);
 for (let value = 0; value < 64; value += 1) {
   SIX_BITS[ALPHABET.charCodeAt(value)] = value;
 }
-export const STEPS = 255;
 
 export function bytesOf(base64) {
   const padding = base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
