@@ -1,6 +1,7 @@
-"""A plot as a file: PNG, SVG or PDF, which says in words what it shows.
+"""Files, written whole or not at all; plots among them.
 
-The same plot gives the same bytes each time: no file has a date in it.
+A plot is a PNG, an SVG or a PDF that says in words what it shows. The
+same plot gives the same bytes each time: no file has a date in it.
 """
 
 from io import BytesIO

@@ -70,11 +70,17 @@ STEPS = unpack(pack_weights(ONE.weights))  # what the page holds of them
 # --- a browser, or why there is none --------------------------------------
 
 
-def reason_against() -> str:
-    """What is missing, and how to get it; or ""."""
-    for name in ("playwright", "axe_playwright_python"):
+NEEDED = {"playwright": "browser", "axe_playwright_python": "browser"}
+
+
+def reason_against(needed: dict[str, str] = NEEDED) -> str:
+    """What is missing of these packages, or the browser; or "".
+
+    `needed` has for each package the extra that brings it.
+    """
+    for name, extra in needed.items():
         if find_spec(name) is None:
-            return f"{name} is missing: pip install -e '.[browser]'"
+            return f"{name} is missing: pip install -e '.[{extra}]'"
     if not executable():
         return (
             "no Chromium was found: `playwright install chromium`, or name "
@@ -98,14 +104,19 @@ def playwrights_own() -> str | None:
     return path if Path(path).is_file() else None
 
 
+def skip_without(request, reason: str) -> None:
+    """Skip for that reason, if any; fail where CI asks for browsers."""
+    asked = request.config.getoption("markexpr") == "browser"
+    if reason and os.environ.get("CI") == "true" and asked:
+        pytest.fail(reason, pytrace=False)
+    if reason:
+        pytest.skip(reason)
+
+
 @pytest.fixture(scope="module")
 def browser(request):
     """Opened once a file; closed with it, so that no loop outlives it."""
-    if reason := reason_against():
-        asked = request.config.getoption("markexpr") == "browser"
-        if os.environ.get("CI") == "true" and asked:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    skip_without(request, reason_against())
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

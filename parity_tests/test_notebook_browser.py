@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -26,7 +25,7 @@ from nbformat.sign import NotebookNotary
 
 from study.notebooks_command import build
 
-from .browser import executable
+from .browser import executable, reason_against, skip_without
 
 pytestmark = pytest.mark.browser
 
@@ -48,26 +47,10 @@ QUIET = (
 # --- what is needed, or why there is none ---------------------------------
 
 
-def reason_against() -> str:
-    """What is missing, and how to get it; or ""."""
-    for name, extra in (("jupyterlab", "lab"), ("playwright", "browser")):
-        if find_spec(name) is None:
-            return f"{name} is missing: pip install -e '.[{extra}]'"
-    if not executable():
-        return (
-            "no Chromium was found: `playwright install chromium`, or name "
-            "one in ATTENTION_TWICE_BROWSER"
-        )
-    return ""
-
-
 @pytest.fixture(scope="module", autouse=True)
 def is_there(request):
-    if reason := reason_against():
-        asked = request.config.getoption("markexpr") == "browser"
-        if os.environ.get("CI") == "true" and asked:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    needed = {"jupyterlab": "lab", "playwright": "browser"}
+    skip_without(request, reason_against(needed))
 
 
 # --- an executed notebook, on a server of its own -------------------------

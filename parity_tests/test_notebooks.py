@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+from bert_viz import saving
 from bert_viz.metrics import METRICS
 from numpy_ref import attention, example, multi_head, self_attention
 from numpy_ref.bpe_training import train
@@ -635,7 +636,7 @@ def test_a_folder_that_takes_nothing_is_said(twice, tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(notebooks_command, "write_whole", full)
+    monkeypatch.setattr(saving, "write_whole", full)
     code, out, err = twice("notebooks", tmp_path)
     assert (code, out) == (2, "")
     assert "got No space left on device" in err

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from numpy_ref.rank_files import write_whole
+from bert_viz import saving
 
 HELP = """
 Write the notebooks into a folder, as .ipynb files without outputs. One that
@@ -120,9 +120,4 @@ def write(path: Path, notebook) -> None:
     import nbformat
 
     data = nbformat.writes(notebook, version=4)
-    try:
-        write_whole(path, f"{data}\n".encode())
-    except OSError as error:
-        raise ValueError(
-            f"expected to write {path}, got {error.strerror}"
-        ) from error
+    saving.write(path, f"{data}\n".encode())
