@@ -41,9 +41,9 @@ from rich.console import Console
 from rich.table import Table
 
 from numpy_ref.bert import bert
-from numpy_ref.bert_checkpoint import BertCheckpoint, load_bert
+from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
+from numpy_ref.checkpoints.model_folders import find_model
 from numpy_ref.masks import padding_mask
-from numpy_ref.model_folders import find_model
 
 ROUNDS, WARM_UP = 20, 3
 PAUSE = 0.1  # seconds

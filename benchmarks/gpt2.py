@@ -26,9 +26,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from numpy_ref.checkpoints.gpt2 import load_gpt2
+from numpy_ref.checkpoints.gpt2_config import parameter_count
 from numpy_ref.generation import generate
-from numpy_ref.gpt2_checkpoint import load_gpt2
-from numpy_ref.gpt2_config import parameter_count
 from numpy_ref.key_value_cache import KeyValueCache, cached_gpt2
 
 PROMPT, LENGTH, LONG = 64, 64, 512

@@ -36,8 +36,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bert_viz import Attention, attend
-from bert_viz.page import write_page
-from study.texts import read_corpus
+from bert_viz.page.file import write_page
+from study.text.corpus import read_corpus
 
 TURNS, MOVES = 3, 20
 LIBRARIES = {

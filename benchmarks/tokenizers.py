@@ -31,10 +31,10 @@ from rich.table import Table
 from tiktoken_ext.openai_public import r50k_pat_str
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from numpy_ref.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.bpe_training import train
-from numpy_ref.gpt2_vocabulary import gpt2_merges
-from study.texts import read_corpus
+from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
+from numpy_ref.tokenizers.bpe_training import train
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_merges
+from study.text.corpus import read_corpus
 
 SIZE = 5_000_000  # characters
 ROUNDS = 7

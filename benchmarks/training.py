@@ -20,9 +20,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from numpy_ref.gpt2_config import Gpt2Config
-from numpy_ref.initial_weights import initial_gpt2
-from numpy_ref.training import (
+from numpy_ref.checkpoints.gpt2_config import Gpt2Config
+from numpy_ref.training.initial_weights import initial_gpt2
+from numpy_ref.training.steps import (
     TrainingSettings,
     beginner,
     draw_batch,
@@ -100,19 +100,18 @@ def our_step(generator: np.random.Generator) -> Callable:
 
 
 def their_step(generator: np.random.Generator) -> Callable:
-    from parity_tests.training_judge import for_their_model, twin_of
-    from torch_impl import training
+    from parity_tests.oracles import training
 
-    model = twin_of(initial_gpt2(CONFIG, generator), CONFIG)
+    model = training.twin_of(initial_gpt2(CONFIG, generator), CONFIG)
     optimizer = training.adamw_for(
         model, SETTINGS.betas, SETTINGS.epsilon, SETTINGS.decay
     )
 
     def step(batch):
-        training.training_step(
+        training.their_step(
             model,
             optimizer,
-            for_their_model(batch, CONFIG, SETTINGS),
+            training.for_their_model(batch, CONFIG, SETTINGS),
             SETTINGS.highest,
             SETTINGS.most,
         )

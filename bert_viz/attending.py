@@ -11,11 +11,11 @@ import numpy as np
 from numpy import ndarray as Array
 
 from numpy_ref.bert import Layer, bert
-from numpy_ref.bert_checkpoint import BertCheckpoint, load_bert
+from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
+from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
+from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
 from numpy_ref.gpt2 import gpt2
-from numpy_ref.gpt2_checkpoint import Gpt2Checkpoint, load_gpt2
-from numpy_ref.model_folders import find_model, wordpiece_of
-from numpy_ref.training_checkpoint import tokenizer_of
+from numpy_ref.training.checkpoint import tokenizer_of
 
 from .attention import SPECIAL, Attention
 

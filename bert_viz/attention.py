@@ -53,14 +53,6 @@ class Attention:
             f"of {self.heads} heads; {self.about}; {self.rows}>"
         )
 
-    def _repr_png_(self) -> bytes | None:
-        """All heads as a picture, where a notebook has matplotlib."""
-        try:
-            from .heads_plot import png_of
-        except ModuleNotFoundError:
-            return None
-        return png_of(self)
-
     @property
     def layers(self) -> int:
         return self.weights.shape[0]
@@ -78,17 +70,29 @@ class Attention:
         self.check_has("queries", "keys")
         return attention_scores(self.queries, self.keys)
 
+    def transformed(self, layer: int) -> Float[Array, "head key d_model"]:
+        """What each token has to give in each head of a layer: `f_h(x_j)`.
+
+        The value, brought into the model's width by the part of the
+        output layer that is the head's. Raises ValueError where values or
+        output layers are not known.
+        """
+        self.check_has("values", "outputs")
+        values = self.values[layer]
+        heads, _, d_head = values.shape
+        weight = self.outputs[layer].weight
+        parts = weight.reshape(len(weight), heads, d_head)
+        return np.einsum("hkd,mhd->hkm", values, parts, optimize=True)
+
     @cached_property
     def value_norms(self) -> Float[Array, "layer head key"]:
-        r"""$\lVert f_h(x_j) \rVert$: what each token has to give in a head.
-
-        `f_h` is the value, brought into the model's width by the part of
-        the output layer that is the head's (`norms.transformed`). Raises
-        ValueError where there are no values.
-        """
-        from .norms import value_norms
-
-        return value_norms(self)
+        r"""$\lVert f_h(x_j) \rVert$ of all layers and heads."""
+        return np.stack(
+            [
+                np.linalg.norm(self.transformed(layer), axis=-1)
+                for layer in range(self.layers)
+            ]
+        )
 
     def head(self, layer: int, head: int) -> Float[Array, "query key"]:
         """The weights of one head. Raises ValueError for none such."""

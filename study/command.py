@@ -13,16 +13,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import (
-    check_command,
-    generate_command,
-    notebooks_command,
-    spelling,
-    texts,
-    train_command,
-    variance_command,
-    view_command,
-)
+from .check import command as check_command
+from .notebooks import command as notebooks_command
+from .text import corpus as texts
+from .text import spelling
+from .train import command as train_command
+from .train import generate_command
+from .variance import command as variance_command
+from .view import command as view_command
 
 EXAMPLES = """
 Walk from a text to attention, in NumPy and in PyTorch: every step is shown
@@ -207,17 +205,17 @@ def walk(
     if model is not None:
         check_fits_a_model(context)
     read, known = ("", "") if example else chosen_texts(text, file, corpus)
-    from .by_hand import print_example
-    from .machine_readable import as_json as to_json
-    from .printing import print_walk
-    from .settings import Settings
-    from .walk import walk_example, walk_text
+    from .walk.by_hand import print_example
+    from .walk.machine_readable import as_json as to_json
+    from .walk.printing import print_walk
+    from .walk.settings import Settings
+    from .walk.stops import walk_example, walk_text
 
     settings = Settings(
         d_model, heads, length, stride, dtype, seed, tokenizer
     )
     if model is not None:
-        from .bert_walk import walk_bert
+        from .walk.bert import walk_bert
 
         walked = walk_bert(read, model, dtype)
     elif example:

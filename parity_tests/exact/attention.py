@@ -2,7 +2,8 @@ from math import inf
 
 import numpy as np
 
-from ..bounds import (
+from parity_tests.bounds.gradients import softmax_gradient, transposed
+from parity_tests.bounds.rounding import (
     apply,
     at_most_one,
     distribution,
@@ -13,7 +14,7 @@ from ..bounds import (
     weighted_mean,
     where,
 )
-from ..gradient_bounds import softmax_gradient, transposed
+
 from .layers import dropout, dropout_backward
 
 

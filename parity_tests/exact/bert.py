@@ -1,5 +1,11 @@
-from ..bounds import affine, distribution, scaled_scores, weighted_mean
-from ..layer_bounds import hyperbolic_tangent
+from parity_tests.bounds.layers import hyperbolic_tangent
+from parity_tests.bounds.rounding import (
+    affine,
+    distribution,
+    scaled_scores,
+    weighted_mean,
+)
+
 from .embeddings import token_embedding
 from .layers import feed_forward, gelu, layer_norm
 from .multi_head import merge_heads, split_heads

@@ -1,7 +1,8 @@
 import numpy as np
 
-from ..bounds import Bounded, product, wave, where
-from ..gradient_bounds import over_tokens, total_of_texts
+from parity_tests.bounds.gradients import over_tokens, total_of_texts
+from parity_tests.bounds.rounding import Bounded, product, wave, where
+
 from .numbers import known_exactly, like, parameters
 
 

@@ -2,8 +2,8 @@ from math import inf
 
 import numpy as np
 
-from ..bounds import distribution, where
-from ..training_bounds import running_total
+from parity_tests.bounds.rounding import distribution, where
+from parity_tests.bounds.training import running_total
 
 
 def greedy(logits):

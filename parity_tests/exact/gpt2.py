@@ -1,10 +1,11 @@
-from ..bounds import (
+from parity_tests.bounds.rounding import (
     affine,
     distribution,
     product,
     scaled_scores,
     weighted_mean,
 )
+
 from .embeddings import input_embedding
 from .layers import (
     gelu_tanh,

@@ -1,11 +1,12 @@
-from ..bounds import (
+from parity_tests.bounds.gradients import over_tokens, softmax_gradient
+from parity_tests.bounds.rounding import (
     affine,
     distribution,
     product,
     scaled_scores,
     weighted_mean,
 )
-from ..gradient_bounds import over_tokens, softmax_gradient
+
 from .attention import (
     attention_scores_backward,
     gradient_of_values,

@@ -1,12 +1,13 @@
 import numpy as np
 
-from ..bounds import (
+from parity_tests.bounds.rounding import (
     Bounded,
     distribution,
     product,
     scaled_scores,
     weighted_mean,
 )
+
 from .embeddings import token_embedding
 from .gpt2 import attended_and_fed, split_query_key_value
 from .layers import layer_norm

@@ -1,13 +1,21 @@
 import math
 
-from .. import layer_bounds
-from ..bounds import affine, apply, exponential, like, product, where
-from ..gradient_bounds import (
+from parity_tests.bounds import layers as layer_bounds
+from parity_tests.bounds.gradients import (
     negative,
     over_tokens,
     quotient,
     total_of_tokens,
 )
+from parity_tests.bounds.rounding import (
+    affine,
+    apply,
+    exponential,
+    like,
+    product,
+    where,
+)
+
 from .numbers import constant, parameters
 
 

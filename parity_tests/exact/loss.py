@@ -1,7 +1,13 @@
 import numpy as np
 
-from ..bounds import at_most_one, distribution, exponential, where
-from ..training_bounds import log_sum
+from parity_tests.bounds.rounding import (
+    at_most_one,
+    distribution,
+    exponential,
+    where,
+)
+from parity_tests.bounds.training import log_sum
+
 from .numbers import known_exactly
 
 

@@ -1,4 +1,5 @@
-from ..bounds import affine
+from parity_tests.bounds.rounding import affine
+
 from .attention import (
     attention_with_dropout,
     attention_with_dropout_backward,

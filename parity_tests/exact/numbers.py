@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..bounds import Bounded, in_digits, like
+from parity_tests.bounds.rounding import Bounded, in_digits, like
 
 
 def bounded(value, digits: bool = False):

@@ -1,8 +1,9 @@
 import numpy as np
 
-from ..bounds import Bounded, where
-from ..gradient_bounds import quotient
-from ..layer_bounds import root
+from parity_tests.bounds.gradients import quotient
+from parity_tests.bounds.layers import root
+from parity_tests.bounds.rounding import Bounded, where
+
 from .numbers import constant
 
 

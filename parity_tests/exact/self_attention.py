@@ -1,13 +1,18 @@
 import numpy as np
 
-from ..bounds import (
+from parity_tests.bounds.gradients import (
+    over_tokens,
+    softmax_gradient,
+    transposed,
+)
+from parity_tests.bounds.rounding import (
     affine,
     distribution,
     product,
     scaled_scores,
     weighted_mean,
 )
-from ..gradient_bounds import over_tokens, softmax_gradient, transposed
+
 from .attention import (
     attention_scores_backward,
     attention_with_dropout,

@@ -1,0 +1,1 @@
+"""Numbers for each head: metrics, patterns, norms, rollout, a map."""

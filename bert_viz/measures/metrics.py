@@ -1,0 +1,268 @@
+r"""Numbers that tell heads apart: one for each layer and head.
+
+`a` below is a row of weights, $A_{ij}$ the weight that query i gives to
+key j, and n the number of tokens. Each metric says its definition and
+source; what equal weights would give (`baseline`) is computed by the same
+function, from equal weights. In a causal model row i has i + 1 keys, and
+its equal weights are 1 / (i + 1).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import log
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray as Array
+
+from numpy_ref.masks import causal_mask
+from numpy_ref.tokenizers.bert_words import is_punctuation
+
+from ..attention import Attention
+
+PerHead = Float[Array, "layer head"]
+
+CLARK = "Clark et al. 2019, section 3"
+VIG = "Vig and Belinkov 2019"
+VOITA = "Voita et al. 2019"
+OURS = "ours, like the classes of Clark et al. 2019"
+
+
+def offset_score(attention: Attention, offset: int) -> PerHead:
+    """The mean of A[i, i + offset] over the rows where that key exists."""
+    diagonal = np.diagonal(attention.weights, offset, axis1=-2, axis2=-1)
+    return diagonal.mean(axis=-1) if diagonal.size else none(attention)
+
+
+def mass(attention: Attention, keys: Bool[Array, "#query key"]) -> PerHead:
+    """The mean over i of the sum of A[i, j] over those keys."""
+    kept = np.where(keys, attention.weights, 0)
+    return kept.sum(axis=-1).mean(axis=-1)
+
+
+def entropy(attention: Attention) -> Float[Array, "layer head query"]:
+    r"""Of each row, in nats: $-\sum_j a_j \ln a_j$, from 0 to ln n."""
+    a = attention.weights
+    return -(a * np.log(np.where(a > 0, a, 1))).sum(axis=-1)
+
+
+def normalised_entropy(attention: Attention) -> PerHead:
+    """The entropy over its greatest, ln of the number of keys; the mean.
+
+    A row with one key has no choice, and is left out.
+    """
+    keys = allowed(attention).sum(axis=-1)
+    rows = keys > 1
+    if not rows.any():
+        return none(attention)
+    return (entropy(attention)[..., rows] / np.log(keys[rows])).mean(-1)
+
+
+def effective_keys(attention: Attention) -> PerHead:
+    """e to the entropy: to how many keys it is as if equally spread."""
+    return np.exp(entropy(attention)).mean(axis=-1)
+
+
+def confidence(attention: Attention) -> PerHead:
+    """The mean over i of the largest A[i, j]."""
+    return attention.weights.max(axis=-1).mean(axis=-1)
+
+
+def distance(attention: Attention) -> PerHead:
+    r"""$\sum a |i - j| / \sum a$, in tokens."""
+    places = np.arange(len(attention.tokens))
+    far = abs(places[:, None] - places)
+    weights = attention.weights
+    total = weights.sum(axis=(-2, -1))
+    return (weights * far).sum(axis=(-2, -1)) / np.where(total, total, 1)
+
+
+# --- which keys ----------------------------------------------------------
+
+
+def keys_named(attention: Attention, name: str) -> Bool[Array, " key"]:
+    return np.array([token == name for token in attention.tokens])
+
+
+def marks(attention: Attention) -> Bool[Array, " key"]:
+    """Which keys are punctuation, and not special."""
+    found = [
+        bool(text) and all(map(is_punctuation, text))
+        for text in map(str.strip, attention.tokens)
+    ]
+    return np.array(found) & ~attention.special
+
+
+def same_token(attention: Attention) -> Bool[Array, "query key"]:
+    """Which keys are the query's own token, at another place."""
+    tokens = np.array(attention.tokens, dtype=object)
+    return (tokens[:, None] == tokens) & ~np.eye(len(tokens), dtype=bool)
+
+
+def other_text(attention: Attention) -> Bool[Array, "query key"]:
+    """Which keys are in the other text of a pair."""
+    return attention.segments[:, None] != attention.segments
+
+
+# --- the list ------------------------------------------------------------
+
+
+class Metric(NamedTuple):
+    """A number for each head.
+
+    `applies` says for which texts it means something; `top` is the
+    greatest that it can be, None for as many as there are tokens.
+    """
+
+    name: str
+    definition: str
+    source: str
+    measure: Callable[[Attention], PerHead]
+    applies: Callable[[Attention], bool] = lambda attention: True
+    top: float | None = 1
+
+
+def offset_metric(name: str, offset: int) -> Metric:
+    return Metric(
+        name,
+        f"mean of A[i, i{offset:+d}] over the rows where that key exists"
+        if offset
+        else "mean of A[i, i]",
+        f"{CLARK}.1; {VOITA}",
+        lambda attention: offset_score(attention, offset),
+        # No causal model looks ahead.
+        lambda attention: (
+            len(attention.tokens) > abs(offset)
+            and not (attention.causal and offset > 0)
+        ),
+    )
+
+
+def mass_metric(
+    name: str, words: str, keys: Callable, source: str = CLARK
+) -> Metric:
+    return Metric(
+        name,
+        f"mean over i of the sum of A[i, j] over {words}",
+        source,
+        lambda attention: mass(attention, keys(attention)),
+        lambda attention: bool(keys(attention).any()),
+    )
+
+
+METRICS = (
+    offset_metric("previous token", -1),
+    offset_metric("self", 0),
+    offset_metric("next token", 1),
+    mass_metric("[CLS]", "j = [CLS]", lambda one: keys_named(one, "[CLS]")),
+    mass_metric("[SEP]", "j = [SEP]", lambda one: keys_named(one, "[SEP]")),
+    mass_metric("punctuation", "the j that are punctuation", marks),
+    mass_metric(
+        "same token", "other j with the token of i", same_token, OURS
+    ),
+    mass_metric("other text", "the j of the other text", other_text, OURS),
+    Metric(
+        "first token",
+        "mean over i > 0 of A[i, 0]",
+        f"{VIG}; as an attention sink: Xiao et al. 2023",
+        lambda attention: first_token(attention),
+        lambda attention: attention.causal and len(attention.tokens) > 1,
+    ),
+    Metric(
+        "entropy",
+        "-sum of a ln a, over ln of the number of keys; mean of the rows "
+        "with more than one key",
+        f"{CLARK}.3; Ghader and Monz 2017",
+        normalised_entropy,
+        lambda attention: len(attention.tokens) > 1,
+    ),
+    Metric(
+        "effective keys",
+        "e to the entropy; mean of the rows",
+        "the perplexity of a distribution",
+        effective_keys,
+        top=None,
+    ),
+    Metric(
+        "confidence",
+        "mean over i of the largest A[i, j]",
+        f"{VOITA}, who leave out the end of the sentence",
+        confidence,
+    ),
+    Metric(
+        "distance",
+        "sum of a |i - j| over sum of a, in tokens",
+        f"{VIG}",
+        distance,
+        top=None,
+    ),
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def first_token(attention: Attention) -> PerHead:
+    return attention.weights[..., 1:, 0].mean(axis=-1)
+
+
+def metric_named(name: str) -> Metric:
+    """Raises ValueError for a name that none has."""
+    if name not in BY_NAME:
+        raise ValueError(
+            f"expected a metric: {', '.join(BY_NAME)}, got {name!r}"
+        )
+    return BY_NAME[name]
+
+
+# --- what equal weights give ---------------------------------------------
+
+
+def allowed(attention: Attention) -> Bool[Array, "query key"]:
+    """Which keys a query can see."""
+    count = len(attention.tokens)
+    if attention.causal:
+        return causal_mask(count, count)
+    return np.ones((count, count), bool)
+
+
+def uniform(attention: Attention) -> Attention:
+    """The same text in one head that looks at all it sees alike."""
+    mask = allowed(attention)
+    weights = mask / mask.sum(axis=-1, keepdims=True)
+    return replace(attention, weights=weights[None, None])
+
+
+def baseline(metric: Metric, attention: Attention) -> float:
+    """What the metric is for equal weights."""
+    return float(metric.measure(uniform(attention))[0, 0])
+
+
+def none(attention: Attention) -> PerHead:
+    """What is not defined for this text."""
+    return np.full(attention.weights.shape[:2], np.nan)
+
+
+# --- two heads -----------------------------------------------------------
+
+
+def js_distance(
+    p: Float[Array, "*heads query key"],
+    q: Float[Array, "*heads query key"],
+) -> Float[Array, "*heads"]:
+    r"""How differently two heads look, from 0 to 1.
+
+    The mean over rows of $\frac12 KL(p \| m) + \frac12 KL(q \| m)$ with
+    $m = (p + q) / 2$, over ln 2: the Jensen-Shannon divergence in bits.
+    (Lin 1991; between heads: Clark et al. 2019, section 6)
+    """
+    # All twice as large: half of the smallest weight would be 0.
+    both = p + q
+    twice = relative_entropy(2 * p, both) + relative_entropy(2 * q, both)
+    return twice.mean(axis=-1) / (4 * log(2))
+
+
+def relative_entropy(p: Array, q: Array) -> Array:
+    r"""$KL(p \| q)$ of each row, in nats; 0 ln 0 is 0."""
+    seen = p > 0
+    ratio = np.where(seen, p, 1) / np.where(seen, q, 1)
+    return (p * np.log(ratio)).sum(axis=-1)

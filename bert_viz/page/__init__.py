@@ -1,0 +1,1 @@
+"""One HTML page that shows a model's attention and loads nothing."""

@@ -1,0 +1,1 @@
+"""Plots of attention, each with its description in words."""

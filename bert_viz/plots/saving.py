@@ -1,0 +1,61 @@
+"""Plots as files, written whole or not at all.
+
+A plot is a PNG, an SVG or a PDF that says in words what it shows. The
+same plot gives the same bytes each time: no file has a date in it.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+from numpy_ref.files import check_path, write_file
+
+SUFFIXES = (".png", ".svg", ".pdf")
+CREATOR = "Attention, Twice"
+DPI = 130
+# A file that is the same tomorrow, with its words as words.
+STABLE = {"svg.hashsalt": "attention-twice", "svg.fonttype": "none"}
+
+
+def save(drawn, path: str | Path) -> None:
+    """Write a Figure, or the one that an Axes is in, whole or not at all.
+
+    Its title and description are in the file, for those who cannot see
+    it. Raises ValueError for another suffix, for a folder that does not
+    exist, and where nothing can be written.
+    """
+    from .describing import description_of, title_of
+
+    path = Path(path)
+    check_path(path, SUFFIXES, "the file of a plot")
+    figure = drawn.figure.figure  # an Axes may be in a part of a figure
+    words = title_of(figure), description_of(figure)
+    write_file(path, file_of(figure, path.suffix.lower(), *words))
+
+
+def file_of(
+    figure, suffix: str, title: str, description: str, creator=CREATOR
+) -> bytes:
+    """A figure as the file of that suffix."""
+    import matplotlib
+
+    metadata = {
+        ".png": {"Title": title, "Description": description},
+        ".svg": {
+            "Title": title,
+            "Description": description,
+            "Creator": creator,
+            "Date": None,
+        },
+        ".pdf": {
+            "Title": title,
+            "Subject": description,
+            "Creator": creator,
+            "CreationDate": None,
+        },
+    }
+    file = BytesIO()
+    with matplotlib.rc_context(STABLE):
+        figure.savefig(
+            file, format=suffix[1:], dpi=DPI, metadata=metadata[suffix]
+        )
+    return file.getvalue()

@@ -1,0 +1,90 @@
+"""The configuration of a BERT, as transformers writes it."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ..checked import check_divides
+from ..files import read_json
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """Sizes, heads, epsilon; `tied`: the head decodes by the embedding."""
+
+    vocabulary: int
+    positions: int
+    segments: int
+    d_model: int
+    d_inner: int
+    layers: int
+    heads: int
+    epsilon: float
+    tied: bool = True
+
+
+FIELDS = {
+    "vocabulary": "vocab_size",
+    "positions": "max_position_embeddings",
+    "segments": "type_vocab_size",
+    "d_model": "hidden_size",
+    "d_inner": "intermediate_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "epsilon": "layer_norm_eps",
+}
+
+# What changes the arithmetic: the one value that is meant here.
+MEANT = {
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "pruned_heads": {},
+    "quantization_config": None,
+}
+
+
+def read_config(folder: str | Path) -> BertConfig:
+    """The configuration of a folder.
+
+    Raises ValueError for that of another architecture, naming the field.
+    """
+    given = read_json(Path(folder) / "config.json")
+    if given.get("model_type") != "bert":
+        raise ValueError(
+            "expected model_type in config.json to be 'bert', "
+            f"got {given.get('model_type')!r}"
+        )
+    for field, meant in MEANT.items():
+        if given.get(field, meant) != meant and given[field] is not None:
+            raise ValueError(
+                f"expected {field} in config.json to be {meant!r}, "
+                f"got {given[field]!r}"
+            )
+    kinds = {field.name: field.type for field in fields(BertConfig)}
+    sizes = {
+        ours: a_number(theirs, given.get(theirs), kinds[ours])
+        for ours, theirs in FIELDS.items()
+    }
+    config = BertConfig(
+        **sizes, tied=given.get("tie_word_embeddings", True) is not False
+    )
+    check_divides(
+        "num_attention_heads", config.heads, "hidden_size", config.d_model
+    )
+    return config
+
+
+def a_number(field: str, value, kind: type):
+    """A positive number of that kind, or a ValueError with its field."""
+    kinds = (int, float) if kind is float else int
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, kinds)
+        or value <= 0
+    ):
+        raise ValueError(
+            f"expected {field} in config.json to be a positive "
+            f"{kind.__name__}, got {value!r}"
+        )
+    return kind(value)

@@ -1,0 +1,164 @@
+"""A GPT-2 from its checkpoint: `config.json` and safetensors.
+
+Its layers are stored transposed (`Conv1D`), and query, key and value as
+one. Names begin with `transformer.` when a model was saved with its head,
+and without when not.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray as Array
+
+from ..gpt2 import Gpt2
+from ..parameters import from_state_dict
+from .gpt2_config import Gpt2Config, read_gpt2_config
+from .names import (
+    Name,
+    for_blocks,
+    our_shapes,
+    their_shape,
+    to_ours,
+    with_bias,
+)
+from .tensors import (
+    Stored,
+    check_names,
+    check_stored,
+    keep_freed_memory,
+    stored_tensors,
+)
+
+BLOCK, OUR_BLOCK = "h.{}", "decoder.blocks.{}"
+QUERY_KEY_VALUE = ("query", "key", "value")
+
+
+def conv1d(theirs: str, ours: str | tuple[str, ...], axes: str):
+    """The two rows of a layer that is stored transposed."""
+    layers = (ours,) if isinstance(ours, str) else ours
+    weights, biases = (
+        tuple(f"{OUR_BLOCK}.{layer}.{kind}" for layer in layers)
+        for kind in ("weight", "bias")
+    )
+    return (
+        Name(f"{BLOCK}.{theirs}.weight", weights, axes, transposed=True),
+        Name(f"{BLOCK}.{theirs}.bias", biases, axes.split()[0]),
+    )
+
+
+NAMES = (
+    Name("wte.weight", "embedding.token.weight", "vocabulary d_model"),
+    Name("wpe.weight", "embedding.position.weight", "positions d_model"),
+    *with_bias(f"{BLOCK}.ln_1", f"{OUR_BLOCK}.attention_norm", "d_model"),
+    *conv1d(
+        "attn.c_attn",
+        tuple(f"attention.{part}" for part in QUERY_KEY_VALUE),
+        "d_model d_model",
+    ),
+    *conv1d("attn.c_proj", "attention.output", "d_model d_model"),
+    *with_bias(
+        f"{BLOCK}.ln_2", f"{OUR_BLOCK}.feed_forward_norm", "d_model"
+    ),
+    *conv1d("mlp.c_fc", "feed_forward.inner", "d_inner d_model"),
+    *conv1d("mlp.c_proj", "feed_forward.output", "d_model d_inner"),
+    *with_bias("ln_f", "norm", "d_model"),
+)
+
+HEAD, TABLE = "lm_head.weight", "wte.weight"
+
+# What old checkpoints hold besides: the causal mask, and what is masked.
+MASKS = (f"{BLOCK}.attn.bias", f"{BLOCK}.attn.masked_bias")
+
+
+@dataclass(frozen=True, eq=False)
+class Gpt2Checkpoint:
+    """A model; `ignored` are the tensors left out on purpose."""
+
+    config: Gpt2Config
+    model: Gpt2
+    ignored: tuple[str, ...]
+
+
+def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
+    """The GPT-2 of a folder, in float32 or float64.
+
+    Each weight is in memory once (`side_by_side`). Raises ValueError for
+    a folder that holds none, naming the tensor or the field that is not
+    as expected, and for another dtype.
+    """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"expected float32 or float64, got {dtype}")
+    keep_freed_memory()
+    config = read_gpt2_config(folder)
+    tensors = stored_tensors(folder)
+    prefix = prefix_of(tensors)
+    names = names_in(config, prefix)
+    ignored = {*tensors} & {
+        HEAD,
+        *(
+            f"{prefix}{mask.format(number)}"
+            for mask in MASKS
+            for number in range(config.layers)
+        ),
+    }
+    check_names({name.theirs for name in names}, {*tensors}, ignored)
+    for name in names:
+        check_stored(tensors[name.theirs], their_shape(name, vars(config)))
+    check_tied(tensors, prefix)
+    arrays = side_by_side(our_shapes(names, vars(config)), dtype)
+    for name in names:
+        tensor = tensors[name.theirs].read(dtype)
+        for part, numbers in to_ours([name], {name.theirs: tensor}).items():
+            arrays[part][...] = numbers
+    model = from_state_dict(Gpt2, arrays)
+    return Gpt2Checkpoint(config, model, tuple(sorted(ignored)))
+
+
+def side_by_side(
+    shapes: Mapping[str, tuple[int, ...]], dtype: str
+) -> dict[str, Array]:
+    """Arrays to be filled, one after the other in one block of memory.
+
+    Writing a token reads all of them, each once, to multiply it with one
+    vector. That is faster by a tenth in one block, since NumPy asks for
+    large pages of memory for large arrays only, and by up to a quarter
+    when the longer axis runs fastest, since the inner loop is longer.
+    """
+    counts = [prod(shape) for shape in shapes.values()]
+    room = np.empty(sum(counts), dtype)
+    parts = np.split(room, np.cumsum(counts)[:-1])
+    return {
+        name: part.reshape(shape)
+        if shape[0] <= shape[-1]
+        else part.reshape(shape[::-1]).T
+        for part, (name, shape) in zip(parts, shapes.items(), strict=True)
+    }
+
+
+def prefix_of(tensors: Iterable[str]) -> str:
+    """What all names of a checkpoint begin with."""
+    start = "transformer."
+    return start if any(name.startswith(start) for name in tensors) else ""
+
+
+def names_in(config: Gpt2Config, prefix: str) -> tuple[Name, ...]:
+    """The rows of NAMES for a checkpoint of this size."""
+    return tuple(
+        name._replace(theirs=prefix + name.theirs)
+        for name in for_blocks(NAMES, config.layers)
+    )
+
+
+def check_tied(tensors: Mapping[str, Stored], prefix: str) -> None:
+    """Raise ValueError when a stored head is not the table itself."""
+    table = prefix + TABLE
+    if HEAD in tensors and not np.array_equal(
+        tensors[HEAD].read(), tensors[table].read()
+    ):
+        raise ValueError(
+            f"expected {HEAD} to equal {table}, which it is tied to, "
+            "got other numbers"
+        )

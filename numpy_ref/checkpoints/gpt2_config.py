@@ -1,0 +1,96 @@
+"""The configuration of a GPT-2, as transformers writes it."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ..checked import check_divides
+from ..files import read_json
+from .bert_config import a_number
+
+
+@dataclass(frozen=True)
+class Gpt2Config:
+    """Sizes, heads, epsilon."""
+
+    vocabulary: int
+    positions: int
+    d_model: int
+    d_inner: int
+    layers: int
+    heads: int
+    epsilon: float
+
+
+FIELDS = {
+    "vocabulary": "vocab_size",
+    "positions": "n_positions",
+    "d_model": "n_embd",
+    "d_inner": "n_inner",
+    "layers": "n_layer",
+    "heads": "n_head",
+    "epsilon": "layer_norm_epsilon",
+}
+
+# What changes the arithmetic: the one value that is meant here.
+MEANT = {
+    "activation_function": "gelu_new",
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "reorder_and_upcast_attn": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+    "pruned_heads": {},
+    "quantization_config": None,
+}
+
+
+def read_gpt2_config(folder: str | Path) -> Gpt2Config:
+    """The configuration of a folder.
+
+    Raises ValueError for that of another architecture, naming the field.
+    """
+    given = read_json(Path(folder) / "config.json")
+    if given.get("model_type") != "gpt2":
+        raise ValueError(
+            "expected model_type in config.json to be 'gpt2', "
+            f"got {given.get('model_type')!r}"
+        )
+    for field, meant in MEANT.items():
+        if given.get(field) is not None and given[field] != meant:
+            raise ValueError(
+                f"expected {field} in config.json to be {meant!r}, "
+                f"got {given[field]!r}"
+            )
+    if given.get("n_inner") is None:
+        width = a_number("n_embd", given.get("n_embd"), int)
+        given = given | {"n_inner": 4 * width}
+    kinds = {field.name: field.type for field in fields(Gpt2Config)}
+    config = Gpt2Config(
+        **{
+            ours: a_number(theirs, given.get(theirs), kinds[ours])
+            for ours, theirs in FIELDS.items()
+        }
+    )
+    check_divides("n_head", config.heads, "n_embd", config.d_model)
+    return config
+
+
+def parameter_count(config: Gpt2Config) -> int:
+    r"""How many numbers such a model has learned.
+
+    $V d + T d + L (2 \cdot 2 d + 4 (d^2 + d) + 2 d d_\text{inner} +
+    d_\text{inner} + d) + 2 d$: the tables; in each layer two norms, four
+    layers of the attention and two of the feed-forward layer; the last
+    norm. With $d_\text{inner} = 4 d$ a layer has $12 d^2 + 13 d$. The
+    number of heads changes nothing.
+
+    >>> parameter_count(Gpt2Config(50257, 1024, 768, 3072, 12, 12, 1e-5))
+    124439808
+    """
+    d_model, d_inner = config.d_model, config.d_inner
+    tables = (config.vocabulary + config.positions) * d_model
+    norm = 2 * d_model
+    attention = 4 * (d_model * d_model + d_model)
+    feed_forward = 2 * d_model * d_inner + d_inner + d_model
+    block = 2 * norm + attention + feed_forward
+    return tables + config.layers * block + norm

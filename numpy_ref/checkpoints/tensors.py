@@ -1,0 +1,181 @@
+"""Checkpoints: folders with the tensors of a model, as safetensors.
+
+Either one file, `model.safetensors`, or several that an index names. A
+tensor is read when it is asked for: its shape and its dtype are known
+before. Pickles are refused, because reading one can run any code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray as Array
+
+from ..files import read_json, write_whole
+
+FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+FLOATS = {"F16": "float16", "F32": "float32", "F64": "float64"}
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A tensor that still stands in its file."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    file: object
+
+    def read(self, dtype: str | None = None) -> Array:
+        """The tensor as an array: as it is stored, or in another dtype."""
+        tensor = self.file.get_tensor(self.name)
+        return tensor if dtype is None else tensor.astype(dtype, copy=False)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what arrays give back, for the next ones.
+
+    A forward makes some megabytes of arrays, and its caller drops them.
+    glibc hands freed memory back to the system beyond twice the largest
+    block that it has seen freed, blocks of up to 32 MB counted; each page
+    of 4 KB that the next forward then asks for again costs about 2 µs.
+    This frees one such block, which no one ever wrote to. With another C
+    library it changes nothing. Source: mallopt(3), M_MMAP_THRESHOLD.
+    """
+    np.empty(31 << 20, np.uint8)
+
+
+def stored_tensors(folder: str | Path) -> dict[str, Stored]:
+    """The tensors of a checkpoint by their names, unread.
+
+    Raises ValueError for a folder without safetensors, or with pickles
+    only, for a file that is cut off, and for an index that does not say
+    what its files hold.
+    """
+    folder = Path(folder)
+    if (folder / INDEX).is_file():
+        return indexed_tensors(folder)
+    if (folder / FILE).is_file():
+        return tensors_of(folder / FILE)
+    pickles = sorted(
+        path.name for kind in PICKLES for path in folder.glob(kind)
+    )
+    if pickles:
+        raise ValueError(
+            f"expected {FILE} in {folder}, got {', '.join(pickles)}: "
+            "pickles, which can run any code when they are read; "
+            "`save_pretrained` of transformers writes safetensors"
+        )
+    raise ValueError(f"expected {FILE} or {INDEX} in {folder}, got neither")
+
+
+def tensors_of(path: Path) -> dict[str, Stored]:
+    """The tensors of one file, unread."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        # A mapped file would stand in memory beside the arrays.
+        file = safe_open(path, framework="numpy", backend="pread")
+        names = file.keys()
+        slices = {name: file.get_slice(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"expected {path} to be a whole safetensors file, got {error}"
+        ) from error
+    return {
+        name: Stored(name, tuple(one.get_shape()), one.get_dtype(), file)
+        for name, one in slices.items()
+    }
+
+
+def indexed_tensors(folder: Path) -> dict[str, Stored]:
+    """The tensors of all files that the index names.
+
+    Raises ValueError when a tensor is not in the file that it should be
+    in, and when a file has one that the index does not know.
+    """
+    places = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ValueError(
+            f"expected weight_map in {folder / INDEX}, got {places!r}"
+        )
+    found, inside = {}, {}
+    for file in sorted(set(map(str, places.values()))):
+        if Path(file).name != file or not (folder / file).is_file():
+            raise ValueError(
+                f"expected the files of {INDEX} in {folder}, "
+                f"got none named {file}"
+            )
+        tensors = tensors_of(folder / file)
+        found |= tensors
+        inside |= dict.fromkeys(tensors, file)
+    wrong = [
+        name
+        for name in sorted(places.keys() | inside.keys())
+        if places.get(name) != inside.get(name)
+    ]
+    if wrong:
+        name = wrong[0]
+        raise ValueError(
+            f"expected {name} in {places.get(name, 'no file')}, as {INDEX} "
+            f"says, got it in {inside.get(name, 'none')}"
+        )
+    return found
+
+
+def check_stored(tensor: Stored, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless a tensor holds floats and has that shape."""
+    if tensor.shape != shape:
+        raise ValueError(
+            f"expected {tensor.name} to have the shape {shape}, "
+            f"got {tensor.shape}"
+        )
+    if tensor.dtype not in FLOATS:
+        raise ValueError(
+            f"expected {tensor.name} to be one of "
+            f"{', '.join(FLOATS.values())}, got {tensor.dtype}"
+        )
+
+
+def check_names(
+    expected: set[str], found: set[str], ignored: set[str]
+) -> None:
+    """Raise ValueError for a tensor that is missing, or one too many."""
+    missing = sorted(expected - found)
+    if missing:
+        raise ValueError(
+            f"expected a tensor named {missing[0]}, got none of that name"
+            f"{and_others(missing)}"
+        )
+    unknown = sorted(found - expected - ignored)
+    if unknown:
+        raise ValueError(
+            f"expected no tensors but the model's, got also {unknown[0]}"
+            f"{and_others(unknown)}"
+        )
+
+
+def and_others(names: list[str]) -> str:
+    """How many there are besides the first."""
+    return f", and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def write(
+    path: str | Path,
+    tensors: Mapping[str, Array],
+    header: Mapping[str, str] | None = None,
+) -> None:
+    """Write tensors as safetensors, wholly or not at all.
+
+    `header` is text that stands in the file besides them.
+    """
+    from safetensors.numpy import save
+
+    dense = {
+        name: np.ascontiguousarray(tensor)
+        for name, tensor in tensors.items()
+    }
+    told = {"format": "pt", **(header or {})}
+    write_whole(Path(path), save(dense, metadata=told))

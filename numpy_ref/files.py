@@ -1,0 +1,83 @@
+"""Files: read with an error that helps, written whole or not at all."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+
+def read_json(path: Path) -> dict:
+    """What a JSON file says. Raises ValueError when it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(
+            f"expected a file named {path.name} in {path.parent}, got none"
+        ) from None
+    except ValueError as error:
+        raise ValueError(
+            f"expected {path} to be JSON, got {error}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"expected {path} to hold an object, "
+            f"got {type(content).__name__}"
+        )
+    return content
+
+
+def read_lines(path: str | Path, sha256: str | None) -> list[bytes]:
+    """The lines of a file that is whole, as far as one can see.
+
+    Raises ValueError for a last line without its end, and for another
+    hash than `sha256`.
+    """
+    data = Path(path).read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 not in (None, found):
+        raise ValueError(
+            f"expected {path} to have the sha256 {sha256}, got {found}"
+        )
+    if not data.endswith(b"\n"):
+        raise ValueError(
+            f"expected {path} to end with a line break, "
+            f"got {data[-20:]}: it was cut off"
+        )
+    return data.split(b"\n")[:-1]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever finds a part of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """`write_whole`, with a ValueError where nothing can be written."""
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise ValueError(
+            f"expected to write {path}, got {error.strerror or error}"
+        ) from error
+
+
+def check_path(
+    path: Path,
+    suffixes: tuple[str, ...],
+    name: str,
+) -> None:
+    """Raise ValueError for a file that could not be written anyway."""
+    if path.suffix.lower() not in suffixes:
+        *most, last = suffixes
+        ends = f"{', '.join(most)} or {last}" if most else last
+        raise ValueError(f"expected {name} to end with {ends}, got {path}")
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"expected a folder to write {path.name} into, "
+            f"got {path.parent}, which is none"
+        )

@@ -1,0 +1,193 @@
+"""Training that can go on: a folder that transformers can read, and more.
+
+`config.json` and `model.safetensors` are as transformers writes them;
+`tokenizer.tiktoken` has the merges; `training-….safetensors` the moments.
+All that else decides the next step stands in the header of
+`model.safetensors`, the step among it, and the generator's state. So the
+one moment in which that file is replaced takes the whole folder from one
+step to another; before, the old checkpoint holds, and after, the new.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray as Array
+from numpy.random import Generator
+
+from ..checkpoints.gpt2 import load_gpt2, names_in
+from ..checkpoints.gpt2_config import FIELDS, MEANT, Gpt2Config
+from ..checkpoints.names import to_theirs
+from ..checkpoints.tensors import FILE, stored_tensors, tensors_of, write
+from ..files import write_whole
+from ..gpt2 import Gpt2
+from ..parameters import from_state_dict, state_dict
+from ..tokenizers.bpe_tokenizer import BytePairTokenizer
+from ..tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2
+from ..tokenizers.rank_files import load_ranks, save_ranks
+from .adamw import Moments
+from .steps import Learner, TrainingSettings
+
+PREFIX = "transformer."
+RANKS, KEY = "tokenizer.tiktoken", "training"
+STATE = "training-{}.safetensors"
+
+
+class Training(NamedTuple):
+    """A learner, and all that decides its next step.
+
+    `text` is the SHA-256 of the text that is learned from, `about` says
+    in words what that is.
+    """
+
+    learner: Learner
+    generator: Generator
+    config: Gpt2Config
+    settings: TrainingSettings
+    text: str
+    about: str
+
+
+def begin_folder(
+    folder: Path, config: Gpt2Config, merges: Int[Array, "merge 2"]
+) -> None:
+    """Write what stays the same; there is no checkpoint yet.
+
+    Raises ValueError for a folder that holds another model, and OSError
+    when it cannot be written.
+    """
+    if (folder / FILE).exists():
+        raise ValueError(
+            f"expected a folder without {FILE}, got {folder} with one"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_ranks(merges, folder / RANKS)
+    text = json.dumps(their_config(config), indent=2)
+    write_whole(folder / "config.json", f"{text}\n".encode())
+
+
+def their_config(config: Gpt2Config) -> dict:
+    """`config.json` as transformers reads it."""
+    sizes = {
+        theirs: getattr(config, ours) for ours, theirs in FIELDS.items()
+    }
+    end = config.vocabulary - 1
+    meant = {k: v for k, v in MEANT.items() if v not in (None, {})}
+    kind = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}
+    return kind | sizes | meant | {"bos_token_id": end, "eos_token_id": end}
+
+
+def save_training(folder: Path, training: Training) -> None:
+    """Replace the checkpoint of a folder, wholly or not at all.
+
+    Raises OSError when there is no room or no leave to write; the old
+    checkpoint then stays.
+    """
+    learner = training.learner
+    state = folder / STATE.format(learner.step)
+    write(
+        state,
+        {
+            f"{kind}.{name}": array
+            for kind, arrays in learner.moments._asdict().items()
+            for name, array in arrays.items()
+        },
+    )
+    told = {
+        "step": learner.step,
+        "generator": training.generator.bit_generator.state,
+        "settings": asdict(training.settings),
+        "text": training.text,
+        "about": training.about,
+    }
+    names = names_in(training.config, PREFIX)
+    write(
+        folder / FILE,
+        to_theirs(names, state_dict(learner.params)),
+        {KEY: json.dumps(told)},
+    )
+    # Also what a process that was killed has left.
+    for other in (*folder.glob(STATE.format("*")), *folder.glob("*.part")):
+        if other != state:
+            other.unlink()
+
+
+def has_training(folder: Path) -> bool:
+    """Whether training has left a checkpoint here."""
+    return (folder / FILE).is_file() and KEY in header_of(folder / FILE)
+
+
+def header_of(path: Path) -> dict[str, str]:
+    """What stands in a file of tensors besides them."""
+    from safetensors import safe_open
+
+    tensors_of(path)  # raises for a broken file
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
+def load_training(folder: Path) -> Training:
+    """The training of a folder, as it was saved, to the last bit.
+
+    Raises ValueError for a folder that `save_training` did not write.
+    """
+    header = header_of(folder / FILE)
+    if KEY not in header:
+        raise ValueError(
+            f"expected a model of `twice train` in {folder}, got another"
+        )
+    told = json.loads(header[KEY])
+    stored = stored_tensors(folder)
+    (kind, *_) = {tensor.dtype for tensor in stored.values()}
+    loaded = load_gpt2(folder, {"F32": "float32", "F64": "float64"}[kind])
+    # In memory as in training: else products round in other ways.
+    arrays = {
+        name: np.ascontiguousarray(array)
+        for name, array in state_dict(loaded.model).items()
+    }
+    moments = tensors_of(folder / STATE.format(told["step"]))
+    settings = told["settings"]
+    settings["betas"] = tuple(settings["betas"])
+    generator = np.random.default_rng()
+    generator.bit_generator.state = told["generator"]
+    return Training(
+        Learner(
+            from_state_dict(Gpt2, arrays),
+            Moments(
+                *(
+                    {n: moments[f"{kind}.{n}"].read() for n in arrays}
+                    for kind in Moments._fields
+                )
+            ),
+            told["step"],
+        ),
+        generator,
+        loaded.config,
+        TrainingSettings(**settings),
+        told["text"],
+        told["about"],
+    )
+
+
+def tokenizer_of(folder: Path, vocabulary: int) -> BytePairTokenizer:
+    """The folder's own, or GPT-2's where the vocabulary is as large.
+
+    Raises ValueError when neither has as many tokens as the model, and
+    FileNotFoundError as `gpt2_vocabulary.gpt2` does.
+    """
+    own = (folder / RANKS).is_file()
+    tokenizer = load_tokenizer(folder) if own else gpt2()
+    if len(tokenizer.tokens) != vocabulary:
+        raise ValueError(
+            f"expected a tokenizer of {vocabulary:,} tokens for {folder}, "
+            f"got one of {len(tokenizer.tokens):,}"
+        )
+    return tokenizer
+
+
+def load_tokenizer(folder: Path) -> BytePairTokenizer:
+    """The tokenizer of a folder that training has begun."""
+    return BytePairTokenizer(load_ranks(folder / RANKS), (END_OF_TEXT,))

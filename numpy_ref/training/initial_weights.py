@@ -1,0 +1,77 @@
+"""A GPT-2 before it has learned anything: random weights."""
+
+from collections.abc import Callable
+from math import sqrt
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.random import Generator
+
+from ..checkpoints.gpt2_config import Gpt2Config
+from ..embeddings import InputEmbedding, PositionEmbedding, TokenEmbedding
+from ..gpt2 import Decoder, DecoderBlock, Gpt2
+from ..layers import FeedForward, LayerNorm, Linear
+from ..multi_head import MultiHeadAttention
+
+DEVIATION = 0.02
+
+
+def initial_gpt2(
+    config: Gpt2Config, generator: Generator, dtype: str = "float32"
+) -> Gpt2:
+    r"""Normal weights with a deviation of 0.02; biases 0, norms 1.
+
+    The layers whose output is added to a token begin with
+    $0.02 / \sqrt{2 L}$: there are 2 L of them on the way, and their sum
+    keeps its size (Radford et al. 2019, section 2.3).
+    """
+
+    def normal(*shape: int, deviation: float = DEVIATION) -> Array:
+        drawn = generator.normal(scale=deviation, size=shape)
+        return drawn.astype(dtype)
+
+    d_model = config.d_model
+    return Gpt2(
+        InputEmbedding(
+            TokenEmbedding(normal(config.vocabulary, d_model)),
+            PositionEmbedding(normal(config.positions, d_model)),
+        ),
+        Decoder(
+            tuple(
+                initial_block(config, normal) for _ in range(config.layers)
+            )
+        ),
+        initial_norm(d_model, dtype),
+    )
+
+
+def initial_block(
+    config: Gpt2Config, normal: Callable[..., Array]
+) -> DecoderBlock:
+    """One block; `normal` draws a weight."""
+    d_model, d_inner = config.d_model, config.d_inner
+    added = DEVIATION / sqrt(2 * config.layers)
+    dtype = normal(0).dtype
+
+    def layer(d_out: int, d_in: int, deviation: float = DEVIATION):
+        weight = normal(d_out, d_in, deviation=deviation)
+        return Linear(weight, np.zeros(d_out, dtype))
+
+    return DecoderBlock(
+        attention_norm=initial_norm(d_model, dtype),
+        attention=MultiHeadAttention(
+            query=layer(d_model, d_model),
+            key=layer(d_model, d_model),
+            value=layer(d_model, d_model),
+            output=layer(d_model, d_model, added),
+        ),
+        feed_forward_norm=initial_norm(d_model, dtype),
+        feed_forward=FeedForward(
+            inner=layer(d_inner, d_model),
+            output=layer(d_model, d_inner, added),
+        ),
+    )
+
+
+def initial_norm(d_model: int, dtype) -> LayerNorm:
+    return LayerNorm(np.ones(d_model, dtype), np.zeros(d_model, dtype))

@@ -1,0 +1,1 @@
+"""Rounding error bounds: how far two correct evaluations may differ."""

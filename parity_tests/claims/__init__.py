@@ -1,0 +1,1 @@
+"""What the field says of attention, measured, with its limits."""

@@ -1,0 +1,1 @@
+"""Properties of any attention function, and the verdict on one."""

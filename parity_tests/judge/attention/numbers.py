@@ -1,0 +1,331 @@
+"""What attention does with numbers: means, scales, limits, roundings."""
+
+from dataclasses import replace
+from math import inf, sqrt
+
+import numpy as np
+
+from parity_tests.exact import exact_steps
+from parity_tests.judge.subject.cases import AttentionCase, opened
+from parity_tests.judge.subject.protocol import Subject
+
+from .property import (
+    Found,
+    contiguous,
+    error,
+    identical,
+    judged,
+    same,
+    steps,
+    weights,
+)
+
+
+@judged()
+def equals_the_definition(subject: Subject, case: AttentionCase) -> Found:
+    """The output is softmax(Q Kᵀ / √d) V over the allowed keys."""
+    exact = steps(case)["context"]
+    yield same("context", subject.of(case), exact.value, exact.error)
+
+
+@judged()
+def inputs_are_left_as_they_were(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Query, key, value and mask are the same after the call."""
+    before = {name: array.copy() for name, array in case.arrays.items()}
+    subject.of(case)
+    for name, array in case.arrays.items():
+        yield identical(name, array * 1.0, before[name] * 1.0)
+
+
+@judged()
+def asked_twice_it_answers_the_same(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """The same input gives the same output: nothing is left to chance."""
+    yield identical("context", subject.of(case), subject.of(case))
+
+
+@judged()
+def weights_are_a_distribution(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """The weights of a query are not negative, and their sum is 1."""
+    found, _, bound = weights(subject, case)
+    asks = case.rows.any(axis=-1)
+    negative = np.where(asks[..., None], np.minimum(found, 0), 0)
+    yield identical("negative weights", negative, np.zeros_like(negative))
+    u = np.finfo(found.dtype).eps / 2
+    keys = found.shape[-1]
+    sums = np.where(asks, found.astype(float).sum(axis=-1), 1)
+    slack = bound.sum(axis=-1) + 2 * (keys + 2) * u
+    yield same("sums of weights", sums, np.ones_like(sums), slack)
+
+
+@judged()
+def an_output_lies_between_the_values(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """An output is a mean: between the least and the greatest of the
+    values that its query may see."""
+    got = subject.of(case)
+    rows, value = case.rows[..., None], case.value[..., None, :, :]
+    least = np.where(rows, value, inf).min(axis=-2)
+    greatest = np.where(rows, value, -inf).max(axis=-2)
+    asks = case.rows.any(axis=-1, keepdims=True)
+    clipped = np.where(asks, np.clip(got, least, greatest), got)
+    yield same("context", got, clipped, error(case))
+
+
+@judged()
+def a_query_of_zeros_gets_the_mean(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """A query of zeros gets the mean of the values it may see."""
+    asked = replace(case, query=np.zeros_like(case.query))
+    rows = case.rows
+    count = np.maximum(rows.sum(axis=-1, keepdims=True), 1)
+    value = case.value.astype(np.float64)
+    mean = np.einsum("...qk,...kv->...qv", rows / count, value)
+    yield same("context", subject.of(asked), mean, 2 * error(asked))
+
+
+@judged()
+def a_constant_added_to_every_key_changes_nothing(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """A vector added to all keys alike moves all scores of a query
+    alike, and softmax does not see that."""
+    shift = case.key[..., :1, :] + case.key.dtype.type(0.7)
+    moved = replace(case, key=case.key + shift)
+    u = np.finfo(case.key.dtype).eps / 2
+    sums = np.abs(case.query.astype(float)).sum(axis=-1).max()
+    rounded = sums * np.abs(moved.key).max() * np.abs(case.value).max()
+    bound = error(case) + error(moved) + 4 * u * float(rounded)
+    yield same("context", subject.of(moved), subject.of(case), bound)
+
+
+@judged()
+def values_are_averaged_linearly(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Twice the values and one more is twice the output and one more."""
+    moved = replace(case, value=2 * case.value + 1)
+    asks = case.rows.any(axis=-1, keepdims=True)
+    got = subject.of(case)
+    expected = 2 * got.astype(np.float64) + 1
+    u = np.finfo(got.dtype).eps / 2
+    largest = 2 * np.abs(case.value).max() + 1
+    bound = error(moved) + 2 * error(case) + 4 * u * float(largest)
+    came = np.where(asks, subject.of(moved), expected)
+    yield same("context", came, expected, bound)
+
+
+@judged()
+def powers_of_two_only_move_the_exponent(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Values times 8 give the output times 8; queries times 4 with keys
+    over 4, and both negated, give the same: to the last bit."""
+    plain = contiguous(case)
+    got = subject.of(plain)
+    louder = replace(plain, value=plain.value * 8)
+    yield identical("values times 8", subject.of(louder), got * 8)
+    shifted = replace(plain, query=plain.query * 4, key=plain.key / 4)
+    yield identical("queries times 4", subject.of(shifted), got)
+    negated = replace(plain, query=-plain.query, key=-plain.key)
+    yield identical("both negated", subject.of(negated), got)
+
+
+@judged("free masks")
+def the_scale_is_one_over_the_root(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """log(p₁ / p₀) is q · (k₁ - k₀) / √d: what the scale really is."""
+    found, asked, bound = weights(subject, opened(case))
+    exact = steps(asked)
+    known = exact["weights"].value > 4 * bound  # not lost in rounding
+    first = np.take_along_axis(
+        found, exact["scores"].value.argmax(-1)[..., None], -1
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log(found.astype(float)) - np.log(first.astype(float))
+        off = bound / (exact["weights"].value - bound)
+    scores = exact["scores"].value
+    expected = scores - scores.max(axis=-1, keepdims=True)
+    ratio = np.where(known, ratio, expected)
+    slack = np.where(
+        known,
+        2 * off + off.max(-1, keepdims=True, where=known, initial=0),
+        0,
+    )
+    yield same("log(p / greatest p)", ratio, expected, slack)
+
+
+@judged("scale")
+def a_scale_that_is_given_takes_the_place_of_the_root(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """With a scale of 2/√d it gives what twice the queries give."""
+    moved = replace(case, query=2 * case.query)
+    scale = 2 / sqrt(case.query.shape[-1])
+    got = subject.with_scale(**case.arrays, scale=scale)
+    yield same("context", got, subject.of(moved), 2 * error(moved))
+
+
+@judged()
+def one_score_far_above_the_rest_takes_all(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """With one score far above the others, the output is its value."""
+    sharp = replace(case, query=case.query * 40)
+    rows = case.rows
+    exact = steps(sharp)
+    scores = np.where(rows, exact["scores"].value, -inf)
+    best = scores.argmax(axis=-1)[..., None]
+    others = scores.copy()
+    np.put_along_axis(others, best, -inf, axis=-1)
+    sees = rows.any(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        gap = scores.max(axis=-1) - others.max(axis=-1)
+    gap = np.where(sees[..., 0], gap, inf)
+    gap = gap - 2 * exact["scores"].error.max(axis=-1)
+    value = np.take_along_axis(case.value, best, axis=-2)
+    keys = case.key.shape[-2]
+    spread = float(np.ptp(case.value)) if case.value.size else 0.0
+    left = (keys - 1) * np.exp(-np.maximum(gap, 0)) * spread
+    got = subject.of(sharp)
+    expected = np.where(sees, value, got)
+    yield same("context", got, expected, left[..., None] + error(sharp))
+
+
+@judged()
+def large_scores_stay_finite(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Scores of many thousands overflow nowhere, and where all are far
+    below zero a query still gets a mean of its values."""
+    for sign in (1, -1):
+        # A first feature that gives every score of a query the same.
+        query, key = case.query.copy(), case.key.copy()
+        query[..., 0], key[..., 0] = 3e3, sign * 1e2
+        asked = replace(case, query=query, key=key)
+        exact = steps(asked)["context"]
+        yield same(
+            f"scores of about {sign * 3e5 / sqrt(query.shape[-1]):.0f}",
+            subject.of(asked),
+            exact.value,
+            exact.error,
+        )
+
+
+@judged()
+def many_keys_are_no_different(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """With more keys than a block of any algorithm has, with the first of
+    them hidden, and with all scores far below zero, the output is still
+    that of the definition."""
+    random, dtype = case.random(), case.query.dtype
+    tokens = int(random.choice([17, 33, 65, 129, 300]))
+    limits = subject.conventions.limits
+    queries = tokens if limits.square else case.query.shape[-2]
+    batch, d_head = case.query.shape[:-2], case.query.shape[-1]
+    query, key, value = (
+        random.normal(size=(*batch, *shape)).astype(dtype)
+        for shape in (
+            (queries, d_head),
+            (tokens, d_head),
+            (tokens, case.value.shape[-1]),
+        )
+    )
+    mask = np.ones((queries, tokens), bool)
+    if "causal" not in limits.masks:
+        hidden = 0
+    elif subject.conventions.takes_masks:
+        hidden = tokens // 2
+    else:
+        hidden, mask = 0, np.tri(tokens, dtype=bool)
+    mask[:, :hidden] = False
+    for level in (0, -200):
+        # A first feature that moves all scores by as much.
+        query[..., 0], key[..., 0] = 8, level / 24 * sqrt(d_head)
+        asked = AttentionCase(3 * query, key, value, mask, case.seed)
+        exact = steps(asked)["context"]
+        yield same(
+            f"context, scores of about {level}",
+            subject.of(asked),
+            exact.value,
+            exact.error,
+        )
+
+
+@judged("two dtypes")
+def float32_is_near_to_float64(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """In float64 the same numbers give the same, to a bound."""
+    narrow = AttentionCase(
+        **{n: _as(a, np.float32) for n, a in case.arrays.items()}
+    )
+    wide = AttentionCase(
+        **{n: _as(a, np.float64) for n, a in narrow.arrays.items()}
+    )
+    bound = error(narrow) + error(wide)
+    got, expected = subject.of(narrow), subject.of(wide)
+    yield same("context", got, expected, bound)
+
+
+def _as(array: np.ndarray, dtype) -> np.ndarray:
+    return array if array.dtype == bool else array.astype(dtype)
+
+
+@judged("gradients")
+def gradients_obey_their_identities(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Gradients of keys sum to 0 over the keys, those of values to those
+    of the outputs; ⟨dQ, Q⟩ = ⟨dK, K⟩; a key that no one sees has none."""
+    upstream = case.random().integers(
+        -3, 4, (*case.query.shape[:-1], case.value.shape[-1])
+    )
+    upstream = upstream.astype(case.query.dtype)
+    exact = exact_steps(
+        "scaled_dot_product_attention_backward",
+        {"d_context": upstream} | case.arrays,
+    )
+    d_query, d_key, d_value = subject.backward(upstream, **case.arrays)
+    u = np.finfo(case.query.dtype).eps / 2
+
+    def off(name, of):
+        return exact[f"d_{name}"].error + 8 * u * np.abs(of.astype(float))
+
+    keys = d_key.astype(float).sum(axis=-2)
+    yield same(
+        "sum of d_key", keys, np.zeros_like(keys), off("key", d_key).sum(-2)
+    )
+    asks = case.rows.any(axis=-1, keepdims=True)
+    answers = np.where(asks, upstream, 0).astype(float).sum(axis=-2)
+    yield same(
+        "sum of d_value",
+        d_value.astype(float).sum(axis=-2),
+        answers,
+        off("value", d_value).sum(-2) + 8 * u * np.abs(answers),
+    )
+    along = [
+        (gradient.astype(float) * array).sum()
+        for gradient, array in ((d_query, case.query), (d_key, case.key))
+    ]
+    slack = sum(
+        (off(name, gradient) * np.abs(array)).sum()
+        for name, gradient, array in (
+            ("query", d_query, case.query),
+            ("key", d_key, case.key),
+        )
+    )
+    yield same("<dQ, Q> and <dK, K>", along[0], along[1], slack)
+    unseen = ~case.rows.any(axis=-2)
+    unseen = np.broadcast_to(unseen, d_key.shape[:-1])
+    yield identical("d_key unseen", d_key[unseen], d_key[unseen] * 0)
+    yield identical("d_value unseen", d_value[unseen], d_value[unseen] * 0)

@@ -1,0 +1,107 @@
+"""In what order and company tokens come does not matter to attention."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from parity_tests.judge.subject.cases import AttentionCase
+from parity_tests.judge.subject.protocol import Subject
+
+from .property import Found, contiguous, error, judged, same
+
+
+@judged("free masks")
+def keys_have_no_order(subject: Subject, case: AttentionCase) -> Found:
+    """Keys and values in another order, together: the same output."""
+    order = case.random().permutation(case.key.shape[-2])
+    moved = replace(
+        case,
+        key=case.key[..., order, :],
+        value=case.value[..., order, :],
+        mask=case.rows[..., order],
+    )
+    bound = error(case) + error(moved)
+    yield same("context", subject.of(moved), subject.of(case), bound)
+
+
+@judged("free masks")
+def queries_are_answered_one_by_one(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """A query gets the same answer in any order, and alone."""
+    got, bound = subject.of(case), 2 * error(case)
+    order = case.random().permutation(case.query.shape[-2])
+    moved = replace(
+        case, query=case.query[..., order, :], mask=case.rows[..., order, :]
+    )
+    yield same(
+        "queries in another order",
+        subject.of(moved),
+        got[..., order, :],
+        bound[..., order, :],
+    )
+    if not subject.conventions.limits.square:
+        at = np.s_[..., order[:1], :]
+        alone = replace(case, query=case.query[at], mask=case.rows[at])
+        yield same("a query alone", subject.of(alone), got[at], bound[at])
+
+
+@judged()
+def batch_entries_do_not_meet(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """A batch entry alone, and a head alone, gives the same output."""
+    if case.query.ndim == 2:
+        return
+    got, bound = subject.of(case), 2 * error(case)
+    place = case.seed % len(case.query)
+    at = slice(place, place + 1)
+    arrays = {name: array[at] for name, array in case.arrays.items()}
+    arrays["mask"] = case.rows[at]
+    alone = subject.of(AttentionCase(**arrays, seed=case.seed))
+    yield same("a batch entry alone", alone, got[at], bound[at])
+
+
+@judged()
+def features_have_no_order_and_no_sign(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Features of queries and keys, permuted and negated alike: the same
+    output."""
+    random, d_head = case.random(), case.query.shape[-1]
+    order = random.permutation(d_head)
+    signs = random.choice([-1, 1], d_head).astype(case.query.dtype)
+    moved = replace(
+        case,
+        query=case.query[..., order] * signs,
+        key=case.key[..., order] * signs,
+    )
+    yield same(
+        "context", subject.of(moved), subject.of(case), 2 * error(case)
+    )
+
+
+@judged("free masks")
+def every_key_twice_changes_nothing(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Each key and its value twice: the same output."""
+    if subject.conventions.limits.square:
+        return
+    moved = replace(
+        case,
+        key=np.concatenate([case.key] * 2, axis=-2),
+        value=np.concatenate([case.value] * 2, axis=-2),
+        mask=np.concatenate([case.rows] * 2, axis=-1),
+    )
+    bound = error(case) + error(moved)
+    yield same("context", subject.of(moved), subject.of(case), bound)
+
+
+@judged()
+def how_arrays_lie_in_memory_does_not_matter(
+    subject: Subject, case: AttentionCase
+) -> Found:
+    """Strided and transposed arrays give what their copies give."""
+    got, copied = subject.of(case), subject.of(contiguous(case))
+    yield same("context", got, copied, 2 * error(case))

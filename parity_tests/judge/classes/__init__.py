@@ -1,0 +1,1 @@
+"""Attention with weights: classes, and functions of weights, judged."""

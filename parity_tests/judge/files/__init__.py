@@ -1,0 +1,1 @@
+"""From a submitted file to verdicts, in a process of its own."""

@@ -1,0 +1,1 @@
+"""Mutants: known mistakes, with which the diagnosis compares."""

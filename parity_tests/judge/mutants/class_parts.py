@@ -1,0 +1,178 @@
+"""A layer of heads as parts, and the mutants that replace one of them.
+
+Beside the parts of attention (`attention_parts.py`), a layer of heads has
+four: how features are split into heads, how heads are merged, which
+projection serves for what, and what is done at the end.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from math import sqrt
+
+import numpy as np
+
+from parity_tests.judge.subject.weights import Weights
+
+from .attention_parts import WRONG_PARTS, Question, attention, normalised
+
+
+def split(x: np.ndarray, heads: int) -> np.ndarray:
+    return np.stack(np.split(x, heads, axis=-1), axis=-3)
+
+
+def merge(context: np.ndarray) -> np.ndarray:
+    parts = np.split(context, context.shape[-3], axis=-3)
+    return np.concatenate([part[..., 0, :, :] for part in parts], axis=-1)
+
+
+def wired(query, key, value):
+    return query, key, value
+
+
+def finish(merged: np.ndarray, output) -> np.ndarray:
+    return merged if output is None else apply(output, merged)
+
+
+def apply(layer, x: np.ndarray) -> np.ndarray:
+    weight, bias = layer
+    return np.einsum("...i,oi->...o", x, weight) + bias
+
+
+def layer_of_heads(
+    weights: Weights,
+    x: np.ndarray,
+    causal: bool,
+    split: Callable = split,
+    merge: Callable = merge,
+    wired: Callable = wired,
+    finish: Callable = finish,
+    **parts,
+) -> np.ndarray:
+    """A layer of attention with some parts, perhaps, wrong ones."""
+    layers = wired(weights.query, weights.key, weights.value)
+    query, key, value = (
+        split(apply(layer, x), weights.heads) for layer in layers
+    )
+    question = Question(query, key, value, causal=causal)
+    return finish(merge(attention(question, **parts)), weights.output)
+
+
+# --- wrong parts ---------------------------------------------------------
+
+
+def split_by_reshape(x: np.ndarray, heads: int) -> np.ndarray:
+    *batch, tokens, width = x.shape
+    return x.reshape(*batch, heads, tokens, width // heads)
+
+
+def split_interleaved(x: np.ndarray, heads: int) -> np.ndarray:
+    return np.stack([x[..., head::heads] for head in range(heads)], axis=-3)
+
+
+def merge_by_reshape(context: np.ndarray) -> np.ndarray:
+    *batch, heads, tokens, width = context.shape
+    return context.reshape(*batch, tokens, heads * width)
+
+
+def merge_interleaved(context: np.ndarray) -> np.ndarray:
+    moved = np.moveaxis(context, -3, -1)
+    return moved.reshape(*moved.shape[:-2], -1)
+
+
+def over_heads_and_keys(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    hidden = np.swapaxes(np.where(seen, scores, -np.inf), -3, -2)
+    flat = normalised(hidden.reshape(*hidden.shape[:-2], -1))
+    return np.swapaxes(flat.reshape(hidden.shape), -3, -2)
+
+
+def over_the_heads(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    return normalised(np.where(seen, scores, -np.inf), axis=-3)
+
+
+def along_the_batch(x: np.ndarray, heads: int) -> np.ndarray:
+    return split(np.swapaxes(x, 0, 1), heads)
+
+
+def back_from_the_batch(context: np.ndarray) -> np.ndarray:
+    return np.swapaxes(merge(context), 0, 1)
+
+
+def width_of_all_heads(question: Question) -> float:
+    return question.query.shape[-1] * question.query.shape[-3]
+
+
+WRONG_LAYERS = {
+    "the scale is 1/√d_model, not 1/√d_head": {
+        "factor": lambda q: 1 / sqrt(width_of_all_heads(q))
+    },
+    "the scale is 1/√heads, not 1/√d_head": {
+        "factor": lambda q: q.query.shape[-3] ** -0.5
+    },
+    "the heads are split by reshape, without a transpose": {
+        "split": split_by_reshape
+    },
+    "the heads are merged without transposing back": {
+        "merge": merge_by_reshape
+    },
+    "the heads are split and merged without a transpose": {
+        "split": split_by_reshape,
+        "merge": merge_by_reshape,
+    },
+    "the heads take every other feature": {"split": split_interleaved},
+    "the heads are merged feature by feature": {"merge": merge_interleaved},
+    "the softmax runs over heads and keys together": {
+        "weigh": over_heads_and_keys
+    },
+    "the softmax runs over the heads": {"weigh": over_the_heads},
+    "the values go through the key's projection": {
+        "wired": lambda q, k, v: (q, k, k)
+    },
+    "the values go through the query's projection": {
+        "wired": lambda q, k, v: (q, k, q)
+    },
+    "the keys go through the query's projection": {
+        "wired": lambda q, k, v: (q, q, v)
+    },
+    "the queries go through the key's projection": {
+        "wired": lambda q, k, v: (k, k, v)
+    },
+    "the keys go through the value's projection": {
+        "wired": lambda q, k, v: (q, v, v)
+    },
+    "the projections of queries and keys are swapped": {
+        "wired": lambda q, k, v: (k, q, v)
+    },
+    "the projections of keys and values are swapped": {
+        "wired": lambda q, k, v: (q, v, k)
+    },
+    "the output projection is left out": {
+        "finish": lambda merged, output: merged
+    },
+    "the output projection is applied twice": {
+        "finish": lambda merged, output: finish(
+            finish(merged, output), output
+        )
+    },
+    "the bias of the output is left out": {
+        "finish": lambda merged, output: finish(merged, output) - output[1]
+    },
+    "the output is added to itself": {
+        "finish": lambda merged, output: 2 * finish(merged, output)
+    },
+    "attention runs along the batch, not the tokens": {
+        "split": along_the_batch,
+        "merge": back_from_the_batch,
+    },
+} | {
+    f"the bias of the output is added {count} times": {
+        "finish": lambda merged, output, count=count: (
+            finish(merged, output) + (count - 1) * output[1]
+        )
+    }
+    for count in (2, 3)
+}
+
+WRONG: dict[str, Callable] = {
+    name: partial(layer_of_heads, **parts)
+    for name, parts in (WRONG_PARTS | WRONG_LAYERS).items()
+}

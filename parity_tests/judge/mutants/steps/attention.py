@@ -1,0 +1,189 @@
+"""Mistakes in scores, in the softmax and in dropping weights."""
+
+from collections.abc import Callable
+from functools import partial
+from math import log, sqrt
+
+import numpy as np
+
+from numpy_ref.attention import attention_scores, masked_softmax, softmax
+from numpy_ref.loss import log_sum_exp
+from parity_tests.judge.mutants.attention_parts import (
+    WRONG_PARTS,
+    Question,
+    attention,
+    inverted,
+    normalised,
+    over_everything,
+    weigh,
+    without_a_shift,
+)
+
+from .layers import DROPOUT
+from .pieces import Wrong, sigmoid, total
+
+SOFTMAX: Wrong = {
+    "the softmax runs over the first axis, not the last": (
+        lambda scores: normalised(scores, axis=0)
+    ),
+    "the softmax runs over the second axis, not the last": (
+        lambda scores: normalised(scores, axis=1)
+    ),
+    "the softmax runs over the last axis but one": (
+        lambda scores: normalised(scores, axis=-2)
+    ),
+    "the softmax runs over everything, the batch included": (
+        lambda scores: over_everything(scores, True)
+    ),
+    "the softmax is applied twice": lambda scores: softmax(softmax(scores)),
+    "the exponentials are not divided by their sum": (
+        lambda scores: np.exp(scores - scores.max(-1, keepdims=True))
+    ),
+    "the exponentials are neither shifted nor divided": np.exp,
+    "the scores are divided by their sum, without exponentials": (
+        lambda scores: scores / total(scores)
+    ),
+    "it is the logarithm of the softmax": (
+        lambda scores: scores - log_sum_exp(scores)[..., None]
+    ),
+    "it is a sigmoid of each score, not a softmax": sigmoid,
+    "powers of 2 are taken, not of e": (
+        lambda scores: softmax(scores * log(2))
+    ),
+    "the sign of the scores is wrong": lambda scores: softmax(-scores),
+    "the maximum is not subtracted: exp overflows": (
+        lambda scores: without_a_shift(scores, True)
+    ),
+    "one maximum is subtracted from all rows: low rows underflow": (
+        lambda scores: without_a_shift(scores - scores.max(), True)
+    ),
+}
+
+TEMPERATURE: Wrong = {
+    "the scores are multiplied by the temperature, not divided": (
+        lambda scores, temperature: softmax(scores * temperature)
+    ),
+    "the temperature is ignored": lambda scores, _: softmax(scores),
+    "the weights are divided by the temperature, not the scores": (
+        lambda scores, temperature: softmax(scores) / temperature
+    ),
+    "the scores are divided by the root of the temperature": (
+        lambda scores, temperature: softmax(scores / sqrt(temperature))
+    ),
+} | {
+    name: lambda scores, temperature, wrong=wrong: wrong(
+        scores / temperature
+    )
+    for name, wrong in SOFTMAX.items()
+}
+
+
+def blocked_rows_become(fill: Callable) -> Callable:
+    """`fill` gives the weights of a row that sees nothing."""
+    return lambda scores, mask: np.where(
+        mask.any(axis=-1, keepdims=True),
+        masked_softmax(scores, mask),
+        fill(scores.shape[-1]),
+    )
+
+
+def parts_with(part: str) -> Wrong:
+    """The mistakes in one part of attention, and in no other."""
+    return {n: p[part] for n, p in WRONG_PARTS.items() if {*p} == {part}}
+
+
+MASKED_SOFTMAX: Wrong = parts_with("weigh") | {
+    "the mask is inverted": lambda scores, mask: weigh(scores, ~mask),
+    "the mask is ignored": lambda scores, _: softmax(scores),
+    "a row that sees nothing gets the mean, not zeros": (
+        blocked_rows_become(lambda keys: 1 / keys)
+    ),
+    "a row that sees nothing gets NaN, not zeros": (
+        blocked_rows_become(lambda keys: np.nan)
+    ),
+}
+
+SCORES: Wrong = {
+    name: lambda query, key, factor=factor: (
+        query @ key.swapaxes(-2, -1) * factor(Question(query, key, key))
+    )
+    for name, factor in parts_with("factor").items()
+    if "values" not in name
+} | {
+    "the keys are not transposed": (
+        lambda query, key: query @ key / sqrt(query.shape[-1])
+    ),
+    "queries and keys are swapped": (
+        lambda query, key: attention_scores(key, query)
+    ),
+    "the softmax is applied already": (
+        lambda query, key: softmax(attention_scores(query, key))
+    ),
+}
+
+# Parts of attention, but for numbers in place of -inf, which few see.
+PARTS = {
+    name: parts
+    for name, parts in WRONG_PARTS.items()
+    if "visible" not in parts
+    and not any(number in name for number in ("1e3", "1e4", "-100"))
+} | {
+    "the mask is inverted": {"visible": inverted},
+    "the mask is ignored": WRONG_PARTS["the mask is ignored"],
+    "the mask is transposed": WRONG_PARTS["the mask is transposed"],
+}
+
+
+def scaled_up(x, keep, rate):
+    return np.where(keep, x, 0) / (1 - rate)
+
+
+def dropping(keep, rate, drop=scaled_up, weigh=weigh) -> Callable:
+    """Weights of which some are dropped."""
+    return lambda scores, seen: drop(weigh(scores, seen), keep, rate)
+
+
+def attended_with_dropout(
+    query,
+    key,
+    value,
+    mask,
+    keep,
+    rate,
+    drop=scaled_up,
+    weigh=weigh,
+    **parts,
+):
+    question = Question(query, key, value, mask)
+    weights = dropping(keep, rate, drop, weigh)
+    return attention(question, weigh=weights, **parts)
+
+
+WITH_DROPOUT: Wrong = (
+    {n: partial(attended_with_dropout, drop=d) for n, d in DROPOUT.items()}
+    | {n: partial(attended_with_dropout, **p) for n, p in PARTS.items()}
+    | {
+        "dropout comes before the softmax, on the scores": (
+            lambda query, key, value, mask, keep, rate: (
+                weigh(
+                    scaled_up(attention_scores(query, key), keep, rate),
+                    mask,
+                )
+                @ value
+            )
+        ),
+        "the weights are normalised again after dropout": (
+            lambda query, key, value, mask, keep, rate: attention(
+                Question(query, key, value, mask & keep)
+            )
+        ),
+    }
+)
+
+VARIANTS: dict[str, Wrong] = {
+    "attention_scores": SCORES,
+    "attention_with_dropout": WITH_DROPOUT,
+    "masked_softmax": MASKED_SOFTMAX,
+    "softmax": SOFTMAX,
+    "softmax_with_temperature": TEMPERATURE,
+}

@@ -1,0 +1,1 @@
+"""The other steps and gradients: their properties, and the verdict."""

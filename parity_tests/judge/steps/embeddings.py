@@ -1,0 +1,233 @@
+"""What correct embeddings and losses do, without a reference."""
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+
+from parity_tests.bounds.layers import mean
+from parity_tests.bounds.rounding import Bounded, exponential
+
+from .property import (
+    IN_FLOAT64,
+    Found,
+    Step,
+    agree,
+    alike,
+    exactly,
+    judged,
+    known,
+    rounded,
+    same,
+)
+
+LOOK_UPS = {
+    "token_embedding": "ids",
+    "one_hot_embedding": "ids",
+    "position_embedding": "positions",
+}
+
+
+# --- embeddings ----------------------------------------------------------
+
+
+@judged(*LOOK_UPS)
+def a_token_gets_its_own_row(step: Step, arguments: dict) -> Found:
+    """With the row's number in all of its features, each token is told
+    its number."""
+    ids = arguments[LOOK_UPS[step.name]]
+    params = arguments["params"]
+    numbers = np.arange(len(params.weight))[:, None]
+    rows = numbers + np.zeros_like(params.weight)
+    asked = arguments | {
+        "params": replace(params, weight=rows.astype(params.weight.dtype))
+    }
+    told = np.broadcast_to(ids[..., None], (*ids.shape, rows.shape[-1]))
+    yield alike("rows", step(**asked), told)
+
+
+@judged(*LOOK_UPS)
+def a_row_comes_as_it_is(step: Step, arguments: dict) -> Found:
+    """All numbers come from the table, feature by feature, unchanged."""
+    got, weight = step(**arguments), arguments["params"].weight
+    found = (got[..., None, :] == weight).any(axis=-2)
+    yield alike("found in the table", found, np.ones_like(found))
+
+
+@judged("input_embedding")
+def token_and_position_add_up(step: Step, arguments: dict) -> Found:
+    """With either table all zeros, the other's rows are left; with both
+    tables the two results add up."""
+    params, ids = arguments["params"], arguments["ids"]
+    parts = [
+        step.known(arguments | {"params": replace(params, **{name: none})})
+        for name, none in (
+            ("position", zeroed(params.position)),
+            ("token", zeroed(params.token)),
+        )
+    ]
+    yield agree("x", step.known(arguments), parts[0] + parts[1])
+    tokens, places = parts
+    yield agree("tokens", tokens, exactly(params.token.weight[ids]))
+    first = params.position.weight[: ids.shape[-1]]
+    yield agree("places", places, exactly(first))
+
+
+def zeroed(layer):
+    return replace(layer, weight=np.zeros_like(layer.weight))
+
+
+@judged("sinusoidal_positions")
+def position_0_is_zeros_and_ones(step: Step, arguments: dict) -> Found:
+    """At position 0 every sine is 0, and every cosine 1."""
+    d_model = arguments["d_model"]
+    got = step(**arguments | {"positions": arguments["positions"] * 0})
+    alternating = np.arange(d_model) % 2
+    yield alike("encoded", got, np.broadcast_to(alternating, got.shape))
+
+
+@judged("sinusoidal_positions")
+def a_move_is_a_rotation(step: Step, arguments: dict) -> Found:
+    """Moving by a distance turns each pair of features by an angle that
+    depends on the distance alone."""
+    positions = arguments["positions"]
+    moved = positions[::-1] + positions
+    here, by, there = (
+        pairs(step.known(arguments | {"positions": place}))
+        for place in (positions, positions[::-1], moved)
+    )
+    sine = here[0] * by[1] + here[1] * by[0]
+    cosine = here[1] * by[1] - here[0] * by[0]
+    yield agree("sines", there[0], sine)
+    yield agree("cosines", there[1], cosine)
+
+
+@judged("sinusoidal_positions")
+def wavelengths_grow_to_ten_thousand(step: Step, arguments: dict) -> Found:
+    r"""The first pair turns by 1 a position, and each later one by less,
+    by the same factor; after d_model features it would be 1 / 10000.
+
+    The angle at position 1 is at most 1, and read off by the arcus
+    tangent, which is no steeper than 1 along the circle. What is expected
+    is off by the exponential's 8 u and, by its exponent's rounding, by as
+    many u as that is large, at most 2 ln 10000; a power multiplies this,
+    and the factor of 2 is room for its own rounding.
+    """
+    d_model = arguments["d_model"] + 8  # several pairs, in float64
+    got = step.known({"positions": np.ones(1), "d_model": d_model})
+    sine, cosine = pairs(got)
+    angle = np.arctan2(sine.value, cosine.value)
+    bound = sine.error + cosine.error + 8 * IN_FLOAT64.u
+    factor = exponential(exactly(np.array(-2 * log(10000) / d_model)))
+    expected = factor.value ** np.arange(angle.shape[-1])
+    roundings = 2 * (8 + 2 * log(10000)) * angle.shape[-1]
+    slack = bound + roundings * IN_FLOAT64.u * expected
+    expected = np.broadcast_to(expected, angle.shape)
+    yield same("angles", angle, expected, slack)
+
+
+def pairs(encoded: Bounded) -> tuple[Bounded, Bounded]:
+    """Sines and cosines; a last sine without its cosine is left out."""
+    width = encoded.shape[-1] // 2 * 2
+    sine, cosine = (
+        encoded.moved(lambda a, first=first: a[..., first:width:2])
+        for first in (0, 1)
+    )
+    return sine, cosine
+
+
+# --- the loss ------------------------------------------------------------
+
+
+@judged("log_sum_exp")
+def what_is_left_are_probabilities(step: Step, arguments: dict) -> Found:
+    """e to a logit less the result is its probability: they sum to 1."""
+    found = step.known(arguments).moved(lambda a: a[..., None])
+    total = exponential(exactly(arguments["logits"]) - found).total()
+    yield agree("sums", total, exactly(np.ones(total.shape)))
+
+
+@judged("log_sum_exp")
+def a_number_added_to_all_is_added_to_it(
+    step: Step, arguments: dict
+) -> Found:
+    """A number added to all logits is added to the result; one of a
+    thousand overflows nowhere."""
+    logits = arguments["logits"]
+    for shift in (-1000, 1000):
+        shifted = logits + logits.dtype.type(shift)
+        error = step.error(
+            {"logits": shifted}, {"logits": rounded(shifted)}
+        )
+        got = known(step(logits=shifted), error)
+        expected = step.known(arguments) + exactly(np.array(float(shift)))
+        yield agree(f"after {shift:+}", got, expected)
+
+
+@judged("cross_entropy")
+def surprises_are_those_of_probabilities(
+    step: Step, arguments: dict
+) -> Found:
+    """For one token, e to minus the loss is the probability of what came:
+    over all that could have come, these sum to 1."""
+    logits = arguments["logits"]
+    row = logits.reshape(-1, logits.shape[-1])[:1]
+    parts = [
+        step.known(
+            arguments | {"logits": row, "targets": np.array([target])}
+        )
+        for target in range(row.shape[-1])
+    ]
+    losses = Bounded(
+        np.array([part.value for part in parts]),
+        np.array([part.error for part in parts]),
+        IN_FLOAT64,
+    )
+    total = exponential(exactly(np.zeros(1)) - losses).total()
+    yield agree("sum", total, exactly(np.ones(1)))
+
+
+@judged("cross_entropy")
+def a_likelier_target_surprises_less(step: Step, arguments: dict) -> Found:
+    """Between two targets of one token, the losses differ by as much as
+    their logits, the other way round."""
+    logits = arguments["logits"]
+    row = logits.reshape(-1, logits.shape[-1])[:1]
+    for target in range(row.shape[-1]):
+        first, other = (
+            step.known(arguments | {"logits": row, "targets": came})
+            for came in (np.array([0]), np.array([target]))
+        )
+        gap = exactly(row[0, :1]) - exactly(row[0, target : target + 1])
+        gap = gap.moved(lambda a: a[0])
+        yield agree("difference", other - first, gap, other)
+
+
+@judged("cross_entropy")
+def the_loss_is_the_mean_over_what_counts(
+    step: Step, arguments: dict
+) -> Found:
+    """The loss is the mean of the losses of the tokens that count, each
+    taken alone."""
+    targets, logits = arguments["targets"], arguments["logits"]
+    counts = targets != arguments["ignored"]
+    alone = [
+        step.known(arguments | {"logits": row[None], "targets": came[None]})
+        for row, came in zip(logits[counts], targets[counts], strict=True)
+    ]
+    losses = Bounded(
+        np.array([part.value for part in alone]),
+        np.array([part.error for part in alone]),
+        IN_FLOAT64,
+    )
+    expected = mean(losses).moved(lambda a: a[0])
+    yield agree("loss", step.known(arguments), expected)
+
+
+@judged("cross_entropy")
+def what_is_ignored_does_not_matter(step: Step, arguments: dict) -> Found:
+    """Other logits where the target is ignored change nothing."""
+    logits = arguments["logits"]
+    counts = (arguments["targets"] != arguments["ignored"])[..., None]
+    other = arguments | {"logits": np.where(counts, logits, 3 - 2 * logits)}
+    yield agree("loss", step.known(other), step.known(arguments))

@@ -1,0 +1,236 @@
+"""What correct layers do, without a reference."""
+
+from dataclasses import replace
+from math import pi
+
+import numpy as np
+
+from parity_tests.bounds.gradients import quotient
+from parity_tests.bounds.layers import mean, variance
+from parity_tests.bounds.rounding import Bounded, exponential, where
+
+from .property import (
+    Found,
+    Step,
+    agree,
+    chance,
+    exactly,
+    identical,
+    judged,
+    same,
+    through,
+)
+
+GELUS = ("gelu", "gelu_tanh")
+FEED_FORWARDS = ("feed_forward", "feed_forward_tanh")
+
+
+@judged("linear", "layer_norm", *FEED_FORWARDS)
+def tokens_do_not_meet(step: Step, arguments: dict) -> Found:
+    """What becomes of a token does not depend on any other: a token
+    alone gives the same."""
+    x, got = arguments["x"], step.known(arguments)
+    tokens = x.reshape(-1, x.shape[-1])
+    place = chance(arguments).integers(len(tokens))
+    alone = step.known(arguments | {"x": tokens[place]})
+    there = got.moved(lambda a: a.reshape(-1, a.shape[-1])[place])
+    yield agree("a token alone", alone, there)
+
+
+@judged("linear")
+def zeros_give_the_bias(step: Step, arguments: dict) -> Found:
+    """Without input there is the bias."""
+    got = step.known(arguments | {"x": np.zeros_like(arguments["x"])})
+    yield agree("y", got, exactly(arguments["params"].bias))
+
+
+@judged("linear")
+def a_feature_gives_its_column_of_weights(
+    step: Step, arguments: dict
+) -> Found:
+    """One feature of 1 gives its column of weights, and the bias."""
+    params = arguments["params"]
+    units = np.eye(params.weight.shape[-1], dtype=params.weight.dtype)
+    expected = exactly(params.weight.T) + exactly(params.bias)
+    yield agree("y", step.known(arguments | {"x": units}), expected)
+
+
+@judged("linear")
+def features_add_up_over_the_bias(step: Step, arguments: dict) -> Found:
+    """Some features, and the others: together they give what all give,
+    with the bias counted once."""
+    x, bias = arguments["x"], exactly(arguments["params"].bias)
+    some = chance(arguments).uniform(size=x.shape[-1]) < 0.5
+    left, right = (
+        step.known(arguments | {"x": np.where(seen, x, 0)})
+        for seen in (some, ~some)
+    )
+    yield agree("y", step.known(arguments) + bias, left + right)
+
+
+@judged("dropout")
+def what_is_dropped_is_zero(step: Step, arguments: dict) -> Found:
+    """Where `keep` is False there is 0, whatever was there."""
+    keep = np.broadcast_to(arguments["keep"], arguments["x"].shape)
+    dropped = np.where(keep, 0, step(**arguments))
+    yield identical("dropped", dropped, dropped * 0)
+    asked = arguments | {"x": np.where(keep, arguments["x"], np.nan)}
+    dropped = np.where(keep, 0, step(**asked))
+    yield identical("dropped NaN", dropped, np.zeros_like(dropped))
+
+
+@judged("dropout")
+def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Found:
+    """What is kept, times (1 - rate), is what came in; with a rate of 0
+    nothing changes."""
+    x = arguments["x"]
+    keep = np.broadcast_to(arguments["keep"], x.shape)
+    back = step.known(arguments) * exactly(1 - arguments["rate"])
+    yield agree("kept", where(keep, back, 0), exactly(np.where(keep, x, 0)))
+    keep = np.ones_like(arguments["keep"])
+    asked = arguments | {"keep": keep, "rate": 0.0}
+    yield agree("all kept", step.known(asked), exactly(x))
+
+
+@judged("layer_norm")
+def features_have_mean_0_and_variance_1(
+    step: Step, arguments: dict
+) -> Found:
+    """Before weight and bias, the features of a token have the mean 0,
+    and the variance v / (v + epsilon), where theirs was v."""
+    normalised = without_params(step, arguments)
+    total = normalised.total()
+    yield agree("sum", total, exactly(np.zeros(total.shape)), normalised)
+    square = mean(normalised * normalised)
+    wide = exactly(arguments["x"])
+    spread = variance(wide, mean(wide))
+    epsilon = exactly(np.full(spread.shape, arguments["epsilon"]))
+    expected = quotient(spread, spread + epsilon)
+    yield agree("variance", square, expected, exactly(np.ones(1)))
+
+
+def without_params(step: Step, arguments: dict) -> Bounded:
+    """What comes before the weight and the bias."""
+    params = arguments["params"]
+    ones, zeros = np.ones_like(params.weight), np.zeros_like(params.bias)
+    plain = replace(params, weight=ones, bias=zeros)
+    return step.known(arguments | {"params": plain})
+
+
+@judged("layer_norm")
+def features_keep_their_order(step: Step, arguments: dict) -> Found:
+    """A feature minus its neighbour, before weight and bias, has the
+    sign of what it had when it came in."""
+    normalised = without_params(step, arguments)
+    steps = np.diff(arguments["x"].astype(float), axis=-1)
+    got = np.diff(normalised.value, axis=-1)
+    error = normalised.error[..., 1:] + normalised.error[..., :-1]
+    as_it_was = np.where(np.sign(got) == -np.sign(steps), 0, got)
+    yield same("differences", got, as_it_was, error)
+
+
+@judged("layer_norm")
+def weight_and_bias_come_at_the_end(step: Step, arguments: dict) -> Found:
+    """Each feature gets its own weight, and then its own bias."""
+    params, normalised = (
+        arguments["params"],
+        without_params(step, arguments),
+    )
+    expected = normalised * exactly(params.weight) + exactly(params.bias)
+    yield agree("y", step.known(arguments), expected)
+
+
+@judged("layer_norm")
+def the_size_of_features_does_not_matter(
+    step: Step, arguments: dict
+) -> Found:
+    """Features times 4, and epsilon times 16: the same."""
+    asked = arguments | {
+        "x": 4 * arguments["x"],
+        "epsilon": 16 * arguments["epsilon"],
+    }
+    yield agree("y", step.known(asked), step.known(arguments))
+
+
+@judged(*GELUS)
+def both_sides_together_give_the_feature(
+    step: Step, arguments: dict
+) -> Found:
+    """gelu(x) - gelu(-x) is x: what is lost on one side is kept on the
+    other."""
+    x = arguments["x"]
+    lost = step.known({"x": -x})
+    yield agree("difference", step.known(arguments) - lost, exactly(x))
+
+
+@judged(*GELUS)
+def far_out_it_is_all_or_nothing(step: Step, arguments: dict) -> Found:
+    """Far above 0 a feature stays what it is, far below it is lost."""
+    x = np.abs(arguments["x"]) + arguments["x"].dtype.type(40)
+    yield agree("far above", step.known({"x": x}), exactly(x))
+    lost = step.known({"x": -x})
+    yield agree("far below", lost, exactly(x * 0), exactly(x))
+
+
+@judged("gelu")
+def the_share_grows_by_the_normal_density(
+    step: Step, arguments: dict
+) -> Found:
+    r"""gelu(x) / x is the probability of a smaller number: from x to
+    x + h it grows by the normal density's area there.
+
+    By Simpson's rule, which is off by at most $h^5 / 2880$ times the
+    density's fourth derivative, at most $3 \varphi(0) < 1.2$.
+    """
+    x = np.abs(arguments["x"]) + arguments["x"].dtype.type(0.25)
+    h = 2.0**-4
+    ends = (x, x + x.dtype.type(h))
+    shares = [
+        quotient(step.known({"x": end}), exactly(end)) for end in ends
+    ]
+    wide = exactly(ends[0])
+    points = [wide.value, (wide.value + ends[1]) / 2, ends[1].astype(float)]
+    low, middle, high = (density(point) for point in points)
+    width = exactly(ends[1].astype(float) - wide.value)
+    area = (low + middle.times(4) + high).over(6) * width
+    off = 1.2 * width.value**5 / 2880
+    area = replace(area, error=area.error + off)
+    yield agree("growth", shares[1] - shares[0], area)
+
+
+def density(x: np.ndarray) -> Bounded:
+    """The normal density."""
+    point = exactly(x)
+    return exponential((point * point).over(-2)).over((2 * pi) ** 0.5)
+
+
+@judged("gelu_tanh")
+def unbent_it_is_a_cubic(step: Step, arguments: dict) -> Found:
+    r"""With t = 2 gelu(x) / x - 1, $\tfrac12 \ln \frac{1 + t}{1 - t}$ is
+    $\sqrt{2 / \pi} \, (x + 0.044715 \, x^3)$.
+
+    Said without the logarithm, which rounding would make much of:
+    $1 + t = (1 - t) e^{2 u}$, or $y = (x - y) e^{2 u}$ with $y$ for
+    gelu(x) and $u$ for the cubic.
+    """
+    x = np.clip(arguments["x"], -3, 3)
+    y, wide = step.known({"x": x}), exactly(x)
+    cubic = wide + (wide * wide * wide).times(0.044715)
+    growth = exponential(cubic.times(2 * (2 / pi) ** 0.5))
+    yield agree("y", y, (wide - y) * growth)
+
+
+@judged(*FEED_FORWARDS)
+def between_the_layers_the_large_passes_and_the_small_is_lost(
+    step: Step, arguments: dict
+) -> Found:
+    """With an inner bias far above 0 both layers are left, one after the
+    other; with one far below 0, the last bias alone."""
+    params, x = arguments["params"], exactly(arguments["x"])
+    inner, output = params.inner, params.output
+    for bias in (3000, -3000):
+        far = replace(inner, bias=np.full_like(inner.bias, bias))
+        asked = arguments | {"params": replace(params, inner=far)}
+        wide = through(far, x)
+        passed = where(wide.value > 0, wide, 0)
+        yield agree("y", step.known(asked), through(output, passed))

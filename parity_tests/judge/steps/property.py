@@ -1,0 +1,291 @@
+"""What the properties of the steps are made of, and the list of them.
+
+A step is anybody's function of NumPy values, under the name that it has
+in `numpy_ref`. A property of it is `check(step, arguments)`, which yields
+comparisons; the arguments are those of one drawn case, `params` among
+them. From `exact` it takes how far a correct result may be off, and never
+the result itself: what it expects, it finds without a reference.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, is_dataclass, replace
+from functools import cache, reduce
+from types import SimpleNamespace
+from zlib import crc32
+
+import numpy as np
+
+from numpy_ref.parameters import from_state_dict, state_dict
+from parity_tests.bounds.rounding import Bounded, Rounding, affine
+from parity_tests.exact import described
+from parity_tests.exact.numbers import bounded
+from parity_tests.judge.attention.property import (
+    SIDES,
+    Found,
+    Property,
+    identical,
+    same,
+)
+from parity_tests.judge.subject.protocol import Broken
+from parity_tests.twins.comparing import Comparison, largest
+from parity_tests.twins.finding import find_twins
+from parity_tests.twins.gradients import named_leaves, output_name
+
+STEP_PROPERTIES: dict[str, list[Property]] = {}
+IN_FLOAT64 = Rounding.of(np.float64)
+
+
+def judged(*names: str):
+    """Put a property on the list of each of these steps."""
+
+    def put(check):
+        for name in names:
+            STEP_PROPERTIES.setdefault(name, []).append(Property(check))
+        return check
+
+    return put
+
+
+def judged_gradient(*names: str):
+    """Put a property on the list of the gradient of each of these."""
+    return judged(*(f"{name}_backward" for name in names))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Anybody's function for the step called `name`."""
+
+    name: str
+    function: Callable
+
+    def __call__(self, **arguments):
+        return self.function(**arguments)
+
+    def error(self, arguments: dict, inexact=None) -> np.ndarray:
+        """How far a correct result may be from the exact one.
+
+        Where an argument is itself off, `inexact` says by how much; an
+        array of `params` goes by its dotted name.
+        """
+        steps = description(self.name, arguments, inexact)
+        return steps[outputs()[self.name]].error
+
+    def known(self, arguments: dict) -> Bounded:
+        """The result, and how far it may be off if it is correct."""
+        return known(self(**arguments), self.error(arguments))
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Anybody's gradient of the step called `name`, and that step.
+
+    `backward` is called with the gradient of the step's result, under
+    its name, and all that the step takes.
+    """
+
+    name: str
+    forward: Callable
+    backward: Callable
+
+    @property
+    def step(self) -> Step:
+        return Step(self.name, self.forward)
+
+    def __call__(self, **arguments):
+        return self.backward(**arguments)
+
+    def known(self, arguments: dict, inexact=None) -> dict[str, Bounded]:
+        """The gradient of each array that comes in, by its dotted name,
+        and how far it may be off if it is correct."""
+        result = self.backward(**arguments)
+        found = named_results(result, inputs(arguments))
+        steps = description(f"{self.name}_backward", arguments, inexact)
+        exact = dict(parts_of(steps))
+        return {n: known(found[n], exact[n].error) for n in found}
+
+
+def description(name: str, arguments: dict, inexact=None) -> dict:
+    """The named values of a step, each with its error."""
+    taken = SimpleNamespace(
+        **{key: bounded(as_array(v)) for key, v in arguments.items()}
+    )
+    for dotted, error in (inexact or {}).items():
+        *path, last = dotted.split(".")
+        holder = reduce(getattr, path, taken)
+        setattr(holder, last, replace(getattr(holder, last), error=error))
+    return described(name)(**vars(taken))
+
+
+def as_array(value):
+    """A loss' gradient is a number; all else stays as it is."""
+    return np.asarray(value) if isinstance(value, np.floating) else value
+
+
+@cache
+def outputs() -> dict[str, str]:
+    """What each step calls its result."""
+    return {twin.name: output_name(twin) for twin in find_twins()}
+
+
+def known(value, error: np.ndarray) -> Bounded:
+    """A result that may be off; what is done with it is in float64."""
+    wide = np.asarray(value, np.float64)
+    if not np.isfinite(wide).all():
+        raise Broken("returned a NaN or an infinity")
+    return Bounded(wide, error, IN_FLOAT64)
+
+
+def exactly(array: np.ndarray) -> Bounded:
+    """What came in, as it came."""
+    return known(array, np.zeros(np.shape(array)))
+
+
+def through(layer, x: Bounded) -> Bounded:
+    """A linear layer of its parameters, as it is defined."""
+    return affine(x, exactly(layer.weight), exactly(layer.bias))
+
+
+def agree(path: str, got: Bounded, expected: Bounded, of=None):
+    """Two results that should be the same, each off by its error.
+
+    Where they may be next to nothing, `of` is what they were made of.
+    """
+    bound = got.error + expected.error
+    value = np.broadcast_to(expected.value, got.shape)
+    scale = 0.0 if of is None else largest(of.value)
+    return replace(same(path, got.value, value, bound), scale=scale)
+
+
+def alike(path: str, got, expected):
+    """Ids, masks and plain numbers, which must be equal."""
+    got, expected = (np.asarray(part, float) for part in (got, expected))
+    if got.shape != expected.shape:
+        raise Broken(
+            f"returned {path} of the shape {got.shape}, and should "
+            f"{expected.shape}"
+        )
+    return identical(path, got, expected)
+
+
+def equal(path: str, got, expected) -> Found:
+    """What is no float, part by part."""
+    if isinstance(expected, tuple | list) and not is_text(expected):
+        for place, parts in enumerate(zip(got, expected, strict=True)):
+            yield from equal(f"{path}[{place}]", *parts)
+    elif isinstance(expected, np.ndarray | bool | int | float):
+        yield alike(path, got, expected)
+    else:
+        share = 0.0 if got == expected else np.inf
+        yield Comparison(
+            path, got, expected, share, 0.0, share, sides=SIDES
+        )
+
+
+def is_text(value) -> bool:
+    return any(isinstance(part, str) for part in value)
+
+
+def chance(arguments: dict) -> np.random.Generator:
+    """Choices that are always the same for the same arguments."""
+    arrays = [v for v in arguments.values() if isinstance(v, np.ndarray)]
+    return np.random.default_rng([crc32(a.tobytes()) for a in arrays])
+
+
+def rounded(array: np.ndarray) -> np.ndarray:
+    """How far an array may be off whose entries were rounded once."""
+    return np.abs(array) * float(np.finfo(array.dtype).eps) / 2
+
+
+# --- inputs and gradients by their dotted names --------------------------
+
+
+def inputs(arguments: dict) -> dict:
+    """What the step takes: all but the gradient of its result."""
+    _, *names = arguments
+    return {name: arguments[name] for name in names}
+
+
+def leaves(arguments: dict) -> dict[str, np.ndarray]:
+    """Each array of floats that comes in, by its dotted name."""
+    return dict(parts_of({f"d_{n}": v for n, v in arguments.items()}))
+
+
+def parts_of(steps: dict) -> Iterator[tuple[str, object]]:
+    """What is called `d_...`, by the dotted name of what it belongs to."""
+    for name, value in steps.items():
+        if name.startswith("d_") and has_gradient(value):
+            yield from named_leaves(value, name.removeprefix("d_"))
+
+
+def has_gradient(value) -> bool:
+    """Floats have one, and parameters."""
+    floats = isinstance(value, Bounded) or (
+        isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    )
+    is_params = is_dataclass(value) or isinstance(value, SimpleNamespace)
+    return floats or is_params
+
+
+def named_results(result, taken: dict) -> dict[str, np.ndarray]:
+    """The gradients that came, by the dotted names of their inputs.
+
+    They come last: that of a model's loss gives the loss before them.
+    """
+    parts = result if isinstance(result, tuple) else (result,)
+    names = [name for name, value in taken.items() if has_gradient(value)]
+    if len(parts) < len(names):
+        raise Broken(f"returned {len(parts)} gradients, not {len(names)}")
+    pairs = zip(names, parts[-len(names) :], strict=True)
+    return leaves(dict(pairs))
+
+
+def moved(arguments: dict, move: Callable) -> dict:
+    """The same with `move(name, array)` in place of each float array."""
+
+    def at(name, value):
+        if is_dataclass(value):
+            arrays = state_dict(value).items()
+            return from_state_dict(
+                type(value), {n: move(f"{name}.{n}", a) for n, a in arrays}
+            )
+        return move(name, value) if has_gradient(value) else value
+
+    return {name: at(name, value) for name, value in arguments.items()}
+
+
+def nothing_dropped(arguments: dict) -> dict:
+    """The same with all kept, at a rate of 0."""
+    if "keep" not in arguments:
+        return arguments
+    return arguments | {
+        "keep": np.ones_like(arguments["keep"]),
+        "rate": 0.0,
+    }
+
+
+# --- sums, as the identities of gradients have them ----------------------
+
+
+def inner(a: Bounded, b: Bounded) -> Bounded:
+    """The sum of all products."""
+    return (a * b).moved(lambda part: part.reshape(1, -1)).total()
+
+
+def over(a: Bounded, axis: int) -> Bounded:
+    """The sum over one axis, which becomes the last, with size 1."""
+    return a.moved(lambda part: np.moveaxis(part, axis, -1)).total()
+
+
+def over_all_tokens(a: Bounded) -> Bounded:
+    """The sum over all axes but the last."""
+    flat = a.moved(lambda part: part.reshape(-1, part.shape[-1]))
+    return over(flat, 0).moved(lambda part: part[:, 0])
+
+
+def zero(a: Bounded) -> Bounded:
+    return exactly(np.zeros(a.shape))
+
+
+def first_of(arguments: dict) -> np.ndarray:
+    """The gradient that comes in."""
+    return next(iter(arguments.values()))

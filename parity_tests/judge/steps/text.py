@@ -1,0 +1,251 @@
+"""What correct byte-pair encoding and windows do, without a reference."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from numpy_ref.byte_pair_encoding import NEVER, WIDTH
+
+from .property import Found, Step, alike, judged
+
+
+def ranks_of(table: np.ndarray) -> dict[tuple[int, int], int]:
+    """The id that each known pair becomes."""
+    *known, _ = zip(*table.tolist(), strict=True)
+    return {divmod(number, WIDTH): rank for number, rank in known}
+
+
+def written_out(ids, table: np.ndarray) -> list[int]:
+    """Every merged id as the ids that it is made of."""
+    pairs = {rank: pair for pair, rank in ranks_of(table).items()}
+    if not any(number in pairs for number in ids):
+        return [int(number) for number in ids]
+    parts = [pairs.get(number, (number,)) for number in ids]
+    return written_out([part for pair in parts for part in pair], table)
+
+
+# --- byte-pair encoding --------------------------------------------------
+
+
+@judged("byte_ids")
+def what_prints_comes_first(step: Step, arguments: dict) -> Found:
+    """All bytes have ids of their own, from 0 to 255: first those that
+    print as one character of Latin-1, then the others, ascending."""
+    every = bytes(range(256))
+    ids = step(data=every).tolist()
+    yield alike("all ids", sorted(ids), range(256))
+    prints = [chr(byte).isprintable() and byte != 32 for byte in every]
+    order = sorted(every, key=lambda byte: (not prints[byte], byte))
+    yield alike("order", sorted(every, key=lambda b: ids[b]), order)
+
+
+@judged("byte_ids")
+def bytes_do_not_meet(step: Step, arguments: dict) -> Found:
+    """A byte has the same id wherever it stands."""
+    data = arguments["data"]
+    alone = [step(data=data[i : i + 1])[0] for i in range(len(data))]
+    yield alike("ids", step(data=data), alone)
+
+
+@judged("merge_table")
+def pairs_are_sorted_and_keep_their_ranks(
+    step: Step, arguments: dict
+) -> Found:
+    """Pairs ascend, each above its rank: 256 for the first merge, and
+    one more for each; a last one that is no pair's is larger than all."""
+    merges, table = arguments["merges"], step(**arguments)
+    yield alike("order", table[0], np.sort(table[0]))
+    pairs = {tuple(pair): 256 + k for k, pair in enumerate(merges.tolist())}
+    found = ranks_of(table)
+    yield alike("number of pairs", len(found), len(pairs))
+    ranks = [found.get(pair, NEVER) for pair in pairs]
+    yield alike("ranks", ranks, [*pairs.values()])
+    last = (WIDTH * WIDTH - 1, NEVER)
+    yield alike("last entry", table[:, -1], last)
+
+
+@judged("pair_ranks")
+def a_rank_is_that_of_two_neighbours(step: Step, arguments: dict) -> Found:
+    """The rank of a pair does not depend on what stands around it."""
+    ids, table = arguments["ids"], arguments["table"]
+    alone = [
+        step(ids=ids[i : i + 2], table=table)[0]
+        for i in range(len(ids) - 1)
+    ]
+    yield alike("ranks", step(**arguments), alone)
+
+
+@judged("pair_ranks")
+def a_known_pair_has_its_rank_and_no_other_has_one(
+    step: Step, arguments: dict
+) -> Found:
+    """Each pair of the table has its rank; turned around, or one beside
+    it, only if that is in the table, too."""
+    table, known = arguments["table"], ranks_of(arguments["table"])
+    for pair in [*known, (0, 300), (300, 0), (WIDTH - 2, WIDTH - 2)]:
+        for asked in (pair, pair[::-1], (pair[0], pair[1] + 1)):
+            got = step(ids=np.array(asked), table=table)
+            yield alike(f"rank of {asked}", got, [known.get(asked, NEVER)])
+
+
+@judged("without_overlap")
+def from_the_left_every_match_is_taken_that_can_be(
+    step: Step, arguments: dict
+) -> Found:
+    """What is chosen matches, no two of it are neighbours, and a match is
+    left out only where its left neighbour was chosen."""
+    matches, chosen = arguments["matches"], step(**arguments)
+    yield alike("chosen", chosen & matches, chosen)
+    before = np.append(False, chosen[:-1])
+    yield alike("neighbours", chosen & before, np.zeros(len(chosen)))
+    yield alike(
+        "left out", chosen | before | ~matches, np.ones(len(chosen))
+    )
+
+
+@judged("merge_pairs")
+def taken_apart_again_it_is_the_same(step: Step, arguments: dict) -> Found:
+    """With an id of its own for what is merged, and that replaced by the
+    chosen pairs again, one after the other, all is as it was."""
+    ids, chosen = arguments["ids"], arguments["chosen"]
+    rank = np.array([1000])
+    merged = step(ids=ids, chosen=chosen, rank=rank)
+    pairs = iter([ids[i : i + 2].tolist() for i in np.flatnonzero(chosen)])
+    apart = [
+        part
+        for number in merged.tolist()
+        for part in (next(pairs, []) if number == 1000 else [number])
+    ]
+    yield alike("number of ids", len(merged), len(ids) - chosen.sum())
+    yield alike("ids taken apart", apart, ids)
+
+
+@judged("merge_lowest", "merge_all")
+def a_merge_can_be_written_out(step: Step, arguments: dict) -> Found:
+    """Every id written out as the pairs it is made of gives the text
+    that was there before."""
+    ids, table = arguments["ids"], arguments["table"]
+    got = written_out(step(**arguments).tolist(), table)
+    yield alike("written out", got, written_out(ids.tolist(), table))
+
+
+@judged("merge_lowest")
+def the_earliest_pair_is_gone_and_no_other(
+    step: Step, arguments: dict
+) -> Found:
+    """Of the pairs that were there, the one learned first is gone, and
+    its id stands in the text once for each; no other id is more often
+    there than before."""
+    ids, table = arguments["ids"].tolist(), arguments["table"]
+    ranks = ranks_of(table)
+    lowest = min(ranks.get(pair, NEVER) for pair in pairwise(ids))
+    merged = step(**arguments).tolist()
+    left = [ranks.get(pair, NEVER) == lowest for pair in pairwise(merged)]
+    yield alike("pairs of lowest rank", sum(left), 0)
+    new = merged.count(lowest) - ids.count(lowest)
+    yield alike("new ids", new, len(ids) - len(merged))
+    grown = [merged.count(n) > ids.count(n) for n in {*merged} - {lowest}]
+    yield alike("other new ids", sum(grown), 0)
+
+
+@judged("has_merge")
+def a_text_has_a_merge_where_a_pair_has_one(
+    step: Step, arguments: dict
+) -> Found:
+    """A text can be merged if any two neighbours can; one id cannot."""
+    ids, table = arguments["ids"], arguments["table"]
+    alone = [
+        step(ids=ids[i : i + 2], table=table) for i in range(len(ids) - 1)
+    ]
+    yield alike("a pair in it", step(**arguments), any(alone))
+    yield alike("one id", step(ids=ids[:1], table=table), False)
+    known = ranks_of(table)
+    for pair in [*known, (300, 300)]:
+        got = step(ids=np.array(pair), table=table)
+        yield alike(f"{pair}", got, pair in known)
+
+
+@judged("merge_all")
+def nothing_is_left_to_merge(step: Step, arguments: dict) -> Found:
+    """No two neighbours are a known pair, and merging once more changes
+    nothing."""
+    table, merged = arguments["table"], step(**arguments)
+    ranks = ranks_of(table)
+    left = [pair in ranks for pair in pairwise(merged.tolist())]
+    yield alike("pairs left", sum(left), 0)
+    yield alike("merged again", step(ids=merged, table=table), merged)
+
+
+# --- windows -------------------------------------------------------------
+
+
+@judged("window_starts")
+def every_whole_window_has_its_place(step: Step, arguments: dict) -> Found:
+    """Windows begin at 0 and then every `stride`; the last is whole, with
+    its targets, and another one would not be."""
+    starts, tokens = step(**arguments), arguments["tokens"]
+    length, stride = arguments["length"], arguments["stride"]
+    yield alike("first", starts[:1], [0])
+    strides = np.diff(starts)
+    yield alike("strides", strides, np.full(len(strides), stride))
+    last = int(starts[-1]) + length + 1
+    fits = (last <= tokens, last + stride <= tokens)
+    yield alike("the last fits, one more would not", fits, (True, False))
+
+
+@judged("covering_window_starts")
+def the_last_window_ends_where_the_text_ends(
+    step: Step, arguments: dict
+) -> Found:
+    """The last target is the last token; before it, windows begin every
+    `stride`, and none but the last is moved."""
+    starts, tokens = step(**arguments), arguments["tokens"]
+    length, stride = arguments["length"], arguments["stride"]
+    yield alike("end", starts[-1] + length, tokens - 1)
+    expected = np.arange(len(starts) - 1) * stride
+    yield alike("all but the last", starts[:-1], expected)
+    final = int(np.diff(starts, prepend=0)[-1])
+    near = 0 < final <= stride or len(starts) == 1
+    yield alike("no gap before the last", near, True)
+
+
+@judged("windows")
+def a_target_is_what_comes_next(step: Step, arguments: dict) -> Found:
+    """In a text whose tokens are their own places, a window counts up
+    from where it starts, and its targets are one further."""
+    starts, length = arguments["starts"], arguments["length"]
+    places = np.arange(len(arguments["ids"]))
+    inputs, targets = step(**arguments | {"ids": places})
+    counted = [[start + i for i in range(length)] for start in starts]
+    yield alike("inputs", inputs, counted)
+    yield alike("targets", targets, np.add(counted, 1))
+
+
+@judged("windows")
+def windows_are_of_the_text(step: Step, arguments: dict) -> Found:
+    """Each window is a piece of the text, and its targets are the piece
+    one token further."""
+    ids, length = arguments["ids"].tolist(), arguments["length"]
+    inputs, targets = step(**arguments)
+    for place, start in enumerate(arguments["starts"].tolist()):
+        piece = ids[start : start + length + 1]
+        yield alike(f"inputs of {place}", inputs[place], piece[:-1])
+        yield alike(f"targets of {place}", targets[place], piece[1:])
+
+
+@judged("batches")
+def batches_take_all_in_order(step: Step, arguments: dict) -> Found:
+    """One after the other, batches give the permutation, up to what is
+    left out; all are full, but for the last, if it may be."""
+    permutation, full = arguments["permutation"], arguments["batch_size"]
+    chosen = step(**arguments)
+    joined = [int(window) for batch in chosen for window in batch]
+    yield alike("windows", joined, permutation[: len(joined)])
+    sizes = [len(batch) for batch in chosen]
+    yield alike("full ones", sizes[:-1], [full] * (len(sizes) - 1))
+    left_out = len(permutation) - len(joined)
+    most = full - 1 if arguments["drop_last"] else 0
+    least = full if arguments["drop_last"] else 1
+    yield alike("nothing left out", left_out <= most, True)
+    within = all(least <= size <= full for size in sizes)
+    yield alike("sizes", within, True)

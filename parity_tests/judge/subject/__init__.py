@@ -1,0 +1,1 @@
+"""What is judged: its signature, its conventions, and inputs for it."""

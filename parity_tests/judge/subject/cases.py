@@ -1,0 +1,171 @@
+"""Inputs for anybody's attention: query, key, value and mask.
+
+Axes have different sizes, so that a swapped one cannot hide. Floats are
+small integers times a scale, which shrink well; the scale makes the
+scores' standard deviation anything from 0.05 (nearly uniform weights) to
+30 (nearly one-hot). Single tokens are drawn more often than chance would.
+Every number here comes from Hypothesis, so that the smallest failing
+input is found.
+"""
+
+from dataclasses import dataclass, replace
+from math import log, sqrt
+
+import numpy as np
+from hypothesis import strategies as st
+
+from numpy_ref.masks import causal_mask
+from parity_tests.twins.case import laid_out
+from parity_tests.twins.strategies import LAYOUTS, SEEDS, lattice
+
+LOG_DEVIATION = st.floats(log(0.05), log(30))
+ROOT_MEAN_SQUARE = 9.4  # of a number from the lattice
+MASKS = ("open", "causal", "padding", "random", "blocked")
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionCase:
+    """One input; `seed` is for what a property chooses by itself."""
+
+    query: np.ndarray
+    key: np.ndarray
+    value: np.ndarray
+    mask: np.ndarray
+    seed: int = 0
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "query": self.query,
+            "key": self.key,
+            "value": self.value,
+            "mask": self.mask,
+        }
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The mask with every axis spelled out."""
+        shape = (*self.query.shape[:-1], self.key.shape[-2])
+        return np.broadcast_to(self.mask, shape)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all may attend to all."""
+        return bool(self.mask.all())
+
+    def random(self) -> np.random.Generator:
+        """The same numbers each time it is asked for."""
+        return np.random.default_rng(self.seed)
+
+    def size(self) -> tuple[int, float]:
+        """How large it is: what is shown to a reader should be small."""
+        numbers = sum(array.size for array in self.arrays.values())
+        weight = sum(
+            float(np.abs(array.astype(float)).sum())
+            for array in self.arrays.values()
+        )
+        return numbers, weight
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an implementation can be asked for.
+
+    `batch_axes`: how many axes may stand before the last two. `masks`:
+    the kinds that it can be given. With `square`, there are as many keys
+    as queries; with `one_width`, values are as wide as keys.
+    """
+
+    batch_axes: tuple[int, ...] = (0, 1, 2)
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    masks: tuple[str, ...] = MASKS
+    square: bool = False
+    one_width: bool = False
+
+
+@st.composite
+def attention_cases(draw, limits: Range = Range()) -> AttentionCase:
+    """Any input that is within the limits."""
+    queries, keys, d_head, d_value = draw(sizes(limits))
+    batch = tuple(
+        draw(st.sampled_from([1, 2, 3]))
+        for _ in range(draw(st.sampled_from(limits.batch_axes)))
+    )
+    dtype = np.dtype(draw(st.sampled_from(limits.dtypes)))
+    deviation = float(np.exp(draw(LOG_DEVIATION)))
+    scale = sqrt(deviation) / ROOT_MEAN_SQUARE
+    query, key = (
+        draw(floats((*batch, tokens, d_head), scale, dtype))
+        for tokens in (queries, keys)
+    )
+    value = draw(floats((*batch, keys, d_value), 0.37, dtype))
+    seed = draw(SEEDS)
+    kind = draw(st.sampled_from(limits.masks))
+    mask = mask_of(
+        kind, (*batch, queries, keys), np.random.default_rng(seed)
+    )
+    return AttentionCase(query, key, value, mask, seed)
+
+
+@st.composite
+def sizes(draw, limits: Range) -> tuple[int, int, int, int]:
+    """Queries, keys, d_head, d_value: four sizes that differ."""
+    drawn = draw(
+        st.lists(st.integers(1, 7), min_size=4, max_size=4, unique=True)
+    )
+    queries, keys, d_head, d_value = drawn
+    if limits.square:
+        keys = queries
+    if limits.one_width:
+        d_value = d_head
+    return queries, keys, d_head, d_value
+
+
+def floats(shape, scale: float, dtype: np.dtype):
+    """Arrays of whole numbers times a scale, in any layout."""
+    return st.builds(
+        lambda numbers, layout: laid_out(
+            (numbers * scale).astype(dtype), layout
+        ),
+        lattice(shape),
+        LAYOUTS,
+    )
+
+
+def mask_of(
+    kind: str, shape: tuple[int, ...], generator: np.random.Generator
+) -> np.ndarray:
+    """A mask that broadcasts to `shape`; in "blocked", a row is False."""
+    *batch, queries, keys = shape
+    if kind == "open":
+        return np.ones((queries, keys), bool)
+    if kind == "causal":
+        return causal_mask(queries, keys, max(0, keys - queries))
+    if kind == "padding":
+        lengths = generator.integers(1, keys + 1, (*batch, 1, 1))
+        return np.arange(keys) < lengths
+    mask = generator.uniform(size=shape) < 0.6
+    # Each query sees a key, unless it is blocked on purpose.
+    np.put_along_axis(
+        mask, generator.integers(keys, size=(*batch, queries, 1)), True, -1
+    )
+    if kind == "blocked":
+        mask[..., generator.integers(queries), :] = False
+    return mask
+
+
+def causal(case: AttentionCase) -> AttentionCase:
+    """The same with as many keys as queries, and a causal mask."""
+    tokens = min(case.query.shape[-2], case.key.shape[-2])
+    return replace(
+        case,
+        query=case.query[..., :tokens, :],
+        key=case.key[..., :tokens, :],
+        value=case.value[..., :tokens, :],
+        mask=causal_mask(tokens, tokens),
+    )
+
+
+def opened(case: AttentionCase) -> AttentionCase:
+    """The same, and all may attend to all."""
+    return replace(case, mask=np.ones_like(case.mask))

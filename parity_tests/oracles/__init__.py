@@ -1,0 +1,1 @@
+"""Oracles: other implementations, which ours are held against."""

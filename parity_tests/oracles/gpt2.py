@@ -1,0 +1,45 @@
+"""transformers' GPT-2 with random weights, and the same read by us."""
+
+import numpy as np
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.utils.logging import disable_progress_bar
+
+from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
+
+disable_progress_bar()
+
+SMALL = {"vocab_size": 31, "n_positions": 20, "n_embd": 24, "n_head": 4}
+END = 30  # the token that ends a text
+
+
+def random_judge(folder, dtype="float64", seed=0, **sizes):
+    """Their model, in evaluation mode, saved to a folder as they do it."""
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        **SMALL
+        | {"n_layer": 2, "bos_token_id": END, "eos_token_id": END}
+        | {"initializer_range": 0.2, "attn_implementation": "eager"}
+        | sizes
+    )
+    model = GPT2LMHeadModel(config).eval()
+    # Biases and norms begin with 0 and 1, which would hide mistakes.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+        # Else it would write its first token again and again.
+        model.transformer.wpe.weight.mul_(4)
+    model.save_pretrained(folder)
+    return model.to(getattr(torch, dtype))
+
+
+def judge_and_ours(
+    folder, dtype="float64", **sizes
+) -> tuple[GPT2LMHeadModel, Gpt2Checkpoint]:
+    judge = random_judge(folder, dtype, **sizes)
+    return judge, load_gpt2(folder, dtype)
+
+
+def random_ids(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, END, shape)

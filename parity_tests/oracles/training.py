@@ -1,0 +1,149 @@
+"""The oracle of training: autograd and `torch.optim.AdamW`.
+
+Both sides get the same weights, batches and dropout masks.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from numpy_ref.checkpoints.gpt2_config import Gpt2Config
+from numpy_ref.gpt2 import Gpt2
+from numpy_ref.optimizer import learning_rate
+from numpy_ref.parameters import state_dict
+from numpy_ref.training.initial_weights import initial_gpt2
+from numpy_ref.training.steps import (
+    IGNORED,
+    Batch,
+    TrainingSettings,
+    beginner,
+    draw_batch,
+    training_step,
+)
+from torch_impl.gpt2_training import Gpt2Loss
+
+
+class Step(NamedTuple):
+    """One step on both sides: losses, norms, and weights after it."""
+
+    losses: tuple[float, float]
+    norms: tuple[float, float]
+    rate: float
+    ours: dict[str, np.ndarray]
+    theirs: dict[str, np.ndarray]
+
+
+def twin_of(params: Gpt2, config: Gpt2Config) -> Gpt2Loss:
+    """PyTorch's model with a copy of these weights."""
+    model = Gpt2Loss(
+        config.vocabulary,
+        config.positions,
+        config.d_model,
+        config.d_inner,
+        config.layers,
+    ).to(getattr(torch, params.norm.weight.dtype.name))
+    model.load_state_dict(
+        {n: torch.tensor(array) for n, array in state_dict(params).items()}
+    )
+    return model
+
+
+def for_their_model(
+    batch: Batch, config: Gpt2Config, settings: TrainingSettings
+) -> dict:
+    """The arguments of their model."""
+    tensors = {
+        name: torch.from_numpy(np.ascontiguousarray(array))
+        for name, array in batch._asdict().items()
+    }
+    return tensors | {
+        "rate": settings.dropout,
+        "heads": config.heads,
+        "epsilon": config.epsilon,
+        "ignored": IGNORED,
+    }
+
+
+def adamw_for(
+    model: nn.Module,
+    betas: tuple[float, float],
+    epsilon: float,
+    decay: float,
+) -> torch.optim.AdamW:
+    """AdamW for all parameters; one of fewer than two axes stays."""
+    wide = [part for part in model.parameters() if part.ndim > 1]
+    flat = [part for part in model.parameters() if part.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": wide}, {"params": flat, "weight_decay": 0.0}],
+        betas=betas,
+        eps=epsilon,
+        weight_decay=decay,
+    )
+
+
+def their_step(
+    model: Gpt2Loss,
+    optimizer: torch.optim.Optimizer,
+    batch: dict,
+    rate: float,
+    most: float,
+) -> tuple[float, float]:
+    """One step in place; the loss and the gradients' norm before it.
+
+    `batch` is what the model takes; `rate` is the step's learning rate,
+    `most` the norm that gradients are clipped to.
+    """
+    optimizer.zero_grad()
+    loss = model(**batch)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), most)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    return loss.item(), norm.item()
+
+
+def both_trained(ids, config, settings, seed=0, dtype="float64"):
+    """Step after step, on both sides."""
+    generator = np.random.default_rng(seed)
+    learner = beginner(initial_gpt2(config, generator, dtype))
+    model = twin_of(learner.params, config)
+    optimizer = adamw_for(
+        model, settings.betas, settings.epsilon, settings.decay
+    )
+    for number in range(1, settings.steps + 1):
+        batch = draw_batch(ids, generator, config, settings)
+        learner, taken = training_step(learner, batch, config, settings)
+        rate = learning_rate(
+            number,
+            settings.warm_up,
+            settings.steps,
+            settings.highest,
+            settings.lowest,
+        )
+        loss, norm = their_step(
+            model,
+            optimizer,
+            for_their_model(batch, config, settings),
+            rate,
+            settings.most,
+        )
+        yield Step(
+            (taken.loss, loss),
+            (taken.norm, norm),
+            rate,
+            state_dict(learner.params),
+            {
+                name: part.detach().numpy().copy()
+                for name, part in model.named_parameters()
+            },
+        )
+
+
+def config_of(**sizes) -> Gpt2Config:
+    """A small GPT-2, but for the sizes that are given."""
+    small = Gpt2Config(300, 32, 32, 128, 2, 4, 1e-5)
+    return replace(small, **sizes)

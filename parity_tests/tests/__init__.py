@@ -1,0 +1,1 @@
+"""The proofs; their names are the claims."""

@@ -1,0 +1,130 @@
+"""The weights and heads that a browser shows are Python's."""
+
+import numpy as np
+import pytest
+
+from bert_viz.measures.metric_table import metric_table
+from bert_viz.measures.patterns import heads_of, named_heads
+from bert_viz.page.packing import pack_weights, unpack
+from bert_viz.words import joined
+from parity_tests.tests.page.cases import SEGMENTS, WORDS, in_words
+
+from .page import (
+    ALONE,
+    LONG,
+    ONE,
+    PAIRED,
+    STEPS,
+    eventually,
+    expect_table,
+    read,
+    table,
+    texts,
+)
+from .page import browser as browser
+from .page import folder as folder
+from .page import opened as opened
+
+pytestmark = pytest.mark.browser
+
+PIXELS = """(canvas) => {
+  const { width, height } = canvas;
+  const context = canvas.getContext("2d");
+  const { data } = context.getImageData(0, 0, width, height);
+  return { width, height, data: Array.from(data) };
+}"""
+
+
+@pytest.mark.parametrize(("layer", "head"), [(0, 0), (2, 3)])
+def test_the_table_has_the_weights(opened, layer, head):
+    tab = opened("one", f"view=head&layer={layer}&heads={head}")
+    expect_table(tab, ONE.weights[layer, head])
+    assert table(tab, "weights") == [
+        [token, *map(in_words, row)]
+        for token, row in zip(WORDS, STEPS[layer, head], strict=True)
+    ]
+
+
+def test_words_special_tokens_and_segments_are_as_in_python(opened):
+    tab = opened("one", "view=head&words=1&special=0")
+    words = joined(ONE).without_special()
+    assert texts(tab, ".column.key .token") == [*words.tokens]
+    pieces = [1, 3, 1, 1, 1]
+    expect_table(tab, words.weights[0, 0], pieces)
+    assert "rows were not renormalised" in tab.inner_text("#notes")
+    tab = opened("pair", "view=head&between=ba")
+    rows, keys = SEGMENTS == 1, SEGMENTS == 0
+    expect_table(tab, PAIRED.weights[0, 0][rows][:, keys])
+
+
+def test_of_many_tokens_each_query_has_its_strongest_keys(opened):
+    tab = opened("long", "view=head")
+    tab.click("#table-details > summary")
+    tab.wait_for_selector('#tables table[data-table="weights"]')
+    steps = unpack(pack_weights(LONG.weights))[0, 0]
+    for row, cells in zip(steps, table(tab, "weights"), strict=True):
+        order = np.sort(row)[::-1][:5]
+        assert [read(cell.split()[1]) for cell in cells[1:]] == [
+            round(float(number), 3) for number in order
+        ]
+
+
+@pytest.mark.parametrize("threshold", [0, 0.05, 0.3])
+def test_lines_are_counted_and_the_strongest_drawn(opened, threshold):
+    for name, held in (("one", ONE), ("long", LONG)):
+        tab = opened(name, f"view=head&threshold={threshold}")
+        steps = unpack(pack_weights(held.weights))[0, 0]
+        many = int(((steps > 0) & (steps >= threshold)).sum())
+        note = tab.inner_text("#view-head .host .note")
+        assert note.startswith(f"{many} lines of at least {threshold:.2f}")
+        assert ("3000 strongest are drawn" in note) == (many > 3000)
+        assert (many > 3000) == (name == "long" and threshold == 0)
+
+
+@pytest.mark.parametrize(("layer", "head"), [(0, 0), (1, 2)])
+def test_a_thumbnail_has_the_colour_of_each_weight(opened, layer, head):
+    from matplotlib import colormaps
+
+    tab = opened("one", "view=model")
+    thumbnail = f'[data-layer="{layer}"][data-head="{head}"]'
+    found = tab.eval_on_selector(f".thumbnail{thumbnail} canvas", PIXELS)
+    shape = found["height"], found["width"], 4
+    assert shape == (9, 9, 4)
+    pixels = np.array(found["data"]).reshape(shape)
+    viridis = colormaps["viridis"](np.sqrt(STEPS[layer, head]))
+    assert abs(pixels - 255 * viridis).max() <= 6  # as `colours.js` has it
+
+
+def test_heads_are_ordered_and_filtered_as_python_does(opened):
+    tab = opened("one", "view=model&sort=distance")
+    values = metric_table(ONE).values["distance"]
+    order = np.argsort(-values, axis=None, kind="stable")
+    places = [np.unravel_index(one, values.shape) for one in order]
+
+    def shown():
+        return texts(tab, ".thumbnail .place")
+
+    def named(chosen):
+        return [
+            f"L{layer} H{head}{in_words(values[layer, head], 2)}"
+            for layer, head in chosen
+        ]
+
+    assert shown() == named(places)
+    least = float(np.median(values))
+    tab.fill("#least", f"{least:.6f}")
+    tab.keyboard.press("Enter")
+    kept = [place for place in places if values[place] >= round(least, 6)]
+    eventually(tab, shown, named(kept))
+    tab.check("#ascending")
+    eventually(tab, shown, named(kept[::-1]))
+
+
+def test_a_pattern_leaves_the_heads_that_have_its_name(opened):
+    tab = opened("alone", "view=model")
+    found = metric_table(ALONE)
+    for name in named_heads(found):
+        tab.select_option("#pattern", name)
+        heads = sorted(heads_of(found, name))
+        expected = [f"L{one.layer} H{one.head}" for one in heads]
+        eventually(tab, lambda: texts(tab, ".thumbnail .place"), expected)

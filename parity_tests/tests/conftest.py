@@ -1,0 +1,171 @@
+"""Hypothesis' profiles, and what the run compared, in its last lines."""
+
+import os
+import re
+from collections import defaultdict
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from parity_tests.twins.comparing import Comparison, Tally
+from study.command import main
+from study.text.corpus import OfflineError, read_corpus
+
+# A test that reaches for a hub must fail at once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+settings.register_profile(
+    "default",
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough", settings.get_profile("default"), max_examples=1000
+)
+# For CI, which has more time than a reader.
+settings.register_profile(
+    "longer", settings.get_profile("default"), max_examples=100
+)
+# For the tokenizers, which their judges must never disagree with.
+settings.register_profile(
+    "fifty_thousand", settings.get_profile("default"), max_examples=50_000
+)
+# For `breaks.py`, which wants to see a failure and not the smallest one.
+settings.register_profile(
+    "unshrunk",
+    settings.get_profile("default"),
+    max_examples=25,
+    phases=[Phase.generate],
+)
+settings.load_profile("default")
+
+MOST_WIDE = 0.2  # the share of bounds that may be too wide to check,
+ENOUGH = 200  # where so many were compared; of few it says nothing
+
+TALLIES: dict[str, Tally] = defaultdict(Tally)
+
+
+def expect_holds(witness: str, comparison: Comparison) -> None:
+    """Count a comparison; raise AssertionError unless it holds."""
+    TALLIES[witness].add(comparison)
+    if not comparison.holds:
+        raise AssertionError(str(comparison))
+
+
+FINDINGS: dict[str, list] = defaultdict(list)
+
+
+def expect_finding(subject: str, finding) -> None:
+    """Count what came of a property; AssertionError when it fails."""
+    FINDINGS[subject].append(finding)
+    if finding.verdict == "fails":
+        raise AssertionError(
+            f"{subject}: {finding.name}: {finding.claim} "
+            f"{finding.failure.trouble}, with {finding.failure.case}"
+        )
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--implementation",
+        metavar="FILE",
+        help="judge the attention in this file, which is run, and "
+        "nothing else",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--implementation"):
+        wanted = "test_an_implementation_given_on_the_command_line"
+        items[:] = [item for item in items if item.name == wanted]
+
+
+def blind() -> list[str]:
+    """Witnesses whose bounds are mostly wide, and so have seen nothing.
+
+    In float32 that may be; float64 is there to see what it does not.
+    """
+    return [
+        witness
+        for witness, tally in TALLIES.items()
+        if "float32" not in witness
+        and tally.wide > MOST_WIDE * max(tally.compared, ENOUGH)
+    ]
+
+
+def pytest_sessionfinish(session):
+    if blind():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    gradients = {w: t for w, t in TALLIES.items() if "_backward" in w}
+    if TALLIES:
+        terminalreporter.section("named steps compared")
+    for witness, tally in TALLIES.items():
+        if witness in gradients:
+            continue
+        terminalreporter.line(
+            f"{witness}: {tally.compared} steps; bound too wide to check: "
+            f"{tally.wide / tally.compared:.1%}; worst share of a bound: "
+            f"{tally.worst.share:.2f} at {tally.worst.path}"
+        )
+    if gradients:
+        terminalreporter.section(
+            "gradients by hand: worst share of a bound"
+        )
+    for name in sorted({witness.split(",")[0] for witness in gradients}):
+        shares = "   ".join(
+            f"{witness.split()[1]} {tally.worst.share:.2f}"
+            for witness, tally in gradients.items()
+            if witness.split(",")[0] == name
+        )
+        terminalreporter.line(f"{name:44} {shares}")
+    for witness in blind():
+        terminalreporter.line(f"FAILED {witness}: most bounds are too wide")
+    if FINDINGS:
+        terminalreporter.section("properties")
+    for subject, findings in FINDINGS.items():
+        compared = sum(finding.compared for finding in findings)
+        unchecked = sum(finding.unchecked for finding in findings)
+        worst = max(findings, key=lambda finding: finding.share)
+        terminalreporter.line(
+            f"{subject}: {len(findings)} properties, "
+            f"{sum(finding.examples for finding in findings)} inputs, "
+            f"{compared} comparisons, {unchecked} not checked; worst share "
+            f"of a bound: {worst.share:.2f} at {worst.name}"
+        )
+
+
+@pytest.fixture(scope="session")
+def the_verdict() -> str:
+    """The text, or a skip that says why: never in CI."""
+    try:
+        return read_corpus("the-verdict")
+    except OfflineError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+
+
+# The last line of a walk where all is well.
+VERDICT = re.compile(
+    r"\d+ named steps compared( \(\d+ loosely\))?, "
+    r"worst at \d+% of its bound: both sides agree"
+)
+
+
+@pytest.fixture
+def twice(capsys, monkeypatch):
+    """Run the command here; return its exit code and both outputs."""
+
+    def run(*arguments, columns=80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        capsys.readouterr()  # what was said before is not the command's
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run

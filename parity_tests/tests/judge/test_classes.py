@@ -1,0 +1,484 @@
+"""Classes as courses write them: made, read, asked and judged."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity_tests.judge.attention import verdict as judging
+from parity_tests.judge.classes.functions import as_class
+from parity_tests.judge.classes.student_class import D_OUT, HEADS, made
+from parity_tests.judge.classes.verdict import judge_class, role_of
+from parity_tests.judge.subject.weights import readings
+from torch_impl.multi_head import MultiHeadAttentionWithDropout
+
+
+@pytest.fixture(autouse=True)
+def little_shrinking(monkeypatch):
+    """Whether it fails is asked here, not with how small an input."""
+    monkeypatch.setattr(judging, "SHRINKING", 3)
+
+
+class SelfAttention(nn.Module):
+    """With bare matrices, for texts without a batch."""
+
+    def __init__(self, d_in, d_out):
+        super().__init__()
+        self.W_query = nn.Parameter(torch.rand(d_in, d_out))
+        self.W_key = nn.Parameter(torch.rand(d_in, d_out))
+        self.W_value = nn.Parameter(torch.rand(d_in, d_out))
+
+    def forward(self, x):
+        scores = x @ self.W_query @ (x @ self.W_key).T
+        weights = torch.softmax(scores / self.W_key.shape[1] ** 0.5, -1)
+        return weights @ (x @ self.W_value)
+
+
+class HeadsInOneMatrix(nn.Module):
+    """Query, key and value of a head, then those of the next."""
+
+    def __init__(self, embed_dim, num_heads):
+        super().__init__()
+        self.heads = num_heads
+        self.qkv_proj = nn.Linear(embed_dim, 3 * embed_dim)
+        self.o_proj = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, x):
+        batch, tokens, _ = x.shape
+        joined = self.qkv_proj(x).reshape(batch, tokens, self.heads, -1)
+        query, key, value = joined.permute(0, 2, 1, 3).chunk(3, dim=-1)
+        scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        context = torch.softmax(scores, -1) @ value
+        together = context.permute(0, 2, 1, 3).reshape(x.shape)
+        return self.o_proj(together), scores
+
+
+def test_bare_matrices_and_no_batch():
+    report = judge_class(SelfAttention, examples=10)
+    assert report.holds, report
+    assert report.conventions.limits.batch_axes == (0,)
+
+
+def test_a_joined_matrix_is_read_as_it_is_meant():
+    report = judge_class(HeadsInOneMatrix, "multi_head_attention", 10)
+    assert report.holds, report
+    module = made(HeadsInOneMatrix, 0, torch.float64)
+    layouts = [weights.layout for weights in readings(module, HEADS)]
+    assert len(layouts) == 2
+    assert "then of the next" in layouts[1]
+
+
+def test_pytorchs_own_modules_weights_are_found_by_name():
+    class Attention(nn.Module):
+        def __init__(self, d_model, n_heads):
+            super().__init__()
+            self.to_q = nn.Linear(d_model, d_model)
+            self.to_k = nn.Linear(d_model, d_model)
+            self.to_v = nn.Linear(d_model, d_model)
+            self.to_out = nn.Linear(d_model, d_model)
+
+    (weights,) = readings(made(Attention, 0, torch.float32), HEADS)
+    module = made(Attention, 0, torch.float32)
+    np.testing.assert_array_equal(
+        weights.key[0], module.to_k.weight.detach().numpy()
+    )
+    assert weights.output[1].shape == (D_OUT,)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("MultiHeadAttention", "multi_head_attention"),
+        ("MultiHeadedAttention", "multi_head_attention"),
+        ("CausalAttention", "causal_attention"),
+        ("SelfAttention_v2", "self_attention"),
+        ("FeedForward", None),
+    ],
+)
+def test_a_class_is_what_its_name_says(name, role):
+    assert role_of(type(name, (nn.Module,), {})) == role
+
+
+def test_what_cannot_be_made_or_read_is_told_in_words():
+    class Attention(nn.Module):
+        def __init__(self, d_in, d_out, temperature):
+            super().__init__()
+
+    with pytest.raises(ValueError, match="got also temperature"):
+        judge_class(Attention)
+
+    class OtherAttention(nn.Module):
+        def __init__(self, d_model):
+            super().__init__()
+            self.alpha = nn.Linear(d_model, d_model)
+
+        def forward(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="named like W_query"):
+        judge_class(OtherAttention)
+
+    class ThirdAttention(SelfAttention):
+        def forward(self, x, depth): ...
+
+    with pytest.raises(ValueError, match="got also depth"):
+        judge_class(ThirdAttention)
+    with pytest.raises(ValueError, match="one of self_attention"):
+        judge_class(nn.Linear)
+
+
+def test_a_choice_of_dropout_given_from_outside_keeps_all():
+    assert judge_class(MultiHeadAttentionWithDropout, examples=5).holds
+
+    class Twisted(MultiHeadAttentionWithDropout):
+        def forward(self, x, mask, keep, rate, heads):
+            return super().forward(x, mask, ~keep, rate, heads)
+
+    judged = judge_class(Twisted, "multi_head_attention", examples=5)
+    assert judged.failed
+
+
+class AnnotatedAttention(nn.Module):
+    """Four layers in a list; a text without a batch gets an axis more."""
+
+    def __init__(self, h, d_model):
+        super().__init__()
+        self.h, self.d_k = h, d_model // h
+        self.linears = nn.ModuleList(
+            nn.Linear(d_model, d_model) for _ in range(4)
+        )
+
+    def forward(self, query, key, value, mask=None):
+        texts = query.shape[0]
+        query, key, value = (
+            layer(x).view(texts, -1, self.h, self.d_k).transpose(1, 2)
+            for layer, x in zip(
+                self.linears[:3], (query, key, value), strict=True
+            )
+        )
+        scores = query @ key.transpose(-2, -1) / self.d_k**0.5
+        if mask is not None:
+            scores = scores.masked_fill(mask.unsqueeze(1) == 0, -1e9)
+        context = torch.softmax(scores, -1) @ value
+        together = context.transpose(1, 2).reshape(
+            texts, -1, self.h * self.d_k
+        )
+        return self.linears[-1](together)
+
+
+class InASequence(nn.Module):
+    """Joined, with an output in a sequence, and causal without a word."""
+
+    def __init__(self, dim, heads=8, dim_head=5):
+        super().__init__()
+        self.heads = heads
+        self.to_qkv = nn.Linear(dim, 3 * heads * dim_head, bias=False)
+        output = nn.Linear(heads * dim_head, dim)
+        self.to_out = nn.Sequential(output, nn.Dropout(0.0))
+
+    def forward(self, x):
+        parts = self.to_qkv(x).chunk(3, dim=-1)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in parts
+        )
+        scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        past = torch.ones(2 * x.shape[1:2]).tril().bool()
+        weights = scores.masked_fill(~past, -torch.inf).softmax(-1)
+        return self.to_out((weights @ value).transpose(1, 2).flatten(2))
+
+
+class OfItsOwnWidth(SelfAttention):
+    """Its sizes do not come from its constructor."""
+
+    def __init__(self):
+        super().__init__(17, 5)
+
+
+class OfAConfiguration(SelfAttention):
+    def __init__(self, cfg):
+        super().__init__(cfg["emb_dim"], cfg.hidden_size)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [AnnotatedAttention, InASequence, OfItsOwnWidth, OfAConfiguration],
+)
+def test_right_ones_of_other_styles_pass(kind):
+    report = judge_class(kind, role_of(kind) or "self_attention", 5)
+    assert report.holds, [f.failure.trouble for f in report.failed]
+
+
+def test_a_first_token_that_sees_nothing_is_a_failure_like_any_other():
+    class CausalAttention(SelfAttention):
+        def __init__(self, d_in, d_out, context_length, dropout):
+            super().__init__(d_in, d_out)
+            self.dropout = nn.Dropout(dropout)
+
+        def forward(self, x):
+            scores = x @ self.W_query @ (x @ self.W_key).transpose(-2, -1)
+            future = torch.ones(2 * x.shape[-2:-1]).triu(0).bool()
+            scores = scores.masked_fill(future, -torch.inf)
+            weights = torch.softmax(scores / self.W_key.shape[1] ** 0.5, -1)
+            return self.dropout(weights) @ (x @ self.W_value)
+
+    report = judge_class(CausalAttention, examples=5)
+    assert "equals_the_reference" in {f.name for f in report.failed}
+
+
+class BiasedAttention(SelfAttention):
+    """As GPT-2's query, key and value, or as most others'."""
+
+    def __init__(self, d_in, d_out, qkv_bias=False):
+        nn.Module.__init__(self)
+        self.W_query = nn.Linear(d_in, d_out, bias=qkv_bias)
+        self.W_key = nn.Linear(d_in, d_out, bias=qkv_bias)
+        self.W_value = nn.Linear(d_in, d_out, bias=qkv_bias)
+
+    def forward(self, x):
+        query, key = self.W_query(x), self.W_key(x)
+        scores = query @ key.transpose(-2, -1) / key.shape[-1] ** 0.5
+        return torch.softmax(scores, -1) @ self.W_value(x)
+
+
+def test_a_bias_that_is_taken_and_ignored_is_seen():
+    assert judge_class(BiasedAttention, examples=5).holds
+
+    class NeverBiasedAttention(BiasedAttention):
+        def __init__(self, d_in, d_out, qkv_bias=False):
+            super().__init__(d_in, d_out)
+
+    class AlwaysBiasedAttention(BiasedAttention):
+        def __init__(self, d_in, d_out, qkv_bias=False):
+            super().__init__(d_in, d_out, True)
+
+    for kind in (NeverBiasedAttention, AlwaysBiasedAttention):
+        report = judge_class(kind, examples=5)
+        assert [finding.name for finding in report.failed] == [
+            "a_bias_that_is_asked_for_is_there"
+        ]
+
+
+def test_dropout_that_is_taken_and_ignored_is_seen():
+    class DryAttention(SelfAttention):
+        def __init__(self, d_in, d_out, dropout):
+            super().__init__(d_in, d_out)
+
+        def forward(self, x):
+            scores = x @ self.W_query @ (x @ self.W_key).transpose(-2, -1)
+            weights = torch.softmax(scores / self.W_key.shape[1] ** 0.5, -1)
+            return weights @ (x @ self.W_value)
+
+    report = judge_class(DryAttention, examples=5)
+    assert [f.name for f in report.failed] == ["dropout_keeps_the_mean"]
+
+
+def test_a_parameter_too_many_is_seen():
+    class MoreAttention(SelfAttention):
+        def __init__(self, d_in, d_out):
+            super().__init__(d_in, d_out)
+            self.spare = nn.Parameter(torch.zeros(3))
+
+    report = judge_class(MoreAttention, examples=5)
+    assert [finding.name for finding in report.failed] == [
+        "every_parameter_is_one_of_the_layers"
+    ]
+
+
+def test_a_mask_that_is_taken_and_ignored_is_seen():
+    class DeafAttention(HeadsInOneMatrix):
+        def forward(self, x, mask=None):
+            return super().forward(x)
+
+    report = judge_class(DeafAttention, "multi_head_attention", 5)
+    assert [finding.name for finding in report.failed] == [
+        "a_mask_hides_what_it_should"
+    ]
+
+
+def test_tokens_that_are_changed_are_seen():
+    class ChangingAttention(SelfAttention):
+        def forward(self, x):
+            context = super().forward(x)
+            x += 1
+            return context
+
+    report = judge_class(ChangingAttention, examples=5)
+    assert not report.holds
+    assert "changed the tokens" in report.trouble
+
+
+def test_bare_matrices_of_the_other_orientation():
+    class Attention(SelfAttention):
+        def __init__(self, d_in, d_out):
+            super().__init__(d_out, d_in)
+
+        def forward(self, x):
+            query, key = x @ self.W_query.T, x @ self.W_key.T
+            scores = query @ key.transpose(-2, -1) / key.shape[-1] ** 0.5
+            return torch.softmax(scores, -1) @ (x @ self.W_value.T)
+
+    report = judge_class(Attention, examples=5)
+    assert report.holds, report
+    assert report.conventions.weights.endswith("for x Wᵀ")
+
+
+OWN_WIDTH, OWN_HEADS = 17, 4
+
+
+def test_a_number_of_heads_from_outside_is_found():
+    class MultiHeadAttention(HeadsInOneMatrix):
+        def __init__(self, embed_dim):
+            super().__init__(embed_dim, OWN_HEADS)
+
+    report = judge_class(MultiHeadAttention, examples=5)
+    assert report.holds, report
+
+
+def test_sizes_from_outside_that_do_not_fit_are_named():
+    class Attention(SelfAttention):
+        def forward(self, x):
+            return super().forward(x).reshape(-1, OWN_WIDTH)
+
+    with pytest.raises(ValueError, match="got OWN_WIDTH = 17 from") as told:
+        judge_class(Attention)
+    assert str(told.value).startswith(
+        "expected sizes that fit tokens of 10 features in and 12 features "
+        "out, got OWN_WIDTH = 17 from the file: it raised RuntimeError: "
+    )
+
+
+class Head(BiasedAttention):
+    """As nanoGPT has it."""
+
+    def __init__(self, head_size):
+        nn.Module.__init__(self)
+        self.key = nn.Linear(OWN_WIDTH, head_size, bias=False)
+        self.query = nn.Linear(OWN_WIDTH, head_size, bias=False)
+        self.value = nn.Linear(OWN_WIDTH, head_size, bias=False)
+        self.register_buffer("tril", torch.ones(9, 9).tril())
+
+    def forward(self, x):
+        tokens, key = x.shape[-2], self.key(x)
+        scores = self.query(x) @ key.transpose(-2, -1)
+        future = self.tril[:tokens, :tokens] == 0
+        hidden = scores.masked_fill(future, -torch.inf)
+        weights = torch.softmax(hidden * key.shape[-1] ** -0.5, -1)
+        return weights @ self.value(x)
+
+
+def test_a_head_with_a_triangle_is_causal_attention():
+    report = judge_class(Head, examples=5)
+    assert report.holds, report
+    assert report.kind == "causal_attention"
+
+
+def test_another_head_is_no_attention():
+    class Head(nn.Linear):
+        """Of a language model."""
+
+        def __init__(self, d_model):
+            super().__init__(d_model, 9)
+
+    assert role_of(Head) is None
+
+
+# --- functions that take their weights -----------------------------------
+
+
+def normalised(scores):
+    """In NumPy, which tensors have no place in."""
+    powers = np.exp(np.subtract(scores, np.max(scores, -1, keepdims=True)))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def self_attention(X, W_q, W_k, W_v):
+    scores = X @ W_q @ np.swapaxes(X @ W_k, -2, -1)
+    return normalised(scores / np.sqrt(W_k.shape[1])) @ (X @ W_v)
+
+
+def causal_attention(x, W_query, W_key, W_value):
+    """In torch, for x Wᵀ, with the weights of attention beside."""
+    query, key, value = (x @ W.T for W in (W_query, W_key, W_value))
+    scores = query @ key.mT / key.shape[-1] ** 0.5
+    past = torch.ones(2 * x.shape[-2:-1]).tril().bool()
+    weights = scores.masked_fill(~past, -torch.inf).softmax(-1)
+    return weights @ value, weights
+
+
+def multi_head_attention(x, W_q, W_k, W_v, W_o, num_heads=2):
+    """For one text, in NumPy."""
+    query, key, value = (
+        np.stack(np.split(x @ W, num_heads, axis=1))
+        for W in (W_q, W_k, W_v)
+    )
+    scores = query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2])
+    return np.concatenate([*(normalised(scores) @ value)], axis=1) @ W_o
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "weights", "batch_axes"),
+    [
+        (self_attention, "numpy", "apart", (0, 1)),
+        (causal_attention, "torch", "apart, for x Wᵀ", (0, 1)),
+        (multi_head_attention, "numpy", "apart", (0,)),
+    ],
+)
+def test_functions_of_tokens_and_weights(
+    function, arrays, weights, batch_axes
+):
+    report = judge_class(as_class(function), examples=10)
+    assert report.holds, report
+    assert report.kind == report.name == function.__name__
+    found = report.conventions
+    assert (found.arrays, found.limits.batch_axes) == (arrays, batch_axes)
+    assert found.weights == f"query, key and value {weights}"
+
+
+def test_a_wrong_function_is_rejected_with_its_cause():
+    def self_attention_v1(x, W_q, W_k, W_v):
+        return torch.softmax(x @ W_q @ (x @ W_k).mT, -1) @ (x @ W_v)
+
+    def causal_attention_v2(x, W_q, W_k, W_v):
+        return causal_attention(x, W_q, W_k, W_v)[0].flip(0)
+
+    def multi_head_attention_v3(x, W_q, W_k, W_v, W_o, heads):
+        return multi_head_attention(x, W_q, W_q, W_v, W_o, heads)
+
+    wrong = {
+        self_attention_v1: "the scale is missing",
+        causal_attention_v2: None,
+        multi_head_attention_v3: (
+            "the keys go through the query's projection"
+        ),
+    }
+    for function, cause in wrong.items():
+        report = judge_class(as_class(function), examples=5)
+        failed = {finding.name for finding in report.failed}
+        assert "equals_the_reference" in failed
+        assert report.cause == cause
+    report = judge_class(as_class(causal_attention_v2))
+    failed = {finding.name for finding in report.failed}
+    assert "texts_do_not_meet" in failed
+
+
+def test_what_is_for_the_other_orientation_is_compared_in_it():
+    def causal_attention_v4(x, W_q, W_k, W_v):
+        query, key, value = (x @ W.T for W in (W_q, W_k, W_v))
+        return torch.softmax(query @ key.mT / 12**0.5, -1) @ value
+
+    report = judge_class(as_class(causal_attention_v4), examples=5)
+    assert report.failed
+    assert all(finding.failure.comparison for finding in report.failed)
+
+
+def test_which_arrays_a_function_takes_can_be_told():
+    report = judge_class(as_class(self_attention, "torch"), examples=5)
+    assert "raised" in report.trouble
+
+
+def test_a_function_of_heads_is_told_how_many():
+    def multi_head_attention(x, W_q, W_k, W_v): ...
+
+    with pytest.raises(ValueError, match="the number of heads among"):
+        as_class(multi_head_attention)

@@ -1,0 +1,162 @@
+"""Causes of wrong steps: each known mistake is named, and nothing else."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from numpy_ref.attention import attention_scores, softmax
+from numpy_ref.layers import gelu, layer_norm
+from numpy_ref.masks import causal_mask
+from parity_tests.judge.attention.diagnosis import cause_of
+from parity_tests.judge.mutants.steps import VARIANTS
+from parity_tests.judge.steps.diagnosis import (
+    EXTREME,
+    PLAIN,
+    agree,
+    cause_of_step,
+    in_order,
+    reference,
+)
+from parity_tests.judge.steps.verdict import judge_step
+from parity_tests.judge.subject.conventions import subject_of
+from parity_tests.judge.subject.signature import as_step
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_known_mistake_is_named_and_no_other(name):
+    for cause, wrong in VARIANTS[name].items():
+        assert cause_of_step(in_order(wrong), name) == cause
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_is_right_has_no_cause(name):
+    assert cause_of_step(reference(name), name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("softmax", lambda scores: softmax(scores) ** 2),
+        ("gelu", lambda x: gelu(x) + 1e-4),
+        ("layer_norm", lambda **given: layer_norm(**given)[..., ::-1]),
+        ("causal_mask", lambda **sizes: causal_mask(**sizes)[::-1]),
+        ("windows", lambda ids, starts, length: (ids, ids)),
+        ("has_merge", lambda ids, table: True),
+    ],
+)
+def test_what_is_wrong_in_another_way_has_no_cause(name, wrong):
+    assert cause_of_step(wrong, name) is None
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_answer_has_no_cause(name):
+    assert cause_of_step(lambda **given: 1 / 0, name) is None
+    assert cause_of_step(lambda **given: None, name) is None
+
+
+def in_place(x):
+    x *= 2
+    return x
+
+
+def by_chance(x):
+    return x + np.random.default_rng().normal(size=x.shape)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        (in_place, "it changes what it was given"),
+        (by_chance, "the answer is left to chance"),
+    ],
+)
+def test_what_is_not_in_the_table_is_named_too(wrong, cause):
+    assert cause_of_step(wrong, "gelu") == cause
+
+
+def bent(x):
+    return torch.nn.functional.gelu(x, approximate="tanh")
+
+
+def test_a_report_of_a_function_in_pytorch_has_the_cause():
+    step = as_step(bent, reference("gelu"), "torch")
+    report = judge_step(step, "bent", "gelu", 2, 0)
+    assert report.name == "bent"
+    assert report.cause == "it is GPT-2's form, with tanh"
+
+
+def test_a_report_without_a_failure_has_no_cause():
+    report = judge_step(reference("gelu"), "gelu", "gelu", 2, 0)
+    assert report.holds
+    assert report.cause is None
+
+
+def test_of_two_mistakes_the_one_on_plain_numbers_is_named():
+    def neither_shifted_nor_last(scores):
+        powers = np.exp(scores)
+        return powers / powers.sum(axis=0, keepdims=True)
+
+    assert cause_of_step(neither_shifted_nor_last, "softmax") == (
+        "the softmax runs over the first axis, not the last"
+    )
+
+
+def mask_ignored(query, key, value, mask=None):
+    return softmax(attention_scores(query, key)) @ value
+
+
+def mask_added_late(query, key, value, mask):
+    weights = softmax(attention_scores(query, key))
+    return (weights + np.where(mask, 0, -np.inf)) @ value
+
+
+def earlier_only(query, key, value, mask=None, is_causal=False):
+    past = key.shape[-2] - query.shape[-2] - 1
+    seen = np.tri(query.shape[-2], key.shape[-2], past, dtype=bool)
+    seen = seen if is_causal else np.ones_like(seen)
+    seen = seen if mask is None else seen & mask
+    scores = np.where(seen, attention_scores(query, key), -np.inf)
+    return softmax(scores) @ value
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        (mask_ignored, "the mask is ignored"),
+        (mask_added_late, "the mask is added after the softmax, as -inf"),
+        (
+            earlier_only,
+            "a token does not see itself, and the first sees nothing: NaN",
+        ),
+    ],
+)
+def test_a_mistake_in_attention_that_no_animal_makes_is_named(wrong, cause):
+    assert cause_of(subject_of(wrong, "wrong")) == cause
+
+
+def test_inputs_stand_in_the_order_of_the_step():
+    assert {*PLAIN} == {*VARIANTS}
+    for cases in (PLAIN, EXTREME):
+        for name, all_given in cases.items():
+            names = list(inspect.signature(reference(name)).parameters)
+            assert all(list(given) == names for given in all_given), name
+
+
+@pytest.mark.parametrize(
+    ("came", "expected"),
+    [
+        (np.zeros(3), np.zeros((3, 1))),
+        (np.array([1, 2]), np.array([1, 3])),
+        (np.array([1.0, 2.0]), np.array([1.0, 2.00001])),
+        ((np.zeros(1),), (np.zeros(1), np.zeros(1))),
+        (np.zeros(1), (np.zeros(1),)),
+        (["a"], np.zeros(1)),
+        (None, np.zeros(1)),
+        (2**40 + 1, 2**40),
+    ],
+)
+def test_what_differs_does_not_agree(came, expected):
+    assert agree(expected, expected)
+    assert not agree(came, expected)

@@ -1,0 +1,107 @@
+"""Verdicts on anybody's function for a step: `step_judging`."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numpy_ref.layers import Linear
+from numpy_ref.multi_head import StackedHeads
+from numpy_ref.self_attention import SelfAttention
+from parity_tests.judge.steps.property import leaves
+from parity_tests.judge.steps.verdict import (
+    StepCase,
+    step_cases,
+    step_judgements,
+    twin_of,
+)
+from parity_tests.twins.gradients import backward
+
+
+def verdicts(function, name, **more):
+    found = step_judgements(function, name, examples=8, **more)
+    return {finding.name: finding for finding in found}
+
+
+@pytest.mark.parametrize(
+    "name", ["encode", "windows", "has_merge", "encoder_block"]
+)
+def test_a_step_without_floats_alone_is_judged_too(name):
+    found = verdicts(twin_of(name).reference, name)
+    assert found["equals_the_reference"].verdict == "holds"
+
+
+@pytest.mark.parametrize("name", ["linear_backward", "gelu_backward"])
+def test_a_gradient_is_judged_with_its_step(name):
+    twin = twin_of(name)
+    found = verdicts(backward(twin), name, forward=twin.reference)
+    assert {finding.verdict for finding in found.values()} == {"holds"}
+    broken = verdicts(backward(twin), name, forward=lambda **_: None)
+    small_move = "a_small_move_changes_the_output_as_the_gradient_says"
+    assert "returned NoneType" in broken[small_move].failure.trouble
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "trouble"),
+    [
+        ("gelu", lambda x: 1 / 0, "it raised ZeroDivisionError: division"),
+        ("gelu", lambda x: x.tolist(), "it returned list, and no array"),
+        ("gelu", lambda x: x[None], "it returned the shape (1,"),
+        (
+            "gelu",
+            lambda x: x.astype(np.float16),
+            "it returned float16, and",
+        ),
+        ("gelu", lambda x: 2 * x, "y differs: got has"),
+        (
+            "has_merge",
+            lambda ids, table: ids,
+            "returned ndarray, and should",
+        ),
+        ("windows", lambda **_: [], "it returned 0, and should 2"),
+        ("windows", lambda ids, **_: ids, "returned ndarray, and should"),
+        (
+            "decode",
+            lambda ids, vocabulary: "",
+            "text differs: got has , exp",
+        ),
+        (
+            "linear_backward",
+            lambda d_y, **_: d_y,
+            "it returned ndarray, and",
+        ),
+    ],
+)
+def test_trouble_is_told_in_one_line(name, wrong, trouble):
+    first = next(step_judgements(wrong, name))
+    assert first.verdict == "fails"
+    assert trouble in first.failure.trouble
+
+
+def test_ids_of_any_width_are_ids():
+    wide = twin_of("byte_ids").reference
+    found = verdicts(lambda data: wide(data).astype(np.int32), "byte_ids")
+    assert {finding.verdict for finding in found.values()} == {"holds"}
+
+
+@pytest.mark.parametrize(
+    "name", ["masked_softmax", "stacked_heads", "cross_entropy_backward"]
+)
+@given(data=st.data())
+@settings(max_examples=3)
+def test_a_case_can_be_pasted_into_python(name, data):
+    case = data.draw(step_cases(name))
+    known = {
+        kind.__name__: kind
+        for kind in (Linear, SelfAttention, StackedHeads)
+    }
+    taken = {name: lambda **arguments: arguments, "np": np, **known}
+    again = eval(str(case), taken)
+    assert str(StepCase(name, again)) == str(case)
+    for one, value in leaves(case.arguments).items():
+        np.testing.assert_array_equal(leaves(again)[one], value)
+
+
+def test_what_is_no_step_is_named():
+    with pytest.raises(ValueError, match="the name of a step, got 'soft'"):
+        list(step_judgements(np.exp, "soft"))

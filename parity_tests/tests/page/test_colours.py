@@ -1,0 +1,130 @@
+"""Colours, dashes and marks: what they tell apart, and for whom."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bert_viz.page import file as page
+
+from .cases import script as script
+
+
+def luminance(colour) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    share = np.array(colour) / 255
+    linear = np.where(
+        share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4
+    )
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(one, other) -> float:
+    less, more = sorted([luminance(one), luminance(other)])
+    return (more + 0.05) / (less + 0.05)
+
+
+def from_hex(text: str) -> list[int]:
+    return [*bytes.fromhex(text.removeprefix("#"))]
+
+
+def test_more_weight_is_brighter_at_every_step(script):
+    ramp = script(
+        "Array.from({ length: 256 }, (_, step) =>"
+        "colourOfWeight((step / 255) ** 2))"
+    )
+    lights = [luminance(colour) for colour in ramp]
+    assert all(less <= more for less, more in pairwise(lights))
+    assert len({*lights}) >= 250  # two may be rounded to the same
+
+
+@given(st.floats(0, 1))
+def test_a_weights_colour_is_viridis_at_its_root(script, weight):
+    from matplotlib import colormaps
+
+    expected = 255 * np.array(colormaps["viridis"](np.sqrt(weight))[:3])
+    found = script("colourOfWeight(weight)", weight=weight)
+    # Nine places, and straight between: seen no difference.
+    assert abs(found - expected).max() <= 6
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_more_and_less_are_as_far_from_the_middle(script, theme):
+    sizes = np.linspace(0, 1, 101)
+    less, more = (
+        np.array(
+            script(
+                "sizes.map((size) => colourOfDifference(size, theme))",
+                sizes=(sign * sizes).tolist(),
+                theme=theme,
+            ),
+            float,
+        )
+        for sign in (-1, 1)
+    )
+    middle = more[0]
+    along = []
+    for side in (less, more):
+        way = side[-1] - middle
+        share = (side - middle) @ way / (way @ way)
+        assert (np.diff(share) >= 0).all()
+        assert share[-1] == 1
+        along.append(share)
+    # A step of the ramp is 1/127.5; a channel is rounded.
+    assert abs(along[0] - along[1]).max() < 2 / 127.5
+    # The ends differ from the middle, and from each other by hue.
+    assert contrast(less[-1], middle) > 3
+    assert contrast(more[-1], middle) > 3
+    assert less[-1][0] > less[-1][2]
+    assert more[-1][2] > more[-1][0]
+
+
+@pytest.mark.parametrize(("theme", "at"), [("light", 0), ("dark", 1)])
+def test_each_head_stands_out_from_the_ground(script, theme, at):
+    style = page.page_file("style.css")
+    ground = from_hex(re.findall(r"--ground: (#\w{6});", style)[at])
+    colours = script(
+        "Array.from({ length: 12 }, (_, h) => colourOfHead(h, theme))",
+        theme=theme,
+    )
+    assert len({*colours}) == 12
+    for colour in colours:
+        assert contrast(from_hex(colour), ground) >= 3, colour
+
+
+def test_twelve_heads_have_twelve_dashes_and_twelve_marks(script):
+    marks = script("Array.from({ length: 144 }, (_, h) => markOf(h))")
+    shapes = [(str(one["corners"]), one["filled"]) for one in marks]
+    dashes = [str(one["dash"]) for one in marks]
+    names = [one["name"] for one in marks]
+    assert len({*shapes[:12]}) == len({*names[:12]}) == 12
+    assert len({*dashes[:12]}) == 12
+    both = [*zip(shapes, dashes, strict=True)]
+    assert len({*both}) == 144
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_picture_has_the_colour_of_each_number(script, sign):
+    numbers = sign * np.array([[0, 0.25, 1], [0.5, 0.01, 0.09]])
+    found = script(
+        "(({ bytes, width, height }) => ({ width, height, bytes: "
+        "Array.from(bytes) }))(pixelsOf({ numbers, rows: 2, columns: 3 }, "
+        "signed, 'light'))",
+        numbers=numbers.ravel().tolist(),
+        signed=sign < 0,
+    )
+    zoom = found["width"] // 3
+    shape = found["height"], found["width"], 4
+    pixels = np.array(found["bytes"]).reshape(shape)
+    of = (
+        "colourOfWeight(n)" if sign > 0 else "colourOfDifference(n,'light')"
+    )
+    for (row, column), number in np.ndenumerate(numbers):
+        cell = pixels[row * zoom : (row + 1) * zoom]
+        cell = cell[:, column * zoom : (column + 1) * zoom]
+        assert cell[0, 0].tolist() == [*script(of, n=float(number)), 255]
+        hole = cell[zoom // 2, zoom // 2].tolist() != cell[0, 0].tolist()
+        assert hole == (number < 0)

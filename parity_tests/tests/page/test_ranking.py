@@ -1,0 +1,66 @@
+"""Heads in order, and which are left, as Python sorts and filters them."""
+
+import numpy as np
+import pytest
+
+from bert_viz import from_arrays
+from bert_viz.measures.metric_table import metric_table
+from bert_viz.measures.patterns import heads_of, named_heads
+
+from .cases import ATTENTION, WORDS, one_named, state_of
+from .cases import attention as attention
+from .cases import script as script
+
+
+def ranked(script, **changes):
+    found = script(
+        "rankedHeads(panelsOf(data, 'first')[0], 2, 3, state)",
+        state=state_of(**changes),
+    )
+    return [(one["layer"], one["head"], one["value"]) for one in found]
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+@pytest.mark.parametrize("least", [None, "that of a head"])
+def test_heads_are_sorted_and_filtered_by_each_metric(
+    script, attention, least, ascending
+):
+    script.hold(attention)
+    for name, values in metric_table(attention).values.items():
+        bound = (
+            None if least is None else np.sort(values, axis=None)[2].item()
+        )
+        heads = [
+            (*place, float(value))
+            for place, value in np.ndenumerate(values)
+            if bound is None or value >= bound
+        ]
+        heads.sort(key=lambda one: one[2], reverse=not ascending)
+        order = {"sort": name, "ascending": ascending, "least": bound}
+        assert ranked(script, **order) == heads
+        first = script(
+            "foremost(valuesOf(panelsOf(data, 'first')[0], name))",
+            name=name,
+        )
+        assert tuple(first.values()) == (
+            *np.unravel_index(values.argmax(), values.shape),
+            values.max(),
+        )
+
+
+def test_without_a_metric_heads_stand_in_the_models_order(script):
+    script.hold(ATTENTION)
+    assert ranked(script) == [
+        (layer, head, None) for layer in range(2) for head in range(3)
+    ]
+
+
+def test_heads_are_filtered_by_each_pattern(script):
+    attention = from_arrays(WORDS, one_named())
+    table = metric_table(attention)
+    script.hold(attention)
+    assert len(named_heads(table)) >= 6
+    for name in named_heads(table):
+        named = {(one.layer, one.head) for one in heads_of(table, name)}
+        found = ranked(script, pattern=name)
+        assert [(layer, head) for layer, head, _ in found] == sorted(named)

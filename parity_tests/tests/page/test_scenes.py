@@ -1,0 +1,111 @@
+"""Lines and pictures: what is drawn of many weights, and where."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from .cases import script as script
+
+MATRIX = "{ weights: new Float32Array(weights), queries, keys }"
+MATRICES = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
+    elements={"min_value": -1, "max_value": 1},
+    fill=st.nothing(),
+)
+
+
+def as_matrix(weights) -> dict:
+    rows, columns = weights.shape
+    return {
+        "weights": weights.ravel().tolist(),
+        "queries": [0] * rows,
+        "keys": [0] * columns,
+    }
+
+
+@given(MATRICES, st.floats(0, 1), st.integers(1, 90), st.data())
+def test_lines_are_the_strongest_and_end_inside(
+    script, weights, threshold, most, data
+):
+    rows, columns = weights.shape
+    row = data.draw(st.none() | st.integers(0, rows - 1))
+    column = data.draw(st.none() | st.integers(0, columns - 1))
+    places = {"query": row, "key": column}
+    focus = {k: v for k, v in places.items() if v is not None}
+    found = script(
+        f"linesOf({MATRIX}, threshold, most, focus)",
+        **as_matrix(weights),
+        threshold=threshold,
+        most=most,
+        focus=focus,
+    )
+    weights = weights.astype(np.float64)  # as the script compares them
+    strong = (abs(weights) >= threshold) & (weights != 0)
+    for axis, place in enumerate((row, column)):
+        if place is not None:
+            strong &= np.indices(weights.shape)[axis] == place
+    lines = found["lines"]
+    assert found["found"] == strong.sum()
+    assert len(lines) == min(most, strong.sum())
+    ends = {(line["row"], line["column"]) for line in lines}
+    assert len(ends) == len(lines)
+    assert ends <= {*zip(*np.nonzero(strong), strict=True)}
+    assert all(
+        weights[one["row"], one["column"]] == one["weight"] for one in lines
+    )
+    sizes = [abs(line["weight"]) for line in lines]
+    assert sizes == sorted(sizes)  # the weakest lies under the others
+    left = [
+        abs(weights[at])
+        for at in zip(*np.nonzero(strong), strict=True)
+        if at not in ends
+    ]
+    if left:  # chosen by counting in 256 bins
+        assert max(left) <= min(sizes) + 1 / 255 + 1e-6
+
+
+@given(MATRICES, st.integers(1, 5))
+def test_the_strongest_come_first(script, weights, count):
+    found = script(
+        f"strongest({MATRIX}, count)", **as_matrix(weights), count=count
+    )
+    sizes = np.sort(abs(weights[weights != 0]))[::-1][:count]
+    assert [abs(one["weight"]) for one in found] == sizes.tolist()
+
+
+@given(MATRICES, st.integers(1, 10))
+def test_a_smaller_picture_keeps_the_farthest_of_each_block(
+    script, weights, size
+):
+    rows, columns = weights.shape
+    found = script(
+        "(({ numbers, rows, columns }) => ({ rows, columns, numbers: "
+        "Array.from(numbers) }))(pooled(weights, rows, columns, size))",
+        weights=weights.ravel().tolist(),
+        rows=rows,
+        columns=columns,
+        size=size,
+    )
+    few = min(rows, size), min(columns, size)
+    assert (found["rows"], found["columns"]) == few
+    block = [
+        np.arange(side) * less // side
+        for side, less in zip((rows, columns), few, strict=True)
+    ]
+    for at, number in enumerate(found["numbers"]):
+        row, column = divmod(at, few[1])
+        part = weights[block[0] == row][:, block[1] == column]
+        assert abs(number) == abs(part).max()
+        assert number in part
+
+
+def test_many_tokens_stand_closer_never_wider(script):
+    heights = script(
+        "Array.from({ length: 513 }, (_, tokens) => rowHeight(tokens))"
+    )
+    assert all(more <= few for few, more in pairwise(heights))
+    assert heights[-1] >= 16  # what still can be pointed at

@@ -1,0 +1,96 @@
+from math import cos, sin
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from numpy_ref import embeddings
+from parity_tests.exact import exact_steps
+from parity_tests.twins.finding import find_twins
+from parity_tests.twins.strategies import cases
+from torch_impl import embeddings as torch_embeddings
+
+TWINS = {twin.name: twin for twin in find_twins()}
+
+
+@given(data=st.data())
+def test_token_embedding_equals_pytorchs_own(data):
+    case = data.draw(cases(TWINS["token_embedding"], "float32"))
+    weight = torch.from_numpy(case.params.weight)
+    builtin = nn.Embedding(*weight.shape, _weight=weight)
+    ids = case.arguments["ids"]
+    with torch.no_grad():
+        expected = builtin(torch.from_numpy(ids))
+    ours = embeddings.token_embedding(ids, case.params)
+    np.testing.assert_array_equal(ours, expected)
+
+
+@given(data=st.data())
+def test_looking_up_equals_a_one_hot_product(data):
+    case = data.draw(cases(TWINS["one_hot_embedding"], "float64"))
+    looked_up = embeddings.token_embedding(**case.numpy_arguments())
+    multiplied = embeddings.one_hot_embedding(**case.numpy_arguments())
+    np.testing.assert_array_equal(looked_up, multiplied)
+
+
+def encoded_positions(count: int, d_model: int):
+    """The encoding, and how far a correct one may be from the exact."""
+    arguments = {"positions": np.arange(float(count)), "d_model": d_model}
+    error = exact_steps("sinusoidal_positions", arguments)["encoded"].error
+    return embeddings.sinusoidal_positions(**arguments), error
+
+
+@pytest.mark.parametrize("d_model", [1, 2, 5, 8])
+def test_sinusoidal_positions_are_as_published(d_model):
+    encoded, error = encoded_positions(7, d_model)
+    for position in range(7):
+        for feature in range(d_model):
+            wave = cos if feature % 2 else sin
+            angle = position / 10000 ** (2 * (feature // 2) / d_model)
+            difference = abs(encoded[position, feature] - wave(angle))
+            assert difference <= 2 * error[position, feature]
+
+
+def test_a_step_in_position_is_a_rotation_of_each_pair():
+    encoded, error = encoded_positions(9, 6)
+    pairs = encoded[:, 0::2] + 1j * encoded[:, 1::2]
+    # Both numbers of a pair are off, in both pairs, and so is the turn.
+    most = 8 * error.max()
+    assert abs(pairs[4:] - pairs[1:-3] * pairs[3] / pairs[0]).max() <= most
+    assert abs(pairs[4:] - pairs[1:-3] * pairs[4] / pairs[0]).max() > 0.1
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 99])
+def test_an_id_outside_the_vocabulary_is_refused(wrong):
+    wanted = f"expected ids from 0 to 2, got {wrong}"
+    ids = np.array([[0, 2], [wrong, 1]])
+    params = embeddings.TokenEmbedding(np.zeros((3, 2)))
+    modules = (
+        torch_embeddings.TokenEmbedding(3, 2),
+        torch_embeddings.OneHotEmbedding(3, 2),
+    )
+    for function in (
+        embeddings.token_embedding,
+        embeddings.one_hot_embedding,
+    ):
+        with pytest.raises(ValueError, match=wanted):
+            function(ids, params)
+    for module in modules:
+        with pytest.raises(ValueError, match=wanted):
+            module(torch.from_numpy(ids))
+
+
+def test_a_text_longer_than_the_positions_is_refused():
+    params = embeddings.InputEmbedding(
+        embeddings.TokenEmbedding(np.zeros((3, 2))),
+        embeddings.PositionEmbedding(np.zeros((4, 2))),
+    )
+    wanted = "expected positions from 0 to 3, got 4"
+    with pytest.raises(ValueError, match=wanted):
+        embeddings.input_embedding(np.zeros((1, 5), np.int64), params)
+    module = torch_embeddings.InputEmbedding(3, 4, 2)
+    with pytest.raises(ValueError, match=wanted):
+        module(torch.zeros(1, 5, dtype=torch.int64))

@@ -1,0 +1,254 @@
+"""Gradients by hand: autograd, differences and identities judge them."""
+
+import inspect
+from dataclasses import is_dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numpy_ref.parameters import state_dict
+from parity_tests.bounds.rounding import Bounded
+from parity_tests.exact.numbers import bounded
+from parity_tests.tests.conftest import expect_holds
+from parity_tests.twins.comparing import compare_step, with_exact, within
+from parity_tests.twins.finding import find_twins
+from parity_tests.twins.gradients import (
+    backward,
+    difference_quotient,
+    gradients,
+    output_name,
+    random_directions,
+    slope_by_hand,
+    with_gradient,
+)
+from parity_tests.twins.rules import WITHOUT_GRADIENT
+from parity_tests.twins.strategies import SEEDS, cases
+
+TWINS = with_gradient()
+(ATTENTION,) = [
+    twin for twin in TWINS if twin.name == "scaled_dot_product_attention"
+]
+# The bounds of a whole model, one step's on top of the other's, are too
+# wide to see anything. Its parts are judged here, and it, end to end, in
+# test_gpt2_training.py.
+PARTS = [twin for twin in TWINS if twin.name != "gpt2_loss"]
+DTYPES = st.sampled_from(["float32", "float64"])
+
+# Named values whose gradients one formula steps over, function by function.
+STEPPED_OVER = {
+    "softmax": "maximum, shifted, exponentials, total",
+    "masked_softmax": (
+        "allowed, maximum, shift, exponentials, total, divisor"
+    ),
+    "cross_entropy": "chosen, losses",
+    "gpt2_loss": "hidden",
+    "split_heads": "separate",
+    "merge_heads": "separate",
+}
+
+
+def drawn(data, twin, dtype):
+    """A case, and a random upstream gradient for it."""
+    case = data.draw(cases(twin, dtype))
+    output = twin.reference(**case.numpy_arguments())
+    rng = np.random.default_rng(data.draw(SEEDS))
+    return case, rng.normal(size=output.shape).astype(dtype)
+
+
+@pytest.mark.parametrize("twin", PARTS, ids=str)
+@given(data=st.data(), dtype=DTYPES)
+@settings(max_examples=settings().max_examples // 2)
+def test_every_named_gradient_equals_autograds(twin, data, dtype):
+    found = gradients(*drawn(data, twin, dtype))
+    for name in found.ours:
+        comparison = compare_step(
+            f"{twin.name}_backward[0]/d_{name}",
+            found.ours[name],
+            found.theirs[name],
+            found.exact[name],
+        )
+        expect_holds(
+            f"{twin.name}_backward, {dtype}",
+            replace(comparison, scale=found.scale),
+        )
+
+
+@pytest.mark.parametrize("twin", PARTS, ids=str)
+@given(data=st.data(), dtype=DTYPES)
+@settings(max_examples=settings().max_examples // 4)
+def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
+    found = gradients(*drawn(data, twin, dtype), digits=True)
+    for name, exact in found.exact.items():
+        sides = {"NumPy": found.ours, "PyTorch": found.theirs}
+        for side, values in sides.items():
+            for comparison in with_exact(name, values[name], exact):
+                expect_holds(
+                    f"gradients by {side} and exact ones, {dtype}",
+                    replace(comparison, scale=found.scale),
+                )
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+@given(data=st.data())
+@settings(max_examples=2)
+def test_no_named_gradient_is_left_out(twin, data):
+    case, upstream = drawn(data, twin, "float64")
+    found = gradients(case, upstream)
+    missing = found.theirs.keys() - found.ours.keys() - {output_name(twin)}
+    stepped_over = STEPPED_OVER.get(twin.name, "")
+    assert (
+        ", ".join(n for n in found.theirs if n in missing) == stepped_over
+    )
+
+
+@pytest.mark.parametrize("twin", PARTS, ids=str)
+@given(data=st.data(), seed=SEEDS)
+@settings(max_examples=settings().max_examples // 5)
+def test_a_small_move_changes_the_output_as_the_gradient_says(
+    twin, data, seed
+):
+    case, upstream = drawn(data, twin, "float64")
+    found = gradients(case, upstream)
+    directions = random_directions(case, np.random.default_rng(seed))
+    by_hand, error = slope_by_hand(found, directions)
+    slope = difference_quotient(case, upstream, directions)
+    # Where nothing is rounded, the difference itself is off by 1e-30.
+    assert abs(by_hand - slope) <= error + 1e-20
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [twin for twin in TWINS if isinstance(twin.torch, type)],
+    ids=str,
+)
+@given(data=st.data())
+@settings(max_examples=1)
+def test_the_gradient_of_parameters_is_the_same_dataclass(twin, data):
+    case, upstream = drawn(data, twin, "float64")
+    d_params = results_by_hand(case, upstream)[-1]
+    assert type(d_params) is type(case.params)
+    theirs = {name for name, _ in case.module.named_parameters()}
+    assert state_dict(d_params).keys() == theirs
+
+
+def results_by_hand(case, upstream) -> tuple:
+    """What the gradient by hand returns, in the order of the inputs."""
+    arguments = case.numpy_arguments()
+    order = inspect.signature(case.twin.reference).parameters
+    found = backward(case.twin)(
+        upstream[()], *(arguments[name] for name in order)
+    )
+    return found if isinstance(found, tuple) else (found,)
+
+
+# That of `gpt2_loss` gives the loss as well, before them.
+@pytest.mark.parametrize("twin", PARTS, ids=str)
+@given(data=st.data())
+@settings(max_examples=1)
+def test_gradients_come_in_the_order_of_the_inputs(twin, data):
+    case, upstream = drawn(data, twin, "float64")
+    results = results_by_hand(case, upstream)
+    learned = [
+        value
+        for name in inspect.signature(twin.reference).parameters
+        if has_gradient(value := case.numpy_arguments()[name])
+    ]
+    for gradient, value in zip(results, learned, strict=True):
+        assert type(gradient) is type(value)
+        if isinstance(value, np.ndarray):
+            assert (gradient.shape, gradient.dtype) == (
+                value.shape,
+                value.dtype,
+            )
+
+
+def has_gradient(value) -> bool:
+    """Floats have one, and parameters."""
+    floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return floats or is_dataclass(value)
+
+
+def test_every_step_has_a_gradient_or_a_reason_not_to(capsys):
+    without = [
+        twin.name
+        for twin in find_twins()
+        if twin not in TWINS and makes_floats_of_floats(twin)
+    ]
+    for name in without:
+        print(f"{name:24} {WITHOUT_GRADIENT[name]}")
+    assert len(capsys.readouterr().out.splitlines()) == len(
+        WITHOUT_GRADIENT
+    )
+
+
+def makes_floats_of_floats(twin) -> bool:
+    *taken, returned = [
+        getattr(annotation, "__name__", "")
+        for annotation in annotations(twin.reference)
+    ]
+    learns = isinstance(twin.torch, type)
+    return returned[:5] == "Float" and (
+        learns or any(name[:5] == "Float" for name in taken)
+    )
+
+
+def annotations(function) -> list:
+    """Of the arguments, and of the result."""
+    signature = inspect.signature(function)
+    taken = [part.annotation for part in signature.parameters.values()]
+    return [*taken, signature.return_annotation]
+
+
+# What must hold whatever the numbers (PROPERTIES.md, 27): each sum is
+# within its terms' errors and its own roundings of what it should be.
+
+
+@given(data=st.data(), dtype=DTYPES)
+def test_gradients_of_attention_obey_its_identities(data, dtype):
+    case, upstream = drawn(data, ATTENTION, dtype)
+    found, mask = gradients(case, upstream), case.arguments["mask"]
+    mask = np.broadcast_to(mask, found.ours["scores"].shape)
+    query, key = case.arguments["query"], case.arguments["key"]
+    d = {name: bounded_by(found, name) for name in found.ours}
+
+    expect_zero("sum of d_scores over keys", d["scores"].total())
+    keys = d["key"].moved(lambda part: part.swapaxes(-2, -1))
+    expect_zero("sum of d_key over keys", keys.total())
+    values = d["value"].moved(lambda part: part.swapaxes(-2, -1))
+    asked = bounded(np.where(mask.any(-1, keepdims=True), upstream, 0))
+    answers = asked.moved(lambda part: part.swapaxes(-2, -1))
+    expect_zero(
+        "d_value against d_context", values.total() - answers.total()
+    )
+    along_query = inner(d["query"], bounded(query))
+    along_key = inner(d["key"], bounded(key))
+    expect_zero(
+        "d_query and d_key along their own", along_query - along_key
+    )
+
+    unseen = ~mask.any(axis=-2)
+    assert not found.ours["scores"][~mask].any()
+    assert not found.ours["key"][unseen].any()
+    assert not found.ours["value"][unseen].any()
+
+
+def bounded_by(found, name) -> Bounded:
+    """A gradient by hand, which may be off by its bound."""
+    exact = found.exact[name]
+    return Bounded(
+        found.ours[name].astype(np.float64), exact.error, exact.rounding
+    )
+
+
+def inner(a: Bounded, b: Bounded) -> Bounded:
+    """For each batch entry the sum of all products."""
+    flat = (a * b).moved(lambda part: part.reshape(*part.shape[:-2], -1))
+    return flat.total()
+
+
+def expect_zero(path: str, a: Bounded) -> None:
+    zero = np.zeros_like(a.value)
+    comparison = within(path, a.value, zero, a.error)
+    assert comparison.holds, comparison

@@ -1,0 +1,241 @@
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import numpy_ref
+import torch_impl
+from parity_tests.exact import exact_steps
+from parity_tests.tests.conftest import expect_holds
+from parity_tests.twins.comparing import expect_equal, with_exact
+from parity_tests.twins.finding import find_twins, twin_files
+from parity_tests.twins.recording import record
+from parity_tests.twins.replaying import compare, to_numpy
+from parity_tests.twins.rules import WITHOUT_TWIN, complaints
+from parity_tests.twins.strategies import cases
+
+TWINS = find_twins()
+DTYPES = st.sampled_from(["float32", "float64"])
+
+# What is made of steps that are long themselves.
+MODELS = {
+    *("encoder", "bert", "decoder", "gpt2"),
+    *("cached_decoder", "cached_gpt2", "decoder_with_dropout", "gpt2_loss"),
+}
+
+# What looks at the numbers in its arguments, which meta tensors lack.
+NEEDS_VALUES = {
+    *("decode", "covering_window_starts"),
+    *("merge_pairs", "merge_lowest", "has_merge", "merge_all"),
+    *("cross_entropy", "gpt2_loss"),
+}
+
+
+def sources(file: str) -> tuple[str, str]:
+    return tuple(
+        Path(side.__path__[0], file).read_text(encoding="utf-8")
+        for side in (numpy_ref, torch_impl)
+    )
+
+
+@pytest.mark.parametrize("file", twin_files())
+def test_both_sides_take_the_same_named_steps(file):
+    assert complaints(file, *sources(file)) == []
+
+
+def test_what_has_no_twin_is_listed_with_its_reason(capsys):
+    for name, reason in WITHOUT_TWIN.items():
+        print(f"{name:28} {reason}")
+    assert len(capsys.readouterr().out.splitlines()) == 13
+
+
+def recorded(case):
+    """The calls of both sides; neither may change what it was given."""
+    before = copy.deepcopy(case.arguments)
+    _, ours = record(case.twin.reference, **case.numpy_arguments())
+    expect_unchanged("numpy_ref", before, case)
+    with torch.no_grad():
+        _, theirs = record(case.torch_step(), **case.torch_arguments())
+    expect_unchanged("torch_impl", before, case)
+    return ours, theirs
+
+
+def expect_unchanged(side, before, case):
+    for name, value in case.arguments.items():
+        if not np.array_equal(before[name], value):
+            raise AssertionError(
+                f"{case.twin}: {side} has changed its {name}"
+            )
+
+
+def examples(twin) -> int:
+    """How many inputs: a fifth for a model, whose steps are tested too."""
+    return settings().max_examples // (5 if twin.name in MODELS else 1)
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+def test_every_named_step_is_equal(twin):
+    @given(data=st.data(), dtype=DTYPES)
+    @settings(max_examples=examples(twin))
+    def on_any_input(data, dtype):
+        ours, theirs = recorded(data.draw(cases(twin, dtype)))
+        paths = [[call.path for call in side] for side in (ours, theirs)]
+        expect_equal(twin.name, "calls", *paths)
+        # The innermost calls first: a failure names the step at fault.
+        for comparison in compare(theirs[::-1]):
+            expect_holds(f"NumPy and PyTorch, {dtype}", comparison)
+
+    on_any_input()
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+def test_every_named_step_has_its_exact_value(twin):
+    @given(data=st.data(), dtype=DTYPES)
+    @settings(max_examples=examples(twin) // 2)
+    def on_any_input(data, dtype):
+        case = data.draw(cases(twin, dtype))
+        exact = exact_steps(twin.name, case.arguments, case.params, True)
+        for side, calls in zip(
+            ("NumPy", "PyTorch"), recorded(case), strict=True
+        ):
+            for comparison in compared_with_exact(calls[0], exact):
+                expect_holds(
+                    f"{side} and the exact value, {dtype}",
+                    replace(comparison, sides=(side, "the exact value")),
+                )
+
+    on_any_input()
+
+
+def compared_with_exact(call, exact):
+    """Each step of one side's call against its value in fifty digits."""
+    for name, value in to_numpy(call.steps).items():
+        path = f"{call.path}/{name}"
+        yield from with_exact(path, value, exact.get(name))
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+@given(data=st.data())
+@settings(max_examples=1)
+def test_no_two_parameters_are_one(twin, data):
+    module = data.draw(cases(twin, "float32")).module
+    if module is not None:
+        names = [name for name, _ in module.named_parameters()]
+        assert names == list(module.state_dict())
+
+
+# Each module, made from these sizes, and what its `forward` gets.
+IDS, X = torch.tensor([[0, 2, 1]]), torch.randn(2, 3, 4)
+KEEP = torch.ones(2, 2, 3, 3, dtype=torch.bool)
+ALL = torch.ones(3, 3, dtype=torch.bool)
+ALL_5 = torch.ones(3, 5, dtype=torch.bool)
+PAST = torch.randn(2, 2, 2, 2, 2)  # keys and values of two tokens
+PASTS = PAST[:, None]
+MODULES = {
+    "layer_norm": ((4,), (X, 1e-5)),
+    "feed_forward": ((4, 5), (X,)),
+    "bert_embedding": ((3, 3, 2, 4), (IDS, IDS % 2, 1e-5)),
+    "encoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
+    "encoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),
+    "bert": ((3, 3, 2, 4, 5, 2), (IDS, IDS % 2, ALL, 2, 1e-5)),
+    "pooler": ((4,), (X,)),
+    "masked_language_head": ((3, 4), (X, 1e-5)),
+    "feed_forward_tanh": ((4, 5), (X,)),
+    "decoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
+    "decoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),
+    "gpt2": ((3, 3, 4, 5, 2), (IDS, 2, 1e-5)),
+    "decoder_block_with_dropout": (
+        (4, 5),
+        (X, ALL, KEEP, *[ALL[..., :1]] * 2, 0.0, 2, 1e-5),
+    ),
+    "decoder_with_dropout": (
+        (4, 5, 2),
+        (
+            X,
+            ALL,
+            KEEP[:, None],
+            *[ALL[:2, None, :, None]] * 2,
+            0.0,
+            2,
+            1e-5,
+        ),
+    ),
+    "gpt2_loss": (
+        (3, 3, 4, 5, 2),
+        (
+            *(IDS, (IDS + 1) % 3, ALL[:, :1], KEEP[:, None]),
+            *[ALL[:2, None, :, None]] * 2,
+            *(0.0, 2, 1e-5, -1),
+        ),
+    ),
+    "cached_decoder_block": ((4, 5), (X, *PAST, ALL_5, 2, 1e-5)),
+    "cached_decoder": ((4, 5, 1), (X, *PASTS, ALL_5, 2, 1e-5)),
+    "cached_gpt2": ((3, 5, 4, 5, 1), (IDS, *PASTS[:, :, :1], 2, 1e-5)),
+    "linear": ((4, 5), (X,)),
+    "token_embedding": ((3, 4), (IDS,)),
+    "one_hot_embedding": ((3, 4), (IDS,)),
+    "position_embedding": ((3, 4), (IDS[0],)),
+    "input_embedding": ((3, 3, 4), (IDS,)),
+    "matrix_attention": ((4, 5), (X,)),
+    "self_attention": ((4, 5), (X,)),
+    "causal_attention": ((4, 5), (X, KEEP[:, 0], 0.0)),
+    "stacked_heads": ((4, 5, 2), (X, KEEP, 0.0)),
+    "multi_head_attention": ((4,), (X, KEEP[0, 0], 2)),
+    "multi_head_attention_with_dropout": (
+        (4,),
+        (X, KEEP[0, 0], KEEP, 0.0, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "twin", [t for t in TWINS if isinstance(t.torch, type)], ids=str
+)
+def test_every_parameter_learns(twin):
+    sizes, arguments = MODULES[twin.name]
+    module = twin.torch(*sizes)
+    output = tensors([module(*arguments)])[-1]
+    output.backward(torch.randn(output.shape))
+    for name, parameter in module.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        # A bias of all keys shifts a row of scores, which changes nothing.
+        assert name.endswith("key.bias") or parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=str)
+@given(data=st.data())
+@settings(max_examples=2)
+def test_new_tensors_stand_where_their_input_stands(twin, data):
+    case = data.draw(cases(twin, "float32"))
+    step, arguments = case.torch_step(), case.torch_arguments()
+    expected = step(**arguments)
+    if twin.name in NEEDS_VALUES:
+        return
+    if case.module is not None:
+        step = step.to("meta")
+    # Where no tensor comes in, a new one stands on the default device.
+    default = "cpu" if tensors(list(arguments.values())) else "meta"
+    with torch.device(default):
+        found = step(
+            **{name: to_meta(arguments[name]) for name in arguments}
+        )
+    for here, there in zip(tensors(found), tensors(expected), strict=True):
+        assert here.is_meta
+        assert (here.shape, here.dtype) == (there.shape, there.dtype)
+
+
+def to_meta(value):
+    if isinstance(value, tuple):
+        return tuple(map(to_meta, value))
+    return value.to("meta") if isinstance(value, torch.Tensor) else value
+
+
+def tensors(value) -> list[torch.Tensor]:
+    if isinstance(value, list | tuple):
+        return [tensor for member in value for tensor in tensors(member)]
+    return [value] if isinstance(value, torch.Tensor) else []

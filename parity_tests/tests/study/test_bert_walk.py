@@ -1,0 +1,184 @@
+"""`twice --model`: through a BERT, real or small, and what cannot be."""
+
+import json
+import re
+import shutil
+
+import pytest
+import transformers
+
+from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
+from parity_tests.oracles.bert import judge, padded, theirs
+from parity_tests.tests.checkpoints.test_bert import (
+    changed,
+    configured,
+    saved,
+)
+from parity_tests.tests.conftest import VERDICT
+from parity_tests.tests.steps.test_bert import SEED
+from study.text.spelling import as_encodable
+from study.walk.bert_stops import bert_stops
+
+VOCABULARY = (
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "artist"),
+    *("painted", "a", "woman", "brush"),
+)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """The folder of a small BERT that believes in brushes."""
+    folder = saved(tmp_path / "small", "BertForMaskedLM")
+    vocabulary = "".join(f"{token}\n" for token in VOCABULARY)
+    (folder / "vocab.txt").write_text(vocabulary, encoding="utf-8")
+
+    def prefer(tensors):
+        tensors["cls.predictions.bias"][VOCABULARY.index("brush")] = 20
+
+    return changed(folder, prefer)
+
+
+def test_the_walk_goes_through_a_whole_real_bert(twice):
+    code, out, err = twice("--model", "bert", "--text", SEED)
+    assert (code, err) == (0, "")
+    flat = " ".join(out.split())
+    assert "all-MiniLM-L6-v2, a BERT trained to embed sentences" in flat
+    assert "22.7M parameters" in flat
+    assert "without a masked-language head" in flat
+    assert "'[CLS]' 'the' 'artist' 'painted'" in out
+    assert "segments 0 0 0 0" in out
+    for stop in bert_stops(6, pooler=True, head=False):
+        assert f"  {stop.title}  " in out
+        assert stop.equation in out
+    assert "12 heads × 13 queries × 13 keys" in out
+    assert "13 positions × 1,536 features" in out
+    lines = out.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    assert VERDICT.fullmatch(lines[-1])
+
+
+def test_json_shows_what_transformers_finds(twice, small):
+    text = "The artist painted a woman"
+    code, out, _ = twice(
+        *("--model", small, "--text", text, "--json"),
+        *("--dtype", "float64"),
+    )
+    walk = json.loads(out)
+    assert (code, walk["agree"]) == (0, True)
+    assert walk["counts"]["positions"] == walk["counts"]["tokens"] == 7
+    tokenizer = transformers.BertTokenizer(str(small / "vocab.txt"))
+    ids = tokenizer(text)["input_ids"]
+    assert walk["ids"] == ids
+    assert walk["segments"] == [0] * len(ids)
+    batch = padded([wordpiece_of(small).encode(text)])
+    found = theirs(judge("BertForMaskedLM", small, "float64"), batch)
+    steps = {step["name"]: step for step in walk["steps"]}
+    for title, expected in {
+        "weights": found["0/weights"][0, 0, 2],
+        "tokens after block 0": found["0/hidden"][0, 2],
+        "tokens after block 1": found["1/hidden"][0, 2],
+        "logits of the masked-language head": found["logits"][0, 2],
+    }.items():
+        values = steps[title]["numpy_values"]
+        assert values == pytest.approx(
+            expected[: len(values)].tolist(),
+            abs=1e-10 * abs(expected).max(),
+        )
+
+
+def test_a_masked_token_is_guessed(twice, small):
+    text = "The artist [MASK] a [MASK]"
+    _, out, _ = twice("--model", small, "--text", text, "--json")
+    places = [line.split(": ")[0] for line in json.loads(out)["guesses"]]
+    assert places == ["[MASK] at 3", "[MASK] at 5"]
+    code, out, _ = twice("--model", small, "--text", text)
+    assert code == 0
+    assert re.search(r"\[MASK\] at 5: brush 1\.00, \S+ 0\.00", out)
+    assert "with a masked-language head" in " ".join(out.split())
+
+
+def test_a_file_can_be_walked_briefly(twice, small, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("a robot painted", encoding="utf-8")
+    options = ("--model", small, "--file", path, "--detail", "brief")
+    code, out, _ = twice(*options)
+    assert code == 0
+    assert "1 unknown to the vocabulary" in " ".join(out.split())
+    assert len(out.splitlines()) < 35
+
+
+def test_every_sign_of_the_walk_has_an_ascii_spelling():
+    for stop in bert_stops(1, pooler=True, head=True):
+        assert "\\" not in as_encodable(stop.equation, "ascii")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--d-model", 64),
+        ("--heads", 4),
+        ("--length", 8),
+        ("--stride", 8),
+        ("--seed", 0),
+        ("--tokenizer", "bpe"),
+        ("--corpus", "the-verdict"),
+        ("--example", None),
+    ],
+)
+def test_what_a_model_decides_is_no_option(twice, option, value):
+    given = [option] if value is None else [option, value]
+    code, out, err = twice("--model", "bert", *given)
+    assert (code, out) == (2, "")
+    assert err == f"twice: expected --model without {option}, got both\n"
+
+
+def expect_refused(run, message):
+    code, out, err = run
+    assert (code, out) == (2, "")
+    assert err.startswith("twice: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err), err
+
+
+def test_a_text_longer_than_the_model_is_refused(twice, small):
+    text = "the artist painted a woman brush"
+    expect_refused(
+        twice("--model", small, "--text", text),
+        "at most 7 tokens, as many as the model has positions, got 8",
+    )
+
+
+def test_an_empty_text_is_refused(twice, small):
+    expect_refused(
+        twice("--model", small, "--text", " "), "a text with words, got ' '"
+    )
+
+
+def test_a_model_that_is_nowhere_is_refused(twice):
+    expect_refused(
+        twice("--model", "no/model", "--text", "a b"),
+        r"packaged model \(bert\).*cached \(.*got 'no/model'",
+    )
+
+
+def test_a_model_of_another_kind_is_refused(twice, small):
+    configured(small, model_type="gpt2")
+    expect_refused(
+        twice("--model", small, "--text", "a b"),
+        "expected model_type in config.json to be 'bert', got 'gpt2'",
+    )
+
+
+def test_a_folder_without_a_vocabulary_is_refused(twice, small):
+    (small / "vocab.txt").unlink()
+    expect_refused(
+        twice("--model", small, "--text", "a b"), r"expected vocab\.txt in"
+    )
+
+
+def test_a_vocabulary_of_another_model_is_refused(twice, small):
+    shutil.copy(find_model("bert").path / "vocab.txt", small)
+    expect_refused(
+        twice("--model", small, "--text", "a b"),
+        r"at most 11 tokens in vocab\.txt, .*, got 30522",
+    )

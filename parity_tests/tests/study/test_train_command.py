@@ -1,0 +1,348 @@
+"""`twice train` and `twice generate`, as a person would use them."""
+
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from numpy_ref.training.checkpoint import header_of, load_training
+from study.train import run as training_run
+
+TEXT = "low lower lowest newer newest wider, and the low was wide. " * 9
+TINY = (
+    *("--layers", 1, "--d-model", 8, "--heads", 2, "--length", 8),
+    *("--batch-size", 2, "--vocabulary", 270, "--steps", 6),
+    *("--save-every", 2, "--sample-every", 3),
+)
+
+
+@pytest.fixture
+def story(tmp_path):
+    path = tmp_path / "story.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """What a whole training leaves behind, and what was said of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "story.txt").write_text(TEXT)
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "study", "train"),
+            *("--file", folder / "story.txt", "--out", folder / "model"),
+            *map(str, TINY),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return folder / "model", run.stdout
+
+
+@pytest.fixture
+def trained(finished, tmp_path):
+    """A copy of that, to be used up."""
+    out = shutil.copytree(finished[0], tmp_path / "model")
+    return out, finished[1]
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """What the files of a folder hold: each tensor's bytes, each text."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix != ".safetensors":
+            found[path.name] = path.read_bytes()
+            continue
+        # A header's lines have no order.
+        found[path.name] = (
+            header_of(path),
+            {
+                name: (str(array.dtype), array.shape, array.tobytes())
+                for name, array in load_file(path).items()
+            },
+        )
+    return found
+
+
+def test_training_says_what_learns_what_and_how_it_goes(trained):
+    _, said = trained
+    lines = said.splitlines()
+    assert re.match(
+        r"A GPT-2 of 3,\d{3} parameters \(1 layers, .*\) le", said
+    )
+    assert "learns story.txt" in said
+    assert "beginning with random weights." in lines
+    steps = [line for line in lines if line.startswith("step")]
+    assert [line.split()[1] for line in steps] == ["2", "4", "6"]
+    samples = [line for line in lines if line.startswith("    ")]
+    assert len(samples) == 2
+    assert lines[-1].startswith("Done: twice generate --model")
+
+
+def interrupted(steps):
+    """`train` that is stopped by the user after so many steps."""
+
+    def stopped(*arguments):
+        for learner, taken in training_run_train(*arguments):
+            if taken.step > steps:
+                raise KeyboardInterrupt
+            yield learner, taken
+
+    return stopped
+
+
+training_run_train = training_run.train
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5])
+def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(
+    twice, story, trained, tmp_path, monkeypatch, steps
+):
+    whole, _ = trained
+    again = ("train", "--file", story, "--out", tmp_path / "again", *TINY)
+    monkeypatch.setattr(training_run, "train", interrupted(steps))
+    code, said, _ = twice(*again)
+    assert code == 130
+    assert f"has the checkpoint of step {steps // 2 * 2}: the same" in said
+    monkeypatch.undo()
+    code, said, _ = twice(*again)
+    assert code == 0
+    assert f"going on from step {steps // 2 * 2}." in said
+    assert contents(whole) == contents(tmp_path / "again")
+
+
+def test_a_finished_training_is_not_gone_on_with(twice, story, trained):
+    out, _ = trained
+    before = load_training(out).learner.step
+    code, said, _ = twice("train", "--file", story, "--out", out)
+    assert code == 0
+    assert "going on from step 6." in said
+    assert load_training(out).learner.step == before
+
+
+def test_a_key_press_stops_it_in_good_order(story, tmp_path):
+    out = tmp_path / "model"
+    process = subprocess.Popen(
+        [
+            *(
+                sys.executable,
+                "-c",
+                "from study.command import main; main()",
+            ),
+            *("train", "--file", story, "--out", out, *map(str, TINY)),
+            *("--steps", "100000"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(out.glob("training-[1-9][0-9]*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    step = load_training(out).learner.step
+    assert f"has the checkpoint of step {step}: the same command" in said
+    assert step > 0
+
+
+def test_the_checkpoint_that_cannot_be_written_leaves_the_last(
+    twice, story, tmp_path, monkeypatch
+):
+    out, write = tmp_path / "model", Path.write_bytes
+
+    def full(path, data):
+        if path.name.startswith("training-4"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    code, _, err = twice("train", "--file", story, "--out", out, *TINY)
+    assert code == 2
+    assert err.endswith(
+        f"expected to write the checkpoint of step 4 into {out}, got No "
+        "space left on device; that of step 2 is still there\n"
+    )
+    assert load_training(out).learner.step == 2
+
+
+def test_a_place_that_is_no_folder_is_named_before_training(twice, story):
+    out = story / "model"  # below a file
+    code, said, err = twice("train", "--file", story, "--out", out, *TINY)
+    assert (code, said) == (2, "")
+    assert f"expected to write a model into {out}, got Not a dir" in err
+
+
+def test_a_rate_that_diverges_is_said_with_its_step(twice, story, tmp_path):
+    code, said, err = twice(
+        *("train", "--file", story, "--out", tmp_path / "model", *TINY),
+        *("--rate", "1e30"),
+    )
+    assert code == 2
+    assert re.search(r"at step \d, .*training has diverged", err)
+    assert "nan" not in said
+
+
+WRONG = {
+    "no layers": (["--layers", 0], "--layers to be at least 1, got 0"),
+    "no steps": (["--steps", 0], "--steps to be at least 1, got 0"),
+    "heads": (["--heads", 3], "--heads to divide --d-model 8, got 3"),
+    "a rate": (["--rate", 0], "--rate to be greater than 0, got 0.0"),
+    "dropout": (["--dropout", 1], "--dropout from 0 to below 1, got 1.0"),
+    "saving": (["--save-every", 0], "--save-every to be at least 1, got 0"),
+    "a vocabulary": (
+        ["--vocabulary", 99],
+        "vocabulary_size to be at least 257, got 99",
+    ),
+    "a long window": (["--length", 900], "to be at least 901, got"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_options_end_with_one_clear_line(
+    twice, story, tmp_path, wrong
+):
+    options, message = WRONG[wrong]
+    out = tmp_path / "model"
+    code, said, err = twice(
+        "train", "--file", story, "--out", out, *TINY, *options
+    )
+    assert (code, said) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_another_text_or_another_size_is_not_gone_on_with(
+    twice, story, trained, tmp_path
+):
+    out, _ = trained
+    code, _, err = twice(
+        "train", "--file", story, "--out", out, "--layers", 2
+    )
+    assert code == 2
+    assert "expected --layers 1, with which" in err
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT[1:])
+    code, _, err = twice("train", "--file", other, "--out", out)
+    assert code == 2
+    assert "learns, story.txt, got other.txt, which is another" in err
+
+
+def test_an_empty_text_is_refused(twice, tmp_path):
+    (tmp_path / "empty.txt").write_text(" \n")
+    code, _, err = twice("train", "--file", tmp_path / "empty.txt")
+    assert code == 2
+    assert "expected a text in" in err
+
+
+def test_a_trained_model_writes_and_says_what_it_is(twice, trained):
+    out, _ = trained
+    again = ("generate", "--model", out, "--prompt", "low")
+    code, said, err = twice(*again)
+    assert code == 0
+    assert said.startswith("low")
+    assert len(said) > len("low\n")
+    assert err == (
+        f"Weights: the folder {out}; 3,112 parameters, trained by `twice "
+        "train` for 6 of 6 steps on story.txt alone.\n"
+    )
+    assert twice(*again)[1] == said
+    others = {twice(*again, "--seed", seed)[1] for seed in range(1, 6)}
+    assert len(others) > 1
+    safe = (*again, "--temperature", 0, "--seed")
+    assert twice(*safe, 1)[1] == twice(*safe, 2)[1]
+
+
+def test_random_weights_are_said_to_be_random(
+    twice, story, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training_run, "train", interrupted(0))
+    twice("train", "--file", story, "--out", tmp_path / "m", *TINY)
+    _, _, err = twice(
+        "generate", "--model", tmp_path / "m", "--prompt", "a"
+    )
+    assert err.endswith("random: no step has been taken.\n")
+
+
+def test_of_another_models_weights_nothing_is_claimed(twice, tmp_path):
+    small = {"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
+    GPT2LMHeadModel(GPT2Config(**small)).save_pretrained(tmp_path)
+    code, said, err = twice(
+        "generate", "--model", tmp_path, "--prompt", "Hi", "--length", 3
+    )
+    assert code == 0
+    assert said.startswith("Hi")
+    assert err.endswith("parameters, read as they are.\n")
+    assert "trained" not in err
+
+
+NOT_WRITTEN = {
+    "no model": (["--prompt", "a"], "expected --model: a folder of `twice"),
+    "no prompt": (["--model", "m"], "--prompt with a text, got None"),
+    "an empty prompt": (
+        ["--model", "m", "--prompt", ""],
+        "expected --prompt with a text, got ''",
+    ),
+    "another name": (
+        ["--model", "no/such", "--prompt", "a"],
+        "expected a folder, the name of a packaged model",
+    ),
+    "temperature": (
+        ["--model", "m", "--prompt", "a", "--temperature", -1],
+        "--temperature from 0 on, got -1.0",
+    ),
+    "top p": (
+        ["--model", "m", "--prompt", "a", "--top-p", 0],
+        "--top-p above 0, to 1, got 0.0",
+    ),
+    "top k": (
+        ["--model", "m", "--prompt", "a", "--top-k", 0],
+        "--top-k to be at least 1, got 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", NOT_WRITTEN)
+def test_what_cannot_be_written_is_said(twice, wrong):
+    options, message = NOT_WRITTEN[wrong]
+    code, said, err = twice("generate", *options)
+    assert (code, said) == (2, "")
+    assert message in err
+
+
+def test_more_than_the_positions_is_refused(twice, trained):
+    out, _ = trained
+    model = ("generate", "--model", out, "--prompt")
+    code, said, err = twice(*model, "low", "--length", 8)
+    assert (code, said) == (2, "")
+    assert re.search(r"to fit 8 positions, got \d \+ 8", err)
+    code, said, err = twice(*model, TEXT)
+    assert (code, said) == (2, "")
+    assert re.search(r"to fit 8 positions, got \d+ \+ 1", err)
+
+
+def test_options_of_the_walk_do_not_stand_before_a_command(twice):
+    code, _, err = twice("--text", "a b", "generate")
+    assert code == 2
+    assert "expected --text without generate, got both" in err
+
+
+def test_help_names_both_commands(twice):
+    _, out, _ = twice("--help")
+    assert "train" in out
+    assert "generate" in out
+    assert "--save-every" in twice("train", "--help", columns=100)[1]

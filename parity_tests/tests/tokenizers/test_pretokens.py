@@ -1,0 +1,96 @@
+import string
+from itertools import product
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numpy_ref.tokenizers import pretokens
+from numpy_ref.tokenizers.pretokens import (
+    LETTER,
+    NUMBER,
+    PATTERN,
+    WHITE,
+    split,
+)
+from parity_tests.oracles.tokenizers import (
+    CHARACTERS,
+    TEXT,
+    classes_by_tiktoken,
+    standard_library,
+)
+
+KINDS = {LETTER: r"\p{L}", NUMBER: r"\p{N}", WHITE: r"\s"}
+
+
+def characters_of_kind(kind: int) -> set[str]:
+    table = pretokens.kind_table()
+    found = {char for char in CHARACTERS if table[ord(char)] == kind}
+    return found | {" "} if kind == WHITE else found
+
+
+def newer_than_ours() -> set[str]:
+    """Characters that `regex` calls letters or numbers, and we do not."""
+    text = "".join(CHARACTERS)
+    return set().union(
+        *(
+            set(regex.findall(pattern, text)) ^ characters_of_kind(kind)
+            for kind, pattern in KINDS.items()
+        )
+    )
+
+
+NEWER = newer_than_ours()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_character_is_of_the_kind_that_tiktoken_says(kind):
+    assert characters_of_kind(kind) == classes_by_tiktoken(KINDS[kind])
+
+
+def test_regex_differs_only_in_characters_that_we_do_not_know_yet(capsys):
+    known = characters_of_kind(LETTER) | characters_of_kind(NUMBER)
+    assert not NEWER & known
+    with capsys.disabled():
+        print(f" [regex knows {len(NEWER)} newer letters and numbers]")
+
+
+@given(TEXT)
+def test_the_split_is_that_of_the_pattern(text):
+    known = "".join(char for char in text if char not in NEWER)
+    assert split(known) == regex.findall(PATTERN, known)
+
+
+def test_every_two_letters_after_an_apostrophe_are_split_as_they_should():
+    for first, second in product(string.ascii_letters, repeat=2):
+        text = f"a'{first}{second}'{first} '{first}"
+        assert split(text) == regex.findall(PATTERN, text)
+
+
+def test_the_split_of_the_standard_library_is_that_of_the_pattern():
+    text = standard_library(1_000_000)
+    assert split(text) == regex.findall(PATTERN, text)
+
+
+@given(TEXT, st.integers(1, 5))
+def test_where_a_text_is_cut_into_blocks_changes_nothing(text, size):
+    expected = pretokens.pieces(text) if text else []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretokens, "BLOCK", size)
+        assert split(text) == expected
+
+
+def test_a_text_is_cut_into_many_blocks():
+    text = "one two\nthree " * 20_000
+    lengths = [len(block) for block in pretokens.blocks(text)]
+    assert len(lengths) == 5
+    assert max(lengths) < pretokens.BLOCK + 10
+
+
+@pytest.mark.parametrize("place", [0, 3, 100_000])
+def test_a_lone_surrogate_is_refused(place):
+    text = "word " * 30_000
+    text = text[:place] + "\udc80" + text[place:]
+    with pytest.raises(ValueError, match=rf"got '\\udc80' at {place}$"):
+        split(text)

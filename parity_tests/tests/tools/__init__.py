@@ -1,0 +1,1 @@
+"""Tests of the instruments of the proofs, also that they fail."""

@@ -1,0 +1,124 @@
+"""Who may import whom, held in a fresh process."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bert_viz
+import numpy_ref
+import torch_impl
+
+# What a package may import besides the standard library and itself.
+ALLOWED = {
+    numpy_ref: {"numpy", "jaxtyping"},
+    torch_impl: {"torch", "jaxtyping"},
+    bert_viz: {"numpy", "jaxtyping", "numpy_ref", "matplotlib"},
+}
+# Extras, each imported by one file and only when it is needed.
+LAZY = {
+    "checkpoints/model_folders.py": {"huggingface_hub"},
+    "checkpoints/tensors.py": {"safetensors"},
+    "training/checkpoint.py": {"safetensors"},
+}
+NOT_FOR_READERS = ("hypothesis", "pytest", "mpmath", "beartype")
+
+
+def files(package) -> list[Path]:
+    return sorted(Path(package.__path__[0]).rglob("*.py"))
+
+
+def within(path: Path, package) -> str:
+    return path.relative_to(package.__path__[0]).as_posix()
+
+
+def modules(package) -> list[str]:
+    """Every module of a package, by its dotted name."""
+    return [
+        f"{package.__name__}/{within(path, package)}".removesuffix(".py")
+        .removesuffix("/__init__")
+        .replace("/", ".")
+        for path in files(package)
+    ]
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file names in its imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module)
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("package", ALLOWED, ids=lambda p: p.__name__)
+def test_each_side_imports_only_what_it_stands_on(package):
+    for path in files(package):
+        lazy = LAZY.get(within(path, package), set())
+        foreign = imported(path) - sys.stdlib_module_names - lazy
+        assert foreign <= ALLOWED[package] | {package.__name__}, path.name
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The packages that a fresh process has loaded after `statement`."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in run.stdout.split()}
+
+
+def test_the_reference_runs_without_pytorch():
+    loaded = loaded_by(f"import {', '.join(modules(numpy_ref))}")
+    assert "numpy" in loaded
+    unwanted = {"torch", "scipy", "torch_impl", *NOT_FOR_READERS}
+    assert not loaded & unwanted.union(*LAZY.values())
+
+
+def test_the_twin_runs_without_the_reference():
+    loaded = loaded_by(f"import {', '.join(modules(torch_impl))}")
+    assert "torch" in loaded
+    assert "numpy_ref" not in loaded
+
+
+def test_attention_is_read_without_pytorch_or_matplotlib():
+    loaded = loaded_by("from bert_viz import attend; attend('a b')")
+    assert {"bert_viz", "safetensors"} <= loaded
+    assert not loaded & {"torch", "transformers", "matplotlib", "scipy"}
+
+
+def test_the_walk_needs_none_of_the_test_tools():
+    loaded = loaded_by(
+        "from study.command import main\n"
+        "try: main(['--text', 'a b', '--json'])\n"
+        "except SystemExit as stop: assert stop.code == 0"
+    )
+    assert {"numpy_ref", "torch_impl", "parity_tests"} <= loaded
+    assert not loaded & {*NOT_FOR_READERS}
+
+
+def test_help_needs_no_pytorch():
+    loaded = loaded_by(
+        "from study.command import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0"
+    )
+    assert "torch" not in loaded
+
+
+@pytest.mark.parametrize(
+    "module", [name for package in ALLOWED for name in modules(package)]
+)
+def test_what_a_docstring_shows_is_what_comes_out(module):
+    import doctest
+    import importlib
+
+    failed, _ = doctest.testmod(importlib.import_module(module))
+    assert failed == 0

@@ -1,0 +1,45 @@
+"""The runner of the mistakes is tested itself."""
+
+from pathlib import Path
+
+import pytest
+
+from parity_tests.tests.mutants import (
+    all_breaks,
+    changes,
+    replace_line,
+    verdict,
+)
+
+
+def test_red_means_that_a_failure_names_the_step():
+    output = "E   AssertionError: softmax[0]/total differs"
+    assert verdict("softmax[0]/total", False, output) == "red"
+    assert verdict("softmax[0]/shifted", False, output).endswith(
+        "not named"
+    )
+    assert verdict("softmax[0]/total", True, output).startswith("green")
+
+
+def test_a_step_in_the_summary_is_not_named():
+    summary = "NumPy and PyTorch: worst share 9 at softmax[0]/total"
+    assert verdict("softmax[0]/total", False, summary).endswith("not named")
+
+
+def test_a_line_that_does_not_stand_there_is_refused(tmp_path):
+    path = tmp_path / "file.py"
+    path.write_text("a = 1\nb = 2\nb = 2\n", encoding="utf-8")
+    replace_line(path, "a = 1", "a = 3")
+    assert path.read_text(encoding="utf-8") == "a = 3\nb = 2\nb = 2\n"
+    for line in ("a = 1", "b = 2"):
+        with pytest.raises(ValueError, match=r"once in file\.py, got"):
+            replace_line(path, line, "c")
+
+
+def test_each_mistake_can_be_made_in_the_code_as_it_is():
+    folder = Path(__file__).parents[3]
+    for broken in all_breaks():
+        for path, (old, new) in changes(broken).items():
+            lines = (folder / path).read_text(encoding="utf-8").split("\n")
+            assert lines.count(old) == 1, broken["name"]
+            assert new != old

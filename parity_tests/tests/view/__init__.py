@@ -1,0 +1,1 @@
+"""Tests of what `bert_viz` measures and draws."""

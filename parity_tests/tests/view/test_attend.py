@@ -1,0 +1,505 @@
+"""What `attend` returns is what transformers attends to.
+
+Through a whole model errors pile up (`test_end_to_end` says how they are
+held): float64 to 1e-10 of the largest value. The steps from queries and
+keys to weights are within their bounds.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from bert_viz import attend, attend_all, attending, from_arrays
+from bert_viz.attention import AS_GIVEN
+from bert_viz.words import joined
+from numpy_ref.checkpoints.model_folders import wordpiece_of
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.training import checkpoint as training_checkpoint
+from parity_tests.bounds.rounding import (
+    Bounded,
+    distribution,
+    scaled_scores,
+)
+from parity_tests.oracles.bert import judge, padded, theirs
+from parity_tests.oracles.gpt2 import random_judge
+from parity_tests.tests.checkpoints.test_bert import configured, saved
+from parity_tests.tests.checkpoints.test_model_folders import in_cache
+from parity_tests.tests.conftest import expect_holds
+from parity_tests.tests.steps.test_bert import MINILM, SEED
+from parity_tests.twins.comparing import within
+
+PAIR = "Who painted it?", "A woman did, in 1908; she used a brush."
+# Letters, digits, marks, and a letter of two bytes.
+TEXT = "A woman's brush paints naïve portraits, 1908; unaffable ones!"
+HIEROGLYPH = "𓀀"  # four bytes, and no token of its own
+PARTS = {"weights": "weights", "query": "queries"} | {
+    part: f"{part}s" for part in ("key", "value")
+}
+# A BERT of 11 tokens and 7 positions.
+TINY = [*("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), *"abcd,e"]
+
+
+gpt2_tokenizer = cache(gpt2)
+
+
+@cache
+def minilm(*texts):
+    return attend(*texts)
+
+
+@cache
+def minilm_judge():
+    return judge("BertModel", MINILM, "float64")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_tokenizer():
+    """That of GPT-2, made once: nothing else here takes as long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_checkpoint, "gpt2", gpt2_tokenizer)
+        yield
+
+
+@pytest.fixture(scope="module")
+def gpt2_model(tmp_path_factory):
+    """A random GPT-2 of GPT-2's vocabulary, and its folder."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    sizes = {"vocab_size": len(gpt2_tokenizer().tokens), "n_layer": 3}
+    return random_judge(folder, **sizes), str(folder)
+
+
+@pytest.fixture(scope="module")
+def by_gpt2(gpt2_model):
+    """Two texts in float32, read by one model."""
+    texts = [TEXT, f"a {HIEROGLYPH}"]
+    read = attend_all(texts, "gpt2", gpt2_model[1])
+    return dict(zip(texts, read, strict=True))
+
+
+@pytest.fixture(scope="module")
+def wide_gpt2(gpt2_model):
+    return attend(TEXT, None, "gpt2", gpt2_model[1], dtype="float64")
+
+
+@pytest.fixture
+def tiny_bert(tmp_path):
+    folder = saved(tmp_path, "BertModel", max_position_embeddings=7)
+    (folder / "vocab.txt").write_text("\n".join(TINY) + "\n")
+    return str(folder)
+
+
+def expect_near(name, found, judged):
+    assert (found.shape, found.dtype) == (judged.shape, judged.dtype), name
+    assert abs(found - judged).max() <= 1e-10 * abs(judged).max(), name
+
+
+# --- the numbers ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("texts", [(SEED,), PAIR], ids=["one", "pair"])
+def test_every_layer_and_head_of_a_bert_is_transformers(texts):
+    encoded = wordpiece_of(MINILM).encode(*texts)
+    judged = theirs(minilm_judge(), padded([encoded]))
+    found = attend(*texts, dtype="float64")
+    assert found.tokens == tuple(encoded.tokens)
+    assert found.segments.tolist() == encoded.segments.tolist()
+    assert max(found.segments) == len(texts) - 1
+    assert (found.layers, found.heads, found.causal) == (6, 12, False)
+    for their, our in PARTS.items():
+        for layer in range(6):
+            name = f"{layer}/{their}"
+            expect_near(name, getattr(found, our)[layer], judged[name][0])
+
+
+def test_every_layer_and_head_of_a_gpt2_is_transformers(
+    gpt2_model, wide_gpt2
+):
+    (model, _), found = gpt2_model, wide_gpt2
+    ids = torch.tensor(gpt2_tokenizer().encode_ordinary(TEXT))[None]
+    with torch.no_grad():
+        output = model(ids, output_attentions=True)
+    assert (found.layers, found.heads, found.causal) == (3, 4, True)
+    assert not found.segments.any()
+    for layer in range(3):
+        cached = output.past_key_values.layers[layer]
+        for name, ours, other in (
+            ("weights", found.weights, output.attentions[layer]),
+            ("keys", found.keys, cached.keys),
+            ("values", found.values, cached.values),
+        ):
+            expect_near(f"{layer}/{name}", ours[layer], other[0].numpy())
+
+
+def expect_softmax_of_scores(found, mask):
+    """Queries and keys make the scores, and those the weights."""
+    query, key = (
+        Bounded.exactly(array, array.astype(np.float64))
+        for array in (found.queries, found.keys)
+    )
+    scores = scaled_scores(query, key)
+    weights = distribution(scores, mask)
+    for name, ours, exact in (
+        ("scores", found.scores, scores),
+        ("weights", found.weights, weights),
+    ):
+        comparison = within(name, ours, exact.value, exact.error)
+        expect_holds(f"attend, {ours.dtype}", comparison)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_of_the_scores_of_a_bert_is_the_weights(dtype):
+    found = attend(*PAIR, dtype=dtype)
+    expect_softmax_of_scores(found, np.ones((1, 1), bool))
+    assert found.weights.dtype == dtype
+
+
+def test_so_it_is_of_a_gpt2_and_no_token_sees_a_later(by_gpt2, wide_gpt2):
+    for found in (by_gpt2[TEXT], wide_gpt2):
+        mask = np.tri(len(found.tokens), dtype=bool)
+        expect_softmax_of_scores(found, mask)
+
+
+def test_all_parts_have_the_shape_that_their_axes_say(by_gpt2):
+    for found, sizes, d_head in (
+        (minilm(SEED), (6, 12, 13), 32),
+        (by_gpt2[TEXT], (3, 4, 14), 6),
+    ):
+        assert found.weights.shape == found.scores.shape
+        assert found.weights.shape == (*sizes, sizes[-1])
+        for part in (found.queries, found.keys, found.values):
+            assert part.shape == (*sizes, d_head)
+            assert part.dtype == np.float32
+        assert found.value_norms.shape == sizes
+        assert len(found.outputs) == found.layers
+        assert len(found.tokens) == len(found.special) == sizes[-1]
+
+
+def test_what_is_known_of_the_heads_of_minilm_is_so():
+    """The figures of the project's facts, to the digits given there."""
+    found = minilm(SEED)
+    assert len(found.tokens) == 13
+    assert round(float(found.head(0, 2).diagonal(-1).mean()), 3) == 1
+    assert 0.63 <= found.head(1, 8).diagonal(1).mean() <= 0.69
+    for query, key, weight in (
+        ("portrait", "brush", 0.48),
+        ("painted", "artist", 0.34),
+        ("brush", "painted", 0.33),
+    ):
+        places = found.tokens.index(query), found.tokens.index(key)
+        assert round(float(found.head(0, 1)[places]), 2) == weight
+
+
+# --- what is said of them ------------------------------------------------
+
+
+def test_it_says_whose_heads_they_are():
+    about = minilm(SEED).about
+    assert "all-MiniLM-L6-v2" in about
+    assert "to embed sentences" in about
+    assert "22.7M parameters" in about
+    assert "bert-base" not in about
+    assert "not bert-base" in " ".join(attend.__doc__.split())
+
+
+def test_a_folder_is_named_as_one(tiny_bert, gpt2_model, by_gpt2):
+    for found, folder in (
+        (attend("a b", model_version=tiny_bert), tiny_bert),
+        (by_gpt2[TEXT], gpt2_model[1]),
+    ):
+        assert found.about.startswith(f"the folder {folder}; ")
+
+
+def test_special_tokens_are_marked(by_gpt2):
+    found = minilm(*PAIR)
+    marked = [
+        token
+        for token, special in zip(found.tokens, found.special, strict=True)
+        if special
+    ]
+    assert marked == ["[CLS]", "[SEP]", "[SEP]"]
+    assert found.rows == AS_GIVEN
+    assert not by_gpt2[TEXT].special.any()
+
+
+def test_the_tokens_of_a_gpt2_spell_the_text(by_gpt2):
+    found = by_gpt2[TEXT]
+    assert "".join(found.tokens) == TEXT
+    assert found.tokens[1] == " woman"
+
+
+def test_part_of_a_letter_is_shown_as_its_bytes(by_gpt2):
+    tokens = by_gpt2[f"a {HIEROGLYPH}"].tokens
+    assert len(tokens) > 3
+    bytes_shown = "".join(f"\\x{byte:02x}" for byte in HIEROGLYPH.encode())
+    assert "".join(tokens) == f"a {bytes_shown}"
+
+
+# --- too long ------------------------------------------------------------
+
+
+def test_a_bert_that_truncates_loses_the_end(tiny_bert):
+    long = attend("a b c d a b c", model_version=tiny_bert, truncate=True)
+    short = attend("a b c d a", model_version=tiny_bert)
+    assert long.tokens == short.tokens
+    assert long.tokens == ("[CLS]", *"abcda", "[SEP]")
+    np.testing.assert_array_equal(long.weights, short.weights)
+
+
+def test_a_pair_that_is_truncated_stays_one(tiny_bert):
+    found = attend(
+        "a b c d a", "b c", model_version=tiny_bert, truncate=True
+    )
+    assert found.tokens == ("[CLS]", *"ab", "[SEP]", *"bc", "[SEP]")
+    assert found.segments.tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_a_gpt2_that_truncates_loses_the_end(gpt2_model, by_gpt2):
+    long, short = attend_all(
+        [TEXT * 2, TEXT], "gpt2", gpt2_model[1], truncate=True
+    )
+    assert len(long.tokens) == long.weights.shape[-1] == 20
+    assert "".join(long.tokens) == (TEXT * 2)[: len("".join(long.tokens))]
+    # And what is short enough stays as it is.
+    assert short.tokens == by_gpt2[TEXT].tokens
+    np.testing.assert_array_equal(short.weights, by_gpt2[TEXT].weights)
+
+
+def test_a_bert_truncates_nothing_that_is_short_enough(tiny_bert):
+    texts = ["a b c d e"]
+    for truncate in (False, True):
+        (found,) = attend_all(texts, "bert", tiny_bert, truncate)
+        assert found.tokens == ("[CLS]", *"abcde", "[SEP]")
+
+
+OFFER = r"; with truncate \(--truncate\) the text loses its end"
+
+
+def test_a_text_that_is_too_long_is_refused_with_its_count(
+    tiny_bert, gpt2_model
+):
+    with pytest.raises(ValueError, match=r"at most 7 .*, got 8" + OFFER):
+        attend("a b c d a b", model_version=tiny_bert)
+    with pytest.raises(ValueError, match=r"at most 20 .*, got 28" + OFFER):
+        attend(TEXT * 2, None, "gpt2", gpt2_model[1])
+    with pytest.raises(ValueError, match=r"at most 7 .* got 1,002;"):
+        attend("a " * 1000, model_version=tiny_bert)
+
+
+# --- several texts -------------------------------------------------------
+
+
+def test_several_texts_are_read_by_one_model(monkeypatch):
+    loads = []
+
+    def counted(*arguments):
+        loads.append(arguments)
+        return load(*arguments)
+
+    load = attending.load_bert
+    monkeypatch.setattr(attending, "load_bert", counted)
+    found = list(attend_all(["A brush.", PAIR, ("She paints.", None)]))
+    assert len(loads) == 1
+    alone = [minilm("A brush."), minilm(*PAIR), minilm("She paints.")]
+    for one, other in zip(found, alone, strict=True):
+        assert one.tokens == other.tokens
+        np.testing.assert_array_equal(one.weights, other.weights)
+
+
+def test_a_text_for_several_is_refused():
+    with pytest.raises(ValueError, match="several texts, got one: 'A br"):
+        next(attend_all("A brush."))
+    for wrong in (("a", "b", "c"), 7):
+        with pytest.raises(ValueError, match="texts, or pairs of them"):
+            next(attend_all([wrong]))
+
+
+# --- mistakes ------------------------------------------------------------
+
+NO_TEXT = {
+    "empty": ("", None, "a sentence with words, got ''"),
+    "blank": (" \n\t", None, r"a sentence with words, got ' \\n\\t'"),
+    "empty second": ("a", "", "a sentence with words, got ''"),
+    "list": (["a", "b"], None, "sentence_a to be one text, got list; `att"),
+    "none": (None, None, "sentence_a to be one text, got NoneType"),
+    "bytes": (b"a", None, "sentence_a to be one text, got bytes"),
+    "list second": ("a", ["b"], "sentence_b to be one text, got list"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TEXT)
+def test_what_is_no_sentence_is_refused(kind):
+    first, second, message = NO_TEXT[kind]
+    with pytest.raises(ValueError, match=f"^expected {message}"):
+        attend(first, second)
+
+
+def test_a_pair_is_refused_by_a_gpt2(gpt2_model):
+    message = "one sentence for a GPT-2, which knows no pairs, got two"
+    with pytest.raises(ValueError, match=message):
+        attend("a", "b", "gpt2", gpt2_model[1])
+
+
+def test_a_gpt2_without_a_version_is_refused():
+    with pytest.raises(ValueError, match="got none: no GPT-2 is packaged"):
+        attend("a", model_type="gpt2")
+
+
+@pytest.mark.parametrize("kind", ["t5", "BERT", "", None])
+def test_another_kind_of_model_is_refused(kind):
+    message = rf"bert or gpt2, got {kind!r}; .*\(`from_arrays`\)"
+    with pytest.raises(ValueError, match=message):
+        attend("a", model_type=kind)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_a_folder_of_an_encoder_decoder_is_refused(tmp_path, kind):
+    folder = configured(saved(tmp_path, "BertModel"), model_type="t5")
+    message = f"model_type in config.json to be '{kind}', got 't5'"
+    with pytest.raises(ValueError, match=message):
+        attend("a", None, kind, str(folder))
+
+
+def test_a_folder_of_the_other_model_is_refused(tiny_bert, gpt2_model):
+    with pytest.raises(ValueError, match="to be 'bert', got 'gpt2'"):
+        attend("a", model_version=gpt2_model[1])
+    with pytest.raises(ValueError, match="to be 'gpt2', got 'bert'"):
+        attend("a", None, "gpt2", tiny_bert)
+
+
+def test_a_gpt2_with_another_vocabulary_is_refused(tmp_path):
+    random_judge(tmp_path)
+    message = "a tokenizer of 31 tokens for .*, got one of 50,257"
+    with pytest.raises(ValueError, match=message):
+        attend("a", None, "gpt2", str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_a_name_that_is_nowhere_tells_what_there_is(
+    tmp_path, monkeypatch, kind
+):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    in_cache(tmp_path, "someone/tiny-bert")
+    with pytest.raises(ValueError, match=r"^expected a folder") as error:
+        attend("a", None, kind, "someone/other")
+    message = str(error.value)
+    assert "packaged model (bert)" in message
+    assert "cached (someone/tiny-bert)" in message
+    assert "got 'someone/other': " in message
+
+
+def test_a_version_without_a_name_is_not_the_packaged_one():
+    with pytest.raises(ValueError, match="got '': "):
+        attend("a", model_version="")
+
+
+def test_another_dtype_is_refused():
+    with pytest.raises(ValueError, match="or float64, got float16"):
+        attend("a", dtype="float16")
+
+
+# --- arrays of any model -------------------------------------------------
+
+EQUAL = np.full((2, 3, 4, 4), 1 / 4)
+FOUR = ["[CLS]", "a", "b", "<|endoftext|>"]
+
+
+def changed(value):
+    """Equal weights but for one row."""
+    weights = EQUAL.copy()
+    weights[1, 2, 3] = value
+    return weights
+
+
+BAD_ARRAYS = {
+    "fewer tokens": (EQUAL[..., :3], r"\(layers, heads, 4, 4\) for 4 tok"),
+    "one layer": (EQUAL[0], r"for 4 tokens, got \(3, 4, 4\)"),
+    "batch": (EQUAL[None], r"of one text, .* got a batch of shape \(1, 2,"),
+    "no head": (EQUAL[:, :0], r"one layer, head and token, got \(2, 0"),
+    "no layer": (EQUAL[:0], r"one layer, head and token, got \(0, 3"),
+    "whole": (EQUAL.astype(int), "weights of floats, got int"),
+    "true": (EQUAL > 0, "weights of floats, got bool"),
+    "NaN": (changed(np.nan), "got nan .* layer 1, head 2, query 3, one of"),
+    "infinite": (changed([np.inf, 0, 0, 0]), "got inf"),
+    "negative": (changed([1.5, -0.5, 0, 0]), "got 1 with a least of -0.5"),
+    "too little": (changed([0.5, 0, 0, 0.4]), "got 0.9 .* one of 1$"),
+    "scores": (changed([3.0, 1, 0, 0]), "got 4 "),
+    "nothing": (EQUAL * 0, "got 0 .* layer 0, head 0, query 0, one of 24"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_ARRAYS)
+def test_arrays_that_are_no_attention_are_refused(kind):
+    weights, message = BAD_ARRAYS[kind]
+    with pytest.raises(ValueError, match=message):
+        from_arrays(FOUR, weights)
+
+
+def test_no_tokens_are_refused():
+    with pytest.raises(ValueError, match="one layer, head and token, got"):
+        from_arrays([], np.zeros((2, 3, 0, 0)))
+
+
+@pytest.mark.parametrize("name", ["queries", "keys", "values"])
+def test_parts_of_another_shape_are_named(name):
+    message = rf"expected {name} of shape \(2, 3, 4, 'd_head'\), got \(2, 3"
+    with pytest.raises(ValueError, match=message):
+        from_arrays(FOUR, EQUAL, **{name: np.zeros((2, 3, 5, 6))})
+
+
+@pytest.mark.parametrize("name", ["special", "segments"])
+def test_one_for_each_token_is_wanted(name):
+    message = rf"expected {name} of shape \(4,\), got \(3,\)"
+    with pytest.raises(ValueError, match=message):
+        from_arrays(FOUR, EQUAL, **{name: np.zeros(3, int)})
+
+
+def test_arrays_are_taken_as_they_are():
+    found = from_arrays(FOUR, [*EQUAL.astype(np.float16)], "mine")
+    assert found.weights.dtype == np.float16
+    assert found.tokens == tuple(FOUR)
+    assert found.special.tolist() == [True, False, False, True]
+    assert found.segments.tolist() == [0] * 4
+    assert (found.about, found.rows) == ("mine", AS_GIVEN)
+    assert (found.layers, found.heads, found.causal) == (2, 3, False)
+
+
+def test_what_is_special_may_be_told():
+    found = from_arrays(FOUR, EQUAL, special=[0, 1, 0, 0])
+    assert found.without_special().tokens == ("[CLS]", "b", FOUR[3])
+
+
+def test_a_model_is_causal_when_no_token_looks_at_a_later_one():
+    rows = np.tri(4) / np.tri(4).sum(axis=-1, keepdims=True)
+    weights = np.broadcast_to(rows, (2, 3, 4, 4)).copy()
+    assert from_arrays(FOUR, weights).causal
+    weights[1, 2] = 1 / 4
+    assert not from_arrays(FOUR, weights).causal
+    assert not from_arrays(["a"], np.ones((2, 3, 1, 1))).causal
+
+
+def test_a_head_that_is_not_there_is_refused():
+    found = from_arrays(FOUR, EQUAL)
+    assert found.head(1, 2).shape == (4, 4)
+    for place, message in (
+        ((2, 0), "layer from 0 to 1, got 2"),
+        ((-1, 0), "layer from 0 to 1, got -1"),
+        ((0, 3), "head from 0 to 2, got 3"),
+        ((0, -1), "head from 0 to 2, got -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            found.head(*place)
+
+
+def test_what_is_not_known_is_said():
+    given, words = from_arrays(FOUR, EQUAL, "mine"), joined(minilm(SEED))
+    for found, why in ((given, "mine; rows as"), (words, "joined into")):
+        alone = f"beside the weights, got none .*{why}"
+        with pytest.raises(ValueError, match=f"expected queries {alone}"):
+            _ = found.scores
+        with pytest.raises(ValueError, match=f"expected values {alone}"):
+            _ = found.value_norms

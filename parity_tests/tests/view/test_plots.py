@@ -1,0 +1,656 @@
+"""The plots of bert_viz: they show the numbers, and say it in words."""
+
+import doctest
+import errno
+import os
+import subprocess
+import sys
+import warnings
+from itertools import pairwise, product
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from bert_viz import from_arrays
+from bert_viz.measures.head_map import head_map
+from bert_viz.measures.metric_table import metric_table
+from bert_viz.plots import describing, heat_map, saving, token_labels
+from bert_viz.plots.difference import (
+    plot_difference,
+    plot_weight_difference,
+)
+from bert_viz.plots.head import plot_head
+from bert_viz.plots.heads import plot_heads, png_of
+from bert_viz.plots.map import plot_map
+from bert_viz.plots.metrics import plot_metric
+from bert_viz.plots.norms import plot_norms
+from bert_viz.plots.rollout import plot_rollout
+from bert_viz.plots.saving import save
+from bert_viz.plots.tokens import plot_token, plot_tokens
+from numpy_ref import files
+from numpy_ref.layers import Linear
+
+SVG = "{http://www.w3.org/2000/svg}"
+WORDS = ("[CLS]", "the", "cat", "saw", "the", "[SEP]")
+HOSTILE = (
+    *("$x_1$", "</script>", "\u202eabc", "👩\u200d👩\u200d👧", "中"),
+    *("x" * 10_000, " a b", "", "a\nb", "\ud800", "$", "\x00"),
+)
+SEEN = (
+    *("$x_1$", "</script>", "\\u202eabc", "👩\u200d👩\u200d👧", "中"),
+    *("x" * 19 + "…", "␣a␣b", '""', "a\\nb", "\\ud800", "$", "\\x00"),
+)
+
+
+def attention_of(tokens=WORDS, layers=2, heads=3, seed=0, **given):
+    """Weights of random heads, sharp and broad, with values of 4."""
+    generator = np.random.default_rng(seed)
+    shape = layers, heads, len(tokens), len(tokens)
+    weights = generator.random(shape) ** 4 + 1e-6
+    outputs = tuple(
+        Linear(generator.normal(size=(5, heads * 4)), np.zeros(5))
+        for _ in range(layers)
+    )
+    return from_arrays(
+        tokens,
+        weights / weights.sum(axis=-1, keepdims=True),
+        values=generator.normal(size=(*shape[:3], 4)),
+        outputs=outputs,
+        **given,
+    )
+
+
+ATTENTION = attention_of(about="six random heads")
+OTHER = attention_of(
+    ("[CLS]", "a", "cat", "saw", "the", "[SEP]"),
+    seed=1,
+    about="six random heads",
+)
+TABLE, OTHER_TABLE = metric_table(ATTENTION), metric_table(OTHER)
+
+IN_AXES = {
+    "heads": lambda one, axes=None: plot_heads(one, axes),
+    "head": lambda one, axes=None: plot_head(one, 0, 0, axes),
+    "from": lambda one, axes=None: plot_token(one, 0, "from", axes),
+    "to": lambda one, axes=None: plot_token(one, 0, "to", axes),
+    "metric": lambda one, axes=None: plot_metric(
+        metric_table(one), "confidence", axes
+    ),
+    "difference": lambda one, axes=None: plot_difference(
+        *(metric_table(one),) * 2, "distance", axes
+    ),
+    "weights": lambda one, axes=None: plot_weight_difference(
+        one, one, 0, 0, axes
+    ),
+    "map": lambda one, axes=None: plot_map(one, axes),
+    "rollout": lambda one, axes=None: plot_rollout(one, 0, axes),
+}
+IN_FIGURE = {
+    "tokens": lambda one, figure=None: plot_tokens(one, [0], figure),
+    "norms": lambda one, figure=None: plot_norms(one, 0, 0, figure),
+}
+ALL = IN_AXES | IN_FIGURE
+
+
+def drawn(axes) -> np.ndarray:
+    """The numbers of the only image, NaN where there are none."""
+    (image,) = axes.images
+    return image.get_array().filled(np.nan)
+
+
+def look(axes) -> tuple:
+    (image,) = axes.images
+    return image.get_cmap().name, *image.get_clim()
+
+
+def ticks(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+# --- what is drawn is what was measured ----------------------------------
+
+
+def test_the_mosaic_has_each_weight_of_each_head():
+    axes = plot_heads(ATTENTION)
+    found = drawn(axes)
+    assert found.shape == (2 * 6 + 1, 3 * 6 + 2)
+    for layer, head in product(range(2), range(3)):
+        square = found[7 * layer :, 7 * head :][:6, :6]
+        np.testing.assert_array_equal(
+            square, ATTENTION.weights[layer, head]
+        )
+    assert np.isnan(found).sum() == found.size - ATTENTION.weights.size
+    assert np.isnan(found[6]).all()
+    assert np.isnan(found[:, [6, 13]]).all()
+    assert look(axes) == ("viridis", 0, 1)
+    assert to_hex(axes.images[0].to_rgba(np.nan)) == heat_map.ABSENT
+    assert axes.images[0].get_interpolation() == "nearest"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("head", "layer")
+    assert ticks(axes.xaxis) == ["0", "1", "2"]
+    assert list(axes.get_yticks()) == [2.5, 9.5]
+    assert axes.yaxis.get_inverted()
+    for words in ("six random heads", "6 tokens", ATTENTION.rows):
+        assert words in axes.get_title()
+
+
+def test_of_many_tokens_the_mosaic_shows_the_largest_weights():
+    count = 131
+    one = attention_of(tuple("a" * count), 1, 2)
+    found = drawn(plot_heads(one))
+    side = 3
+    dots = -(-count // side)
+    for head, row, column in product(range(2), range(dots), range(dots)):
+        rows = slice(side * row, side * row + side)
+        columns = slice(side * column, side * column + side)
+        assert (
+            found[row, head * (dots + 3) + column]
+            == one.weights[0, head, rows, columns].max()
+        )
+    assert "largest of 3 × 3" in plot_heads(one).get_title()
+
+
+def test_a_head_in_full():
+    axes = plot_head(ATTENTION, 1, 2)
+    weights = ATTENTION.weights[1, 2]
+    np.testing.assert_array_equal(drawn(axes), weights)
+    assert look(axes) == ("viridis", 0, 1)
+    assert ticks(axes.xaxis) == ticks(axes.yaxis) == list(WORDS)
+    assert axes.get_xlabel() == "to (key)"
+    assert axes.get_ylabel() == "from (query)"
+    assert "Layer 1, head 2" in axes.get_title()
+    written = {text.get_position(): text for text in axes.texts}
+    for (row, column), weight in np.ndenumerate(weights):
+        assert written[column, row].get_text() == f"{weight:.2f}"
+
+
+def test_of_many_tokens_no_numbers_are_written():
+    assert len(plot_head(attention_of("a" * 16), 0, 0).texts) == 256
+    assert not plot_head(attention_of("a" * 17), 0, 0).texts
+    small = Figure(figsize=(2, 1.5)).add_subplot()
+    assert not plot_head(ATTENTION, 0, 0, small).texts
+
+
+def luminance(rgb) -> float:
+    """WCAG 2.2's relative luminance, word for word."""
+    low, high = np.array(rgb) / 12.92, ((np.array(rgb) + 0.055) / 1.055)
+    parts = np.where(np.array(rgb) <= 0.04045, low, high**2.4)
+    return float(parts @ (0.2126, 0.7152, 0.0722))
+
+
+@pytest.mark.parametrize("colours", ["viridis", "RdBu_r"])
+def test_numbers_are_seen_on_every_colour(colours):
+    axes = Figure().add_subplot()
+    image = heat_map.draw(axes, np.eye(2), 0, 1, colours)
+    for value in np.linspace(0, 1, 101):
+        behind = luminance(colormaps[colours](value)[:3])
+        front = {"black": 0.0, "white": 1.0}[heat_map.ink(image, value)]
+        light, dark = max(behind, front), min(behind, front)
+        assert (light + 0.05) / (dark + 0.05) > 4.45
+
+
+@pytest.mark.parametrize("token", [2, "cat", np.int64(2)])
+def test_a_token_in_all_heads(token):
+    for direction, other in (("from", "to (key)"), ("to", "from (query)")):
+        axes = plot_token(ATTENTION, token, direction)
+        found = drawn(axes)
+        for layer, head in product(range(2), range(3)):
+            weights = ATTENTION.weights[layer, head]
+            np.testing.assert_array_equal(
+                found[3 * layer + head],
+                weights[2] if direction == "from" else weights[:, 2],
+            )
+        assert look(axes) == ("viridis", 0, 1)
+        assert ticks(axes.xaxis) == list(WORDS)
+        assert axes.get_xlabel() == other
+        assert f"{direction} cat (token 2)" in axes.get_title()
+        # A line between the layers, each of which has its number.
+        assert [list(line.get_ydata()) for line in axes.lines] == [
+            [2.5] * 2
+        ]
+        assert list(axes.get_yticks()) == [1, 4]
+
+
+def test_several_tokens_are_seen_from_both_sides():
+    figure = plot_tokens(ATTENTION, ["cat", 5])
+    panels = [axes for axes in figure.axes if axes.images]
+    expected = [
+        ATTENTION.weights[:, :, 2],
+        ATTENTION.weights[..., 2],
+        ATTENTION.weights[:, :, 5],
+        ATTENTION.weights[..., 5],
+    ]
+    for axes, weights in zip(panels, expected, strict=True):
+        np.testing.assert_array_equal(drawn(axes), weights.reshape(6, 6))
+        assert look(axes) == ("viridis", 0, 1)
+    assert "six random heads" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("metric", TABLE.values)
+def test_a_metric_of_all_heads(metric):
+    values = TABLE.values[metric]
+    axes = plot_metric(TABLE, metric)
+    np.testing.assert_array_equal(drawn(axes), values)
+    equal = TABLE.baselines[metric]
+    unbounded = metric in ("effective keys", "distance")
+    top = max(values.max(), equal) if unbounded else 1
+    assert look(axes) == ("viridis", 0, top)
+    bar = axes.images[0].colorbar
+    assert bar.ax.lines[-1].get_ydata() == pytest.approx([equal] * 2)
+    assert ("the largest" in bar.ax.get_ylabel()) == unbounded
+    assert f"{equal:.2g}" in axes.get_title()
+    assert len(axes.texts) == values.size
+
+
+def test_the_heads_that_have_a_pattern_are_outlined():
+    weights = np.full((2, 2, 4, 4), 0.25)
+    weights[1, 0] = np.eye(4)
+    axes = plot_metric(metric_table(from_arrays("abcd", weights)), "self")
+    (box,) = axes.patches
+    x, y = box.get_xy()
+    assert (round(x), round(y)) == (0, 1)
+    assert not box.get_fill()
+    assert "self at least 0.5" in axes.get_title()
+    axes = plot_metric(
+        metric_table(from_arrays("abcd", weights)), "entropy"
+    )
+    styles = {box.get_linestyle(): box.get_xy() for box in axes.patches}
+    assert len(axes.patches) == 4
+    assert [round(part) for part in styles[":"]] == [0, 1]
+    assert "broad" in axes.get_title()
+    assert "sharp" in axes.get_title()
+    axes = plot_metric(
+        metric_table(from_arrays("abcd", weights)), "confidence"
+    )
+    assert not axes.patches
+
+
+def test_a_difference_is_the_second_minus_the_first():
+    axes = plot_difference(TABLE, OTHER_TABLE, "entropy")
+    found = OTHER_TABLE.values["entropy"] - TABLE.values["entropy"]
+    np.testing.assert_array_equal(drawn(axes), found)
+    assert look(axes) == ("RdBu_r", -abs(found).max(), abs(found).max())
+    assert "second text minus the first" in axes.get_title()
+    nothing = plot_difference(TABLE, TABLE, "entropy")
+    assert look(nothing) == ("RdBu_r", -1, 1)
+    assert {text.get_text() for text in nothing.texts} == {"0"}
+
+
+def test_a_difference_of_weights_is_centred_on_0():
+    axes = plot_weight_difference(ATTENTION, OTHER, 1, 0)
+    found = OTHER.weights[1, 0] - ATTENTION.weights[1, 0]
+    np.testing.assert_array_equal(drawn(axes), found)
+    assert look(axes) == ("RdBu_r", -abs(found).max(), abs(found).max())
+    assert ticks(axes.xaxis)[:3] == ["[CLS]", "the → a", "cat"]
+
+
+def test_the_map_has_a_marker_and_a_colour_for_each_layer():
+    one = attention_of(layers=3, heads=4)
+    places, share = head_map(one)
+    axes = plot_map(one)
+    for points, layer in zip(axes.collections, places, strict=True):
+        np.testing.assert_array_equal(points.get_offsets(), layer)
+    kinds = [
+        (points.get_paths()[0].vertices.tobytes(), points.get_facecolor())
+        for points in axes.collections
+    ]
+    assert len({path for path, _ in kinds}) == 3
+    assert len({tuple(colour[0]) for _, colour in kinds}) == 3
+    assert f"{share:.0%} of the spread" in axes.get_title()
+    legend = axes.get_legend().get_texts()
+    assert [text.get_text() for text in legend] == ["0", "1", "2"]
+
+
+def test_the_map_names_the_clearest_heads():
+    weights = np.full((2, 2, 4, 4), 0.25)
+    weights[1, 0] = np.eye(4)
+    axes = plot_map(from_arrays("abcd", weights))
+    bold = {
+        text.get_text()
+        for text in axes.texts
+        if text.get_fontweight() == "bold"
+    }
+    assert "1.0" in bold
+    assert "self 1.0" in axes.get_title()
+
+
+@pytest.mark.parametrize(("layer", "up_to"), [(0, 0), (1, 1), (-1, 2)])
+def test_the_rollout_of_a_layer(layer, up_to):
+    one = attention_of(layers=3)
+    axes = plot_rollout(one, layer)
+    expected = np.eye(6)
+    for mean in one.weights.mean(axis=1)[: up_to + 1]:
+        expected = (mean + np.eye(6)) / 2 @ expected
+    np.testing.assert_allclose(drawn(axes), expected)
+    assert look(axes) == ("viridis", 0, drawn(axes).max())
+    assert ticks(axes.xaxis) == ticks(axes.yaxis) == list(WORDS)
+    assert f"layer 0 to {up_to}" in axes.get_title()
+
+
+def test_weights_stand_beside_what_they_carry():
+    figure = plot_norms(ATTENTION, 1, 2)
+    left, right = (axes for axes in figure.axes if axes.images)
+    weights = ATTENTION.weights[1, 2]
+    part = ATTENTION.outputs[1].weight[:, 8:12]
+    carried = [
+        [
+            np.linalg.norm(a * part @ value)
+            for a, value in zip(row, ATTENTION.values[1, 2], strict=True)
+        ]
+        for row in weights
+    ]
+    np.testing.assert_array_equal(drawn(left), weights)
+    np.testing.assert_allclose(drawn(right), carried)
+    assert look(left) == ("viridis", 0, 1)
+    assert look(right) == ("viridis", 0, drawn(right).max())
+    assert ticks(left.yaxis) == ticks(right.yaxis) == list(WORDS)
+    by_row = np.array(carried) / np.sum(carried, axis=1, keepdims=True)
+    for axes, rows in ((left, weights), (right, by_row)):
+        share = rows[:, [0, 5]].sum() / 6
+        assert f"{share:.0%} on [CLS] and [SEP]" in axes.get_title()
+
+
+def test_without_special_tokens_the_first_one_is_told_of():
+    figure = plot_norms(attention_of(["", "the", "cat"]), 0, 0)
+    assert '% on ""' in figure.axes[0].get_title()
+
+
+# --- axes, figures, pyplot -----------------------------------------------
+
+
+@pytest.mark.parametrize("name", IN_AXES)
+def test_axes_that_are_given_are_used(name):
+    figure = Figure()
+    axes, untouched = figure.subplots(1, 2)
+    assert IN_AXES[name](ATTENTION, axes) is axes
+    assert axes.images or axes.collections
+    assert not untouched.has_data()
+    own = IN_AXES[name](ATTENTION)
+    assert isinstance(own, Axes)
+    assert own.figure.canvas.manager is None
+
+
+@pytest.mark.parametrize("name", IN_FIGURE)
+def test_a_figure_that_is_given_is_used(name):
+    figure = Figure()
+    assert IN_FIGURE[name](ATTENTION, figure) is figure
+    assert len([axes for axes in figure.axes if axes.images]) == 2
+    assert isinstance(IN_FIGURE[name](ATTENTION), Figure)
+
+
+def test_no_plot_needs_pyplot_and_no_attention_needs_matplotlib():
+    code = """
+import sys
+import bert_viz, bert_viz.plots.saving
+assert "matplotlib" not in sys.modules
+from bert_viz import from_arrays
+from bert_viz.plots.heads import png_of
+from bert_viz.plots import difference, head, map, metrics
+from bert_viz.plots import norms, rollout, tokens
+import numpy
+from matplotlib import rcParams
+def settings():  # to ask for the backend is to choose one
+    return {key: rcParams[key] for key in rcParams if key != "backend"}
+before = settings()
+assert png_of(from_arrays("ab", numpy.full((1, 1, 2, 2), 0.5)))
+assert settings() == before
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- files ----------------------------------------------------------------
+
+
+def words_in(path: Path) -> tuple[str, str]:
+    """Title and description, as they stand in a file."""
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            return image.text["Title"], image.text["Description"]
+    if path.suffix == ".svg":
+        root = ElementTree.parse(path).getroot()
+        purl = "{http://purl.org/dc/elements/1.1/}"
+        return tuple(
+            root.find(f".//{purl}{name}").text
+            for name in ("title", "description")
+        )
+    data = path.read_bytes().replace(b"\\(", b"(").replace(b"\\)", b")")
+    return tuple(
+        data.split(b"/%b (" % name)[1].split(b")\n")[0].decode()
+        for name in (b"Title", b"Subject")
+    )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_a_file_says_what_it_shows_and_is_the_same_again(tmp_path, suffix):
+    one = attention_of(("[CLS]", "cat"), about="six random heads")
+    paths = [tmp_path / f"a{suffix}", tmp_path / f"b{suffix.upper()}"]
+    for path in paths:
+        save(plot_head(one, 0, 0), path)
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second
+    for mark in (b"Date", b"dc:date", b"tIME"):
+        assert mark not in first
+    title, description = words_in(paths[0])
+    assert title == (
+        "Layer 0, head 0; six random heads; rows as the model gives them"
+    )
+    largest = one.weights[0, 0].max()
+    assert f"The largest is {largest:.2f}, from" in description
+
+
+def test_a_figure_is_saved_with_the_words_of_all_that_is_in_it(tmp_path):
+    one = attention_of(("[CLS]", "cat"), about="six random heads")
+    figure = plot_norms(one, 0, 1)
+    save(figure, tmp_path / "a.svg")
+    title, description = words_in(tmp_path / "a.svg")
+    assert title.startswith("Layer 0, head 1; six random heads; ")
+    assert "Left, the weights" in description
+    assert "Right, the norms" in description
+    figure = Figure()
+    above, below = figure.subplots(2)
+    plot_heads(ATTENTION, above)
+    plot_metric(TABLE, "self", below)
+    assert describing.title_of(figure).startswith("All heads; six random")
+    assert "; self of all heads" in describing.title_of(figure)
+    assert "A mosaic of 2 layers" in describing.description_of(figure)
+    assert "A heat map of self" in describing.description_of(figure)
+
+
+def test_a_part_of_a_figure_is_saved_as_the_whole(tmp_path):
+    part = Figure(figsize=(4, 3)).subfigures(1, 2)[1]
+    save(plot_heads(ATTENTION, part.subplots()), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (4 * saving.DPI, 3 * saving.DPI)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_plot_says_in_words_what_is_to_be_seen(name):
+    figure = ALL[name](ATTENTION).figure
+    assert describing.title_of(figure)
+    description = describing.description_of(figure)
+    assert description.endswith(".")
+    assert len(description) > 80
+
+
+def test_a_png_for_a_notebook():
+    one = attention_of(("a",), 1, 1)
+    assert png_of(one).startswith(b"\x89PNG\r\n\x1a\n")
+
+
+WRONG = {
+    "another suffix": (
+        "a.jpg",
+        "to end with .png, .svg or .pdf, got .*a.jpg",
+    ),
+    "no suffix": ("plot", "to end with .png, .svg or .pdf, got .*plot"),
+    "no folder": ("no/a.png", "expected a folder to write a.png into"),
+    "a file for a folder": ("file/a.png", "expected a folder"),
+    "a folder of that name": ("taken.png", "expected to write .*taken.png"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_where_nothing_can_be_written_is_told(tmp_path, wrong):
+    name, message = WRONG[wrong]
+    (tmp_path / "file").touch()
+    (tmp_path / "taken.png").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=message):
+        save(Figure(figsize=(1, 1)), tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_without_leave_to_write_is_told(tmp_path, monkeypatch):
+    def refused(path, data):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(files, "write_whole", refused)
+    with pytest.raises(ValueError, match=r"a\.png, got Permission denied"):
+        save(Figure(figsize=(1, 1)), tmp_path / "a.png")
+
+
+def test_a_full_disk_leaves_the_old_plot(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"old")
+
+    def full(path, data):
+        path.open("wb").close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ValueError, match="No space left"):
+        save(Figure(figsize=(1, 1)), tmp_path / "a.png")
+    assert [*tmp_path.iterdir()] == [tmp_path / "a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+
+
+# --- tokens as they come -------------------------------------------------
+
+
+def test_tokens_are_made_visible():
+    assert token_labels.token_labels(HOSTILE) == list(SEEN)
+    assert token_labels.readable("x" * 20) == "x" * 20
+
+
+def test_hostile_tokens_are_drawn_as_they_stand(tmp_path):
+    one = attention_of(HOSTILE, 1, 2, about="$\\frac$ \x07中")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save(plot_head(one, 0, 1), tmp_path / "a.svg")
+        save(plot_token(one, 3), tmp_path / "a.png")
+    root = ElementTree.parse(tmp_path / "a.svg").getroot()
+    texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
+    for label in SEEN:
+        assert texts.count(label) == 2
+    assert any("$\\frac$ \\x07中" in text for text in texts)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_plot_minds_what_its_tokens_are(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = ALL[name](attention_of(HOSTILE, 1, 2)).figure
+    shown = describing.title_of(figure) + describing.description_of(figure)
+    assert shown.isprintable()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_token_in_one_head_is_drawn(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ALL[name](attention_of(("a",), 1, 1))
+
+
+@pytest.mark.parametrize("count", [30, 512])
+def test_labels_do_not_overlap(count):
+    tokens = [f"token{place}" for place in range(count)]
+    axes = plot_token(attention_of(tokens, 1, 1), 0)
+    figure = axes.figure
+    figure.draw_without_rendering()
+    labels = axes.get_xticklabels()
+    boxes = [label.get_window_extent() for label in labels]
+    for left, right in pairwise(boxes):
+        assert left.x1 <= right.x0
+    step = -(-count // len(labels))
+    assert [label.get_text() for label in labels] == tokens[::step]
+    assert list(axes.get_xticks()) == list(range(0, count, step))
+    assert (f"one of {step} labelled" in axes.get_xlabel()) == (step > 1)
+
+
+# --- what is refused -----------------------------------------------------
+
+LONGER = attention_of((*WORDS, "more"), about="six random heads")
+ANOTHER = attention_of(about="another model")
+BARE = from_arrays("ab", np.full((1, 1, 2, 2), 0.5))
+REFUSED = {
+    "no such layer": (
+        lambda: plot_head(ATTENTION, 2, 0),
+        "expected layer from 0 to 1, got 2",
+    ),
+    "no such place": (
+        lambda: plot_token(ATTENTION, 6),
+        "expected a token from 0 to 5, got 6",
+    ),
+    "a place below 0": (lambda: plot_token(ATTENTION, -1), "got -1"),
+    "a token that occurs twice": (
+        lambda: plot_token(ATTENTION, "the"),
+        "occurs once, or its place, got the, which stands at: 1, 4",
+    ),
+    "a token that is not there": (
+        lambda: plot_tokens(ATTENTION, ["cat", "dog"]),
+        "got dog, which stands at: none",
+    ),
+    "no tokens": (lambda: plot_tokens(ATTENTION, []), "at least one"),
+    "no such direction": (
+        lambda: plot_token(ATTENTION, 0, "by"),
+        "expected direction to be from or to, got 'by'",
+    ),
+    "a metric that does not apply": (
+        lambda: plot_metric(TABLE, "first token"),
+        "expected a metric of the table: .*, got 'first token'",
+    ),
+    "tables of two models": (
+        lambda: plot_difference(TABLE, metric_table(ANOTHER), "self"),
+        "the same about, got six random heads and another model",
+    ),
+    "tables made in two ways": (
+        lambda: plot_difference(
+            TABLE, metric_table(ATTENTION, False), "self"
+        ),
+        "the same rows, got",
+    ),
+    "more tokens in one sentence": (
+        lambda: plot_weight_difference(ATTENTION, LONGER, 0, 0),
+        "as many tokens, got 6 and 7",
+    ),
+    "weights of two models": (
+        lambda: plot_weight_difference(ATTENTION, ANOTHER, 0, 0),
+        "the same about",
+    ),
+    "no such layer of a rollout": (
+        lambda: plot_rollout(ATTENTION, -3),
+        "expected layer from 0 to 1, .*got -3",
+    ),
+    "norms without values": (
+        lambda: plot_norms(BARE, 0, 0),
+        "expected values beside the weights",
+    ),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_what_cannot_be_drawn_is_refused(refused):
+    act, message = REFUSED[refused]
+    with pytest.raises(ValueError, match=message):
+        act()
+
+
+@pytest.mark.parametrize("module", [describing, heat_map, token_labels])
+def test_what_a_docstring_shows_is_what_comes_out(module):
+    assert doctest.testmod(module).failed == 0

@@ -1,0 +1,1 @@
+"""Twins: found by name, recorded, replayed, and compared step by step."""

@@ -1,0 +1,309 @@
+"""Inputs for any step, drawn by Hypothesis from its own annotations.
+
+Axes that bear different names get different sizes, so that a swapped one
+cannot hide. Floats are small integers times a scale: they shrink well,
+and the scale, a number without a short binary form, makes sums round.
+Scales are drawn from a range that takes scores from nearly uniform to
+nearly one-hot. Masks have blocked rows; arrays have odd strides.
+"""
+
+import inspect
+from math import prod
+
+import numpy as np
+import torch
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from jaxtyping import AbstractArray
+from torch import nn
+
+from numpy_ref.byte_pair_encoding import merge_table, without_overlap
+from numpy_ref.parameters import from_state_dict
+
+from .case import Case, laid_out
+from .finding import Twin
+from .replaying import to_numpy
+
+# 1, -1, 2, -2 ... 16, -16, and 0: what comes first is drawn most, and a
+# failing input is made of it.
+SIZES_AND_SIGNS = [size * sign for size in range(1, 17) for sign in (1, -1)]
+LATTICE = [*SIZES_AND_SIGNS, 0]
+SEEDS = st.integers(0, 2**32 - 1)
+# Powers of e, 0.02 to 0.8: what a query and a key are multiplied by when
+# the scores' standard deviation is to be from about 0.05 to about 50.
+LOG_SCALE = st.floats(-4, -0.2)
+LAYOUTS = st.sampled_from(["plain", "strided", "transposed", "expanded"])
+SPECIAL = ["<|unk|>", "<|endoftext|>"]
+PIECES = [*"ab é|<>,.:;?_!\"()'\n\t", "--", "  ", *SPECIAL]
+TEXT = st.lists(st.sampled_from(PIECES), max_size=20).map("".join)
+WORDS = st.lists(TEXT, max_size=5)
+
+# Sizes that must leave room for another: a table for its look-ups.
+NESTED = {"positions": "position", "token": "length", "tokens": "length"}
+MOST_LAYERS = 2
+NOT_NEGATIVE = ("probabilities", "square")
+IGNORED = -100
+
+
+def lattice(shape: tuple[int, ...]):
+    """Arrays of whole numbers up to 16, all alike, drawn at once as bytes.
+
+    One by one they would take most of the time of a test.
+    """
+    count, numbers = prod(shape), np.array(LATTICE)
+
+    def from_bytes(data: bytes) -> np.ndarray:
+        places = np.frombuffer(data, np.uint8) % len(numbers)
+        return numbers[places].reshape(shape)
+
+    return st.binary(min_size=count, max_size=count).map(from_bytes)
+
+
+@st.composite
+def cases(draw, twin: Twin, dtype: str) -> Case:
+    """Arguments and parameters for `twin`, with floats of `dtype`."""
+    drawer = _Drawer(draw, twin, np.dtype(dtype))
+    arguments = {
+        name: drawer.value(name, annotation)
+        for name, annotation in _annotations(twin.reference).items()
+        if name != "params"
+    }
+    if not _is_module(twin):
+        return Case(twin, arguments)
+    module = drawer.module()
+    kind = _annotations(twin.reference)["params"]
+    state = to_numpy(module.state_dict())
+    return Case(twin, arguments, from_state_dict(kind, state), module)
+
+
+class _Drawer:
+    """One draw: the sizes of all axes, then a value for each argument."""
+
+    def __init__(self, draw, twin: Twin, dtype: np.dtype):
+        self.draw, self.twin, self.dtype = draw, twin, dtype
+        self.sizes = self._sizes()
+        self.byte_pairs = draw(byte_pairs())
+
+    def _sizes(self) -> dict[str, int]:
+        names = sorted(_axis_names(self.twin))
+        drawn = self.draw(
+            st.lists(
+                st.integers(1, len(names) + 2),
+                min_size=len(names),
+                max_size=len(names),
+                unique=True,
+            )
+        )
+        sizes = dict(zip(names, drawn, strict=True))
+        if "heads" in _parameter_names(self.twin):
+            sizes["heads"] = sizes["head"] = self.draw(st.integers(1, 3))
+            sizes["d_model"] = sizes["heads"] * self.draw(st.integers(1, 3))
+            assume(sizes["d_model"] != sizes.get("position"))
+        if {"past", "d_head"} <= {*names}:
+            # What came before; there may be nothing.
+            sizes["past"] = self.draw(st.integers(0, 4))
+            sizes["d_head"] = sizes["d_model"] // sizes["heads"]
+            sizes["key"] = sizes["past"] + sizes["position"]
+            sizes["positions"] = sizes.get("positions", 0) + sizes["past"]
+        sizes["layers"] = min(sizes.get("layers", 1), MOST_LAYERS)
+        for larger, smaller in NESTED.items():
+            if larger in sizes and smaller in sizes:
+                sizes[larger] += sizes[smaller]
+        batch = self.draw(st.lists(st.integers(1, 3), max_size=2))
+        return sizes | {"*batch": batch, "*shape": [sizes["heads"], *batch]}
+
+    def value(self, name: str, annotation):
+        """An argument, by what it is annotated as and how it is called."""
+        if self.twin.reference.__module__.endswith("byte_pair_encoding"):
+            return self.byte_pairs[name]
+        if name == "gradients":
+            return self._floats(name, (2, 3)), self._floats(name, (2, 3))
+        if not _is_array(annotation):
+            return self.draw(self._plain(name, annotation))
+        shape = self._shape(annotation.dim_str.split())
+        kind = annotation.__name__.split("[")[0]
+        if kind == "Float":
+            return self._floats(name, shape)
+        if kind == "Bool":
+            return self._mask(name, shape)
+        return self._integers(name, shape)
+
+    def module(self) -> nn.Module:
+        """The twin's module, its parameters drawn like any other floats."""
+        names = list(inspect.signature(self.twin.torch).parameters)
+        module = self.twin.torch(
+            **{name: self.sizes[name] for name in names}
+        )
+        module = module.to(getattr(torch, self.dtype.name))
+        for parameter in module.parameters():
+            drawn = self._floats("weight", tuple(parameter.shape))
+            parameter.data.copy_(torch.from_numpy(drawn.copy()))
+        return module
+
+    def _shape(self, axes: list[str]) -> tuple[int, ...]:
+        shape = []
+        for axis in axes:
+            name = axis.replace("#", "")
+            known = [int(name)] if name.isdigit() else self.sizes[name]
+            sizes = known if isinstance(known, list) else [known]
+            if "#" in axis:
+                sizes = [
+                    self.draw(st.sampled_from([n, n, 1])) for n in sizes
+                ]
+            if "#" in axis and "*" in axis and not shape:
+                sizes = sizes[self.draw(st.integers(0, len(sizes))) :]
+            shape += sizes
+        return tuple(shape)
+
+    def _floats(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if name == "positions":
+            return self._drawn(self.dtype, shape, st.integers(0, 512))
+        if name == "uniform":
+            # What Hypothesis draws itself would hit upon borders.
+            generator = np.random.default_rng(self.draw(SEEDS))
+            return np.asarray(generator.uniform(size=shape), self.dtype)
+        whole = self._drawn(np.int64, shape, st.sampled_from(LATTICE))
+        whole = abs(whole) if name in NOT_NEGATIVE else whole
+        scale = float(np.exp(self.draw(LOG_SCALE)))
+        array = (whole * scale).astype(self.dtype)
+        return laid_out(array, self.draw(LAYOUTS))
+
+    def _mask(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        # By a generator: what Hypothesis draws itself is mostly all alike.
+        generator = np.random.default_rng(self.draw(SEEDS))
+        mask = np.asarray(generator.uniform(size=shape) < 0.6)
+        blocks = name == "mask" and len(shape) > 1 and shape[-2] > 1
+        if blocks and self.draw(st.booleans()):
+            mask[..., self.draw(st.integers(0, shape[-2] - 1)), :] = False
+        return laid_out(mask, self.draw(LAYOUTS))
+
+    def _integers(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        below = {
+            "ids": "vocabulary",
+            "positions": "positions",
+            "segments": "segments",
+            "lengths": "keys",
+            "starts": "token",
+            "permutation": "window",
+            "targets": "vocabulary",
+        }
+        if name == "permutation":
+            order = self.draw(st.permutations(range(shape[0])))
+            return np.array(order, dtype=np.int64)
+        count = self.sizes.get(below[name], 5)
+        if name == "starts":
+            count -= self.sizes["length"]
+        if name == "targets":
+            drawn = self._drawn(np.int64, shape, st.integers(0, count - 1))
+            counts = self._mask(name, shape)
+            counts.flat[0] = True
+            return np.where(counts, drawn, IGNORED)
+        return self._drawn(np.int64, shape, st.integers(0, count - 1))
+
+    def _drawn(self, dtype, shape, elements) -> np.ndarray:
+        return self.draw(
+            hnp.arrays(dtype, shape, elements=elements, fill=st.nothing())
+        )
+
+    def _plain(self, name: str, annotation) -> st.SearchStrategy:
+        size = self.sizes.get(name)
+        plain = {
+            "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
+            "batch_size": st.integers(1, 9),
+            "d_model": st.integers(1, 9),
+            "decay": st.floats(0, 1),
+            "drop_last": st.booleans(),
+            "epsilon": st.sampled_from([1e-12, 1e-5]),
+            "heads": st.just(size),
+            "highest": st.floats(0.5, 1),
+            "ignored": st.just(IGNORED),
+            "k": st.integers(1, self.sizes.get("vocabulary", 1)),
+            "keys": st.integers(1, 7),
+            "length": st.just(size),
+            "lowest": st.floats(0, 0.5),
+            "most": st.floats(-3, 3).map(np.exp),
+            "p": st.floats(-3, 0).map(np.exp),
+            "past": st.integers(0, 5),
+            "queries": st.integers(1, 7),
+            "rate": st.floats(0, 0.9) | st.floats(0, 0.9).map(np.float64),
+            "step": st.integers(1, 12),
+            "steps": st.integers(6, 12),
+            "stride": st.integers(1, 9),
+            "temperature": st.floats(-3, 3).map(np.exp),
+            "text": TEXT,
+            "texts": WORDS,
+            "tokens": WORDS,
+            "warm_up": st.integers(0, 5),
+            "vocabulary": WORDS.map(
+                lambda words: vocabulary_of(words, size)
+            ),
+        }
+        if name == "tokens" and annotation is int:
+            return st.just(size)
+        return plain[name]
+
+
+@st.composite
+def byte_pairs(draw) -> dict[str, object]:
+    """What the steps of byte-pair encoding take, by their names.
+
+    Few different ids, so that pairs repeat and overlap; one at least is
+    a known pair.
+    """
+    few = st.integers(0, 3)
+    pairs = draw(st.lists(st.tuples(few, few), min_size=1, unique=True))
+    around = st.lists(few | st.integers(256, 258), max_size=9)
+    ids = [*draw(around), *pairs[0], *draw(around)]
+    places = st.booleans()
+    matches = draw(st.lists(places, min_size=len(ids), max_size=len(ids)))
+    return {
+        "data": draw(st.binary(max_size=9)),
+        "merges": np.array(pairs),
+        "table": merge_table(np.array(pairs)),
+        "ids": np.array(ids),
+        "matches": np.array(matches),
+        "chosen": without_overlap(np.array(matches[1:])),
+        "rank": np.array([256]),
+    }
+
+
+def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:
+    """Tokens and the two special ones, `least` or more, ids in order."""
+    more = [f"word{number}" for number in range(least)]
+    known = dict.fromkeys([*tokens, "<|endoftext|>", "<|unk|>", *more])
+    return {token: number for number, token in enumerate(known)}
+
+
+def _annotations(function) -> dict[str, object]:
+    signature = inspect.signature(function)
+    return {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+    }
+
+
+def _axis_names(twin: Twin) -> set[str]:
+    """The named axes of all arguments, and what the module is made from."""
+    axes = {"head", "heads", *_parameter_names(twin)}
+    for annotation in _annotations(twin.reference).values():
+        if _is_array(annotation):
+            axes |= set(annotation.dim_str.replace("#", "").split())
+    return {axis for axis in axes if axis.isidentifier()}
+
+
+def _parameter_names(twin: Twin) -> set[str]:
+    made_from = (
+        inspect.signature(twin.torch).parameters if _is_module(twin) else ()
+    )
+    return {*_annotations(twin.reference), *made_from}
+
+
+def _is_module(twin: Twin) -> bool:
+    return inspect.isclass(twin.torch)
+
+
+def _is_array(annotation) -> bool:
+    return inspect.isclass(annotation) and issubclass(
+        annotation, AbstractArray
+    )

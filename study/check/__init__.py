@@ -1,0 +1,1 @@
+"""`twice check`: a submission in a process of its own, and its verdict."""

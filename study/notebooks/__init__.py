@@ -1,0 +1,1 @@
+"""`twice notebooks`: the notebooks, and what their cells call."""

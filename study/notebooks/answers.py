@@ -1,0 +1,144 @@
+"""What is said of a reader's answer: right, or what is wrong with it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+
+from parity_tests.judge.attention.verdict import Finding, Report, judge
+from parity_tests.judge.steps.verdict import judge_step
+
+CLOSE = 1e-9  # for a fraction that was answered as a decimal number
+RIGHT = "✓ Right."
+EXAMPLES = 12  # inputs for each property; `twice check` takes more
+SHOWN = 2  # of what fails
+LONGEST = 200  # characters of one input
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, and a sentence on it."""
+
+    right: bool
+    text: str
+
+
+def is_missing(answer) -> bool:
+    """Whether it is what stands there at first: None, or an empty body."""
+
+    def empty(): ...
+
+    code = getattr(answer, "__code__", None)
+    return answer is None or (
+        code is not None and code.co_code == empty.__code__.co_code
+    )
+
+
+def judged(
+    answer, right, mistakes: Iterable[tuple[object, str]] = ()
+) -> Verdict:
+    """An answer beside the right one; `mistakes` are what often comes."""
+    if same(answer, right):
+        return Verdict(True, RIGHT)
+    for wrong, sentence in mistakes:
+        if same(answer, wrong):
+            return Verdict(False, f"✗ Not quite. {sentence}")
+    if not fits(answer, right):
+        return Verdict(False, f"✗ Expected {kind(right)}, got {answer!r}.")
+    return Verdict(False, "✗ Not yet: work it out step by step once more.")
+
+
+def same(answer, right) -> bool:
+    """Whether two answers mean the same."""
+    if not fits(answer, right):
+        return False
+    if isinstance(right, str):
+        return answer == right
+    if isinstance(right, list | tuple):
+        return len(answer) == len(right) and all(map(same, answer, right))
+    return abs(float(answer) - float(right)) <= CLOSE * max(
+        1, abs(float(right))
+    )
+
+
+def fits(answer, right) -> bool:
+    """Whether an answer is of the kind that was asked for."""
+    if isinstance(right, str):
+        return isinstance(answer, str)
+    if isinstance(right, list | tuple):
+        is_row = isinstance(answer, np.ndarray) and answer.ndim
+        return isinstance(answer, list | tuple) or bool(is_row)
+    return isinstance(answer, Real)
+
+
+def kind(right) -> str:
+    """What was asked for, in words."""
+    if isinstance(right, str):
+        return "a text"
+    if isinstance(right, list | tuple):
+        return f"a list of {len(right)}"
+    return "a number"
+
+
+def judged_step(function: Callable, name: str) -> Verdict:
+    """A function for the step `name`, by the judge of `twice check`."""
+    if not callable(function):
+        return Verdict(False, f"✗ Expected a function, got {function!r}.")
+    return of_report(judge_step(function, name, name, EXAMPLES, 0))
+
+
+def judged_attention(function: Callable) -> Verdict:
+    """A function of query, key and value, by the same judge."""
+    if not callable(function):
+        return Verdict(False, f"✗ Expected a function, got {function!r}.")
+    report = judge(function, examples=EXAMPLES)
+    return of_report(report)
+
+
+def of_report(report: Report) -> Verdict:
+    """What holds, or what fails, the cause, and an input to see it with."""
+    if report.trouble:
+        return Verdict(False, f"✗ Your function {report.trouble}.")
+    held = sum(one.verdict == "holds" for one in report.findings)
+    if not report.failed:
+        return Verdict(
+            True,
+            f"{RIGHT} All {held} properties that the judge tried hold.",
+        )
+    failed = len(report.failed)
+    lines = [f"✗ Of {held + failed} properties, {held} hold."]
+    if report.cause:
+        lines.append(f"The likely cause: {report.cause}.")
+    lines += map(of_finding, report.failed[:SHOWN])
+    if failed > SHOWN:
+        lines.append(f"\nAnd {failed - SHOWN} more fail.")
+    return Verdict(False, "\n".join(lines))
+
+
+def of_finding(finding: Finding) -> str:
+    """A claim that fails, what came in its place, and where."""
+    failure = finding.failure
+    seen, case = failure.comparison, joined(str(failure.case))
+    came = joined(failure.trouble)
+    if seen is not None:
+        got, expected = (
+            np.asarray(side) for side in (seen.ours, seen.theirs)
+        )
+        came = (
+            f"at {[*seen.at]}, got {got[seen.at]:.6g}, "
+            f"expected {expected[seen.at]:.6g}"
+        )
+    return (
+        f"\n- Fails: {joined(finding.claim)}\n\n"
+        f"  With `{shortened(case)}` {came}."
+    )
+
+
+def joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+def shortened(text: str) -> str:
+    """An input may be long; its beginning tells the most."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"

@@ -1,0 +1,1 @@
+"""`twice train` and `twice generate`: a small GPT-2."""

@@ -1,0 +1,59 @@
+"""A model writes: sampled tokens, as text that comes piece by piece."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy import ndarray as Array
+
+from numpy_ref.checkpoints.gpt2_config import Gpt2Config
+from numpy_ref.generation import choose, generate, greedy
+from numpy_ref.gpt2 import Gpt2
+from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
+from numpy_ref.tokenizers.text_stream import stream_text
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How the next token is chosen; a temperature of 0 is greedy."""
+
+    temperature: float = 0.8
+    k: int = 50
+    p: float = 0.95
+    seed: int = 0
+
+
+def write(
+    ids: Array,
+    params: Gpt2,
+    config: Gpt2Config,
+    tokenizer: BytePairTokenizer,
+    length: int,
+    choices: Choices,
+) -> Iterator[str]:
+    """Up to `length` tokens after `ids`, as text.
+
+    Raises ValueError as `generate` does, before the first piece.
+    """
+    generator = np.random.default_rng(choices.seed)
+
+    def drawn(logits: Array) -> Array:
+        uniform = np.asarray(generator.uniform(), logits.dtype)
+        return choose(
+            logits.reshape(-1),
+            uniform,
+            choices.temperature,
+            min(choices.k, config.vocabulary),
+            choices.p,
+        )
+
+    tokens = generate(
+        ids,
+        params,
+        config.heads,
+        config.epsilon,
+        length,
+        drawn if choices.temperature else greedy,
+        (config.vocabulary - 1,),  # the end of a text
+    )
+    return stream_text(tokens, tokenizer.tokens)

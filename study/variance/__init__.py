@@ -1,0 +1,1 @@
+"""`twice variance`: what the square root of d_k does."""

@@ -1,0 +1,1 @@
+"""`twice view`: the attention of a real model."""

@@ -1,0 +1,68 @@
+"""What `twice view` prints: the text, named heads, every metric."""
+
+from rich.console import Console
+from rich.table import Table
+
+from bert_viz.attention import Attention
+from bert_viz.measures.metric_table import MetricTable
+from bert_viz.measures.metrics import metric_named
+from bert_viz.measures.patterns import BY_NAME, Named, named_heads
+from bert_viz.spelling import readable
+
+MOST_HEADS = 6
+WIDTH = 16  # of a name in a list
+
+
+def print_attention(
+    attention: Attention, tables: list[MetricTable]
+) -> None:
+    """What was read, and for each table the heads that have a name."""
+    say = Console(highlight=False, markup=False, soft_wrap=True).print
+    say(
+        f"{attention.about}; {attention.layers} layers of "
+        f"{attention.heads} heads, counted from 0"
+    )
+    tokens = " ".join(map(readable, attention.tokens))
+    say(f"{len(attention.tokens)} tokens: {tokens}")
+    for table in tables:
+        say(f"\nheads as layer.head; {table.rows}")
+        found = named_heads(table)
+        if not found:
+            say("  none has a name by the thresholds")
+        for name, heads in found.items():
+            say(f"  {name:{WIDTH}} {listed(heads)}")
+            say(f"  {'':{WIDTH}} {BY_NAME[name].words}")
+
+
+def listed(heads: list[Named]) -> str:
+    """Heads as layer.head, the clearest first, the rest counted."""
+    shown = ", ".join(
+        f"{one.layer}.{one.head} ({one.value:.2f})"
+        for one in heads[:MOST_HEADS]
+    )
+    more = len(heads) - MOST_HEADS
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def print_metrics(tables: list[MetricTable]) -> None:
+    """Every metric: what equal weights give, who is where, what it is."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for table in tables:
+        console.print()
+        console.print(shown(table))
+    for metric in map(metric_named, tables[0].values):
+        console.print(f"  {metric.name:{WIDTH}} {metric.definition}")
+        console.print(f"  {'':{WIDTH}} {metric.source}")
+
+
+def shown(table: MetricTable) -> Table:
+    """A row for each metric: four numbers, and the head with the most."""
+    rows = Table(title=table.rows, title_justify="left")
+    rows.add_column("metric")
+    for column in ("equal weights", "least", "median", "most", "at"):
+        rows.add_column(column, justify="right")
+    for line in table.lines():
+        layer, head = line.at
+        numbers = [f"{number:.3f}" for number in line[1:5]]
+        rows.add_row(line.metric, *numbers, f"{layer}.{head}")
+    return rows

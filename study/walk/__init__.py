@@ -1,0 +1,1 @@
+"""The walk: from a text to attention, both sides, step by step."""

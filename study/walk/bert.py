@@ -1,0 +1,144 @@
+"""The walk through a whole BERT, on the weights of a checkpoint.
+
+As in `walk`: PyTorch goes from the ids to the end on its own, and NumPy
+replays each call.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
+from numpy_ref.checkpoints.bert_config import BertConfig
+from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
+from numpy_ref.tokenizers import wordpiece
+from parity_tests.twins.loading import BertTwin, bert_twin
+from parity_tests.twins.recording import record
+from torch_impl.attention import softmax
+
+from .bert_stops import bert_stops
+from .stops import Walk, check_tokens, walked
+from .tokenizing import distinct
+
+MASK = "[MASK]"
+MOST_GUESSES = 5
+
+
+def walk_bert(text: str, name: str, dtype: str) -> Walk:
+    """From `text` to the end of the BERT of that name, compared.
+
+    `name` is one that `find_model` knows. Raises ValueError for a text
+    without words, and for one that is longer than the model.
+    """
+    folder = find_model(name)
+    checkpoint = load_bert(folder.path, dtype)
+    tokenizer = wordpiece_of(folder.path)
+    encoded = tokenizer.encode(text)
+    config, twin = checkpoint.config, bert_twin(checkpoint)
+    check_tokens(text, len(encoded.ids))
+    check_sizes(encoded, tokenizer, config)
+    with torch.no_grad():
+        logits, calls = record(run, twin, encoded, config)
+    counts = {
+        "characters": len(text),
+        "tokens": len(encoded.ids),
+        "distinct_tokens": distinct(encoded.ids),
+        "vocabulary": config.vocabulary,
+        "unknown_tokens": encoded.tokens.count(wordpiece.UNKNOWN),
+        "positions": config.positions,
+        "layers": config.layers,
+        "heads": config.heads,
+    }
+    parts = (twin.pooler is not None, twin.head is not None)
+    walk = walked(
+        about_bert(folder.about, counts, checkpoint),
+        counts,
+        bert_stops(config.layers, *parts),
+        calls,
+        tokens=encoded.tokens,
+        ids=encoded.ids.tolist(),
+    )
+    return replace(
+        walk,
+        segments=encoded.segments.tolist(),
+        guesses=guesses(encoded.tokens, logits, tokenizer.vocabulary),
+    )
+
+
+def run(twin: BertTwin, encoded: wordpiece.Encoded, config: BertConfig):
+    """One text through all parts of the twin; the logits, if any."""
+    _, layers = twin.model(
+        torch.from_numpy(encoded.ids),
+        torch.from_numpy(encoded.segments),
+        torch.ones(1, 1, dtype=torch.bool),
+        config.heads,
+        config.epsilon,
+    )
+    if twin.pooler is not None:
+        twin.pooler(layers[-1].hidden)
+    if twin.head is None:
+        return None
+    return twin.head(layers[-1].hidden, config.epsilon)
+
+
+def check_sizes(
+    encoded: wordpiece.Encoded,
+    tokenizer: wordpiece.WordPieceTokenizer,
+    config: BertConfig,
+) -> None:
+    """Raise ValueError for a text or a vocabulary that is too long."""
+    tokens, known = len(encoded.ids), len(tokenizer.vocabulary)
+    if tokens > config.positions:
+        raise ValueError(
+            f"expected a text of at most {config.positions} tokens, as "
+            f"many as the model has positions, got {tokens}"
+        )
+    if known > config.vocabulary:
+        raise ValueError(
+            f"expected at most {config.vocabulary} tokens in vocab.txt, "
+            f"as many as the model knows, got {known}"
+        )
+
+
+def guesses(
+    tokens: list[str],
+    logits: torch.Tensor | None,
+    vocabulary: dict[str, int],
+) -> list[str]:
+    """For each [MASK] the most likely tokens, with their probabilities."""
+    if logits is None:
+        return []
+    known = list(vocabulary)
+    return [
+        f"{MASK} at {place}: "
+        + ", ".join(
+            f"{known[number]} {weight:.2f}"
+            for weight, number in most_likely(logits[place])
+        )
+        for place, token in enumerate(tokens)
+        if token == MASK
+    ]
+
+
+def most_likely(logits: torch.Tensor) -> list[tuple[float, int]]:
+    """The largest probabilities, and which tokens have them."""
+    weights = softmax(logits).numpy()
+    best = np.argsort(-weights, kind="stable")[:MOST_GUESSES]
+    return [(float(weights[number]), int(number)) for number in best]
+
+
+def about_bert(
+    folder: str, counts: dict[str, int], checkpoint: BertCheckpoint
+) -> str:
+    """What the weights are, and the counts, in sentences."""
+    unknown = counts["unknown_tokens"]
+    return (
+        f"{folder}, {counts['layers']} blocks with {counts['heads']} heads "
+        f"each, with{'out' * (checkpoint.head is None)} a masked-language "
+        f"head. {counts['characters']:,} characters; WordPiece: "
+        f"{counts['tokens']:,} tokens with [CLS] and [SEP], of "
+        f"{counts['positions']:,} at most"
+        + f"; {unknown:,} unknown to the vocabulary" * bool(unknown)
+        + ". Places are counted from 0."
+    )

@@ -1,0 +1,67 @@
+"""The example by hand: every value, and what the pencil found beside it."""
+
+from rich.console import Console
+from rich.table import Table
+
+from numpy_ref import example
+
+from .printing import (
+    entry,
+    indented,
+    print_difference,
+    print_heading,
+    print_verdict,
+    text,
+)
+from .stops import Shown, Walk
+
+# What the pencil found at each stop.
+PENCIL = {
+    "queries": example.QUERIES,
+    "keys": example.KEYS,
+    "values": example.VALUES,
+    "scores": example.SCORES_IN_LN_2,
+    "mask": example.MASK.astype(int).tolist(),
+    "weights": example.WEIGHTS,
+    "context": example.CONTEXT,
+}
+
+GIVEN = """\
+    X =  1  0  (x0)   W_Q = 1 1 times √(2) ln 2   W_K = 1 0   W_V = 1 2
+         0  1  (x1)         0 1                         0 1         3 4
+         1  1  (x2)
+         1 -1  (x3)
+By hand: x2 times W_Q is (1 2), in units of √(2) ln 2. It scores x1, whose
+key is (0 1), at 1 times 0 plus 2 times 1, which is 2, in units of ln 2.
+For x0, x1 and x2 it finds 1, 2 and 3; their exponentials are 2, 4 and 8."""
+
+
+def print_example(walk: Walk, console: Console) -> None:
+    """Every stop, token by token, and the verdict in one line."""
+    console.print(text(walk.about, console))
+    console.print(text(GIVEN, console))
+    for number, one in enumerate(walk.shown, start=1):
+        print_heading(number, one, console)
+        console.print(indented(rows(one, console)))
+        print_difference(one.comparison, console)
+    print_verdict(walk, console)
+
+
+def rows(one: Shown, console: Console) -> Table:
+    """For each token: by hand, in NumPy, in PyTorch."""
+    pencil = PENCIL[one.stop.title]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for column in range(2 + len(pencil[0])):
+        table.add_column(justify="left" if column < 2 else "right")
+    sides = zip(
+        example.TOKENS,
+        pencil,
+        one.comparison.ours.tolist(),
+        one.comparison.theirs.tolist(),
+        strict=True,
+    )
+    for token, by_hand, ours, theirs in sides:
+        table.add_row(token, "by hand", *map(str, by_hand), style="bold")
+        table.add_row("", "NumPy", *map(entry, ours), style="dim")
+        table.add_row("", "PyTorch", *map(entry, theirs), style="dim")
+    return table

@@ -1,0 +1,164 @@
+"""The tokenizers of the walk: words, BPE, GPT-2's BPE, BERT's WordPiece."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy import ndarray as Array
+from rich.console import Console
+from rich.progress import track
+
+from numpy_ref.checkpoints.model_folders import (
+    packaged_folder,
+    wordpiece_of,
+)
+from numpy_ref.tokenizers import wordpiece
+from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
+from numpy_ref.tokenizers.bpe_training import train
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.tokenizers.pretokens import split
+from parity_tests.twins.recording import Call
+from torch_impl.byte_pair_encoding import byte_ids, merge_all, merge_table
+from torch_impl.word_tokenizer import (
+    UNKNOWN,
+    build_vocabulary,
+    encode,
+    split_words,
+)
+
+from ..text.spelling import shortened
+from .steps import MERGING, WORDS, Stop
+
+MOST_MERGES = 256  # learned from a text; a short one has fewer
+PER_MERGE = 4  # characters: so few that some words stay in pieces
+LONG = 10**6  # characters; from here on training shows its progress
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """A text in tokens, and what there is to see of how it was done.
+
+    `steps` takes the twinned steps, to be recorded, and `stops` are those
+    to show; `spelled` writes out an id of a BPE, for the merging.
+    """
+
+    tokens: list[str]
+    ids: Array
+    vocabulary: int
+    unknown: int
+    about: str
+    steps: Callable[[], None] = lambda: None
+    stops: tuple[Stop, ...] = ()
+    spelled: Callable[[int], str] = str
+
+
+def by_words(text: str, known: str) -> Tokenized:
+    """Words and punctuation, with the vocabulary of `known`."""
+    words = split_words(text) if known == text else split_words(known)
+    tokens = split_words(text)
+    check_some_known(text, tokens, set(words))
+    vocabulary = build_vocabulary(words)
+    ids = encode(text, vocabulary).numpy()
+
+    def steps():
+        encode(text, build_vocabulary(split_words(known)))
+
+    unknown = int((ids == vocabulary[UNKNOWN]).sum())
+    about = "words, punctuation and double dashes"
+    size = len(vocabulary)
+    return Tokenized(tokens, ids, size, unknown, about, steps, WORDS)
+
+
+def by_trained_bpe(text: str, known: str) -> Tokenized:
+    """Byte-pair encoding, its merges learned from `known`."""
+    merges = min(MOST_MERGES, len(known) // PER_MERGE)
+    watch = partial(
+        track,
+        description="learning merges",
+        total=merges,
+        console=Console(stderr=True),
+        transient=True,
+        disable=len(known) < LONG,
+    )
+    learned = train(known, 256 + merges, watch=watch)
+    tokenizer = BytePairTokenizer(learned)
+    whose = "this text" if known == text else "the corpus"
+    about = f"byte-pair encoding, {len(learned)} merges from {whose}"
+    return by_merging(text, tokenizer, about)
+
+
+def by_gpt2(text: str, known: str) -> Tokenized:
+    """Byte-pair encoding with the vocabulary of GPT-2."""
+    return by_merging(text, gpt2(), "byte-pair encoding of GPT-2")
+
+
+def by_merging(
+    text: str, tokenizer: BytePairTokenizer, about: str
+) -> Tokenized:
+    ids = tokenizer.encode(text, allowed_special="all")
+    word = a_word_of(text)
+
+    def spelled(number: int) -> str:
+        return tokenizer.tokens[number].decode(errors="replace")
+
+    def steps():
+        table = merge_table(torch.from_numpy(tokenizer.merges))
+        merge_all(byte_ids(word.encode()), table)
+
+    tokens = [spelled(number) for number in ids.tolist()]
+    size = len(tokenizer.tokens)
+    return Tokenized(tokens, ids, size, 0, about, steps, MERGING, spelled)
+
+
+def by_wordpiece(text: str, known: str) -> Tokenized:
+    """BERT's WordPiece, with the vocabulary of the packaged model."""
+    tokenizer = wordpiece_of(packaged_folder("bert"))
+    encoded = tokenizer.encode(text)
+    return Tokenized(
+        encoded.tokens,
+        encoded.ids,
+        len(tokenizer.vocabulary),
+        encoded.tokens.count(wordpiece.UNKNOWN),
+        "WordPiece of BERT, lower case, with [CLS] and [SEP]",
+    )
+
+
+TOKENIZERS = {
+    "words": by_words,
+    "bpe": by_trained_bpe,
+    "gpt2": by_gpt2,
+    "wordpiece": by_wordpiece,
+}
+
+
+def merge_lines(calls: list[Call], spelled) -> list[str]:
+    """The merging of one word, a line before and after each merge."""
+    merges = [call for call in calls if call.name == "merge_lowest"]
+    if not merges:
+        return []
+    rows = [merges[0].arguments["ids"]]
+    rows += [call.steps["merged"] for call in merges]
+    return ["|".join(map(spelled, row.tolist())) for row in rows]
+
+
+def a_word_of(text: str, most: int = 12) -> str:
+    """The longest of the first pre-tokens, but none too long to show."""
+    pretokens = [
+        piece for piece in split(text[:2000]) if len(piece) <= most
+    ]
+    return max(pretokens, key=len, default=text[:most])
+
+
+def check_some_known(text: str, tokens: list[str], known: set[str]) -> None:
+    """Raise ValueError when no word of the text is in the vocabulary."""
+    if tokens and not known & set(tokens):
+        raise ValueError(
+            f"expected at least one of the {len(known):,} known words, "
+            f"got {shortened(text)!r}"
+        )
+
+
+def distinct(ids: Array) -> int:
+    return len(np.unique(ids))
