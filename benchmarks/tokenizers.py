@@ -32,7 +32,7 @@ from tiktoken_ext.openai_public import r50k_pat_str
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.bpe_training import train
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_merges
 from study.text.corpus import read_corpus
 
@@ -110,7 +110,7 @@ def training_races(texts: dict[str, str]) -> Iterator[Race]:
 def training_race(name, text, size, reach, rounds) -> Race:
     return Race(
         f"train {size:,} on {name}",
-        partial(train, text, size),
+        partial(train_bpe, text, size),
         partial(train_with_tokenizers, text, size),
         reach,
         rounds,

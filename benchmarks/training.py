@@ -24,13 +24,13 @@ from numpy_ref.checkpoints.gpt2_config import Gpt2Config
 from numpy_ref.training.initial_weights import initial_gpt2
 from numpy_ref.training.steps import (
     TrainingSettings,
-    beginner,
     draw_batch,
+    initial_state,
     training_step,
 )
 
 CONFIG = Gpt2Config(512, 256, 128, 512, 4, 4, 1e-5)
-SETTINGS = TrainingSettings(length=256, batch_size=8, steps=1000)
+SETTINGS = TrainingSettings(context_length=256, batch_size=8, steps=1000)
 REACH = 1.5
 SEED = 0
 
@@ -90,11 +90,11 @@ def new_batch(generator: np.random.Generator):
 
 
 def our_step(generator: np.random.Generator) -> Callable:
-    learner = beginner(initial_gpt2(CONFIG, generator))
+    state = initial_state(initial_gpt2(CONFIG, generator))
 
     def step(batch):
-        nonlocal learner
-        learner, _ = training_step(learner, batch, CONFIG, SETTINGS)
+        nonlocal state
+        state, _ = training_step(state, batch, CONFIG, SETTINGS)
 
     return step
 

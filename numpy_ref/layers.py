@@ -1,7 +1,7 @@
 """Layers: what stands around attention in a transformer.
 
 Axes: `d_in` and `d_out` count the features before and after; `d_model`
-those of a token, `d_inner` those inside of a feed-forward layer.
+those of a token, `d_ff` those inside of a feed-forward layer.
 """
 
 from dataclasses import dataclass
@@ -234,7 +234,7 @@ def gelu_tanh_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class FeedForward:
-    """Two linear layers, to d_inner features and back."""
+    """Two linear layers, to d_ff features and back."""
 
     inner: Linear
     output: Linear

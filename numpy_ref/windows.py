@@ -1,7 +1,7 @@
 """Windows: what a language model reads, and what it is to say next.
 
 A target is its input moved on by one token. Axes: `token` counts the
-tokens of a text, `window` the windows, `length` the tokens in one.
+tokens of a text, `window` the windows, `context_length` the tokens in one.
 """
 
 import numpy as np
@@ -14,41 +14,45 @@ from .checked import check_at_least, check_indices, checked
 @checked
 def window_starts(
     tokens: int,
-    length: int,
+    context_length: int,
     stride: int,
 ) -> Int[Array, " window"]:
     """Where each whole window of a text begins, one every `stride`.
 
-    Whole means with its targets: length + 1 tokens. What comes after the
-    last whole window is no one's input and no one's target. Raises
-    ValueError when not even one window fits.
+    Whole means with its targets: context_length + 1 tokens. What comes
+    after the last whole window is no one's input and no one's target.
+    Raises ValueError when not even one window fits.
 
-    >>> window_starts(tokens=10, length=4, stride=4)
+    >>> window_starts(tokens=10, context_length=4, stride=4)
     array([0, 4])
     """
-    check_at_least("length", length, 1)
+    check_at_least("context_length", context_length, 1)
     check_at_least("stride", stride, 1)
-    check_at_least(f"tokens for a window of {length}", tokens, length + 1)
-    starts = np.arange(0, tokens - length, stride)
+    check_at_least(
+        f"tokens for a window of {context_length}",
+        tokens,
+        context_length + 1,
+    )
+    starts = np.arange(0, tokens - context_length, stride)
     return starts
 
 
 @checked
 def covering_window_starts(
     tokens: int,
-    length: int,
+    context_length: int,
     stride: int,
 ) -> Int[Array, " window"]:
     """The same, and a last window moved back to end where the text ends.
 
-    With a stride of at most `length`, every token but the first is then
-    a target. The last window may share tokens with the one before.
+    With a stride of at most `context_length`, every token but the first
+    is then a target. The last window may share tokens with the one before.
 
-    >>> covering_window_starts(tokens=10, length=4, stride=4)
+    >>> covering_window_starts(tokens=10, context_length=4, stride=4)
     array([0, 4, 5])
     """
-    whole = window_starts(tokens, length, stride)
-    last = np.array([tokens - length - 1])
+    whole = window_starts(tokens, context_length, stride)
+    last = np.array([tokens - context_length - 1])
     starts = np.unique(np.concatenate([whole, last]))
     return starts
 
@@ -57,14 +61,16 @@ def covering_window_starts(
 def windows(
     ids: Int[Array, " token"],
     starts: Int[Array, " window"],
-    length: int,
-) -> tuple[Int[Array, "window length"], Int[Array, "window length"]]:
-    """Inputs and targets: `ids[s : s + length]`, and one token later.
+    context_length: int,
+) -> tuple[
+    Int[Array, "window context_length"], Int[Array, "window context_length"]
+]:
+    """Inputs and targets: `ids[s : s + context_length]`, one token later.
 
     Raises ValueError for a window that leaves the text.
     """
-    check_indices("starts", starts, len(ids) - length)
-    position = starts[:, None] + np.arange(length)
+    check_indices("starts", starts, len(ids) - context_length)
+    position = starts[:, None] + np.arange(context_length)
     inputs = ids[position]
     targets = ids[position + 1]
     return inputs, targets

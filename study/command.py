@@ -160,7 +160,7 @@ def walk(
     heads: Annotated[
         int, typer.Option(help="Heads; a divisor of d-model.")
     ] = 4,
-    length: Annotated[
+    context_length: Annotated[
         int | None,
         typer.Option(
             help="Tokens in a window; 8, or fewer if the text is short."
@@ -169,7 +169,7 @@ def walk(
     stride: Annotated[
         int | None,
         typer.Option(
-            help="Tokens from one window to the next; as the length."
+            help="Tokens from one window to the next; as long as a window."
         ),
     ] = None,
     dtype: Annotated[
@@ -208,11 +208,11 @@ def walk(
     from .walk.by_hand import print_example
     from .walk.machine_readable import as_json as to_json
     from .walk.printing import print_walk
+    from .walk.run import walk_example, walk_text
     from .walk.settings import Settings
-    from .walk.stops import walk_example, walk_text
 
     settings = Settings(
-        d_model, heads, length, stride, dtype, seed, tokenizer
+        d_model, heads, context_length, stride, dtype, seed, tokenizer
     )
     if model is not None:
         from .walk.bert import walk_bert

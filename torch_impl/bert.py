@@ -61,11 +61,11 @@ class EncoderBlock(nn.Module):
     feed_forward: FeedForward
     feed_forward_norm: LayerNorm
 
-    def __init__(self, d_model: int, d_inner: int):
+    def __init__(self, d_model: int, d_ff: int):
         super().__init__()
         self.attention = MultiHeadAttention(d_model)
         self.attention_norm = LayerNorm(d_model)
-        self.feed_forward = FeedForward(d_model, d_inner)
+        self.feed_forward = FeedForward(d_model, d_ff)
         self.feed_forward_norm = LayerNorm(d_model)
 
     @checked
@@ -94,10 +94,10 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     blocks: tuple[EncoderBlock, ...]
 
-    def __init__(self, d_model: int, d_inner: int, layers: int):
+    def __init__(self, d_model: int, d_ff: int, layers: int):
         super().__init__()
         self.blocks = nn.ModuleList(
-            EncoderBlock(d_model, d_inner) for _ in range(layers)
+            EncoderBlock(d_model, d_ff) for _ in range(layers)
         )
 
     @checked
@@ -126,14 +126,14 @@ class Bert(nn.Module):
         positions: int,
         segments: int,
         d_model: int,
-        d_inner: int,
+        d_ff: int,
         layers: int,
     ):
         super().__init__()
         self.embedding = BertEmbedding(
             vocabulary, positions, segments, d_model
         )
-        self.encoder = Encoder(d_model, d_inner, layers)
+        self.encoder = Encoder(d_model, d_ff, layers)
 
     @checked
     def forward(

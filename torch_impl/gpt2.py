@@ -31,12 +31,12 @@ class DecoderBlock(nn.Module):
     feed_forward_norm: LayerNorm
     feed_forward: FeedForward
 
-    def __init__(self, d_model: int, d_inner: int):
+    def __init__(self, d_model: int, d_ff: int):
         super().__init__()
         self.attention_norm = LayerNorm(d_model)
         self.attention = MultiHeadAttention(d_model)
         self.feed_forward_norm = LayerNorm(d_model)
-        self.feed_forward = FeedForwardTanh(d_model, d_inner)
+        self.feed_forward = FeedForwardTanh(d_model, d_ff)
 
     @checked
     def forward(
@@ -64,10 +64,10 @@ class DecoderBlock(nn.Module):
 class Decoder(nn.Module):
     blocks: tuple[DecoderBlock, ...]
 
-    def __init__(self, d_model: int, d_inner: int, layers: int):
+    def __init__(self, d_model: int, d_ff: int, layers: int):
         super().__init__()
         self.blocks = nn.ModuleList(
-            DecoderBlock(d_model, d_inner) for _ in range(layers)
+            DecoderBlock(d_model, d_ff) for _ in range(layers)
         )
 
     @checked
@@ -96,12 +96,12 @@ class Gpt2(nn.Module):
         vocabulary: int,
         positions: int,
         d_model: int,
-        d_inner: int,
+        d_ff: int,
         layers: int,
     ):
         super().__init__()
         self.embedding = InputEmbedding(vocabulary, positions, d_model)
-        self.decoder = Decoder(d_model, d_inner, layers)
+        self.decoder = Decoder(d_model, d_ff, layers)
         self.norm = LayerNorm(d_model)
 
     @checked

@@ -48,10 +48,10 @@ class DecoderBlockWithDropout(DecoderBlock):
 
 
 class DecoderWithDropout(Decoder):
-    def __init__(self, d_model: int, d_inner: int, layers: int):
-        super().__init__(d_model, d_inner, layers)
+    def __init__(self, d_model: int, d_ff: int, layers: int):
+        super().__init__(d_model, d_ff, layers)
         self.blocks = nn.ModuleList(
-            DecoderBlockWithDropout(d_model, d_inner) for _ in range(layers)
+            DecoderBlockWithDropout(d_model, d_ff) for _ in range(layers)
         )
 
     @checked
@@ -90,11 +90,11 @@ class Gpt2Loss(Gpt2):
         vocabulary: int,
         positions: int,
         d_model: int,
-        d_inner: int,
+        d_ff: int,
         layers: int,
     ):
-        super().__init__(vocabulary, positions, d_model, d_inner, layers)
-        self.decoder = DecoderWithDropout(d_model, d_inner, layers)
+        super().__init__(vocabulary, positions, d_model, d_ff, layers)
+        self.decoder = DecoderWithDropout(d_model, d_ff, layers)
 
     @checked
     def forward(

@@ -44,10 +44,10 @@ class CachedDecoderBlock(DecoderBlock):
 
 
 class CachedDecoder(Decoder):
-    def __init__(self, d_model: int, d_inner: int, layers: int):
-        super().__init__(d_model, d_inner, 0)
+    def __init__(self, d_model: int, d_ff: int, layers: int):
+        super().__init__(d_model, d_ff, 0)
         self.blocks.extend(
-            CachedDecoderBlock(d_model, d_inner) for _ in range(layers)
+            CachedDecoderBlock(d_model, d_ff) for _ in range(layers)
         )
 
     @checked
@@ -81,11 +81,11 @@ class CachedGpt2(Gpt2):
         vocabulary: int,
         positions: int,
         d_model: int,
-        d_inner: int,
+        d_ff: int,
         layers: int,
     ):
-        super().__init__(vocabulary, positions, d_model, d_inner, 0)
-        self.decoder = CachedDecoder(d_model, d_inner, layers)
+        super().__init__(vocabulary, positions, d_model, d_ff, 0)
+        self.decoder = CachedDecoder(d_model, d_ff, layers)
 
     @checked
     def forward(

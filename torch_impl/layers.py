@@ -86,10 +86,10 @@ class FeedForward(nn.Module):
     inner: Linear
     output: Linear
 
-    def __init__(self, d_model: int, d_inner: int):
+    def __init__(self, d_model: int, d_ff: int):
         super().__init__()
-        self.inner = Linear(d_model, d_inner)
-        self.output = Linear(d_inner, d_model)
+        self.inner = Linear(d_model, d_ff)
+        self.output = Linear(d_ff, d_model)
 
     @checked
     def forward(

@@ -11,24 +11,28 @@ from .checked import check_at_least, check_indices, checked
 @checked
 def window_starts(
     tokens: int,
-    length: int,
+    context_length: int,
     stride: int,
 ) -> Int[Array, " window"]:
-    check_at_least("length", length, 1)
+    check_at_least("context_length", context_length, 1)
     check_at_least("stride", stride, 1)
-    check_at_least(f"tokens for a window of {length}", tokens, length + 1)
-    starts = torch.arange(0, tokens - length, stride)
+    check_at_least(
+        f"tokens for a window of {context_length}",
+        tokens,
+        context_length + 1,
+    )
+    starts = torch.arange(0, tokens - context_length, stride)
     return starts
 
 
 @checked
 def covering_window_starts(
     tokens: int,
-    length: int,
+    context_length: int,
     stride: int,
 ) -> Int[Array, " window"]:
-    whole = window_starts(tokens, length, stride)
-    last = torch.tensor([tokens - length - 1])
+    whole = window_starts(tokens, context_length, stride)
+    last = torch.tensor([tokens - context_length - 1])
     starts = torch.unique(torch.cat([whole, last]))
     return starts
 
@@ -37,10 +41,14 @@ def covering_window_starts(
 def windows(
     ids: Int[Array, " token"],
     starts: Int[Array, " window"],
-    length: int,
-) -> tuple[Int[Array, "window length"], Int[Array, "window length"]]:
-    check_indices("starts", starts, len(ids) - length)
-    position = starts[:, None] + torch.arange(length, device=starts.device)
+    context_length: int,
+) -> tuple[
+    Int[Array, "window context_length"], Int[Array, "window context_length"]
+]:
+    check_indices("starts", starts, len(ids) - context_length)
+    position = starts[:, None] + torch.arange(
+        context_length, device=starts.device
+    )
     inputs = ids[position]
     targets = ids[position + 1]
     return inputs, targets
@@ -66,19 +74,19 @@ def batches(
 class WindowDataset(Dataset):
     """The windows of a text, one at a time: an input and its target."""
 
-    def __init__(self, ids: Array, starts: Array, length: int):
-        check_indices("starts", starts, len(ids) - length)
+    def __init__(self, ids: Array, starts: Array, context_length: int):
+        check_indices("starts", starts, len(ids) - context_length)
         self.ids = ids
         self.starts = starts
-        self.length = length
+        self.context_length = context_length
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def __getitem__(self, number: int) -> tuple[Array, Array]:
         start = self.starts[number]
-        read = self.ids[start : start + self.length]
-        said = self.ids[start + 1 : start + self.length + 1]
+        read = self.ids[start : start + self.context_length]
+        said = self.ids[start + 1 : start + self.context_length + 1]
         return read, said
 
 
@@ -91,8 +99,8 @@ def window_loader(
 ) -> DataLoader:
     """What `windows` and `batches` give, as PyTorch's own loader.
 
-    Yields a pair of (batch, length), inputs and targets, in the order of
-    `permutation`. Raises ValueError for a batch size below 1.
+    Yields a pair of (batch, context_length), inputs and targets, in the
+    order of `permutation`. Raises ValueError for a batch size below 1.
     """
     check_at_least("batch_size", batch_size, 1)
     check_indices("permutation", permutation, len(dataset))

@@ -15,7 +15,7 @@ class BertConfig:
     positions: int
     segments: int
     d_model: int
-    d_inner: int
+    d_ff: int
     layers: int
     heads: int
     epsilon: float
@@ -27,7 +27,7 @@ FIELDS = {
     "positions": "max_position_embeddings",
     "segments": "type_vocab_size",
     "d_model": "hidden_size",
-    "d_inner": "intermediate_size",
+    "d_ff": "intermediate_size",
     "layers": "num_hidden_layers",
     "heads": "num_attention_heads",
     "epsilon": "layer_norm_eps",

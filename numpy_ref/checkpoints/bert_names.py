@@ -56,12 +56,12 @@ NAMES = (
     *with_bias(
         f"{BLOCK}.intermediate.dense",
         f"{OUR_BLOCK}.feed_forward.inner",
-        "d_inner d_model",
+        "d_ff d_model",
     ),
     *with_bias(
         f"{BLOCK}.output.dense",
         f"{OUR_BLOCK}.feed_forward.output",
-        "d_model d_inner",
+        "d_model d_ff",
     ),
     *with_bias(
         f"{BLOCK}.output.LayerNorm",

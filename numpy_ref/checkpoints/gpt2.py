@@ -62,8 +62,8 @@ NAMES = (
     *with_bias(
         f"{BLOCK}.ln_2", f"{OUR_BLOCK}.feed_forward_norm", "d_model"
     ),
-    *conv1d("mlp.c_fc", "feed_forward.inner", "d_inner d_model"),
-    *conv1d("mlp.c_proj", "feed_forward.output", "d_model d_inner"),
+    *conv1d("mlp.c_fc", "feed_forward.inner", "d_ff d_model"),
+    *conv1d("mlp.c_proj", "feed_forward.output", "d_model d_ff"),
     *with_bias("ln_f", "norm", "d_model"),
 )
 

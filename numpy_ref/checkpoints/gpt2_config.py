@@ -15,7 +15,7 @@ class Gpt2Config:
     vocabulary: int
     positions: int
     d_model: int
-    d_inner: int
+    d_ff: int
     layers: int
     heads: int
     epsilon: float
@@ -25,7 +25,7 @@ FIELDS = {
     "vocabulary": "vocab_size",
     "positions": "n_positions",
     "d_model": "n_embd",
-    "d_inner": "n_inner",
+    "d_ff": "n_inner",
     "layers": "n_layer",
     "heads": "n_head",
     "epsilon": "layer_norm_epsilon",
@@ -87,10 +87,10 @@ def parameter_count(config: Gpt2Config) -> int:
     >>> parameter_count(Gpt2Config(50257, 1024, 768, 3072, 12, 12, 1e-5))
     124439808
     """
-    d_model, d_inner = config.d_model, config.d_inner
+    d_model, d_ff = config.d_model, config.d_ff
     tables = (config.vocabulary + config.positions) * d_model
     norm = 2 * d_model
     attention = 4 * (d_model * d_model + d_model)
-    feed_forward = 2 * d_model * d_inner + d_inner + d_model
+    feed_forward = 2 * d_model * d_ff + d_ff + d_model
     block = 2 * norm + attention + feed_forward
     return tables + config.layers * block + norm

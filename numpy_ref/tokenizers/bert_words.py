@@ -39,12 +39,14 @@ class Placed(NamedTuple):
     places: list[int]
 
 
-def split_words(text: str, lowercase: bool, begin: int = 0) -> list[Placed]:
+def basic_tokens(
+    text: str, lowercase: bool, begin: int = 0
+) -> list[Placed]:
     """The words of a text; a punctuation mark is one by itself.
 
     `begin` is the place of the text's first character.
 
-    >>> [word.text for word in split_words("Élan, he said", True)]
+    >>> [word.text for word in basic_tokens("Élan, he said", True)]
     ['elan', ',', 'he', 'said']
     """
     cleaned, places = clean_text(text, lowercase, begin)

@@ -20,7 +20,7 @@ from .token_chain import Pair, TokenChain
 
 
 @checked
-def train(
+def train_bpe(
     text: str,
     vocabulary_size: int,
     special_tokens: tuple[str, ...] = (),
@@ -32,7 +32,7 @@ def train(
     `watch` one by one, a progress bar for instance: `rich.progress.track`.
     Raises ValueError for a size without room for the bytes.
 
-    >>> train("low lower lowest", 259)
+    >>> train_bpe("low lower lowest", 259)
     array([[ 75,  78],
            [256,  86],
            [220, 257]])

@@ -28,7 +28,7 @@ SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 END_OF_TEXT = "<|endoftext|>"
 
 
-def gpt2() -> BytePairTokenizer:
+def gpt2_tokenizer() -> BytePairTokenizer:
     """The tokenizer of GPT-2, of all four sizes: 50,257 tokens.
 
     Raises FileNotFoundError when its vocabulary is neither here nor can

@@ -17,7 +17,7 @@ from numpy import ndarray as Array
 
 from ..checked import check_at_least, checked
 from ..files import read_lines
-from .bert_words import Placed, split_words
+from .bert_words import Placed, basic_tokens
 from .pretokens import check_can_be_bytes
 from .special_tokens import any_of
 
@@ -111,7 +111,7 @@ class WordPieceTokenizer:
             return [Token(part, begin, begin + len(part))]
         return [
             token
-            for word in split_words(part, self.lowercase, begin)
+            for word in basic_tokens(part, self.lowercase, begin)
             for token in cut_word(word, self.vocabulary)
         ]
 

@@ -26,24 +26,24 @@ from ..files import write_whole
 from ..gpt2 import Gpt2
 from ..parameters import from_state_dict, state_dict
 from ..tokenizers.bpe_tokenizer import BytePairTokenizer
-from ..tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2
+from ..tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_tokenizer
 from ..tokenizers.rank_files import load_ranks, save_ranks
 from .adamw import Moments
-from .steps import Learner, TrainingSettings
+from .steps import TrainingSettings, TrainState
 
 PREFIX = "transformer."
 RANKS, KEY = "tokenizer.tiktoken", "training"
-STATE = "training-{}.safetensors"
+MOMENTS = "training-{}.safetensors"
 
 
 class Training(NamedTuple):
-    """A learner, and all that decides its next step.
+    """A training state, and all that decides its next step.
 
     `text` is the SHA-256 of the text that is learned from, `about` says
     in words what that is.
     """
 
-    learner: Learner
+    state: TrainState
     generator: Generator
     config: Gpt2Config
     settings: TrainingSettings
@@ -86,18 +86,18 @@ def save_training(folder: Path, training: Training) -> None:
     Raises OSError when there is no room or no leave to write; the old
     checkpoint then stays.
     """
-    learner = training.learner
-    state = folder / STATE.format(learner.step)
+    state = training.state
+    moments = folder / MOMENTS.format(state.step)
     write(
-        state,
+        moments,
         {
             f"{kind}.{name}": array
-            for kind, arrays in learner.moments._asdict().items()
+            for kind, arrays in state.moments._asdict().items()
             for name, array in arrays.items()
         },
     )
     told = {
-        "step": learner.step,
+        "step": state.step,
         "generator": training.generator.bit_generator.state,
         "settings": asdict(training.settings),
         "text": training.text,
@@ -106,12 +106,15 @@ def save_training(folder: Path, training: Training) -> None:
     names = names_in(training.config, PREFIX)
     write(
         folder / FILE,
-        to_theirs(names, state_dict(learner.params)),
+        to_theirs(names, state_dict(state.params)),
         {KEY: json.dumps(told)},
     )
     # Also what a process that was killed has left.
-    for other in (*folder.glob(STATE.format("*")), *folder.glob("*.part")):
-        if other != state:
+    for other in (
+        *folder.glob(MOMENTS.format("*")),
+        *folder.glob("*.part"),
+    ):
+        if other != moments:
             other.unlink()
 
 
@@ -148,13 +151,13 @@ def load_training(folder: Path) -> Training:
         name: np.ascontiguousarray(array)
         for name, array in state_dict(loaded.model).items()
     }
-    moments = tensors_of(folder / STATE.format(told["step"]))
+    moments = tensors_of(folder / MOMENTS.format(told["step"]))
     settings = told["settings"]
     settings["betas"] = tuple(settings["betas"])
     generator = np.random.default_rng()
     generator.bit_generator.state = told["generator"]
     return Training(
-        Learner(
+        TrainState(
             from_state_dict(Gpt2, arrays),
             Moments(
                 *(
@@ -176,10 +179,10 @@ def tokenizer_of(folder: Path, vocabulary: int) -> BytePairTokenizer:
     """The folder's own, or GPT-2's where the vocabulary is as large.
 
     Raises ValueError when neither has as many tokens as the model, and
-    FileNotFoundError as `gpt2_vocabulary.gpt2` does.
+    FileNotFoundError as `gpt2_vocabulary.gpt2_tokenizer` does.
     """
     own = (folder / RANKS).is_file()
-    tokenizer = load_tokenizer(folder) if own else gpt2()
+    tokenizer = load_tokenizer(folder) if own else gpt2_tokenizer()
     if len(tokenizer.tokens) != vocabulary:
         raise ValueError(
             f"expected a tokenizer of {vocabulary:,} tokens for {folder}, "

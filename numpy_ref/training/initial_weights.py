@@ -49,7 +49,7 @@ def initial_block(
     config: Gpt2Config, normal: Callable[..., Array]
 ) -> DecoderBlock:
     """One block; `normal` draws a weight."""
-    d_model, d_inner = config.d_model, config.d_inner
+    d_model, d_ff = config.d_model, config.d_ff
     added = DEVIATION / sqrt(2 * config.layers)
     dtype = normal(0).dtype
 
@@ -67,8 +67,8 @@ def initial_block(
         ),
         feed_forward_norm=initial_norm(d_model, dtype),
         feed_forward=FeedForward(
-            inner=layer(d_inner, d_model),
-            output=layer(d_model, d_inner, added),
+            inner=layer(d_ff, d_model),
+            output=layer(d_model, d_ff, added),
         ),
     )
 

@@ -32,7 +32,7 @@ DIVERGED = 2  # so many times the loss of a uniform guess
 class TrainingSettings:
     """Of a batch, of the schedule, and of AdamW; `most` is for clipping."""
 
-    length: int = 64
+    context_length: int = 64
     batch_size: int = 16
     dropout: float = 0.1
     steps: int = 400
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
     keep_fed: Bool[Array, "layers *#batch #position #d_model"]
 
 
-class Learner(NamedTuple):
+class TrainState(NamedTuple):
     """A model, the moments of its gradients, and the steps it has taken."""
 
     params: Gpt2
@@ -64,7 +64,7 @@ class Learner(NamedTuple):
     step: int
 
 
-class Taken(NamedTuple):
+class StepMetrics(NamedTuple):
     """What a step saw: the loss and the gradients' norm, before it."""
 
     step: int
@@ -73,9 +73,9 @@ class Taken(NamedTuple):
     rate: float
 
 
-def beginner(params: Gpt2) -> Learner:
+def initial_state(params: Gpt2) -> TrainState:
     """A model that has taken no step yet."""
-    return Learner(params, no_moments(params), 0)
+    return TrainState(params, no_moments(params), 0)
 
 
 def draw_batch(
@@ -89,12 +89,16 @@ def draw_batch(
     Raises ValueError for a text that is shorter than one window with its
     targets.
     """
-    size, length = settings.batch_size, settings.length
-    check_at_least(f"tokens for a window of {length}", len(ids), length + 1)
-    starts = generator.integers(0, len(ids) - length, size)
-    inputs, targets = windows(ids, starts, length)
-    tokens = (size, length, config.d_model)
-    square = (size, config.heads, length, length)
+    size, context_length = settings.batch_size, settings.context_length
+    check_at_least(
+        f"tokens for a window of {context_length}",
+        len(ids),
+        context_length + 1,
+    )
+    starts = generator.integers(0, len(ids) - context_length, size)
+    inputs, targets = windows(ids, starts, context_length)
+    tokens = (size, context_length, config.d_model)
+    square = (size, config.heads, context_length, context_length)
 
     def keep(*shape: int) -> Array:
         if settings.dropout == 0:
@@ -114,18 +118,18 @@ def draw_batch(
 
 
 def training_step(
-    learner: Learner,
+    state: TrainState,
     batch: Batch,
     config: Gpt2Config,
     settings: TrainingSettings,
-) -> tuple[Learner, Taken]:
+) -> tuple[TrainState, StepMetrics]:
     """One step of AdamW, by the clipped gradients of the loss on a batch.
 
     Raises ValueError, with the step, when the loss shows that training
     has diverged: when it is no number, or far above that of a uniform
     guess, the logarithm of the vocabulary.
     """
-    params, moments, step = learner
+    params, moments, step = state
     number = step + 1
     rate = learning_rate(
         number,
@@ -149,8 +153,8 @@ def training_step(
             IGNORED,
         )
         norm = gradient_norm(tuple(state_dict(gradients).values()))
-    taken = Taken(number, float(loss), float(norm), rate)
-    check_has_not_diverged(taken, config.vocabulary)
+    metrics = StepMetrics(number, float(loss), float(norm), rate)
+    check_has_not_diverged(metrics, config.vocabulary)
     new_params, new_moments = adamw(
         params,
         clip_all(gradients, settings.most),
@@ -161,35 +165,35 @@ def training_step(
         settings.epsilon,
         settings.decay,
     )
-    return Learner(new_params, new_moments, number), taken
+    return TrainState(new_params, new_moments, number), metrics
 
 
-def check_has_not_diverged(taken: Taken, vocabulary: int) -> None:
+def check_has_not_diverged(metrics: StepMetrics, vocabulary: int) -> None:
     """Raise ValueError for a loss that no learning model has."""
     uniform = log(vocabulary)
-    if isfinite(taken.norm) and taken.loss <= DIVERGED * uniform + 1:
+    if isfinite(metrics.norm) and metrics.loss <= DIVERGED * uniform + 1:
         return
     raise ValueError(
         f"expected a loss near or below that of a uniform guess, "
-        f"{uniform:.2f}, got {taken.loss:.4g} at step {taken.step}, with "
-        f"gradients of norm {taken.norm:.3g}: training has diverged; a "
-        f"learning rate below {taken.rate:.3g} may help"
+        f"{uniform:.2f}, got {metrics.loss:.4g} at step {metrics.step}, "
+        f"with gradients of norm {metrics.norm:.3g}: training has "
+        f"diverged; a learning rate below {metrics.rate:.3g} may help"
     )
 
 
 def train(
-    learner: Learner,
+    state: TrainState,
     ids: Int[Array, " token"],
     generator: Generator,
     config: Gpt2Config,
     settings: TrainingSettings,
-) -> Iterator[tuple[Learner, Taken]]:
+) -> Iterator[tuple[TrainState, StepMetrics]]:
     """The steps that are left, one by one.
 
     `generator` goes on with each. Raises ValueError as `draw_batch` and
     `training_step` do.
     """
-    while learner.step < settings.steps:
+    while state.step < settings.steps:
         batch = draw_batch(ids, generator, config, settings)
-        learner, taken = training_step(learner, batch, config, settings)
-        yield learner, taken
+        state, metrics = training_step(state, batch, config, settings)
+        yield state, metrics

@@ -25,7 +25,7 @@ from numpy_ref.self_attention import (
     self_attention_backward,
 )
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
 
 SIZES = {  # layers and d_model of the four (Radford et al. 2019, table 2)
     "small": (12, 768),
@@ -176,7 +176,7 @@ def round_trips(
     2.2). The limit: half a surrogate pair is no character and has no
     bytes; it is refused.
     """
-    tokenizer = gpt2()
+    tokenizer = gpt2_tokenizer()
     table = merge_table(tokenizer.merges)
     strings = [bytes([value]) for value in range(256)]
     strings += [generator.bytes(length) for _ in range(count)]
@@ -215,7 +215,7 @@ class Vocabulary(NamedTuple):
 
 def gpt2_vocabulary() -> Vocabulary:
     """50,257 = 256 bytes + 50,000 merges + `<|endoftext|>`."""
-    tokenizer = gpt2()
+    tokenizer = gpt2_tokenizer()
     ordinary = tokenizer.mergeable_ranks
     return Vocabulary(
         sum(len(token) == 1 for token in ordinary),

@@ -1,23 +1,27 @@
-def window_starts(tokens, length, stride):
+def window_starts(tokens, context_length, stride):
     starts = [
         start
         for start in range(0, tokens, stride)
-        if start + length + 1 <= tokens
+        if start + context_length + 1 <= tokens
     ]
     return locals()
 
 
-def covering_window_starts(tokens, length, stride):
-    whole = window_starts(tokens, length, stride)["starts"]
-    last = [tokens - 1 - length]
+def covering_window_starts(tokens, context_length, stride):
+    whole = window_starts(tokens, context_length, stride)["starts"]
+    last = [tokens - 1 - context_length]
     starts = sorted({*whole, *last})
     return locals()
 
 
-def windows(ids, starts, length):
-    position = [range(start, start + length) for start in starts.tolist()]
-    inputs = [ids[start : start + length] for start in starts]
-    targets = [ids[start + 1 : start + 1 + length] for start in starts]
+def windows(ids, starts, context_length):
+    position = [
+        range(start, start + context_length) for start in starts.tolist()
+    ]
+    inputs = [ids[start : start + context_length] for start in starts]
+    targets = [
+        ids[start + 1 : start + 1 + context_length] for start in starts
+    ]
     return locals()
 
 

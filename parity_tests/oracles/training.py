@@ -19,8 +19,8 @@ from numpy_ref.training.steps import (
     IGNORED,
     Batch,
     TrainingSettings,
-    beginner,
     draw_batch,
+    initial_state,
     training_step,
 )
 from torch_impl.gpt2_training import Gpt2Loss
@@ -42,7 +42,7 @@ def twin_of(params: Gpt2, config: Gpt2Config) -> Gpt2Loss:
         config.vocabulary,
         config.positions,
         config.d_model,
-        config.d_inner,
+        config.d_ff,
         config.layers,
     ).to(getattr(torch, params.norm.weight.dtype.name))
     model.load_state_dict(
@@ -109,14 +109,14 @@ def their_step(
 def both_trained(ids, config, settings, seed=0, dtype="float64"):
     """Step after step, on both sides."""
     generator = np.random.default_rng(seed)
-    learner = beginner(initial_gpt2(config, generator, dtype))
-    model = twin_of(learner.params, config)
+    state = initial_state(initial_gpt2(config, generator, dtype))
+    model = twin_of(state.params, config)
     optimizer = adamw_for(
         model, settings.betas, settings.epsilon, settings.decay
     )
     for number in range(1, settings.steps + 1):
         batch = draw_batch(ids, generator, config, settings)
-        learner, taken = training_step(learner, batch, config, settings)
+        state, metrics = training_step(state, batch, config, settings)
         rate = learning_rate(
             number,
             settings.warm_up,
@@ -132,10 +132,10 @@ def both_trained(ids, config, settings, seed=0, dtype="float64"):
             settings.most,
         )
         yield Step(
-            (taken.loss, loss),
-            (taken.norm, norm),
+            (metrics.loss, loss),
+            (metrics.norm, norm),
             rate,
-            state_dict(learner.params),
+            state_dict(state.params),
             {
                 name: part.detach().numpy().copy()
                 for name, part in model.named_parameters()

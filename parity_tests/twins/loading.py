@@ -28,7 +28,7 @@ def bert_twin(checkpoint: BertCheckpoint) -> BertTwin:
             config.positions,
             config.segments,
             config.d_model,
-            config.d_inner,
+            config.d_ff,
             config.layers,
         )
         pooler = Pooler(config.d_model)

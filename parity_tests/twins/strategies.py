@@ -40,7 +40,11 @@ TEXT = st.lists(st.sampled_from(PIECES), max_size=20).map("".join)
 WORDS = st.lists(TEXT, max_size=5)
 
 # Sizes that must leave room for another: a table for its look-ups.
-NESTED = {"positions": "position", "token": "length", "tokens": "length"}
+NESTED = {
+    "positions": "position",
+    "token": "context_length",
+    "tokens": "context_length",
+}
 MOST_LAYERS = 2
 NOT_NEGATIVE = ("probabilities", "square")
 IGNORED = -100
@@ -193,7 +197,7 @@ class _Drawer:
             return np.array(order, dtype=np.int64)
         count = self.sizes.get(below[name], 5)
         if name == "starts":
-            count -= self.sizes["length"]
+            count -= self.sizes["context_length"]
         if name == "targets":
             drawn = self._drawn(np.int64, shape, st.integers(0, count - 1))
             counts = self._mask(name, shape)
@@ -220,7 +224,7 @@ class _Drawer:
             "ignored": st.just(IGNORED),
             "k": st.integers(1, self.sizes.get("vocabulary", 1)),
             "keys": st.integers(1, 7),
-            "length": st.just(size),
+            "context_length": st.just(size),
             "lowest": st.floats(0, 0.5),
             "most": st.floats(-3, 3).map(np.exp),
             "p": st.floats(-3, 0).map(np.exp),

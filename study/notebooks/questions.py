@@ -17,7 +17,7 @@ from numpy_ref.byte_pair_encoding import byte_ids, merge_all, merge_table
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config, parameter_count
 from numpy_ref.layers import dropout
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
 from numpy_ref.windows import batches, window_starts
 from numpy_ref.word_tokenizer import (
     build_vocabulary,
@@ -150,7 +150,7 @@ def most_tokens(answer, word: str) -> Verdict:
             (len(word), "The tokens begin as bytes, not as characters."),
             (1, "That is the least; its merges may not be known."),
             (
-                len(gpt2().encode_ordinary(word)),
+                len(gpt2_tokenizer().encode_ordinary(word)),
                 "So many are left by GPT-2's merges; there may be none.",
             ),
         ],
@@ -167,9 +167,9 @@ def pairs_of(answer, tokens: list[str]) -> Verdict:
 
 
 def how_many_windows(
-    answer, tokens: int, length: int, stride: int
+    answer, tokens: int, context_length: int, stride: int
 ) -> Verdict:
-    right = len(window_starts(tokens, length, stride))
+    right = len(window_starts(tokens, context_length, stride))
     return judged(
         answer,
         right,

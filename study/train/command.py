@@ -52,7 +52,7 @@ def train(
     heads: Annotated[
         int, typer.Option(help="Heads; a divisor of d-model.")
     ] = 4,
-    length: Annotated[
+    context_length: Annotated[
         int, typer.Option(help="Tokens in a window: the model's positions.")
     ] = 128,
     batch_size: Annotated[int, typer.Option(help="Windows in a step.")] = 8,
@@ -75,16 +75,16 @@ def train(
         typer.Option(help="Steps from one sample to the next; 0: none."),
     ] = 100,
 ) -> None:
-    from .run import Wanted, run
+    from .run import TrainOptions, run
 
     text = texts.read_corpus(corpus) if file is None else read(file)
-    wanted = Wanted(
+    options = TrainOptions(
         tokenizer=tokenizer.value,
         vocabulary=vocabulary,
         layers=layers,
         d_model=d_model,
         heads=heads,
-        length=length,
+        context_length=context_length,
         batch_size=batch_size,
         steps=steps,
         rate=rate,
@@ -98,7 +98,7 @@ def train(
         if context.get_parameter_source(name).name == "COMMANDLINE"
     }
     about = corpus if file is None else file.name
-    done = run(out, text, about, wanted, given, save_every, sample_every)
+    done = run(out, text, about, options, given, save_every, sample_every)
     raise typer.Exit(0 if done else 130)
 
 

@@ -110,7 +110,7 @@ def about(folder) -> str:
     if not has_training(folder.path):
         return f"Weights: {folder.about}, read as they are."
     training = load_training(folder.path)
-    step, steps = training.learner.step, training.settings.steps
+    step, steps = training.state.step, training.settings.steps
     if step == 0:
         return f"Weights: {folder.about}, random: no step has been taken."
     return (

@@ -26,12 +26,12 @@ from numpy_ref import gpt2, gpt2_training
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config
 from numpy_ref.parameters import from_state_dict, state_dict
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.bpe_training import train as learn_merges
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.training.initial_weights import DEVIATION, initial_gpt2
 from numpy_ref.training.steps import (
     TrainingSettings,
-    beginner,
     draw_batch,
+    initial_state,
     training_step,
 )
 from parity_tests.oracles.training import Step, both_trained
@@ -42,13 +42,13 @@ VOCABULARY = 512
 DRIFT = (
     Gpt2Config(VOCABULARY, 32, 64, 256, 4, 4, 1e-5),
     TrainingSettings(
-        length=32, batch_size=4, steps=20, warm_up=4, highest=3e-3
+        context_length=32, batch_size=4, steps=20, warm_up=4, highest=3e-3
     ),
 )
 SCALE = (
     Gpt2Config(VOCABULARY, 64, 128, 512, 4, 2, 1e-5),
     TrainingSettings(
-        length=64, batch_size=8, steps=200, warm_up=20, highest=1e-3
+        context_length=64, batch_size=8, steps=200, warm_up=20, highest=1e-3
     ),
 )
 EVERY = 5  # steps from one look at the attention to the next
@@ -57,7 +57,7 @@ BLUE, ORANGE, GREY = "#1f77b4", "#d95f02", "#888888"
 
 def main(folder: Path) -> None:
     text = texts.read_corpus("the-verdict")
-    merges = learn_merges(text, VOCABULARY)
+    merges = train_bpe(text, VOCABULARY)
     ids = BytePairTokenizer(merges).encode_ordinary(text)
     folder.mkdir(parents=True, exist_ok=True)
     plot_drift(list(both_trained(ids, *DRIFT)), folder / "drift.png")
@@ -169,20 +169,20 @@ def scaled_run(
     """
     generator = np.random.default_rng(0)
     params = with_deviation(initial_gpt2(config, generator), deviation)
-    learner, seen = beginner(params), Run()
+    state, seen = initial_state(params), Run()
     for number in range(settings.steps):
         batch = draw_batch(ids, generator, config, settings)
         if number % EVERY == 0:
             _, layers, _ = gpt2.gpt2(
-                batch.ids, learner.params, config.heads, config.epsilon
+                batch.ids, state.params, config.heads, config.epsilon
             )
             seen.looks.append(number)
             seen.entropies.append(
                 [entropy(layer.weights) for layer in layers]
             )
-        learner, taken = training_step(learner, batch, config, settings)
-        seen.losses.append(taken.loss)
-        seen.norms.append(taken.norm)
+        state, metrics = training_step(state, batch, config, settings)
+        seen.losses.append(metrics.loss)
+        seen.norms.append(metrics.norm)
     return seen
 
 

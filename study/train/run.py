@@ -14,7 +14,7 @@ from numpy_ref.checked import check_at_least, check_divides
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config, parameter_count
 from numpy_ref.checkpoints.model_folders import in_millions
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.bpe_training import train as learn_merges
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_merges
 from numpy_ref.training.checkpoint import (
     Training,
@@ -26,9 +26,9 @@ from numpy_ref.training.checkpoint import (
 )
 from numpy_ref.training.initial_weights import initial_gpt2
 from numpy_ref.training.steps import (
-    Taken,
+    StepMetrics,
     TrainingSettings,
-    beginner,
+    initial_state,
     train,
 )
 
@@ -40,7 +40,7 @@ SAMPLE = 40  # tokens
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrainOptions:
     """What a training is made of; `--` options bear these names."""
 
     tokenizer: str = "bpe"
@@ -48,7 +48,7 @@ class Wanted:
     layers: int = 4
     d_model: int = 128
     heads: int = 4
-    length: int = 128
+    context_length: int = 128
     batch_size: int = 8
     steps: int = 400
     rate: float = 3e-3
@@ -61,7 +61,7 @@ def run(
     folder: Path,
     text: str,
     about: str,
-    wanted: Wanted,
+    options: TrainOptions,
     given: set[str],
     save_every: int,
     sample_every: int,
@@ -76,10 +76,10 @@ def run(
     check_at_least("--sample-every", sample_every, 0)
     if has_training(folder):
         training = load_training(folder)
-        check_same(training, text, about, wanted, given, folder)
-        verb = f"going on from step {training.learner.step}"
+        check_same(training, text, about, options, given, folder)
+        verb = f"going on from step {training.state.step}"
     else:
-        training = begun(folder, text, about, wanted)
+        training = begun(folder, text, about, options)
         verb = "beginning with random weights"
     tokenizer = load_tokenizer(folder)
     ids = tokenizer.encode_ordinary(text)
@@ -89,36 +89,38 @@ def run(
     )
 
 
-def begun(folder: Path, text: str, about: str, wanted: Wanted) -> Training:
+def begun(
+    folder: Path, text: str, about: str, options: TrainOptions
+) -> Training:
     """A folder with a checkpoint of step 0."""
-    check_wanted(wanted)
+    check_options(options)
     merges = (
         gpt2_merges()
-        if wanted.tokenizer == "gpt2"
-        else learn_merges(text, wanted.vocabulary, (END_OF_TEXT,))
+        if options.tokenizer == "gpt2"
+        else train_bpe(text, options.vocabulary, (END_OF_TEXT,))
     )
     tokenizer = BytePairTokenizer(merges, (END_OF_TEXT,))
     check_at_least(
-        f"tokens of the text for a window of {wanted.length}",
+        f"tokens of the text for a window of {options.context_length}",
         len(tokenizer.encode_ordinary(text)),
-        wanted.length + 1,
+        options.context_length + 1,
     )
     config = Gpt2Config(
         vocabulary=len(tokenizer.tokens),
-        positions=wanted.length,
-        d_model=wanted.d_model,
-        d_inner=4 * wanted.d_model,
-        layers=wanted.layers,
-        heads=wanted.heads,
+        positions=options.context_length,
+        d_model=options.d_model,
+        d_ff=4 * options.d_model,
+        layers=options.layers,
+        heads=options.heads,
         epsilon=1e-5,
     )
-    generator = np.random.default_rng(wanted.seed)
-    learner = beginner(initial_gpt2(config, generator, wanted.dtype))
+    generator = np.random.default_rng(options.seed)
+    state = initial_state(initial_gpt2(config, generator, options.dtype))
     training = Training(
-        learner,
+        state,
         generator,
         config,
-        settings_of(wanted),
+        settings_of(options),
         hash_of(text),
         about,
     )
@@ -132,31 +134,39 @@ def begun(folder: Path, text: str, about: str, wanted: Wanted) -> Training:
     return training
 
 
-def settings_of(wanted: Wanted) -> TrainingSettings:
+def settings_of(options: TrainOptions) -> TrainingSettings:
     return TrainingSettings(
-        length=wanted.length,
-        batch_size=wanted.batch_size,
-        dropout=wanted.dropout,
-        steps=wanted.steps,
-        warm_up=min(WARM_UP, wanted.steps // 10),
-        highest=wanted.rate,
-        lowest=FALL * wanted.rate,
+        context_length=options.context_length,
+        batch_size=options.batch_size,
+        dropout=options.dropout,
+        steps=options.steps,
+        warm_up=min(WARM_UP, options.steps // 10),
+        highest=options.rate,
+        lowest=FALL * options.rate,
     )
 
 
-def check_wanted(wanted: Wanted) -> None:
+def check_options(options: TrainOptions) -> None:
     """Raise ValueError for options that no training can have."""
-    for name in ("layers", "d_model", "length", "batch_size", "steps"):
-        check_at_least(f"--{name.replace('_', '-')}", vars(wanted)[name], 1)
-    check_at_least("--seed", wanted.seed, 0)
-    check_divides("--heads", wanted.heads, "--d-model", wanted.d_model)
-    if not 0 < wanted.rate < float("inf"):
-        raise ValueError(
-            f"expected --rate to be greater than 0, got {wanted.rate}"
+    for name in (
+        "layers",
+        "d_model",
+        "context_length",
+        "batch_size",
+        "steps",
+    ):
+        check_at_least(
+            f"--{name.replace('_', '-')}", vars(options)[name], 1
         )
-    if not 0 <= wanted.dropout < 1:
+    check_at_least("--seed", options.seed, 0)
+    check_divides("--heads", options.heads, "--d-model", options.d_model)
+    if not 0 < options.rate < float("inf"):
         raise ValueError(
-            f"expected --dropout from 0 to below 1, got {wanted.dropout}"
+            f"expected --rate to be greater than 0, got {options.rate}"
+        )
+    if not 0 <= options.dropout < 1:
+        raise ValueError(
+            f"expected --dropout from 0 to below 1, got {options.dropout}"
         )
 
 
@@ -164,7 +174,7 @@ def check_same(
     training: Training,
     text: str,
     about: str,
-    wanted: Wanted,
+    options: TrainOptions,
     given: set[str],
     folder: Path,
 ) -> None:
@@ -179,18 +189,18 @@ def check_same(
         "layers": config.layers,
         "d_model": config.d_model,
         "heads": config.heads,
-        "length": settings.length,
+        "context_length": settings.context_length,
         "batch_size": settings.batch_size,
         "steps": settings.steps,
         "rate": settings.highest,
         "dropout": settings.dropout,
-        "dtype": training.learner.params.norm.weight.dtype.name,
+        "dtype": training.state.params.norm.weight.dtype.name,
     }
     for name in sorted(given & begun_with.keys()):
-        if vars(wanted)[name] != begun_with[name]:
+        if vars(options)[name] != begun_with[name]:
             raise ValueError(
                 f"expected --{name.replace('_', '-')} {begun_with[name]}, "
-                f"with which {folder} was begun, got {vars(wanted)[name]}"
+                f"with which {folder} was begun, got {vars(options)[name]}"
             )
 
 
@@ -202,8 +212,8 @@ def described(training: Training, tokens: int, folder: Path) -> str:
         f"({config.layers} layers, {config.heads} heads, d_model "
         f"{config.d_model}, vocabulary {config.vocabulary:,}) learns "
         f"{training.about} ({tokens:,} tokens), {settings.steps:,} steps "
-        f"of {settings.batch_size} × {settings.length} tokens, into "
-        f"{folder};"
+        f"of {settings.batch_size} × {settings.context_length} tokens, "
+        f"into {folder};"
     )
 
 
@@ -216,42 +226,42 @@ def keep_training(
     sample_every: int,
 ) -> bool:
     """Step after step, with a bar; what is printed is the loss's mean."""
-    saved, losses, began = training.learner.step, [], time.perf_counter()
+    saved, losses, began = training.state.step, [], time.perf_counter()
     console = Console(stderr=True)
     try:
         with Progress(console=console, transient=True) as progress:
             bar = progress.add_task(
                 "training",
                 total=training.settings.steps,
-                completed=training.learner.step,
+                completed=training.state.step,
             )
-            for learner, taken in train(
-                training.learner,
+            for state, metrics in train(
+                training.state,
                 ids,
                 training.generator,
                 training.config,
                 training.settings,
             ):
-                training = training._replace(learner=learner)
-                losses.append(taken.loss)
+                training = training._replace(state=state)
+                losses.append(metrics.loss)
                 progress.update(
                     bar,
-                    completed=taken.step,
-                    description=f"loss {taken.loss:.3f}",
+                    completed=metrics.step,
+                    description=f"loss {metrics.loss:.3f}",
                 )
-                last = taken.step == training.settings.steps
-                if taken.step % save_every == 0 or last:
+                last = metrics.step == training.settings.steps
+                if metrics.step % save_every == 0 or last:
                     save(folder, training, saved)
-                    saved = taken.step
+                    saved = metrics.step
                     seconds = (time.perf_counter() - began) / len(losses)
-                    print(line(taken, losses, seconds), flush=True)
+                    print(line(metrics, losses, seconds), flush=True)
                     losses, began = [], time.perf_counter()
                 if sample_every and (
-                    taken.step % sample_every == 0 or last
+                    metrics.step % sample_every == 0 or last
                 ):
                     print(f"    {sample(training, ids, tokenizer)!r}")
     except KeyboardInterrupt:
-        step = load_training(folder).learner.step
+        step = load_training(folder).state.step
         print(
             f"Stopped. {folder} has the checkpoint of step {step}: the "
             "same command goes on from there."
@@ -261,10 +271,10 @@ def keep_training(
     return True
 
 
-def line(taken: Taken, losses: list[float], seconds: float) -> str:
+def line(metrics: StepMetrics, losses: list[float], seconds: float) -> str:
     return (
-        f"step {taken.step:5}  loss {np.mean(losses):.3f}  "
-        f"norm {taken.norm:.2f}  rate {taken.rate:.1e}  "
+        f"step {metrics.step:5}  loss {np.mean(losses):.3f}  "
+        f"norm {metrics.norm:.2f}  rate {metrics.rate:.1e}  "
         f"{1000 * seconds:.0f} ms a step  saved"
     )
 
@@ -276,7 +286,7 @@ def save(folder: Path, training: Training, saved: int) -> None:
     except OSError as error:
         raise ValueError(
             f"expected to write the checkpoint of step "
-            f"{training.learner.step} into {folder}, got {error.strerror}; "
+            f"{training.state.step} into {folder}, got {error.strerror}; "
             f"that of step {saved} is still there"
         ) from error
 
@@ -290,11 +300,11 @@ def sample(
     """
     positions = training.config.positions
     prompt = ids[: min(8, max(1, positions - 1))]
-    choices = replace(Choices(), seed=training.learner.step)
+    choices = replace(Choices(), seed=training.state.step)
     return "".join(
         write(
             prompt,
-            training.learner.params,
+            training.state.params,
             training.config,
             tokenizer,
             min(SAMPLE, positions - len(prompt)),

@@ -18,7 +18,7 @@ from parity_tests.twins.recording import record
 from torch_impl.attention import softmax
 
 from .bert_stops import bert_stops
-from .stops import Walk, check_tokens, walked
+from .run import Walk, check_tokens, walked
 from .tokenizing import distinct
 
 MASK = "[MASK]"

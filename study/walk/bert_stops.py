@@ -1,6 +1,6 @@
 """What the walk through a BERT stops at: a block in full, then the rest."""
 
-from .steps import Stop
+from .stops import Stop
 
 ENCODER = "bert[0]/encoder[0]"
 BLOCK = f"{ENCODER}/encoder_block[0]"

@@ -13,7 +13,7 @@ from .printing import (
     print_verdict,
     text,
 )
-from .stops import Shown, Walk
+from .run import Shown, Walk
 
 # What the pencil found at each stop.
 PENCIL = {

@@ -3,7 +3,7 @@
 import json
 import math
 
-from .stops import Shown, Walk, a_row_of, sizes
+from .run import Shown, Walk, a_row_of, sizes
 
 MOST_VALUES = 8
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from parity_tests.twins.comparing import Comparison
 
 from ..text.spelling import as_encodable, shortened
-from .stops import Shown, Walk, a_row_of, sizes
+from .run import Shown, Walk, a_row_of, sizes
 
 SIDE_BY_SIDE = 110  # columns from which both sides stand abreast
 MOST_SIGNS = 24  # of a token that is shown

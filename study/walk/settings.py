@@ -7,16 +7,16 @@ from numpy_ref.checked import check_at_least, check_divides
 LENGTH = 8
 MOST_WINDOWS = 1000
 MOST_NUMBERS = 8_000_000  # in the largest array of the walk
-MOST = {"--d-model": 4096, "--length": 1024, "--seed": 2**63 - 1}
+MOST = {"--d-model": 4096, "--context-length": 1024, "--seed": 2**63 - 1}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the reader can choose; `length` None fits the text."""
+    """What the reader can choose; `context_length` None fits the text."""
 
     d_model: int = 64
     heads: int = 4
-    length: int | None = None
+    context_length: int | None = None
     stride: int | None = None
     dtype: str = "float32"
     seed: int = 0
@@ -27,7 +27,7 @@ def check_settings(settings: Settings) -> None:
     """Raise ValueError for settings that no walk can have."""
     options = {
         "--d-model": settings.d_model,
-        "--length": settings.length,
+        "--context-length": settings.context_length,
         "--stride": settings.stride,
     }
     for name, number in options.items():
@@ -41,10 +41,12 @@ def check_settings(settings: Settings) -> None:
     check_divides("--heads", settings.heads, "--d-model", settings.d_model)
 
 
-def most_windows(length: int, settings: Settings) -> int:
+def most_windows(context_length: int, settings: Settings) -> int:
     """How many windows there is room for; one at least."""
-    widest = max(settings.d_model, settings.heads * length)
-    return max(1, min(MOST_WINDOWS, MOST_NUMBERS // (length * widest)))
+    widest = max(settings.d_model, settings.heads * context_length)
+    return max(
+        1, min(MOST_WINDOWS, MOST_NUMBERS // (context_length * widest))
+    )
 
 
 def chosen(option: int | None, otherwise: int) -> int:

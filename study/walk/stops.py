@@ -1,199 +1,187 @@
-"""The walk itself: PyTorch runs, NumPy follows, each step is compared.
-
-PyTorch goes from the text to the output on its own. NumPy then repeats
-each call with the inputs that PyTorch's call got (`comparing.compare`),
-so that a difference is that one step's, and held to that step's bound.
-"""
+"""What the walk stops at: a name, an equation, and how to read it."""
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
-from numpy_ref import example
-from numpy_ref.checked import check_at_least
-from parity_tests.twins.comparing import Comparison, Tally
-from parity_tests.twins.recording import record
-from parity_tests.twins.replaying import compare
-from torch_impl.embeddings import InputEmbedding
-from torch_impl.masks import causal_mask
-from torch_impl.multi_head import MultiHeadAttention
-from torch_impl.self_attention import CausalAttention
-from torch_impl.windows import window_starts, windows
-
-from .settings import LENGTH, Settings, check_settings, chosen, most_windows
-from .source import code_of
-from .steps import EXAMPLE_BY_HAND, IDS_TO_ATTENTION, MERGING, Stop
-from .tokenizing import TOKENIZERS, distinct, merge_lines
+ATTENTION = "multi_head_attention[0]/scaled_dot_product_attention[0]"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A stop with what was found there, and both sides' code for it."""
+class Stop:
+    """One named step of the recording that the walk shows.
 
-    stop: Stop
-    comparison: Comparison
-    where: str
-    numpy_lines: list[str]
-    torch_lines: list[str]
-
-
-@dataclass(frozen=True)
-class Walk:
-    """Every comparison made on the way, and the ones to show.
-
-    `merging` is one word, merge by merge, where the tokenizer merges;
-    `segments` and `guesses` are a BERT's.
+    `axes` are words for the axes of its shape, outermost first; `path` is
+    that of `parity_tests.twins.recording`, with the step's name at its end.
+    `known` are steps of the same call whose lines need not stand there
+    again.
     """
 
-    about: str
-    counts: dict[str, int]
-    shown: list[Shown]
-    comparisons: list[Comparison]
-    tally: Tally
-    tokens: list[str]
-    ids: list[int]
-    merging: list[str]
-    segments: tuple[int, ...] | list[int] = ()
-    guesses: tuple[str, ...] | list[str] = ()
+    title: str
+    equation: str
+    axes: tuple[str, ...]
+    path: str
+    known: tuple[str, ...] = ()
 
 
-def walk_text(text: str, known: str, settings: Settings) -> Walk:
-    """From `text` to the output of one attention layer, compared.
+WORDS = (
+    Stop(
+        "tokens",
+        "words, punctuation and double dashes of the text",
+        ("tokens",),
+        "split_words[0]/tokens",
+    ),
+    Stop(
+        "vocabulary",
+        "an id for each distinct token, the special ones last",
+        ("entries",),
+        "build_vocabulary[0]/vocabulary",
+    ),
+    Stop(
+        "ids",
+        "id_i = vocabulary[token_i]",
+        ("ids",),
+        "encode[0]/ids",
+    ),
+)
 
-    A vocabulary that is learned is learned from `known`, which may be the
-    text itself; the weights are random numbers from `settings.seed`, and
-    nothing is trained.
-    Raises ValueError for a text or settings that cannot be walked.
-    """
-    check_settings(settings)
-    tokenized = TOKENIZERS[settings.tokenizer](text, known)
-    check_tokens(text, len(tokenized.ids))
-    ids = torch.from_numpy(tokenized.ids)
-    length = chosen(settings.length, min(LENGTH, len(ids) - 1))
-    stride = chosen(settings.stride, length)
-    counts: dict[str, int] = {
-        "characters": len(text),
-        "tokens": len(ids),
-        "distinct_tokens": distinct(tokenized.ids),
-        "vocabulary": tokenized.vocabulary,
-        "unknown_tokens": tokenized.unknown,
-    }
+MERGING = (
+    Stop(
+        "the first merge of that word",
+        "the pair of lowest rank becomes one token, wherever it occurs",
+        ("tokens",),
+        "merge_all[0]/merge_lowest[0]/merged",
+    ),
+)
 
-    def run():
-        tokenized.steps()
-        starts = window_starts(len(ids), length, stride)
-        most = most_windows(length, settings)
-        inputs, _ = windows(ids, starts[:most], length)
-        embed, attend = layers(tokenized.vocabulary, length, settings)
-        attend(embed(inputs), causal_mask(length, length), settings.heads)
-        return {"windows": len(starts), "windows_walked": len(inputs)}
+IDS_TO_ATTENTION = (
+    Stop(
+        "inputs",
+        "input = ids[s : s + context_length]",
+        ("windows", "positions"),
+        "windows[0]/inputs",
+    ),
+    Stop(
+        "targets",
+        "target = ids[s + 1 : s + context_length + 1]",
+        ("windows", "positions"),
+        "windows[0]/targets",
+    ),
+    Stop(
+        "token embeddings",
+        "E_i = W_token[id_i]",
+        ("windows", "positions", "features"),
+        "input_embedding[0]/tokens",
+    ),
+    Stop(
+        "position embeddings",
+        "P_i = W_position[i]",
+        ("positions", "features"),
+        "input_embedding[0]/places",
+    ),
+    Stop(
+        "input of the attention",
+        "X = E + P",
+        ("windows", "positions", "features"),
+        "input_embedding[0]/x",
+    ),
+    Stop(
+        "queries",
+        "Q = X W_Qᵀ + b_Q, split into heads",
+        ("windows", "heads", "queries", "features"),
+        "multi_head_attention[0]/query",
+    ),
+    Stop(
+        "keys",
+        "K = X W_Kᵀ + b_K, split into heads",
+        ("windows", "heads", "keys", "features"),
+        "multi_head_attention[0]/key",
+    ),
+    Stop(
+        "values",
+        "V = X W_Vᵀ + b_V, split into heads",
+        ("windows", "heads", "keys", "features"),
+        "multi_head_attention[0]/value",
+    ),
+    Stop(
+        "scores",
+        "S = Q Kᵀ / √(d_head)",
+        ("windows", "heads", "queries", "keys"),
+        f"{ATTENTION}/attention_scores[0]/scores",
+    ),
+    Stop(
+        "mask",
+        "M_ij = 1 where j ≤ i: no token sees a later one",
+        ("queries", "keys"),
+        "causal_mask[0]/mask",
+    ),
+    Stop(
+        "weights",
+        "A_ij = exp(S_ij) / Σ_k exp(S_ik), over the k that M allows",
+        ("windows", "heads", "queries", "keys"),
+        f"{ATTENTION}/masked_softmax[0]/weights",
+    ),
+    Stop(
+        "context",
+        "O = A V",
+        ("windows", "heads", "queries", "features"),
+        f"{ATTENTION}/context",
+    ),
+    Stop(
+        "heads side by side",
+        "concat(O_1, …, O_h)",
+        ("windows", "positions", "features"),
+        "multi_head_attention[0]/merge_heads[0]/merged",
+    ),
+    Stop(
+        "output",
+        "Y = concat(O_1, …, O_h) W_Oᵀ + b_O",
+        ("windows", "positions", "features"),
+        "multi_head_attention[0]/linear[3]/y",
+    ),
+)
 
-    with torch.no_grad():
-        found, calls = record(run)
-    counts |= found
-    merging = merge_lines(calls, tokenized.spelled)
-    stops = tokenized.stops if merging or tokenized.stops != MERGING else ()
-    return walked(
-        about_text(counts, tokenized.about),
-        counts,
-        (*stops, *IDS_TO_ATTENTION),
-        calls,
-        tokens=tokenized.tokens,
-        ids=tokenized.ids.tolist(),
-        merging=merging,
-    )
+CAUSAL = "causal_attention[0]/attention_with_dropout[0]"
 
-
-def walk_example() -> Walk:
-    """The four tokens of `numpy_ref.example`, which a pencil can check."""
-    module = CausalAttention(2, 2).double()
-    matrices = (example.QUERY, example.KEY, example.VALUE)
-    layers = (module.query, module.key, module.value)
-    for layer, matrix in zip(layers, matrices, strict=True):
-        layer.weight.data = torch.from_numpy(matrix.T.copy())
-        layer.bias.data.zero_()
-    x = torch.from_numpy(example.X)
-    keep = torch.ones(4, 4, dtype=torch.bool)
-    with torch.no_grad():
-        _, calls = record(module, x, keep, 0.0)
-    about = "four tokens with two features each; all can be checked by hand"
-    return walked(about, {}, EXAMPLE_BY_HAND, calls)
-
-
-def layers(vocabulary: int, length: int, settings: Settings):
-    """An embedding and an attention layer with random weights."""
-    torch.manual_seed(settings.seed)
-    modules = (
-        InputEmbedding(vocabulary, length, settings.d_model),
-        MultiHeadAttention(settings.d_model),
-    )
-    return [module.to(getattr(torch, settings.dtype)) for module in modules]
-
-
-def check_tokens(text: str, count: int) -> None:
-    """Raise ValueError when there is nothing to walk with."""
-    if not text.strip() or not count:
-        raise ValueError(f"expected a text with words, got {text!r}")
-    check_at_least("the tokens of the text", count, 2)
-
-
-def about_text(counts: dict[str, int], tokenizer: str) -> str:
-    """The counts, in a sentence."""
-    about = (
-        f"{counts['characters']:,} characters; {tokenizer}: "
-        f"{counts['tokens']:,} tokens, {counts['distinct_tokens']:,} of "
-        f"them distinct, of a vocabulary of {counts['vocabulary']:,}"
-    )
-    if counts["unknown_tokens"]:
-        about += f"; {counts['unknown_tokens']:,} tokens unknown to it"
-    if counts["windows"] > counts["windows_walked"]:
-        about += f"; the first {counts['windows_walked']:,} "
-        about += f"of {counts['windows']:,} windows"
-    return f"{about}. Places are counted from 0."
-
-
-def walked(
-    about,
-    counts,
-    stops: tuple[Stop, ...],
-    calls,
-    tokens=(),
-    ids=(),
-    merging=(),
-) -> Walk:
-    """Compare every named step of the calls, and pick what to show."""
-    comparisons, tally = list(compare(calls)), Tally()
-    for comparison in comparisons:
-        tally.add(comparison)
-    by_path = {comparison.path: comparison for comparison in comparisons}
-    shown = [
-        Shown(stop, by_path[stop.path], *code_of(stop.path, stop.known))
-        for stop in stops
-    ]
-    return Walk(
-        *(about, counts, shown, comparisons, tally),
-        *map(list, (tokens, ids, merging)),
-    )
-
-
-def a_row_of(shown: Shown, value) -> tuple[list, tuple[int, ...]]:
-    """A few neighbouring entries, and where in the array they stand.
-
-    Always in the first window and the first head, and at position 2, or
-    the last where there are fewer: under a causal mask it has something
-    to show.
-    """
-    if not isinstance(value, np.ndarray):
-        return list(value), ()
-    outer = zip(shown.stop.axes[:-1], value.shape[:-1], strict=True)
-    at = tuple(
-        0 if axis in ("windows", "heads") else min(2, size - 1)
-        for axis, size in outer
-    )
-    return value[at].tolist(), at
-
-
-def sizes(value) -> tuple[int, ...]:
-    """The sizes of an array, or the length of anything else."""
-    return value.shape if isinstance(value, np.ndarray) else (len(value),)
+EXAMPLE_BY_HAND = (
+    Stop(
+        "queries",
+        "Q = X W_Q, in units of √(2) ln 2",
+        ("queries", "features"),
+        "causal_attention[0]/query",
+    ),
+    Stop(
+        "keys",
+        "K = X W_K",
+        ("keys", "features"),
+        "causal_attention[0]/key",
+    ),
+    Stop(
+        "values",
+        "V = X W_V",
+        ("keys", "features"),
+        "causal_attention[0]/value",
+    ),
+    Stop(
+        "scores",
+        "S = Q Kᵀ / √(d_head), whole multiples of ln 2",
+        ("queries", "keys"),
+        f"{CAUSAL}/attention_scores[0]/scores",
+    ),
+    Stop(
+        "mask",
+        "M_ij = 1 where j ≤ i: no token sees a later one",
+        ("queries", "keys"),
+        "causal_attention[0]/causal_mask[0]/mask",
+    ),
+    Stop(
+        "weights",
+        "A_ij = exp(S_ij) / Σ_k exp(S_ik), over the k that M allows",
+        ("queries", "keys"),
+        f"{CAUSAL}/masked_softmax[0]/weights",
+    ),
+    Stop(
+        "context",
+        "O = A V",
+        ("queries", "features"),
+        f"{CAUSAL}/context",
+    ),
+)

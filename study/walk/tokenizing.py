@@ -16,8 +16,8 @@ from numpy_ref.checkpoints.model_folders import (
 )
 from numpy_ref.tokenizers import wordpiece
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.bpe_training import train
-from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.tokenizers.bpe_training import train_bpe
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
 from numpy_ref.tokenizers.pretokens import split
 from parity_tests.twins.recording import Call
 from torch_impl.byte_pair_encoding import byte_ids, merge_all, merge_table
@@ -29,7 +29,7 @@ from torch_impl.word_tokenizer import (
 )
 
 from ..text.spelling import shortened
-from .steps import MERGING, WORDS, Stop
+from .stops import MERGING, WORDS, Stop
 
 MOST_MERGES = 256  # learned from a text; a short one has fewer
 PER_MERGE = 4  # characters: so few that some words stay in pieces
@@ -82,7 +82,7 @@ def by_trained_bpe(text: str, known: str) -> Tokenized:
         transient=True,
         disable=len(known) < LONG,
     )
-    learned = train(known, 256 + merges, watch=watch)
+    learned = train_bpe(known, 256 + merges, watch=watch)
     tokenizer = BytePairTokenizer(learned)
     whose = "this text" if known == text else "the corpus"
     about = f"byte-pair encoding, {len(learned)} merges from {whose}"
@@ -91,7 +91,7 @@ def by_trained_bpe(text: str, known: str) -> Tokenized:
 
 def by_gpt2(text: str, known: str) -> Tokenized:
     """Byte-pair encoding with the vocabulary of GPT-2."""
-    return by_merging(text, gpt2(), "byte-pair encoding of GPT-2")
+    return by_merging(text, gpt2_tokenizer(), "byte-pair encoding of GPT-2")
 
 
 def by_merging(

@@ -168,17 +168,22 @@ PLAIN: dict[str, list[dict]] = {
         {
             "ids": 10 + RANDOM.permutation(20),
             "starts": np.array([1, 4, 7]),
-            "length": 4,
+            "context_length": 4,
         }
     ],
     "window_starts": [
-        {"tokens": tokens, "length": length, "stride": stride}
-        for tokens, length, stride in (
+        {
+            "tokens": tokens,
+            "context_length": context_length,
+            "stride": stride,
+        }
+        for tokens, context_length, stride in (
             *((11, 4, 2), (13, 4, 4), (12, 4, 4), (10, 3, 5)),
         )
     ],
     "covering_window_starts": [
-        {"tokens": tokens, "length": 4, "stride": 4} for tokens in (13, 11)
+        {"tokens": tokens, "context_length": 4, "stride": 4}
+        for tokens in (13, 11)
     ],
     "batches": [
         {"permutation": order, "batch_size": 3, "drop_last": drop}

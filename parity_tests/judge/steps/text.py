@@ -184,11 +184,14 @@ def every_whole_window_has_its_place(step: Step, arguments: dict) -> Found:
     """Windows begin at 0 and then every `stride`; the last is whole, with
     its targets, and another one would not be."""
     starts, tokens = step(**arguments), arguments["tokens"]
-    length, stride = arguments["length"], arguments["stride"]
+    context_length, stride = (
+        arguments["context_length"],
+        arguments["stride"],
+    )
     yield alike("first", starts[:1], [0])
     strides = np.diff(starts)
     yield alike("strides", strides, np.full(len(strides), stride))
-    last = int(starts[-1]) + length + 1
+    last = int(starts[-1]) + context_length + 1
     fits = (last <= tokens, last + stride <= tokens)
     yield alike("the last fits, one more would not", fits, (True, False))
 
@@ -200,8 +203,11 @@ def the_last_window_ends_where_the_text_ends(
     """The last target is the last token; before it, windows begin every
     `stride`, and none but the last is moved."""
     starts, tokens = step(**arguments), arguments["tokens"]
-    length, stride = arguments["length"], arguments["stride"]
-    yield alike("end", starts[-1] + length, tokens - 1)
+    context_length, stride = (
+        arguments["context_length"],
+        arguments["stride"],
+    )
+    yield alike("end", starts[-1] + context_length, tokens - 1)
     expected = np.arange(len(starts) - 1) * stride
     yield alike("all but the last", starts[:-1], expected)
     final = int(np.diff(starts, prepend=0)[-1])
@@ -213,10 +219,15 @@ def the_last_window_ends_where_the_text_ends(
 def a_target_is_what_comes_next(step: Step, arguments: dict) -> Found:
     """In a text whose tokens are their own places, a window counts up
     from where it starts, and its targets are one further."""
-    starts, length = arguments["starts"], arguments["length"]
+    starts, context_length = (
+        arguments["starts"],
+        arguments["context_length"],
+    )
     places = np.arange(len(arguments["ids"]))
     inputs, targets = step(**arguments | {"ids": places})
-    counted = [[start + i for i in range(length)] for start in starts]
+    counted = [
+        [start + i for i in range(context_length)] for start in starts
+    ]
     yield alike("inputs", inputs, counted)
     yield alike("targets", targets, np.add(counted, 1))
 
@@ -225,10 +236,13 @@ def a_target_is_what_comes_next(step: Step, arguments: dict) -> Found:
 def windows_are_of_the_text(step: Step, arguments: dict) -> Found:
     """Each window is a piece of the text, and its targets are the piece
     one token further."""
-    ids, length = arguments["ids"].tolist(), arguments["length"]
+    ids, context_length = (
+        arguments["ids"].tolist(),
+        arguments["context_length"],
+    )
     inputs, targets = step(**arguments)
     for place, start in enumerate(arguments["starts"].tolist()):
-        piece = ids[start : start + length + 1]
+        piece = ids[start : start + context_length + 1]
         yield alike(f"inputs of {place}", inputs[place], piece[:-1])
         yield alike(f"targets of {place}", targets[place], piece[1:])
 

@@ -187,7 +187,7 @@ def test_the_parameters_of_a_small_one_counted_one_by_one():
         vocabulary=11,
         positions=7,
         d_model=6,
-        d_inner=24,
+        d_ff=24,
         layers=3,
     )
     arrays = state_dict(initial_gpt2(config, chance()))

@@ -342,30 +342,30 @@ MISTAKES = {
     # room for the targets is forgotten
     "every_whole_window_has_its_place": (
         "window_starts",
-        lambda tokens, length, stride: np.arange(
-            0, tokens - length + 1, stride
+        lambda tokens, context_length, stride: np.arange(
+            0, tokens - context_length + 1, stride
         ),
     ),
     # the end is not covered
     "the_last_window_ends_where_the_text_ends": (
         "covering_window_starts",
-        lambda tokens, length, stride: np.arange(
-            0, tokens - length, stride
+        lambda tokens, context_length, stride: np.arange(
+            0, tokens - context_length, stride
         ),
     ),
     # targets are the inputs
     "a_target_is_what_comes_next": (
         "windows",
-        lambda ids, starts, length: (
-            (ids[starts[:, None] + np.arange(length)],) * 2
+        lambda ids, starts, context_length: (
+            (ids[starts[:, None] + np.arange(context_length)],) * 2
         ),
     ),
     # places for tokens
     "windows_are_of_the_text": (
         "windows",
-        lambda ids, starts, length: (
-            starts[:, None] + np.arange(length),
-            starts[:, None] + np.arange(length) + 1,
+        lambda ids, starts, context_length: (
+            starts[:, None] + np.arange(context_length),
+            starts[:, None] + np.arange(context_length) + 1,
         ),
     ),
     # the last batch always stays

@@ -11,7 +11,7 @@ from numpy_ref.byte_pair_encoding import (
     merge_all,
     merge_table,
 )
-from numpy_ref.tokenizers.bpe_training import train
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.bpe_vocabulary import merged_tokens, rank_of_pairs
 from numpy_ref.tokenizers.fast_merging import (
     LONG,
@@ -36,7 +36,7 @@ WORDS = st.lists(WORD, max_size=6).map(" ".join)
 @given(st.one_of(WORDS, TEXT), st.one_of(WORD, TEXT))
 def test_array_form_scan_heap_and_tiktoken_give_the_same(text, word):
     assume(word)
-    merges = train(text, 300)
+    merges = train_bpe(text, 300)
     tokens, ranks = merged_tokens(merges), rank_of_pairs(merges)
     judge = by_tiktoken(
         {tokens[rank]: rank for rank in range(len(tokens))}, {}

@@ -15,8 +15,8 @@ from numpy_ref import word_tokenizer as words
 from numpy_ref.parameters import from_state_dict
 from parity_tests.twins.replaying import to_numpy
 from study.text.corpus import sample
+from study.walk.run import layers
 from study.walk.settings import Settings
-from study.walk.stops import layers
 
 LENGTH = 16
 TEXT = sample()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numpy_ref import windows
-from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
 from torch_impl import windows as torch_windows
 
 SIZES = st.integers(1, 8)
@@ -21,57 +21,67 @@ def test_a_target_is_the_next_token():
     np.testing.assert_array_equal(targets, inputs + 1)
 
 
-@given(extra=st.integers(0, 30), length=SIZES, stride=SIZES)
-def test_windows_equal_pytorchs_unfold(extra, length, stride):
-    ids = torch.arange(length + 1 + extra) * 7
-    expected = ids.unfold(0, length + 1, stride)
-    starts = windows.window_starts(len(ids), length, stride)
-    inputs, targets = windows.windows(ids.numpy(), starts, length)
+@given(extra=st.integers(0, 30), context_length=SIZES, stride=SIZES)
+def test_windows_equal_pytorchs_unfold(extra, context_length, stride):
+    ids = torch.arange(context_length + 1 + extra) * 7
+    expected = ids.unfold(0, context_length + 1, stride)
+    starts = windows.window_starts(len(ids), context_length, stride)
+    inputs, targets = windows.windows(ids.numpy(), starts, context_length)
     np.testing.assert_array_equal(inputs, expected[:, :-1])
     np.testing.assert_array_equal(targets, expected[:, 1:])
 
 
-@given(extra=st.integers(0, 30), length=SIZES, data=st.data())
-def test_covering_windows_make_every_token_a_target(extra, length, data):
-    stride = data.draw(st.integers(1, length))
-    ids = np.arange(length + 1 + extra)
-    starts = windows.covering_window_starts(len(ids), length, stride)
-    _, targets = windows.windows(ids, starts, length)
+@given(extra=st.integers(0, 30), context_length=SIZES, data=st.data())
+def test_covering_windows_make_every_token_a_target(
+    extra, context_length, data
+):
+    stride = data.draw(st.integers(1, context_length))
+    ids = np.arange(context_length + 1 + extra)
+    starts = windows.covering_window_starts(
+        len(ids), context_length, stride
+    )
+    _, targets = windows.windows(ids, starts, context_length)
     assert set(targets.flat) == set(ids[1:])
     assert (np.diff(starts) > 0).all()
 
 
 @given(
     extra=st.integers(0, 20),
-    length=SIZES,
+    context_length=SIZES,
     stride=SIZES,
     batch_size=SIZES,
     drop_last=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_the_data_loader_yields_the_same_batches(
-    extra, length, stride, batch_size, drop_last, seed
+    extra, context_length, stride, batch_size, drop_last, seed
 ):
-    ids = np.arange(length + 1 + extra) * 7
-    starts = windows.window_starts(len(ids), length, stride)
+    ids = np.arange(context_length + 1 + extra) * 7
+    starts = windows.window_starts(len(ids), context_length, stride)
     permutation = np.random.default_rng(seed).permutation(len(starts))
     loader = torch_windows.window_loader(
         torch_windows.WindowDataset(
-            torch.from_numpy(ids), torch.from_numpy(starts), length
+            torch.from_numpy(ids), torch.from_numpy(starts), context_length
         ),
         torch.from_numpy(permutation),
         batch_size,
         drop_last,
     )
     expect_same_batches(
-        ids, starts, length, permutation, batch_size, drop_last, loader
+        ids,
+        starts,
+        context_length,
+        permutation,
+        batch_size,
+        drop_last,
+        loader,
     )
 
 
 def expect_same_batches(
-    ids, starts, length, permutation, batch_size, drop_last, loader
+    ids, starts, context_length, permutation, batch_size, drop_last, loader
 ):
-    inputs, targets = windows.windows(ids, starts, length)
+    inputs, targets = windows.windows(ids, starts, context_length)
     ours = windows.batches(permutation, batch_size, drop_last)
     for chosen, (read, said) in zip(ours, loader, strict=True):
         np.testing.assert_array_equal(inputs[chosen], read)
@@ -79,7 +89,7 @@ def expect_same_batches(
 
 
 def test_the_verdict_in_windows_of_gpt2_tokens(the_verdict):
-    ids = gpt2().encode(the_verdict)
+    ids = gpt2_tokenizer().encode(the_verdict)
     assert len(ids) == 5_145
     starts = windows.window_starts(len(ids), 256, 128)
     permutation = np.random.default_rng(0).permutation(len(starts))
@@ -117,7 +127,7 @@ def test_without_dropping_each_window_is_in_one_batch(count, batch_size):
 
 
 WRONG = {
-    "expected length to be at least 1, got 0": (9, 0, 1),
+    "expected context_length to be at least 1, got 0": (9, 0, 1),
     "expected stride to be at least 1, got 0": (9, 4, 0),
     "expected tokens for a window of 4 to be at least 5, got 4": (4, 4, 1),
 }

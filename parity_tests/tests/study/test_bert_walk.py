@@ -117,7 +117,7 @@ def test_every_sign_of_the_walk_has_an_ascii_spelling():
     [
         ("--d-model", 64),
         ("--heads", 4),
-        ("--length", 8),
+        ("--context-length", 8),
         ("--stride", 8),
         ("--seed", 0),
         ("--tokenizer", "bpe"),

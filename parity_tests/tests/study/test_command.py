@@ -13,7 +13,7 @@ import torch
 from numpy_ref.checkpoints import model_folders
 from parity_tests.tests.conftest import VERDICT
 from study.text.spelling import as_encodable
-from study.walk.steps import EXAMPLE_BY_HAND, IDS_TO_ATTENTION, WORDS
+from study.walk.stops import EXAMPLE_BY_HAND, IDS_TO_ATTENTION, WORDS
 
 TEXT_TO_ATTENTION = (*WORDS, *IDS_TO_ATTENTION)
 BY_WORDS = ("--tokenizer", "words")
@@ -248,12 +248,12 @@ WRONG = {
     "white space": (["--text", " \n "], "a text with words, got"),
     "one word": (["--text", "one", *BY_WORDS], "at least 2, got 1"),
     "a window longer than the text": (
-        ["--text", "one two three", "--length", "3", *BY_WORDS],
+        ["--text", "one two three", "--context-length", "3", *BY_WORDS],
         "expected tokens for a window of 3 to be at least 4, got 3",
     ),
     "a window of nothing": (
-        ["--length", "0"],
-        "--length to be at least 1, got 0",
+        ["--context-length", "0"],
+        "--context-length to be at least 1, got 0",
     ),
     "no stride": (["--stride", "0"], "--stride to be at least 1, got 0"),
     "no features": (

@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 
 from bert_viz.measures.metrics import METRICS
 from numpy_ref import attention, example, files, multi_head, self_attention
-from numpy_ref.tokenizers.bpe_training import train
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from parity_tests.twins import replaying
 from parity_tests.twins.finding import find_twins
 from study.notebooks import command as notebooks_command
@@ -389,7 +389,7 @@ def test_a_source_is_shown_without_what_is_said_of_errors(said):
 
 
 def test_what_has_no_twin_is_shown_with_the_reason(said):
-    notebook_tools.show(train, WindowDataset)
+    notebook_tools.show(train_bpe, WindowDataset)
     assert "NumPy only: text to ids for use, in dicts and lists" in said[1]
     assert "PyTorch only: what DataLoader asks for" in said[3]
 
@@ -441,7 +441,7 @@ ANSWERS = {
     "most_tokens": ({"word": "ë"}, (2, 1, "bytes, not as characters")),
     "pairs_of": ({"tokens": ["a", "b"]}, (1, 2, "last token's target")),
     "how_many_windows": (
-        {"tokens": 10, "length": 4, "stride": 3},
+        {"tokens": 10, "context_length": 4, "stride": 3},
         (2, 3, "last target"),
     ),
     "how_many_batches": (

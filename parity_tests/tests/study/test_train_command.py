@@ -19,7 +19,7 @@ from study.train import run as training_run
 
 TEXT = "low lower lowest newer newest wider, and the low was wide. " * 9
 TINY = (
-    *("--layers", 1, "--d-model", 8, "--heads", 2, "--length", 8),
+    *("--layers", 1, "--d-model", 8, "--heads", 2, "--context-length", 8),
     *("--batch-size", 2, "--vocabulary", 270, "--steps", 6),
     *("--save-every", 2, "--sample-every", 3),
 )
@@ -94,10 +94,10 @@ def interrupted(steps):
     """`train` that is stopped by the user after so many steps."""
 
     def stopped(*arguments):
-        for learner, taken in training_run_train(*arguments):
-            if taken.step > steps:
+        for state, metrics in training_run_train(*arguments):
+            if metrics.step > steps:
                 raise KeyboardInterrupt
-            yield learner, taken
+            yield state, metrics
 
     return stopped
 
@@ -124,11 +124,11 @@ def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(
 
 def test_a_finished_training_is_not_gone_on_with(twice, story, trained):
     out, _ = trained
-    before = load_training(out).learner.step
+    before = load_training(out).state.step
     code, said, _ = twice("train", "--file", story, "--out", out)
     assert code == 0
     assert "going on from step 6." in said
-    assert load_training(out).learner.step == before
+    assert load_training(out).state.step == before
 
 
 def test_a_key_press_stops_it_in_good_order(story, tmp_path):
@@ -154,7 +154,7 @@ def test_a_key_press_stops_it_in_good_order(story, tmp_path):
     said, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in err
-    step = load_training(out).learner.step
+    step = load_training(out).state.step
     assert f"has the checkpoint of step {step}: the same command" in said
     assert step > 0
 
@@ -176,7 +176,7 @@ def test_the_checkpoint_that_cannot_be_written_leaves_the_last(
         f"expected to write the checkpoint of step 4 into {out}, got No "
         "space left on device; that of step 2 is still there\n"
     )
-    assert load_training(out).learner.step == 2
+    assert load_training(out).state.step == 2
 
 
 def test_a_place_that_is_no_folder_is_named_before_training(twice, story):
@@ -207,7 +207,7 @@ WRONG = {
         ["--vocabulary", 99],
         "vocabulary_size to be at least 257, got 99",
     ),
-    "a long window": (["--length", 900], "to be at least 901, got"),
+    "a long window": (["--context-length", 900], "to be at least 901, got"),
 }
 
 

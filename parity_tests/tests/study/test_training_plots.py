@@ -19,9 +19,11 @@ from study.train.plots import (
 )
 
 CONFIG = config_of(
-    d_model=8, d_inner=16, heads=2, layers=1
+    d_model=8, d_ff=16, heads=2, layers=1
 )  # d_head 4, its root 2
-SETTINGS = TrainingSettings(length=8, batch_size=2, steps=6, warm_up=2)
+SETTINGS = TrainingSettings(
+    context_length=8, batch_size=2, steps=6, warm_up=2
+)
 IDS = np.random.default_rng(0).integers(0, CONFIG.vocabulary, 99)
 DEVIATION = 0.5
 

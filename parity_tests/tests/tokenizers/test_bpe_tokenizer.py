@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from numpy_ref.tokenizers import bpe_tokenizer
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.bpe_training import train
-from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.tokenizers.bpe_training import train_bpe
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
 from parity_tests.oracles.tokenizers import (
     END_OF_TEXT,
     TEXT,
@@ -25,12 +25,12 @@ CHOICE = st.one_of(st.just("all"), st.sets(st.sampled_from(SPECIALS)))
 
 @pytest.fixture(scope="module")
 def ours():
-    return gpt2()
+    return gpt2_tokenizer()
 
 
 @pytest.fixture(scope="module")
 def trained():
-    merges = train(standard_library(50_000), 600, SPECIALS)
+    merges = train_bpe(standard_library(50_000), 600, SPECIALS)
     return BytePairTokenizer(merges, SPECIALS)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from numpy_ref.tokenizers import gpt2_vocabulary
-from numpy_ref.tokenizers.gpt2_vocabulary import gpt2, gpt2_merges
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_merges, gpt2_tokenizer
 from parity_tests.oracles.tokenizers import (
     END_OF_TEXT,
     fill_cache,
@@ -55,7 +55,7 @@ def package_file() -> Path:
 
 
 def test_it_is_tiktoken_s_vocabulary():
-    judge, ours = gpt2_by_tiktoken(), gpt2()
+    judge, ours = gpt2_by_tiktoken(), gpt2_tokenizer()
     assert ours.mergeable_ranks == judge._mergeable_ranks
     assert ours.special_tokens == {END_OF_TEXT: 50256}
     assert len(ours.tokens) == judge.n_vocab == 50257

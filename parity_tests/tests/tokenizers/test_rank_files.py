@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiktoken.load import load_tiktoken_bpe
 
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.bpe_training import train
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.bpe_vocabulary import (
     merged_tokens,
     merges_of_tokens,
@@ -17,7 +17,7 @@ from numpy_ref.tokenizers.bpe_vocabulary import (
 from numpy_ref.tokenizers.rank_files import load_ranks, save_ranks
 from parity_tests.oracles.tokenizers import TEXT
 
-MERGES = train("low lower lowest newest widest", 270)
+MERGES = train_bpe("low lower lowest newest widest", 270)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_tiktoken_reads_the_same_ranks(path, monkeypatch):
 
 @given(st.one_of(TEXT, st.text("aab ", max_size=60)))
 def test_merges_are_found_again_from_their_tokens(text):
-    merges = train(text, 300)
+    merges = train_bpe(text, 300)
     found = merges_of_tokens(merged_tokens(merges))
     np.testing.assert_array_equal(found, merges)
 
@@ -129,7 +129,7 @@ def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="no space left"):
-        save_ranks(train("other words", 260), path)
+        save_ranks(train_bpe("other words", 260), path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -144,6 +144,6 @@ def test_until_it_is_whole_the_old_file_stands(path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", stopped)
     with pytest.raises(KeyboardInterrupt):
-        save_ranks(train("other words", 260), path)
+        save_ranks(train_bpe("other words", 260), path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

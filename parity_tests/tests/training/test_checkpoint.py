@@ -15,7 +15,7 @@ from transformers import GPT2LMHeadModel
 from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.parameters import state_dict
-from numpy_ref.tokenizers.bpe_training import train as train_bpe
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.training.checkpoint import (
     Training,
     begin_folder,
@@ -25,28 +25,28 @@ from numpy_ref.training.checkpoint import (
     save_training,
 )
 from numpy_ref.training.initial_weights import initial_gpt2
-from numpy_ref.training.steps import TrainingSettings, beginner, train
+from numpy_ref.training.steps import TrainingSettings, initial_state, train
 from parity_tests.oracles.training import config_of
 
 MERGES = train_bpe("low lower lowest", 260, ("<|endoftext|>",))
-CONFIG = config_of(vocabulary=257 + len(MERGES), d_model=8, d_inner=20)
-SETTINGS = TrainingSettings(length=8, batch_size=2, steps=20, warm_up=3)
+CONFIG = config_of(vocabulary=257 + len(MERGES), d_model=8, d_ff=20)
+SETTINGS = TrainingSettings(
+    context_length=8, batch_size=2, steps=20, warm_up=3
+)
 IDS = np.random.default_rng(0).integers(0, CONFIG.vocabulary, 99)
 
 
 def beginning(dtype="float32", seed=0) -> Training:
     generator = np.random.default_rng(seed)
-    learner = beginner(initial_gpt2(CONFIG, generator, dtype))
-    return Training(learner, generator, CONFIG, SETTINGS, "hash", "a text")
+    state = initial_state(initial_gpt2(CONFIG, generator, dtype))
+    return Training(state, generator, CONFIG, SETTINGS, "hash", "a text")
 
 
 def after(training: Training, steps: int) -> Training:
     """The same training so many steps later."""
-    taken = train(
-        training.learner, IDS, training.generator, CONFIG, SETTINGS
-    )
-    for _, (learner, _) in zip(range(steps), taken, strict=False):
-        training = training._replace(learner=learner)
+    taken = train(training.state, IDS, training.generator, CONFIG, SETTINGS)
+    for _, (state, _) in zip(range(steps), taken, strict=False):
+        training = training._replace(state=state)
     return training
 
 
@@ -65,12 +65,12 @@ def folder(tmp_path, ten):
 
 
 def bits(training: Training) -> dict[str, bytes]:
-    learner = training.learner
+    state = training.state
     arrays = {
         f"{kind}.{name}": array
         for kind, arrays in {
-            "params": state_dict(learner.params),
-            **learner.moments._asdict(),
+            "params": state_dict(state.params),
+            **state.moments._asdict(),
         }.items()
         for name, array in arrays.items()
     }
@@ -87,8 +87,8 @@ def test_ten_steps_and_ten_are_twenty_bit_for_bit(tmp_path, dtype):
     loaded = load_training(tmp_path)
     assert bits(loaded) == bits(first)
     # Products of arrays that lie otherwise may round otherwise.
-    for name, array in state_dict(loaded.learner.params).items():
-        was = state_dict(first.learner.params)[name]
+    for name, array in state_dict(loaded.state.params).items():
+        was = state_dict(first.state.params)[name]
         assert array.strides == was.strides
     assert loaded[2:] == (CONFIG, SETTINGS, "hash", "a text")
     ten_more = bits(after(loaded, 10))
@@ -116,7 +116,7 @@ def test_transformers_reads_the_same_model(tmp_path, dtype):
     found = gpt2(ids, ours.model, CONFIG.heads, CONFIG.epsilon)[-1]
     assert abs(found - theirs).max() <= 1e-10 * abs(theirs).max()
     for name, array in state_dict(ours.model).items():
-        trained = state_dict(training.learner.params)[name]
+        trained = state_dict(training.state.params)[name]
         np.testing.assert_array_equal(array, trained)
 
 
@@ -197,13 +197,13 @@ def write_bytes(path, data):
         file.write(data[len(data) // 2 :])
 
 steps = train(
-    training.learner, ids, training.generator, training.config,
+    training.state, ids, training.generator, training.config,
     training.settings,
 )
-learner, _ = next(steps)
+state, _ = next(steps)
 sys.addaudithook(watch)
 Path.write_bytes = write_bytes
-save_training(folder, training._replace(learner=learner))
+save_training(folder, training._replace(state=state))
 print(count)
 """
 
@@ -227,7 +227,7 @@ def test_killed_at_any_moment_of_saving_it_goes_on_from_the_last(folder):
             text=True,
         )
         found = bits(load_training(folder))
-        seen.add(load_training(folder).learner.step)
+        seen.add(load_training(folder).state.step)
         if run.returncode == 0:
             break
         assert run.returncode == 7, run.stderr

@@ -9,13 +9,13 @@ from hypothesis import settings as profile
 
 from numpy_ref.parameters import state_dict
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
-from numpy_ref.tokenizers.bpe_training import train as train_bpe
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.training.initial_weights import initial_gpt2
 from numpy_ref.training.steps import (
     IGNORED,
     TrainingSettings,
-    beginner,
     draw_batch,
+    initial_state,
     train,
     training_step,
 )
@@ -26,7 +26,7 @@ STEPS = 20 if THOROUGH else 5
 
 CONFIG = config_of()
 SETTINGS = TrainingSettings(
-    length=16,
+    context_length=16,
     batch_size=4,
     steps=STEPS,
     warm_up=2,
@@ -47,9 +47,9 @@ def both(verdict_ids):
 
 
 def beginning(config=CONFIG, seed=0, dtype="float64"):
-    """A learner, and the generator that goes on."""
+    """A training state, and the generator that goes on."""
     generator = np.random.default_rng(seed)
-    return beginner(initial_gpt2(config, generator, dtype)), generator
+    return initial_state(initial_gpt2(config, generator, dtype)), generator
 
 
 IDS = np.random.default_rng(0).integers(0, CONFIG.vocabulary, 99)
@@ -105,21 +105,21 @@ def test_the_rate_rises_and_falls(both):
 
 
 def test_a_step_changes_nothing_that_it_was_given():
-    learner, generator = beginning()
-    before = {n: a.copy() for n, a in state_dict(learner.params).items()}
+    state, generator = beginning()
+    before = {n: a.copy() for n, a in state_dict(state.params).items()}
     batch = draw_batch(IDS, generator, CONFIG, SETTINGS)
-    after, _ = training_step(learner, batch, CONFIG, SETTINGS)
-    assert (learner.step, after.step) == (0, 1)
-    for name, array in state_dict(learner.params).items():
+    after, _ = training_step(state, batch, CONFIG, SETTINGS)
+    assert (state.step, after.step) == (0, 1)
+    for name, array in state_dict(state.params).items():
         np.testing.assert_array_equal(array, before[name])
-        assert not learner.moments.mean[name].any()
+        assert not state.moments.mean[name].any()
         assert (state_dict(after.params)[name] != array).any()
 
 
 def test_in_float32_everything_stays_float32():
-    learner, generator = beginning(dtype="float32")
+    state, generator = beginning(dtype="float32")
     batch = draw_batch(IDS, generator, CONFIG, SETTINGS)
-    after, _ = training_step(learner, batch, CONFIG, SETTINGS)
+    after, _ = training_step(state, batch, CONFIG, SETTINGS)
     arrays = state_dict(after.params) | after.moments.mean
     assert {array.dtype.name for array in arrays.values()} == {"float32"}
 
@@ -159,34 +159,34 @@ def test_a_text_shorter_than_a_window_is_refused():
 
 
 def test_a_loss_on_no_target_is_refused():
-    learner, generator = beginning()
+    state, generator = beginning()
     batch = draw_batch(IDS, generator, CONFIG, SETTINGS)
     nothing = batch._replace(targets=np.full_like(batch.targets, IGNORED))
     with pytest.raises(ValueError, match="targets that count"):
-        training_step(learner, nothing, CONFIG, SETTINGS)
+        training_step(state, nothing, CONFIG, SETTINGS)
 
 
 @pytest.mark.parametrize("rate", [30.0, 1e20])
 def test_a_rate_that_makes_it_diverge_is_said_with_the_step(rate):
-    learner, generator = beginning(dtype="float32")
+    state, generator = beginning(dtype="float32")
     wild = replace(SETTINGS, highest=rate, warm_up=0, steps=50)
-    steps = train(learner, IDS, generator, CONFIG, wild)
+    steps = train(state, IDS, generator, CONFIG, wild)
     with pytest.raises(ValueError, match=r"at step 1?\d, .*diverged"):
         list(steps)
 
 
 def test_a_small_model_learns_what_repeats():
     config = config_of(vocabulary=7, layers=1)
-    learner, generator = beginning(config)
+    state, generator = beginning(config)
     settings = replace(SETTINGS, steps=40, dropout=0.0, highest=0.02)
     again = np.tile(np.array([0, 3, 1, 4, 2]), 20)
-    *_, (_, taken) = train(learner, again, generator, config, settings)
-    assert taken.step == 40
-    assert taken.loss < 0.3 < log(5)
+    *_, (_, metrics) = train(state, again, generator, config, settings)
+    assert metrics.step == 40
+    assert metrics.loss < 0.3 < log(5)
 
 
 def test_the_first_weights_are_as_gpt2_begins():
-    config = config_of(layers=8, d_model=64, d_inner=256)
+    config = config_of(layers=8, d_model=64, d_ff=256)
     params = initial_gpt2(config, np.random.default_rng(0))
     for name, array in state_dict(params).items():
         if array.ndim == 2:

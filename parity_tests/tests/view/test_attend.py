@@ -15,7 +15,7 @@ from bert_viz import attend, attend_all, attending, from_arrays
 from bert_viz.attention import AS_GIVEN
 from bert_viz.words import joined
 from numpy_ref.checkpoints.model_folders import wordpiece_of
-from numpy_ref.tokenizers.gpt2_vocabulary import gpt2
+from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
 from numpy_ref.training import checkpoint as training_checkpoint
 from parity_tests.bounds.rounding import (
     Bounded,
@@ -41,7 +41,7 @@ PARTS = {"weights": "weights", "query": "queries"} | {
 TINY = [*("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), *"abcd,e"]
 
 
-gpt2_tokenizer = cache(gpt2)
+cached_tokenizer = cache(gpt2_tokenizer)
 
 
 @cache
@@ -58,7 +58,9 @@ def minilm_judge():
 def one_tokenizer():
     """That of GPT-2, made once: nothing else here takes as long."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_checkpoint, "gpt2", gpt2_tokenizer)
+        patch.setattr(
+            training_checkpoint, "gpt2_tokenizer", cached_tokenizer
+        )
         yield
 
 
@@ -66,7 +68,7 @@ def one_tokenizer():
 def gpt2_model(tmp_path_factory):
     """A random GPT-2 of GPT-2's vocabulary, and its folder."""
     folder = tmp_path_factory.mktemp("gpt2")
-    sizes = {"vocab_size": len(gpt2_tokenizer().tokens), "n_layer": 3}
+    sizes = {"vocab_size": len(cached_tokenizer().tokens), "n_layer": 3}
     return random_judge(folder, **sizes), str(folder)
 
 
@@ -117,7 +119,7 @@ def test_every_layer_and_head_of_a_gpt2_is_transformers(
     gpt2_model, wide_gpt2
 ):
     (model, _), found = gpt2_model, wide_gpt2
-    ids = torch.tensor(gpt2_tokenizer().encode_ordinary(TEXT))[None]
+    ids = torch.tensor(cached_tokenizer().encode_ordinary(TEXT))[None]
     with torch.no_grad():
         output = model(ids, output_attentions=True)
     assert (found.layers, found.heads, found.causal) == (3, 4, True)

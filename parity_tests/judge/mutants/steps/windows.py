@@ -9,9 +9,9 @@ from numpy_ref.windows import window_starts
 from .pieces import Wrong
 
 
-def windows_of(ids, starts, length, inputs=0, targets=1):
+def windows_of(ids, starts, context_length, inputs=0, targets=1):
     """Both, so many tokens after each start."""
-    place = starts[:, None] + np.arange(length)
+    place = starts[:, None] + np.arange(context_length)
     return ids[place + inputs], ids[place + targets]
 
 
@@ -25,36 +25,40 @@ WINDOWS: Wrong = {
         windows_of, inputs=1, targets=0
     ),
     "the starts are ignored: one window after the other": (
-        lambda ids, starts, length: windows_of(
-            ids, np.arange(len(starts)) * length, length
+        lambda ids, starts, context_length: windows_of(
+            ids, np.arange(len(starts)) * context_length, context_length
         )
     ),
     "the starts are ignored: every token begins a window": (
-        lambda ids, starts, length: windows_of(
-            ids, np.arange(len(starts)), length
+        lambda ids, starts, context_length: windows_of(
+            ids, np.arange(len(starts)), context_length
         )
     ),
 }
 
 WINDOW_STARTS: Wrong = {
     "the stride is ignored: every token begins a window": (
-        lambda tokens, length, stride: np.arange(tokens - length)
+        lambda tokens, context_length, stride: np.arange(
+            tokens - context_length
+        )
     ),
     "the stride is ignored: one window after the other": (
-        lambda tokens, length, stride: np.arange(0, tokens - length, length)
+        lambda tokens, context_length, stride: np.arange(
+            0, tokens - context_length, context_length
+        )
     ),
     "the last window is lost where it ends with the text": (
-        lambda tokens, length, stride: np.arange(
-            0, tokens - length - 1, stride
+        lambda tokens, context_length, stride: np.arange(
+            0, tokens - context_length - 1, stride
         )
     ),
     "no room is left for the targets": (
-        lambda tokens, length, stride: np.arange(
-            0, tokens - length + 1, stride
+        lambda tokens, context_length, stride: np.arange(
+            0, tokens - context_length + 1, stride
         )
     ),
     "windows that are not whole are kept": (
-        lambda tokens, length, stride: np.arange(0, tokens, stride)
+        lambda tokens, context_length, stride: np.arange(0, tokens, stride)
     ),
     "starts are numbers of windows, not of tokens": (
         lambda *sizes: np.arange(len(window_starts(*sizes)))
@@ -65,11 +69,17 @@ WINDOW_STARTS: Wrong = {
 COVERING_WINDOW_STARTS: Wrong = {
     "the end of the text is not covered": window_starts,
     "no room is left for the targets": lambda tokens, length, stride: (
-        np.unique([*window_starts(tokens, length, stride), tokens - length])
+        np.unique(
+            [
+                *window_starts(tokens, length, stride),
+                tokens - length,
+            ]
+        )
     ),
     "the last window comes twice where the windows fit": (
-        lambda tokens, length, stride: np.append(
-            window_starts(tokens, length, stride), tokens - length - 1
+        lambda tokens, context_length, stride: np.append(
+            window_starts(tokens, context_length, stride),
+            tokens - context_length - 1,
         )
     ),
 }
