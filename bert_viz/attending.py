@@ -15,6 +15,7 @@ from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
 from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
 from numpy_ref.gpt2 import gpt2
+from numpy_ref.layers import Linear
 from numpy_ref.training.checkpoint import tokenizer_of
 
 from .attention import SPECIAL, Attention
@@ -138,8 +139,9 @@ def read_with_bert(
         config.epsilon,
     )
     blocks = checkpoint.model.encoder.blocks
+    outputs = tuple(block.attention.output for block in blocks)
     return attention_of(
-        encoded.tokens, encoded.segments, layers, blocks, about, False
+        encoded.tokens, encoded.segments, layers, outputs, about, False
     )
 
 
@@ -166,9 +168,12 @@ def read_with_gpt2(
         tokenizer.tokens[number].decode(errors="backslashreplace")
         for number in ids
     ]
-    blocks = checkpoint.model.decoder.blocks
+    outputs = tuple(
+        block.attention_sublayer.attention.output
+        for block in checkpoint.model.decoder.blocks
+    )
     segments = np.zeros(len(ids), np.int64)
-    return attention_of(tokens, segments, layers, blocks, about, True)
+    return attention_of(tokens, segments, layers, outputs, about, True)
 
 
 def check_length(tokens: int, positions: int) -> None:
@@ -185,7 +190,7 @@ def attention_of(
     tokens: list[str],
     segments: Array,
     layers: list[Layer],
-    blocks: tuple,
+    outputs: tuple[Linear, ...],
     about: str,
     causal: bool,
 ) -> Attention:
@@ -204,5 +209,5 @@ def attention_of(
         queries=queries,
         keys=keys,
         values=values,
-        outputs=tuple(block.attention.output for block in blocks),
+        outputs=outputs,
     )

@@ -226,7 +226,7 @@ def attention_with_dropout(
     key: Float[Array, "*batch key d_head"],
     value: Float[Array, "*batch key d_value"],
     mask: Bool[Array, "*#batch #query #key"],
-    keep: Bool[Array, "*#batch #query #key"],
+    dropout_mask: Bool[Array, "*#batch #query #key"],
     rate: float,
 ) -> Float[Array, "*batch query d_value"]:
     r"""The same, with some weights dropped and the rest scaled up.
@@ -238,7 +238,7 @@ def attention_with_dropout(
     """
     scores = attention_scores(query, key)
     weights = masked_softmax(scores, mask)
-    dropped = dropout(weights, keep, rate)
+    dropped = dropout(weights, dropout_mask, rate)
     context = dropped @ value
     return context
 
@@ -250,7 +250,7 @@ def attention_with_dropout_backward(
     key: Float[Array, "*batch key d_head"],
     value: Float[Array, "*batch key d_value"],
     mask: Bool[Array, "*#batch #query #key"],
-    keep: Bool[Array, "*#batch #query #key"],
+    dropout_mask: Bool[Array, "*#batch #query #key"],
     rate: float,
 ) -> tuple[
     Float[Array, "*batch query d_head"],
@@ -260,10 +260,10 @@ def attention_with_dropout_backward(
     r"""The same, with $\operatorname{dropout}(A)$ in place of $A$."""
     scores = attention_scores(query, key)
     weights = masked_softmax(scores, mask)
-    dropped = dropout(weights, keep, rate)
+    dropped = dropout(weights, dropout_mask, rate)
     d_value = dropped.swapaxes(-2, -1) @ d_context
     d_dropped = d_context @ value.swapaxes(-2, -1)
-    d_weights = dropout_backward(d_dropped, weights, keep, rate)
+    d_weights = dropout_backward(d_dropped, weights, dropout_mask, rate)
     d_scores = masked_softmax_backward(d_weights, scores, mask)
     d_query, d_key = attention_scores_backward(d_scores, query, key)
     return d_query, d_key, d_value

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
 
-from .attention import attention_scores, masked_softmax
 from .checked import checked
 from .embeddings import (
     PositionEmbedding,
@@ -30,7 +29,7 @@ from .layers import (
     layer_norm,
     linear,
 )
-from .multi_head import MultiHeadAttention, merge_heads, split_heads
+from .multi_head import MultiHeadAttention, attention_heads, merge_heads
 
 
 @checked
@@ -56,11 +55,11 @@ def bert_embedding(
     Raises ValueError for an id, a segment or a position that its table
     does not have. (Devlin et al. 2019, figure 2)
     """
-    tokens = token_embedding(ids, params.token)
+    token_embeddings = token_embedding(ids, params.token)
     positions = np.arange(ids.shape[-1])
-    places = position_embedding(positions, params.position)
-    kinds = token_embedding(segments, params.segment)
-    total = tokens + kinds + places
+    position_embeddings = position_embedding(positions, params.position)
+    segment_embeddings = token_embedding(segments, params.segment)
+    total = token_embeddings + segment_embeddings + position_embeddings
     x = layer_norm(total, params.norm, epsilon)
     return x
 
@@ -103,18 +102,17 @@ def encoder_block(
     The attention is that of `multi_head_attention`, with its parts in the
     open.
     """
-    query = split_heads(linear(x, params.attention.query), heads)
-    key = split_heads(linear(x, params.attention.key), heads)
-    value = split_heads(linear(x, params.attention.value), heads)
-    head_mask = mask[..., None, :, :]
-    weights = masked_softmax(attention_scores(query, key), head_mask)
-    context = weights @ value
-    merged = merge_heads(context)
-    attended = x + linear(merged, params.attention.output)
-    normed = layer_norm(attended, params.attention_norm, epsilon)
-    fed = normed + feed_forward(normed, params.feed_forward)
-    hidden = layer_norm(fed, params.feed_forward_norm, epsilon)
-    layer = Layer(query, key, value, weights, hidden)
+    attention = attention_heads(x, params.attention, mask, heads)
+    merged = merge_heads(attention.context)
+    attention_output = linear(merged, params.attention.output)
+    attention_sum = x + attention_output
+    after_attention = layer_norm(
+        attention_sum, params.attention_norm, epsilon
+    )
+    mlp_output = feed_forward(after_attention, params.feed_forward)
+    mlp_sum = after_attention + mlp_output
+    hidden = layer_norm(mlp_sum, params.feed_forward_norm, epsilon)
+    layer = Layer(*attention[:4], hidden)
     return layer
 
 

@@ -10,6 +10,7 @@ import operator
 from contextvars import ContextVar
 from dataclasses import is_dataclass
 from functools import wraps
+from typing import get_args
 
 from jaxtyping import AbstractArray, jaxtyped
 from numpy import ndarray as Array
@@ -129,8 +130,23 @@ def _arguments(bound: inspect.BoundArguments):
                 if _is_array_type(annotation):
                     yield field, getattr(value, field), annotation
         annotation = bound.signature.parameters[name].annotation
-        if _is_array_type(annotation) or annotation is str:
-            yield name, value, annotation
+        yield from _arrays_in(name, value, annotation)
+
+
+def _arrays_in(name: str, value, annotation):
+    """An argument that can be checked, then what it is made of."""
+    named = hasattr(annotation, "_fields")
+    if named or _is_array_type(annotation) or annotation is str:
+        yield name, value, annotation
+    if named:
+        for field, kind in annotation.__annotations__.items():
+            yield from _arrays_in(
+                f"{name}.{field}", getattr(value, field), kind
+            )
+    kind, *rest = get_args(annotation) or [None]
+    if rest == [...] and isinstance(value, tuple):
+        for index, member in enumerate(value):
+            yield from _arrays_in(f"{name}[{index}]", member, kind)
 
 
 def _float_dtypes(value) -> set:
@@ -151,8 +167,8 @@ def _is_array_type(annotation) -> bool:
 
 
 def _spelled(annotation) -> str:
-    if annotation is str:
-        return "str"
+    if annotation is str or hasattr(annotation, "_fields"):
+        return annotation.__name__
     kind = annotation.__name__.split("[")[0]
     return f'{kind} "{annotation.dim_str.strip()}"'
 

@@ -157,10 +157,10 @@ def input_embedding(
     params: InputEmbedding,
 ) -> Float[Array, "*batch position d_model"]:
     """Which token, and where: the sum of both embeddings."""
-    tokens = token_embedding(ids, params.token)
+    token_embeddings = token_embedding(ids, params.token)
     positions = np.arange(ids.shape[-1])
-    places = position_embedding(positions, params.position)
-    x = tokens + places
+    position_embeddings = position_embedding(positions, params.position)
+    x = token_embeddings + position_embeddings
     return x
 
 
@@ -170,13 +170,15 @@ def input_embedding_backward(
     ids: Int[Array, "*batch position"],
     params: InputEmbedding,
 ) -> InputEmbedding:
-    """All texts of a batch share the places, so theirs is a sum."""
-    d_tokens = d_x
-    d_places = d_x.reshape(-1, *d_x.shape[-2:]).sum(axis=0)
+    """All texts of a batch share the positions: theirs is a sum."""
+    d_token_embeddings = d_x
+    d_position_embeddings = d_x.reshape(-1, *d_x.shape[-2:]).sum(axis=0)
     positions = np.arange(ids.shape[-1])
-    d_params_token = token_embedding_backward(d_tokens, ids, params.token)
+    d_params_token = token_embedding_backward(
+        d_token_embeddings, ids, params.token
+    )
     d_params_position = position_embedding_backward(
-        d_places, positions, params.position
+        d_position_embeddings, positions, params.position
     )
     d_params = InputEmbedding(d_params_token, d_params_position)
     return d_params

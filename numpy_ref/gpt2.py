@@ -13,65 +13,26 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
 
-from .attention import attention_scores, masked_softmax
 from .bert import Layer
 from .checked import checked
 from .embeddings import InputEmbedding, input_embedding
-from .layers import (
-    FeedForward,
-    LayerNorm,
-    gelu_tanh,
-    gelu_tanh_backward,
-    layer_norm,
-    linear,
-    linear_backward,
-)
+from .layers import LayerNorm, layer_norm
 from .masks import causal_mask
-from .multi_head import MultiHeadAttention, merge_heads, split_heads
-
-
-@checked
-def feed_forward_tanh(
-    x: Float[Array, "*batch d_model"],
-    params: FeedForward,
-) -> Float[Array, "*batch d_model"]:
-    r"""`feed_forward` with the other form of GELU.
-
-    $Y = \operatorname{gelu}(X W_1^\top + b_1) W_2^\top + b_2$
-    """
-    inner = linear(x, params.inner)
-    activated = gelu_tanh(inner)
-    y = linear(activated, params.output)
-    return y
-
-
-@checked
-def feed_forward_tanh_backward(
-    d_y: Float[Array, "*batch d_model"],
-    x: Float[Array, "*batch d_model"],
-    params: FeedForward,
-) -> tuple[Float[Array, "*batch d_model"], FeedForward]:
-    """That of `feed_forward`, with the other form of GELU."""
-    inner = linear(x, params.inner)
-    activated = gelu_tanh(inner)
-    d_activated, d_params_output = linear_backward(
-        d_y, activated, params.output
-    )
-    d_inner = gelu_tanh_backward(d_activated, inner)
-    d_x, d_params_inner = linear_backward(d_inner, x, params.inner)
-    d_params = FeedForward(d_params_inner, d_params_output)
-    return d_x, d_params
+from .sublayers import (
+    AttentionSublayer,
+    FeedForwardSublayer,
+    attention_sublayer,
+    feed_forward_sublayer,
+)
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class DecoderBlock:
-    """Attention and a feed-forward layer, each with a norm before it."""
+    """Two residual sublayers: attention, then a feed-forward network."""
 
-    attention_norm: LayerNorm
-    attention: MultiHeadAttention
-    feed_forward_norm: LayerNorm
-    feed_forward: FeedForward
+    attention_sublayer: AttentionSublayer
+    feed_forward_sublayer: FeedForwardSublayer
 
 
 @checked
@@ -82,28 +43,22 @@ def decoder_block(
     heads: int,
     epsilon: float,
 ) -> Layer:
-    r"""Norm and attend, norm and think; each time add to what came in.
+    r"""Decoder block, pre-norm: attend, then think.
 
     $H = X + \operatorname{attention}(\operatorname{norm}(X))$,
     $Y = H + \operatorname{feedforward}(\operatorname{norm}(H))$
     (Radford et al. 2019, section 2.3)
 
     So there is a way from the first block to the last on which nothing
-    is normed. The attention is that of `multi_head_attention`, with its
-    parts in the open.
+    is normed.
     """
-    normed = layer_norm(x, params.attention_norm, epsilon)
-    query = split_heads(linear(normed, params.attention.query), heads)
-    key = split_heads(linear(normed, params.attention.key), heads)
-    value = split_heads(linear(normed, params.attention.value), heads)
-    head_mask = mask[..., None, :, :]
-    weights = masked_softmax(attention_scores(query, key), head_mask)
-    context = weights @ value
-    merged = merge_heads(context)
-    attended = x + linear(merged, params.attention.output)
-    ready = layer_norm(attended, params.feed_forward_norm, epsilon)
-    hidden = attended + feed_forward_tanh(ready, params.feed_forward)
-    layer = Layer(query, key, value, weights, hidden)
+    after_attention, attention = attention_sublayer(
+        x, params.attention_sublayer, mask, heads, epsilon
+    )
+    hidden = feed_forward_sublayer(
+        after_attention, params.feed_forward_sublayer, epsilon
+    )
+    layer = Layer(*attention[:4], hidden)
     return layer
 
 

@@ -20,10 +20,70 @@ from .attention import attention_scores, masked_softmax
 from .bert import Layer
 from .checked import checked
 from .embeddings import position_embedding, token_embedding
-from .gpt2 import Decoder, DecoderBlock, Gpt2, feed_forward_tanh
+from .gpt2 import Decoder, DecoderBlock, Gpt2
 from .layers import layer_norm, linear
 from .masks import causal_mask
-from .multi_head import merge_heads, split_heads
+from .multi_head import (
+    Heads,
+    MultiHeadAttention,
+    merge_heads,
+    split_heads,
+)
+from .sublayers import AttentionSublayer, feed_forward_sublayer
+
+
+@checked
+def cached_attention_heads(
+    x: Float[Array, "*batch position d_model"],
+    past_key: Float[Array, "*batch head past d_head"],
+    past_value: Float[Array, "*batch head past d_head"],
+    params: MultiHeadAttention,
+    mask: Bool[Array, "*#batch #position #key"],
+    heads: int,
+) -> Heads:
+    r"""`attention_heads` for new tokens, which see the earlier ones, too.
+
+    $S = [Q K_\text{past}^\top, Q K^\top] / \sqrt{d_\text{head}}$,
+    $O = A_\text{past} V_\text{past} + A_\text{new} V$
+
+    Scores are joined, and sums taken in two parts, so that no key and no
+    value is copied. The key and the value of the result are those of the
+    new tokens.
+    """
+    query = split_heads(linear(x, params.query), heads)
+    key = split_heads(linear(x, params.key), heads)
+    value = split_heads(linear(x, params.value), heads)
+    past_scores = attention_scores(query, past_key)
+    new_scores = attention_scores(query, key)
+    scores = np.concatenate([past_scores, new_scores], axis=-1)
+    head_mask = mask[..., None, :, :]  # the same for all heads
+    weights = masked_softmax(scores, head_mask)
+    past = past_key.shape[-2]
+    past_context = weights[..., :past] @ past_value
+    context = past_context + weights[..., past:] @ value
+    attention = Heads(query, key, value, weights, context)
+    return attention
+
+
+@checked
+def cached_attention_sublayer(
+    x: Float[Array, "*batch position d_model"],
+    past_key: Float[Array, "*batch head past d_head"],
+    past_value: Float[Array, "*batch head past d_head"],
+    params: AttentionSublayer,
+    mask: Bool[Array, "*#batch #position #key"],
+    heads: int,
+    epsilon: float,
+) -> tuple[Float[Array, "*batch position d_model"], Heads]:
+    """`attention_sublayer` for new tokens."""
+    normed = layer_norm(x, params.norm, epsilon)
+    attention = cached_attention_heads(
+        normed, past_key, past_value, params.attention, mask, heads
+    )
+    merged = merge_heads(attention.context)
+    attention_output = linear(merged, params.attention.output)
+    after_attention = x + attention_output
+    return after_attention, attention
 
 
 @checked
@@ -36,32 +96,15 @@ def cached_decoder_block(
     heads: int,
     epsilon: float,
 ) -> Layer:
-    r"""`decoder_block` for new tokens, which see the earlier ones, too.
-
-    $S = [Q K_\text{past}^\top, Q K^\top] / \sqrt{d_\text{head}}$,
-    $O = A_\text{past} V_\text{past} + A_\text{new} V$
-
-    Scores are joined, and sums taken in two parts, so that no key and no
-    value is copied. The key and the value of the result are those of the
-    new tokens.
-    """
-    normed = layer_norm(x, params.attention_norm, epsilon)
-    query = split_heads(linear(normed, params.attention.query), heads)
-    key = split_heads(linear(normed, params.attention.key), heads)
-    value = split_heads(linear(normed, params.attention.value), heads)
-    past_scores = attention_scores(query, past_key)
-    new_scores = attention_scores(query, key)
-    scores = np.concatenate([past_scores, new_scores], axis=-1)
-    head_mask = mask[..., None, :, :]
-    weights = masked_softmax(scores, head_mask)
-    past = past_key.shape[-2]
-    past_context = weights[..., :past] @ past_value
-    context = past_context + weights[..., past:] @ value
-    merged = merge_heads(context)
-    attended = x + linear(merged, params.attention.output)
-    ready = layer_norm(attended, params.feed_forward_norm, epsilon)
-    hidden = attended + feed_forward_tanh(ready, params.feed_forward)
-    layer = Layer(query, key, value, weights, hidden)
+    """`decoder_block` for new tokens."""
+    after_attention, attention = cached_attention_sublayer(
+        *(x, past_key, past_value, params.attention_sublayer, mask),
+        *(heads, epsilon),
+    )
+    hidden = feed_forward_sublayer(
+        after_attention, params.feed_forward_sublayer, epsilon
+    )
+    layer = Layer(*attention[:4], hidden)
     return layer
 
 
@@ -77,11 +120,11 @@ def cached_decoder(
 ) -> list[Layer]:
     """What each block computed; each has a past of its own."""
     layers = []
-    for number, block in enumerate(params.blocks):
+    for index, block in enumerate(params.blocks):
         layer = cached_decoder_block(
             x,
-            past_key[number],
-            past_value[number],
+            past_key[index],
+            past_value[index],
             block,
             mask,
             heads,
@@ -108,9 +151,11 @@ def cached_gpt2(
     """
     past = past_key.shape[-2]
     positions = past + np.arange(ids.shape[-1])
-    tokens = token_embedding(ids, params.embedding.token)
-    places = position_embedding(positions, params.embedding.position)
-    x = tokens + places
+    token_embeddings = token_embedding(ids, params.embedding.token)
+    position_embeddings = position_embedding(
+        positions, params.embedding.position
+    )
+    x = token_embeddings + position_embeddings
     mask = causal_mask(ids.shape[-1], past + ids.shape[-1], past)
     layers = cached_decoder(
         x, past_key, past_value, params.decoder, mask, heads, epsilon
@@ -144,7 +189,7 @@ class KeyValueCache:
     def extend(self, layers: list[Layer]) -> None:
         """Keep the keys and values of new tokens, after the earlier."""
         end = self.length + layers[0].key.shape[-2]
-        for number, layer in enumerate(layers):
-            self.keys[number, :, self.length : end] = layer.key
-            self.values[number, :, self.length : end] = layer.value
+        for index, layer in enumerate(layers):
+            self.keys[index, :, self.length : end] = layer.key
+            self.values[index, :, self.length : end] = layer.value
         self.length = end

@@ -59,19 +59,20 @@ def linear_backward(
 @checked
 def dropout(
     x: Float[Array, "*shape"],
-    keep: Bool[Array, "*#shape"],
+    dropout_mask: Bool[Array, "*#shape"],
     rate: float,
 ) -> Float[Array, "*shape"]:
-    r"""Zeros where `keep` is False, the rest scaled up to make up for it.
+    r"""Inverted dropout: some numbers become 0, the rest is scaled up.
 
-    $y = x \odot \text{keep} / (1 - \text{rate})$
+    $y = x \odot M / (1 - \text{rate})$, with M the `dropout_mask`, True
+    for what is kept.
 
     `rate` is the probability of False, 0 <= rate < 1. The caller draws
-    `keep`, so that two implementations can make the same choices. A sum
+    the mask, so that two implementations can make the same choices. A sum
     keeps its value in expectation only (Srivastava et al. 2014, section
     4; scaled while training, as in section 10).
     """
-    kept = np.where(keep, x, 0)
+    kept = np.where(dropout_mask, x, 0)
     y = kept / (1 - rate)
     return y
 
@@ -80,15 +81,15 @@ def dropout(
 def dropout_backward(
     d_y: Float[Array, "*shape"],
     x: Float[Array, "*shape"],
-    keep: Bool[Array, "*#shape"],
+    dropout_mask: Bool[Array, "*#shape"],
     rate: float,
 ) -> Float[Array, "*shape"]:
     r"""What was dropped had no effect; the rest had more of it.
 
-    $dX = dY \odot \text{keep} / (1 - \text{rate})$
+    $dX = dY \odot M / (1 - \text{rate})$
     """
     d_kept = d_y / (1 - rate)
-    d_x = np.where(keep, d_kept, 0)
+    d_x = np.where(dropout_mask, d_kept, 0)
     return d_x
 
 
@@ -206,8 +207,8 @@ def gelu_tanh(
     (Hendrycks and Gimpel 2016, section 2)
     """
     cubic = x + 0.044715 * (x * x * x)
-    bent = np.tanh(sqrt(2 / pi) * cubic)
-    y = x / 2 * (1 + bent)
+    tanh = np.tanh(sqrt(2 / pi) * cubic)
+    y = x / 2 * (1 + tanh)
     return y
 
 
@@ -223,11 +224,11 @@ def gelu_tanh_backward(
     $dx = dy \, (1 + t) / 2 + du \, (1 + 3 \cdot 0.044715 \, x^2)$
     """
     cubic = x + 0.044715 * (x * x * x)
-    bent = np.tanh(sqrt(2 / pi) * cubic)
-    d_bent = d_y * (x / 2)
-    d_cubic = d_bent * (1 - bent * bent) * sqrt(2 / pi)
+    tanh = np.tanh(sqrt(2 / pi) * cubic)
+    d_tanh = d_y * (x / 2)
+    d_cubic = d_tanh * (1 - tanh * tanh) * sqrt(2 / pi)
     slope = 1 + 3 * 0.044715 * (x * x)
-    d_x = d_y * ((1 + bent) / 2) + d_cubic * slope
+    d_x = d_y * ((1 + tanh) / 2) + d_cubic * slope
     return d_x
 
 
@@ -245,7 +246,7 @@ def feed_forward(
     x: Float[Array, "*batch d_model"],
     params: FeedForward,
 ) -> Float[Array, "*batch d_model"]:
-    r"""Each token on its own: wider, bent, and back.
+    r"""Each token on its own: wider, tanh, and back.
 
     $Y = \operatorname{gelu}(X W_1^\top + b_1) W_2^\top + b_2$
     (Vaswani et al. 2017, section 3.3; with GELU as in Devlin et al. 2019)
@@ -269,6 +270,39 @@ def feed_forward_backward(
         d_y, activated, params.output
     )
     d_inner = gelu_backward(d_activated, inner)
+    d_x, d_params_inner = linear_backward(d_inner, x, params.inner)
+    d_params = FeedForward(d_params_inner, d_params_output)
+    return d_x, d_params
+
+
+@checked
+def feed_forward_tanh(
+    x: Float[Array, "*batch d_model"],
+    params: FeedForward,
+) -> Float[Array, "*batch d_model"]:
+    r"""`feed_forward` with the other form of GELU.
+
+    $Y = \operatorname{gelu}(X W_1^\top + b_1) W_2^\top + b_2$
+    """
+    inner = linear(x, params.inner)
+    activated = gelu_tanh(inner)
+    y = linear(activated, params.output)
+    return y
+
+
+@checked
+def feed_forward_tanh_backward(
+    d_y: Float[Array, "*batch d_model"],
+    x: Float[Array, "*batch d_model"],
+    params: FeedForward,
+) -> tuple[Float[Array, "*batch d_model"], FeedForward]:
+    """That of `feed_forward`, with the other form of GELU."""
+    inner = linear(x, params.inner)
+    activated = gelu_tanh(inner)
+    d_activated, d_params_output = linear_backward(
+        d_y, activated, params.output
+    )
+    d_inner = gelu_tanh_backward(d_activated, inner)
     d_x, d_params_inner = linear_backward(d_inner, x, params.inner)
     d_params = FeedForward(d_params_inner, d_params_output)
     return d_x, d_params

@@ -11,14 +11,17 @@ Axes: `d_model` counts the features of a token, `d_head` those of a head;
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray as Array
 
 from .attention import (
+    attention_scores,
     attention_with_dropout,
     attention_with_dropout_backward,
+    masked_softmax,
     scaled_dot_product_attention,
     scaled_dot_product_attention_backward,
 )
@@ -44,7 +47,7 @@ class StackedHeads:
 def stacked_heads(
     x: Float[Array, "*batch position d_model"],
     params: StackedHeads,
-    keep: Bool[Array, "*batch head position position"],
+    dropout_mask: Bool[Array, "*batch head position position"],
     rate: float,
 ) -> Float[Array, "*batch position d_model"]:
     r"""Several heads, one beside the other.
@@ -52,11 +55,13 @@ def stacked_heads(
     $Y = \operatorname{concat}(O_1, \dots, O_h) W_O^\top + b_O$
     (Vaswani et al. 2017, section 3.2.2)
 
-    Raises ValueError unless `keep` is for as many heads.
+    Raises ValueError unless `dropout_mask` is for as many heads.
     """
-    check_equal("heads of keep", keep.shape[-3], len(params.heads))
+    check_equal(
+        "heads of dropout_mask", dropout_mask.shape[-3], len(params.heads)
+    )
     contexts = [
-        causal_attention(x, head, keep[..., number, :, :], rate)
+        causal_attention(x, head, dropout_mask[..., number, :, :], rate)
         for number, head in enumerate(params.heads)
     ]
     merged = np.concatenate(contexts, axis=-1)
@@ -69,12 +74,12 @@ def stacked_heads_backward(
     d_y: Float[Array, "*batch position d_model"],
     x: Float[Array, "*batch position d_model"],
     params: StackedHeads,
-    keep: Bool[Array, "*batch head position position"],
+    dropout_mask: Bool[Array, "*batch head position position"],
     rate: float,
 ) -> tuple[Float[Array, "*batch position d_model"], StackedHeads]:
     """Each head gets its columns of the gradient; a token, the sum."""
     contexts = [
-        causal_attention(x, head, keep[..., number, :, :], rate)
+        causal_attention(x, head, dropout_mask[..., number, :, :], rate)
         for number, head in enumerate(params.heads)
     ]
     merged = np.concatenate(contexts, axis=-1)
@@ -82,7 +87,11 @@ def stacked_heads_backward(
     d_contexts = np.split(d_merged, len(params.heads), axis=-1)
     parts = [
         causal_attention_backward(
-            d_contexts[number], x, head, keep[..., number, :, :], rate
+            d_contexts[number],
+            x,
+            head,
+            dropout_mask[..., number, :, :],
+            rate,
         )
         for number, head in enumerate(params.heads)
     ]
@@ -151,12 +160,43 @@ class MultiHeadAttention:
     output: Linear
 
 
+class Heads(NamedTuple):
+    """Attention in the open: what each head looked with, at, and saw."""
+
+    query: Float[Array, "*batch head position d_head"]
+    key: Float[Array, "*batch head position d_head"]
+    value: Float[Array, "*batch head position d_head"]
+    weights: Float[Array, "*batch head position key"]
+    context: Float[Array, "*batch head position d_head"]
+
+
+@checked
+def attention_heads(
+    x: Float[Array, "*batch position d_model"],
+    params: MultiHeadAttention,
+    mask: Bool[Array, "*#batch #position #position"],
+    heads: int,
+) -> Heads:
+    """Multi-head attention with its parts in the open, before the output.
+
+    `params.output` mixes the heads' contexts afterwards.
+    """
+    query = split_heads(linear(x, params.query), heads)
+    key = split_heads(linear(x, params.key), heads)
+    value = split_heads(linear(x, params.value), heads)
+    head_mask = mask[..., None, :, :]  # the same for all heads
+    weights = masked_softmax(attention_scores(query, key), head_mask)
+    context = weights @ value
+    attention = Heads(query, key, value, weights, context)
+    return attention
+
+
 @checked
 def multi_head_attention_with_dropout(
     x: Float[Array, "*batch position d_model"],
     params: MultiHeadAttention,
     mask: Bool[Array, "*#batch #position #position"],
-    keep: Bool[Array, "*#batch #head #position #position"],
+    dropout_mask: Bool[Array, "*#batch #head #position #position"],
     rate: float,
     heads: int,
 ) -> Float[Array, "*batch position d_model"]:
@@ -170,7 +210,7 @@ def multi_head_attention_with_dropout(
     value = split_heads(linear(x, params.value), heads)
     head_mask = mask[..., None, :, :]
     context = attention_with_dropout(
-        query, key, value, head_mask, keep, rate
+        query, key, value, head_mask, dropout_mask, rate
     )
     merged = merge_heads(context)
     y = linear(merged, params.output)
@@ -183,7 +223,7 @@ def multi_head_attention_with_dropout_backward(
     x: Float[Array, "*batch position d_model"],
     params: MultiHeadAttention,
     mask: Bool[Array, "*#batch #position #position"],
-    keep: Bool[Array, "*#batch #head #position #position"],
+    dropout_mask: Bool[Array, "*#batch #head #position #position"],
     rate: float,
     heads: int,
 ) -> tuple[Float[Array, "*batch position d_model"], MultiHeadAttention]:
@@ -193,27 +233,18 @@ def multi_head_attention_with_dropout_backward(
     value = split_heads(linear(x, params.value), heads)
     head_mask = mask[..., None, :, :]
     context = attention_with_dropout(
-        query, key, value, head_mask, keep, rate
+        query, key, value, head_mask, dropout_mask, rate
     )
     merged = merge_heads(context)
     d_merged, d_params_output = linear_backward(d_y, merged, params.output)
     d_context = merge_heads_backward(d_merged, context)
     d_query, d_key, d_value = attention_with_dropout_backward(
-        d_context, query, key, value, head_mask, keep, rate
+        d_context, query, key, value, head_mask, dropout_mask, rate
     )
-    as_query, d_params_query = linear_backward(
-        merge_heads(d_query), x, params.query
+    d_x, d_params_projections = _through_projections(
+        d_query, d_key, d_value, x, params
     )
-    as_key, d_params_key = linear_backward(
-        merge_heads(d_key), x, params.key
-    )
-    as_value, d_params_value = linear_backward(
-        merge_heads(d_value), x, params.value
-    )
-    d_x = as_query + as_key + as_value
-    d_params = MultiHeadAttention(
-        d_params_query, d_params_key, d_params_value, d_params_output
-    )
+    d_params = MultiHeadAttention(*d_params_projections, d_params_output)
     return d_x, d_params
 
 
@@ -260,6 +291,15 @@ def multi_head_attention_backward(
     d_query, d_key, d_value = scaled_dot_product_attention_backward(
         d_context, query, key, value, head_mask
     )
+    d_x, d_params_projections = _through_projections(
+        d_query, d_key, d_value, x, params
+    )
+    d_params = MultiHeadAttention(*d_params_projections, d_params_output)
+    return d_x, d_params
+
+
+def _through_projections(d_query, d_key, d_value, x, params):
+    """A token is query, key and value: its gradient is a sum of three."""
     as_query, d_params_query = linear_backward(
         merge_heads(d_query), x, params.query
     )
@@ -270,7 +310,4 @@ def multi_head_attention_backward(
         merge_heads(d_value), x, params.value
     )
     d_x = as_query + as_key + as_value
-    d_params = MultiHeadAttention(
-        d_params_query, d_params_key, d_params_value, d_params_output
-    )
-    return d_x, d_params
+    return d_x, (d_params_query, d_params_key, d_params_value)

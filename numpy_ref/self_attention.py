@@ -179,7 +179,7 @@ def self_attention_backward(
 def causal_attention(
     x: Float[Array, "*batch position d_model"],
     params: SelfAttention,
-    keep: Bool[Array, "*#batch #position #position"],
+    dropout_mask: Bool[Array, "*#batch #position #position"],
     rate: float,
 ) -> Float[Array, "*batch position d_head"]:
     """No token sees a later one; in training some weights are dropped."""
@@ -187,7 +187,9 @@ def causal_attention(
     key = linear(x, params.key)
     value = linear(x, params.value)
     mask = causal_mask(x.shape[-2], x.shape[-2])
-    context = attention_with_dropout(query, key, value, mask, keep, rate)
+    context = attention_with_dropout(
+        query, key, value, mask, dropout_mask, rate
+    )
     return context
 
 
@@ -196,7 +198,7 @@ def causal_attention_backward(
     d_context: Float[Array, "*batch position d_head"],
     x: Float[Array, "*batch position d_model"],
     params: SelfAttention,
-    keep: Bool[Array, "*#batch #position #position"],
+    dropout_mask: Bool[Array, "*#batch #position #position"],
     rate: float,
 ) -> tuple[Float[Array, "*batch position d_model"], SelfAttention]:
     """No later token gains from an earlier one's loss."""
@@ -205,7 +207,7 @@ def causal_attention_backward(
     value = linear(x, params.value)
     mask = causal_mask(x.shape[-2], x.shape[-2])
     d_query, d_key, d_value = attention_with_dropout_backward(
-        d_context, query, key, value, mask, keep, rate
+        d_context, query, key, value, mask, dropout_mask, rate
     )
     as_query, d_params_query = linear_backward(d_query, x, params.query)
     as_key, d_params_key = linear_backward(d_key, x, params.key)

@@ -76,11 +76,11 @@ def attention_with_dropout(
     key: Float[Array, "*batch key d_head"],
     value: Float[Array, "*batch key d_value"],
     mask: Bool[Array, "*#batch #query #key"],
-    keep: Bool[Array, "*#batch #query #key"],
+    dropout_mask: Bool[Array, "*#batch #query #key"],
     rate: float,
 ) -> Float[Array, "*batch query d_value"]:
     scores = attention_scores(query, key)
     weights = masked_softmax(scores, mask)
-    dropped = dropout(weights, keep, rate)
+    dropped = dropout(weights, dropout_mask, rate)
     context = dropped @ value
     return context

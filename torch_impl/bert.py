@@ -7,11 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor as Array
 from torch import nn
 
-from .attention import attention_scores, masked_softmax
 from .checked import checked
 from .embeddings import PositionEmbedding, TokenEmbedding
 from .layers import FeedForward, LayerNorm, Linear, gelu
-from .multi_head import MultiHeadAttention, merge_heads, split_heads
+from .multi_head import AttentionHeads, MultiHeadAttention, merge_heads
 
 
 class BertEmbedding(nn.Module):
@@ -36,11 +35,11 @@ class BertEmbedding(nn.Module):
         segments: Int[Array, "*batch position"],
         epsilon: float,
     ) -> Float[Array, "*batch position d_model"]:
-        tokens = self.token(ids)
+        token_embeddings = self.token(ids)
         positions = torch.arange(ids.shape[-1], device=ids.device)
-        places = self.position(positions)
-        kinds = self.segment(segments)
-        total = tokens + kinds + places
+        position_embeddings = self.position(positions)
+        segment_embeddings = self.segment(segments)
+        total = token_embeddings + segment_embeddings + position_embeddings
         x = self.norm(total, epsilon)
         return x
 
@@ -63,7 +62,7 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, d_model: int, d_ff: int):
         super().__init__()
-        self.attention = MultiHeadAttention(d_model)
+        self.attention = AttentionHeads(d_model)
         self.attention_norm = LayerNorm(d_model)
         self.feed_forward = FeedForward(d_model, d_ff)
         self.feed_forward_norm = LayerNorm(d_model)
@@ -76,18 +75,15 @@ class EncoderBlock(nn.Module):
         heads: int,
         epsilon: float,
     ) -> Layer:
-        query = split_heads(self.attention.query(x), heads)
-        key = split_heads(self.attention.key(x), heads)
-        value = split_heads(self.attention.value(x), heads)
-        head_mask = mask[..., None, :, :]
-        weights = masked_softmax(attention_scores(query, key), head_mask)
-        context = weights @ value
-        merged = merge_heads(context)
-        attended = x + self.attention.output(merged)
-        normed = self.attention_norm(attended, epsilon)
-        fed = normed + self.feed_forward(normed)
-        hidden = self.feed_forward_norm(fed, epsilon)
-        layer = Layer(query, key, value, weights, hidden)
+        attention = self.attention(x, mask, heads)
+        merged = merge_heads(attention.context)
+        attention_output = self.attention.output(merged)
+        attention_sum = x + attention_output
+        after_attention = self.attention_norm(attention_sum, epsilon)
+        mlp_output = self.feed_forward(after_attention)
+        mlp_sum = after_attention + mlp_output
+        hidden = self.feed_forward_norm(mlp_sum, epsilon)
+        layer = Layer(*attention[:4], hidden)
         return layer
 
 

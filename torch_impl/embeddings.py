@@ -88,8 +88,8 @@ class InputEmbedding(nn.Module):
         self,
         ids: Int[Array, "*batch position"],
     ) -> Float[Array, "*batch position d_model"]:
-        tokens = self.token(ids)
+        token_embeddings = self.token(ids)
         positions = torch.arange(ids.shape[-1], device=ids.device)
-        places = self.position(positions)
-        x = tokens + places
+        position_embeddings = self.position(positions)
+        x = token_embeddings + position_embeddings
         return x

@@ -4,39 +4,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor as Array
 from torch import nn
 
-from .attention import attention_scores, masked_softmax
 from .bert import Layer
 from .checked import checked
 from .embeddings import InputEmbedding
-from .layers import FeedForward, LayerNorm, gelu_tanh
+from .layers import LayerNorm
 from .masks import causal_mask
-from .multi_head import MultiHeadAttention, merge_heads, split_heads
-
-
-class FeedForwardTanh(FeedForward):
-    @checked
-    def forward(
-        self,
-        x: Float[Array, "*batch d_model"],
-    ) -> Float[Array, "*batch d_model"]:
-        inner = self.inner(x)
-        activated = gelu_tanh(inner)
-        y = self.output(activated)
-        return y
+from .sublayers import AttentionSublayer, FeedForwardSublayer
 
 
 class DecoderBlock(nn.Module):
-    attention_norm: LayerNorm
-    attention: MultiHeadAttention
-    feed_forward_norm: LayerNorm
-    feed_forward: FeedForward
+    attention_sublayer: AttentionSublayer
+    feed_forward_sublayer: FeedForwardSublayer
 
     def __init__(self, d_model: int, d_ff: int):
         super().__init__()
-        self.attention_norm = LayerNorm(d_model)
-        self.attention = MultiHeadAttention(d_model)
-        self.feed_forward_norm = LayerNorm(d_model)
-        self.feed_forward = FeedForwardTanh(d_model, d_ff)
+        self.attention_sublayer = AttentionSublayer(d_model)
+        self.feed_forward_sublayer = FeedForwardSublayer(d_model, d_ff)
 
     @checked
     def forward(
@@ -46,18 +29,11 @@ class DecoderBlock(nn.Module):
         heads: int,
         epsilon: float,
     ) -> Layer:
-        normed = self.attention_norm(x, epsilon)
-        query = split_heads(self.attention.query(normed), heads)
-        key = split_heads(self.attention.key(normed), heads)
-        value = split_heads(self.attention.value(normed), heads)
-        head_mask = mask[..., None, :, :]
-        weights = masked_softmax(attention_scores(query, key), head_mask)
-        context = weights @ value
-        merged = merge_heads(context)
-        attended = x + self.attention.output(merged)
-        ready = self.feed_forward_norm(attended, epsilon)
-        hidden = attended + self.feed_forward(ready)
-        layer = Layer(query, key, value, weights, hidden)
+        after_attention, attention = self.attention_sublayer(
+            x, mask, heads, epsilon
+        )
+        hidden = self.feed_forward_sublayer(after_attention, epsilon)
+        layer = Layer(*attention[:4], hidden)
         return layer
 
 

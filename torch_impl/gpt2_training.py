@@ -1,56 +1,54 @@
-"""GPT-2 while it learns: with dropout, up to the loss."""
+"""Training form of GPT-2: with dropout, up to the loss."""
+
+from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor as Array
 from torch import Tensor as Scalar
-from torch import nn
 
-from .attention import attention_scores, masked_softmax
 from .checked import checked
 from .gpt2 import Decoder, DecoderBlock, Gpt2
-from .layers import dropout, gelu_tanh
+from .layers import dropout
 from .loss import cross_entropy
 from .masks import causal_mask
-from .multi_head import merge_heads, split_heads
+from .sublayers import (
+    AttentionSublayerWithDropout,
+    DropoutMasks,
+    FeedForwardSublayerWithDropout,
+)
 
 
 class DecoderBlockWithDropout(DecoderBlock):
+    def __init__(self, d_model: int, d_ff: int):
+        super().__init__(d_model, d_ff)
+        self.attention_sublayer = AttentionSublayerWithDropout(d_model)
+        self.feed_forward_sublayer = FeedForwardSublayerWithDropout(
+            d_model, d_ff
+        )
+
     @checked
     def forward(
         self,
         x: Float[Array, "*batch position d_model"],
         mask: Bool[Array, "*#batch #position #position"],
-        keep_weights: Bool[Array, "*#batch #head #position #position"],
-        keep_found: Bool[Array, "*#batch #position #d_model"],
-        keep_fed: Bool[Array, "*#batch #position #d_model"],
+        dropout_masks: DropoutMasks,
         rate: float,
         heads: int,
         epsilon: float,
     ) -> Float[Array, "*batch position d_model"]:
-        normed = self.attention_norm(x, epsilon)
-        query = split_heads(self.attention.query(normed), heads)
-        key = split_heads(self.attention.key(normed), heads)
-        value = split_heads(self.attention.value(normed), heads)
-        head_mask = mask[..., None, :, :]
-        scores = attention_scores(query, key)
-        weights = masked_softmax(scores, head_mask)
-        dropped = dropout(weights, keep_weights, rate)
-        context = dropped @ value
-        merged = merge_heads(context)
-        found = self.attention.output(merged)
-        attended = x + dropout(found, keep_found, rate)
-        ready = self.feed_forward_norm(attended, epsilon)
-        inner = self.feed_forward.inner(ready)
-        activated = gelu_tanh(inner)
-        fed = self.feed_forward.output(activated)
-        hidden = attended + dropout(fed, keep_fed, rate)
+        after_attention = self.attention_sublayer(
+            x, mask, dropout_masks, rate, heads, epsilon
+        )
+        hidden = self.feed_forward_sublayer(
+            after_attention, dropout_masks, rate, epsilon
+        )
         return hidden
 
 
 class DecoderWithDropout(Decoder):
     def __init__(self, d_model: int, d_ff: int, layers: int):
-        super().__init__(d_model, d_ff, layers)
-        self.blocks = nn.ModuleList(
+        super().__init__(d_model, d_ff, 0)
+        self.blocks.extend(
             DecoderBlockWithDropout(d_model, d_ff) for _ in range(layers)
         )
 
@@ -59,29 +57,25 @@ class DecoderWithDropout(Decoder):
         self,
         x: Float[Array, "*batch position d_model"],
         mask: Bool[Array, "*#batch #position #position"],
-        keep_weights: Bool[
-            Array, "layers *#batch #head #position #position"
-        ],
-        keep_found: Bool[Array, "layers *#batch #position #d_model"],
-        keep_fed: Bool[Array, "layers *#batch #position #d_model"],
+        dropout_masks: tuple[DropoutMasks, ...],
         rate: float,
         heads: int,
         epsilon: float,
     ) -> list[Float[Array, "*batch position d_model"]]:
         hidden = []
-        for number, block in enumerate(self.blocks):
-            x = block(
-                x,
-                mask,
-                keep_weights[number],
-                keep_found[number],
-                keep_fed[number],
-                rate,
-                heads,
-                epsilon,
-            )
+        for block, block_masks in zip(
+            self.blocks, dropout_masks, strict=True
+        ):
+            x = block(x, mask, block_masks, rate, heads, epsilon)
             hidden.append(x)
         return hidden
+
+
+class Gpt2DropoutMasks(NamedTuple):
+    """Dropout masks of the embedded tokens, and of each block."""
+
+    embedded: Bool[Array, "*#batch #position #d_model"]
+    blocks: tuple[DropoutMasks, ...]
 
 
 class Gpt2Loss(Gpt2):
@@ -101,29 +95,17 @@ class Gpt2Loss(Gpt2):
         self,
         ids: Int[Array, "*batch position"],
         targets: Int[Array, "*batch position"],
-        keep_embedded: Bool[Array, "*#batch #position #d_model"],
-        keep_weights: Bool[
-            Array, "layers *#batch #head #position #position"
-        ],
-        keep_found: Bool[Array, "layers *#batch #position #d_model"],
-        keep_fed: Bool[Array, "layers *#batch #position #d_model"],
+        dropout_masks: Gpt2DropoutMasks,
         rate: float,
         heads: int,
         epsilon: float,
         ignored: int,
     ) -> Scalar:
         embedded = self.embedding(ids)
-        x = dropout(embedded, keep_embedded, rate)
+        x = dropout(embedded, dropout_masks.embedded, rate)
         mask = causal_mask(ids.shape[-1], ids.shape[-1]).to(x.device)
         hidden = self.decoder(
-            x,
-            mask,
-            keep_weights,
-            keep_found,
-            keep_fed,
-            rate,
-            heads,
-            epsilon,
+            x, mask, dropout_masks.blocks, rate, heads, epsilon
         )
         last = hidden[-1]
         normed = self.norm(last, epsilon)

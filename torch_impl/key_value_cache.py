@@ -9,10 +9,70 @@ from .bert import Layer
 from .checked import checked
 from .gpt2 import Decoder, DecoderBlock, Gpt2
 from .masks import causal_mask
-from .multi_head import merge_heads, split_heads
+from .multi_head import (
+    Heads,
+    MultiHeadAttention,
+    merge_heads,
+    split_heads,
+)
+from .sublayers import AttentionSublayer
+
+
+class CachedAttentionHeads(MultiHeadAttention):
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        past_key: Float[Array, "*batch head past d_head"],
+        past_value: Float[Array, "*batch head past d_head"],
+        mask: Bool[Array, "*#batch #position #key"],
+        heads: int,
+    ) -> Heads:
+        query = split_heads(self.query(x), heads)
+        key = split_heads(self.key(x), heads)
+        value = split_heads(self.value(x), heads)
+        past_scores = attention_scores(query, past_key)
+        new_scores = attention_scores(query, key)
+        scores = torch.cat([past_scores, new_scores], dim=-1)
+        head_mask = mask[..., None, :, :]  # the same for all heads
+        weights = masked_softmax(scores, head_mask)
+        past = past_key.shape[-2]
+        past_context = weights[..., :past] @ past_value
+        context = past_context + weights[..., past:] @ value
+        attention = Heads(query, key, value, weights, context)
+        return attention
+
+
+class CachedAttentionSublayer(AttentionSublayer):
+    def __init__(self, d_model: int):
+        super().__init__(d_model)
+        self.attention = CachedAttentionHeads(d_model)
+
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        past_key: Float[Array, "*batch head past d_head"],
+        past_value: Float[Array, "*batch head past d_head"],
+        mask: Bool[Array, "*#batch #position #key"],
+        heads: int,
+        epsilon: float,
+    ) -> tuple[Float[Array, "*batch position d_model"], Heads]:
+        normed = self.norm(x, epsilon)
+        attention = self.attention(
+            normed, past_key, past_value, mask, heads
+        )
+        merged = merge_heads(attention.context)
+        attention_output = self.attention.output(merged)
+        after_attention = x + attention_output
+        return after_attention, attention
 
 
 class CachedDecoderBlock(DecoderBlock):
+    def __init__(self, d_model: int, d_ff: int):
+        super().__init__(d_model, d_ff)
+        self.attention_sublayer = CachedAttentionSublayer(d_model)
+
     @checked
     def forward(
         self,
@@ -23,23 +83,11 @@ class CachedDecoderBlock(DecoderBlock):
         heads: int,
         epsilon: float,
     ) -> Layer:
-        normed = self.attention_norm(x, epsilon)
-        query = split_heads(self.attention.query(normed), heads)
-        key = split_heads(self.attention.key(normed), heads)
-        value = split_heads(self.attention.value(normed), heads)
-        past_scores = attention_scores(query, past_key)
-        new_scores = attention_scores(query, key)
-        scores = torch.cat([past_scores, new_scores], dim=-1)
-        head_mask = mask[..., None, :, :]
-        weights = masked_softmax(scores, head_mask)
-        past = past_key.shape[-2]
-        past_context = weights[..., :past] @ past_value
-        context = past_context + weights[..., past:] @ value
-        merged = merge_heads(context)
-        attended = x + self.attention.output(merged)
-        ready = self.feed_forward_norm(attended, epsilon)
-        hidden = attended + self.feed_forward(ready)
-        layer = Layer(query, key, value, weights, hidden)
+        after_attention, attention = self.attention_sublayer(
+            x, past_key, past_value, mask, heads, epsilon
+        )
+        hidden = self.feed_forward_sublayer(after_attention, epsilon)
+        layer = Layer(*attention[:4], hidden)
         return layer
 
 
@@ -61,11 +109,11 @@ class CachedDecoder(Decoder):
         epsilon: float,
     ) -> list[Layer]:
         layers = []
-        for number, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks):
             layer = block(
                 x,
-                past_key[number],
-                past_value[number],
+                past_key[index],
+                past_value[index],
                 mask,
                 heads,
                 epsilon,
@@ -98,9 +146,9 @@ class CachedGpt2(Gpt2):
     ) -> tuple[list[Layer], Float[Array, "*batch vocabulary"]]:
         past = past_key.shape[-2]
         positions = past + torch.arange(ids.shape[-1], device=ids.device)
-        tokens = self.embedding.token(ids)
-        places = self.embedding.position(positions)
-        x = tokens + places
+        token_embeddings = self.embedding.token(ids)
+        position_embeddings = self.embedding.position(positions)
+        x = token_embeddings + position_embeddings
         mask = causal_mask(ids.shape[-1], past + ids.shape[-1], past)
         layers = self.decoder(
             x, past_key, past_value, mask.to(x.device), heads, epsilon

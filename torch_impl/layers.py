@@ -31,10 +31,10 @@ class Linear(nn.Linear):
 @checked
 def dropout(
     x: Float[Array, "*shape"],
-    keep: Bool[Array, "*#shape"],
+    dropout_mask: Bool[Array, "*#shape"],
     rate: float,
 ) -> Float[Array, "*shape"]:
-    kept = torch.where(keep, x, 0)
+    kept = torch.where(dropout_mask, x, 0)
     y = kept / (1 - rate)
     return y
 
@@ -77,8 +77,8 @@ def gelu_tanh(
     x: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
     cubic = x + 0.044715 * x**3
-    bent = torch.tanh(sqrt(2 / pi) * cubic)
-    y = x / 2 * (1 + bent)
+    tanh = torch.tanh(sqrt(2 / pi) * cubic)
+    y = x / 2 * (1 + tanh)
     return y
 
 
@@ -98,5 +98,17 @@ class FeedForward(nn.Module):
     ) -> Float[Array, "*batch d_model"]:
         inner = self.inner(x)
         activated = gelu(inner)
+        y = self.output(activated)
+        return y
+
+
+class FeedForwardTanh(FeedForward):
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch d_model"],
+    ) -> Float[Array, "*batch d_model"]:
+        inner = self.inner(x)
+        activated = gelu_tanh(inner)
         y = self.output(activated)
         return y

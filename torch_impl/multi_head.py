@@ -1,11 +1,18 @@
 """Several heads, each with a look of its own at the same tokens."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor as Array
 from torch import nn
 
-from .attention import attention_with_dropout, scaled_dot_product_attention
+from .attention import (
+    attention_scores,
+    attention_with_dropout,
+    masked_softmax,
+    scaled_dot_product_attention,
+)
 from .checked import check_divides, check_equal, checked
 from .layers import Linear
 from .self_attention import CausalAttention, SelfAttention
@@ -26,12 +33,14 @@ class StackedHeads(nn.Module):
     def forward(
         self,
         x: Float[Array, "*batch position d_model"],
-        keep: Bool[Array, "*batch head position position"],
+        dropout_mask: Bool[Array, "*batch head position position"],
         rate: float,
     ) -> Float[Array, "*batch position d_model"]:
-        check_equal("heads of keep", keep.shape[-3], len(self.heads))
+        check_equal(
+            "heads of dropout_mask", dropout_mask.shape[-3], len(self.heads)
+        )
         contexts = [
-            head(x, keep[..., number, :, :], rate)
+            head(x, dropout_mask[..., number, :, :], rate)
             for number, head in enumerate(self.heads)
         ]
         merged = torch.cat(contexts, dim=-1)
@@ -91,13 +100,41 @@ class MultiHeadAttention(nn.Module):
         return y
 
 
+class Heads(NamedTuple):
+    """Attention in the open: what each head looked with, at, and saw."""
+
+    query: Float[Array, "*batch head position d_head"]
+    key: Float[Array, "*batch head position d_head"]
+    value: Float[Array, "*batch head position d_head"]
+    weights: Float[Array, "*batch head position key"]
+    context: Float[Array, "*batch head position d_head"]
+
+
+class AttentionHeads(MultiHeadAttention):
+    @checked
+    def forward(
+        self,
+        x: Float[Array, "*batch position d_model"],
+        mask: Bool[Array, "*#batch #position #position"],
+        heads: int,
+    ) -> Heads:
+        query = split_heads(self.query(x), heads)
+        key = split_heads(self.key(x), heads)
+        value = split_heads(self.value(x), heads)
+        head_mask = mask[..., None, :, :]  # the same for all heads
+        weights = masked_softmax(attention_scores(query, key), head_mask)
+        context = weights @ value
+        attention = Heads(query, key, value, weights, context)
+        return attention
+
+
 class MultiHeadAttentionWithDropout(MultiHeadAttention):
     @checked
     def forward(
         self,
         x: Float[Array, "*batch position d_model"],
         mask: Bool[Array, "*#batch #position #position"],
-        keep: Bool[Array, "*#batch #head #position #position"],
+        dropout_mask: Bool[Array, "*#batch #head #position #position"],
         rate: float,
         heads: int,
     ) -> Float[Array, "*batch position d_model"]:
@@ -106,7 +143,7 @@ class MultiHeadAttentionWithDropout(MultiHeadAttention):
         value = split_heads(self.value(x), heads)
         head_mask = mask[..., None, :, :]
         context = attention_with_dropout(
-            query, key, value, head_mask, keep, rate
+            query, key, value, head_mask, dropout_mask, rate
         )
         merged = merge_heads(context)
         y = self.output(merged)

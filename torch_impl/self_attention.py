@@ -76,7 +76,7 @@ class CausalAttention(SelfAttention):
     def forward(
         self,
         x: Float[Array, "*batch position d_model"],
-        keep: Bool[Array, "*#batch #position #position"],
+        dropout_mask: Bool[Array, "*#batch #position #position"],
         rate: float,
     ) -> Float[Array, "*batch position d_head"]:
         query = self.query(x)
@@ -84,6 +84,6 @@ class CausalAttention(SelfAttention):
         value = self.value(x)
         mask = causal_mask(x.shape[-2], x.shape[-2]).to(x.device)
         context = attention_with_dropout(
-            query, key, value, mask, keep, rate
+            query, key, value, mask, dropout_mask, rate
         )
         return context

@@ -5,7 +5,7 @@ one. Names begin with `transformer.` when a model was saved with its head,
 and without when not.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -33,6 +33,7 @@ from .tensors import (
 )
 
 BLOCK, OUR_BLOCK = "h.{}", "decoder.blocks.{}"
+ATTENTION, FEED_FORWARD = "attention_sublayer", "feed_forward_sublayer"
 QUERY_KEY_VALUE = ("query", "key", "value")
 
 
@@ -52,18 +53,24 @@ def conv1d(theirs: str, ours: str | tuple[str, ...], axes: str):
 NAMES = (
     Name("wte.weight", "embedding.token.weight", "vocabulary d_model"),
     Name("wpe.weight", "embedding.position.weight", "positions d_model"),
-    *with_bias(f"{BLOCK}.ln_1", f"{OUR_BLOCK}.attention_norm", "d_model"),
+    *with_bias(f"{BLOCK}.ln_1", f"{OUR_BLOCK}.{ATTENTION}.norm", "d_model"),
     *conv1d(
         "attn.c_attn",
-        tuple(f"attention.{part}" for part in QUERY_KEY_VALUE),
+        tuple(f"{ATTENTION}.attention.{part}" for part in QUERY_KEY_VALUE),
         "d_model d_model",
     ),
-    *conv1d("attn.c_proj", "attention.output", "d_model d_model"),
-    *with_bias(
-        f"{BLOCK}.ln_2", f"{OUR_BLOCK}.feed_forward_norm", "d_model"
+    *conv1d(
+        "attn.c_proj", f"{ATTENTION}.attention.output", "d_model d_model"
     ),
-    *conv1d("mlp.c_fc", "feed_forward.inner", "d_ff d_model"),
-    *conv1d("mlp.c_proj", "feed_forward.output", "d_model d_ff"),
+    *with_bias(
+        f"{BLOCK}.ln_2", f"{OUR_BLOCK}.{FEED_FORWARD}.norm", "d_model"
+    ),
+    *conv1d(
+        "mlp.c_fc", f"{FEED_FORWARD}.feed_forward.inner", "d_ff d_model"
+    ),
+    *conv1d(
+        "mlp.c_proj", f"{FEED_FORWARD}.feed_forward.output", "d_model d_ff"
+    ),
     *with_bias("ln_f", "norm", "d_model"),
 )
 
@@ -96,14 +103,7 @@ def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
     tensors = stored_tensors(folder)
     prefix = prefix_of(tensors)
     names = names_in(config, prefix)
-    ignored = {*tensors} & {
-        HEAD,
-        *(
-            f"{prefix}{mask.format(number)}"
-            for mask in MASKS
-            for number in range(config.layers)
-        ),
-    }
+    ignored = {*tensors} & {HEAD, *masks_in(config, prefix)}
     check_names({name.theirs for name in names}, {*tensors}, ignored)
     for name in names:
         check_stored(tensors[name.theirs], their_shape(name, vars(config)))
@@ -115,6 +115,13 @@ def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
             arrays[part][...] = numbers
     model = from_state_dict(Gpt2, arrays)
     return Gpt2Checkpoint(config, model, tuple(sorted(ignored)))
+
+
+def masks_in(config: Gpt2Config, prefix: str) -> Iterator[str]:
+    """The names of the masks that an old checkpoint holds."""
+    for mask in MASKS:
+        for index in range(config.layers):
+            yield f"{prefix}{mask.format(index)}"
 
 
 def side_by_side(

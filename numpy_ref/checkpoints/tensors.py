@@ -101,28 +101,28 @@ def indexed_tensors(folder: Path) -> dict[str, Stored]:
         raise ValueError(
             f"expected weight_map in {folder / INDEX}, got {places!r}"
         )
-    found, inside = {}, {}
+    tensors, inside = {}, {}
     for file in sorted(set(map(str, places.values()))):
         if Path(file).name != file or not (folder / file).is_file():
             raise ValueError(
                 f"expected the files of {INDEX} in {folder}, "
                 f"got none named {file}"
             )
-        tensors = tensors_of(folder / file)
-        found |= tensors
-        inside |= dict.fromkeys(tensors, file)
-    wrong = [
-        name
-        for name in sorted(places.keys() | inside.keys())
-        if places.get(name) != inside.get(name)
-    ]
-    if wrong:
-        name = wrong[0]
-        raise ValueError(
-            f"expected {name} in {places.get(name, 'no file')}, as {INDEX} "
-            f"says, got it in {inside.get(name, 'none')}"
-        )
-    return found
+        of_file = tensors_of(folder / file)
+        tensors |= of_file
+        inside |= dict.fromkeys(of_file, file)
+    check_places(places, inside)
+    return tensors
+
+
+def check_places(places: dict[str, str], inside: dict[str, str]) -> None:
+    """Raise ValueError for a tensor that is not where the index says."""
+    for name in sorted(places.keys() | inside.keys()):
+        if places.get(name) != inside.get(name):
+            raise ValueError(
+                f"expected {name} in {places.get(name, 'no file')}, as "
+                f"{INDEX} says, got it in {inside.get(name, 'none')}"
+            )
 
 
 def check_stored(tensor: Stored, shape: tuple[int, ...]) -> None:

@@ -96,26 +96,27 @@ def save_training(folder: Path, training: Training) -> None:
             for name, array in arrays.items()
         },
     )
-    told = {
-        "step": state.step,
+    names = names_in(training.config, PREFIX)
+    tensors = to_theirs(names, state_dict(state.params))
+    write(folder / FILE, tensors, {KEY: json.dumps(rest_of(training))})
+    # Also what a process that was killed has left.
+    for other in [
+        *folder.glob(MOMENTS.format("*")),
+        *folder.glob("*.part"),
+    ]:
+        if other != moments:
+            other.unlink()
+
+
+def rest_of(training: Training) -> dict:
+    """What decides the next step besides the tensors, for the header."""
+    return {
+        "step": training.state.step,
         "generator": training.generator.bit_generator.state,
         "settings": asdict(training.settings),
         "text": training.text,
         "about": training.about,
     }
-    names = names_in(training.config, PREFIX)
-    write(
-        folder / FILE,
-        to_theirs(names, state_dict(state.params)),
-        {KEY: json.dumps(told)},
-    )
-    # Also what a process that was killed has left.
-    for other in (
-        *folder.glob(MOMENTS.format("*")),
-        *folder.glob("*.part"),
-    ):
-        if other != moments:
-            other.unlink()
 
 
 def has_training(folder: Path) -> bool:
@@ -142,37 +143,38 @@ def load_training(folder: Path) -> Training:
         raise ValueError(
             f"expected a model of `twice train` in {folder}, got another"
         )
-    told = json.loads(header[KEY])
-    stored = stored_tensors(folder)
-    (kind, *_) = {tensor.dtype for tensor in stored.values()}
-    loaded = load_gpt2(folder, {"F32": "float32", "F64": "float64"}[kind])
+    rest = json.loads(header[KEY])
+    settings = rest["settings"]
+    settings["betas"] = tuple(settings["betas"])
+    generator = np.random.default_rng()
+    generator.bit_generator.state = rest["generator"]
+    state, config = load_state(folder, rest["step"])
+    return Training(
+        *(state, generator, config, TrainingSettings(**settings)),
+        *(rest["text"], rest["about"]),
+    )
+
+
+def load_state(folder: Path, step: int) -> tuple[TrainState, Gpt2Config]:
+    """The model of a folder and its moments, and its sizes."""
+    (dtype, *_) = {
+        tensor.dtype for tensor in stored_tensors(folder).values()
+    }
+    loaded = load_gpt2(folder, {"F32": "float32", "F64": "float64"}[dtype])
     # In memory as in training: else products round in other ways.
     arrays = {
         name: np.ascontiguousarray(array)
         for name, array in state_dict(loaded.model).items()
     }
-    moments = tensors_of(folder / MOMENTS.format(told["step"]))
-    settings = told["settings"]
-    settings["betas"] = tuple(settings["betas"])
-    generator = np.random.default_rng()
-    generator.bit_generator.state = told["generator"]
-    return Training(
-        TrainState(
-            from_state_dict(Gpt2, arrays),
-            Moments(
-                *(
-                    {n: moments[f"{kind}.{n}"].read() for n in arrays}
-                    for kind in Moments._fields
-                )
-            ),
-            told["step"],
-        ),
-        generator,
-        loaded.config,
-        TrainingSettings(**settings),
-        told["text"],
-        told["about"],
+    stored = tensors_of(folder / MOMENTS.format(step))
+    moments = Moments(
+        *(
+            {name: stored[f"{kind}.{name}"].read() for name in arrays}
+            for kind in Moments._fields
+        )
     )
+    state = TrainState(from_state_dict(Gpt2, arrays), moments, step)
+    return state, loaded.config
 
 
 def tokenizer_of(folder: Path, vocabulary: int) -> BytePairTokenizer:

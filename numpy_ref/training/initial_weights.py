@@ -12,6 +12,7 @@ from ..embeddings import InputEmbedding, PositionEmbedding, TokenEmbedding
 from ..gpt2 import Decoder, DecoderBlock, Gpt2
 from ..layers import FeedForward, LayerNorm, Linear
 from ..multi_head import MultiHeadAttention
+from ..sublayers import AttentionSublayer, FeedForwardSublayer
 
 DEVIATION = 0.02
 
@@ -57,19 +58,20 @@ def initial_block(
         weight = normal(d_out, d_in, deviation=deviation)
         return Linear(weight, np.zeros(d_out, dtype))
 
+    attention = MultiHeadAttention(
+        query=layer(d_model, d_model),
+        key=layer(d_model, d_model),
+        value=layer(d_model, d_model),
+        output=layer(d_model, d_model, added),
+    )
+    feed_forward = FeedForward(
+        inner=layer(d_ff, d_model),
+        output=layer(d_model, d_ff, added),
+    )
+    norm = initial_norm(d_model, dtype)
     return DecoderBlock(
-        attention_norm=initial_norm(d_model, dtype),
-        attention=MultiHeadAttention(
-            query=layer(d_model, d_model),
-            key=layer(d_model, d_model),
-            value=layer(d_model, d_model),
-            output=layer(d_model, d_model, added),
-        ),
-        feed_forward_norm=initial_norm(d_model, dtype),
-        feed_forward=FeedForward(
-            inner=layer(d_ff, d_model),
-            output=layer(d_model, d_ff, added),
-        ),
+        AttentionSublayer(norm, attention),
+        FeedForwardSublayer(initial_norm(d_model, dtype), feed_forward),
     )
 
 

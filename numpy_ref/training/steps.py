@@ -11,16 +11,17 @@ from math import isfinite, log
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from numpy import ndarray as Array
 from numpy.random import Generator
 
 from ..checked import check_at_least
 from ..checkpoints.gpt2_config import Gpt2Config
 from ..gpt2 import Gpt2
-from ..gpt2_training import gpt2_loss_backward
+from ..gpt2_training import Gpt2DropoutMasks, gpt2_loss_backward
 from ..optimizer import gradient_norm, learning_rate
 from ..parameters import state_dict
+from ..sublayers import DropoutMasks
 from ..windows import windows
 from .adamw import Moments, adamw, clip_all, no_moments
 
@@ -50,10 +51,7 @@ class Batch(NamedTuple):
 
     ids: Int[Array, "batch position"]
     targets: Int[Array, "batch position"]
-    keep_embedded: Bool[Array, "*#batch #position #d_model"]
-    keep_weights: Bool[Array, "layers *#batch #head #position #position"]
-    keep_found: Bool[Array, "layers *#batch #position #d_model"]
-    keep_fed: Bool[Array, "layers *#batch #position #d_model"]
+    dropout_masks: Gpt2DropoutMasks
 
 
 class TrainState(NamedTuple):
@@ -84,37 +82,38 @@ def draw_batch(
     config: Gpt2Config,
     settings: TrainingSettings,
 ) -> Batch:
-    """Windows from anywhere in the text, and dropout's choices for them.
+    """A batch: windows from anywhere in the text, and dropout's masks.
 
     Raises ValueError for a text that is shorter than one window with its
     targets.
     """
-    size, context_length = settings.batch_size, settings.context_length
-    check_at_least(
-        f"tokens for a window of {context_length}",
-        len(ids),
-        context_length + 1,
-    )
-    starts = generator.integers(0, len(ids) - context_length, size)
-    inputs, targets = windows(ids, starts, context_length)
-    tokens = (size, context_length, config.d_model)
-    square = (size, config.heads, context_length, context_length)
+    length = settings.context_length
+    check_at_least(f"tokens for a window of {length}", len(ids), length + 1)
+    starts = generator.integers(0, len(ids) - length, settings.batch_size)
+    inputs, targets = windows(ids, starts, length)
+    dropout_masks = draw_dropout_masks(generator, config, settings)
+    return Batch(inputs, targets, dropout_masks)
 
-    def keep(*shape: int) -> Array:
-        if settings.dropout == 0:
+
+def draw_dropout_masks(
+    generator: Generator, config: Gpt2Config, settings: TrainingSettings
+) -> Gpt2DropoutMasks:
+    """Dropout's masks for one batch; without dropout, all True."""
+    batch, rate = settings.batch_size, settings.dropout
+    positions = settings.context_length
+    tokens = (batch, positions, config.d_model)
+    square = (batch, config.heads, positions, positions)
+
+    def mask(shape: tuple[int, ...]) -> Array:
+        if rate == 0:
             return np.ones([1] * len(shape), bool)
-        drawn = generator.random(shape, np.float32)
-        return drawn >= settings.dropout
+        return generator.random(shape, np.float32) >= rate
 
-    return Batch(
-        inputs,
-        targets,
-        keep(*tokens),
-        *(
-            np.stack([keep(*shape) for _ in range(config.layers)])
-            for shape in (square, tokens, tokens)
-        ),
+    blocks = tuple(
+        DropoutMasks(mask(square), mask(tokens), mask(tokens))
+        for _ in range(config.layers)
     )
+    return Gpt2DropoutMasks(mask(tokens), blocks)
 
 
 def training_step(
@@ -129,43 +128,44 @@ def training_step(
     has diverged: when it is no number, or far above that of a uniform
     guess, the logarithm of the vocabulary.
     """
-    params, moments, step = state
-    number = step + 1
-    rate = learning_rate(
-        number,
-        settings.warm_up,
-        settings.steps,
-        settings.highest,
-        settings.lowest,
+    step = state.step + 1
+    rate = rate_of(step, settings)
+    loss, norm, gradients = loss_and_gradients(
+        state.params, batch, config, settings.dropout
     )
+    metrics = StepMetrics(step, loss, norm, rate)
+    check_has_not_diverged(metrics, config.vocabulary)
+    params, moments = adamw(
+        *(state.params, clip_all(gradients, settings.most)),
+        *(state.moments, step, rate),
+        *(settings.betas, settings.epsilon, settings.decay),
+    )
+    return TrainState(params, moments, step), metrics
+
+
+def rate_of(step: int, settings: TrainingSettings) -> float:
+    """The learning rate of a step, by the schedule of the settings."""
+    return learning_rate(
+        *(step, settings.warm_up, settings.steps),
+        *(settings.highest, settings.lowest),
+    )
+
+
+def loss_and_gradients(
+    params: Gpt2, batch: Batch, config: Gpt2Config, rate: float
+) -> tuple[float, float, Gpt2]:
+    """The loss on a batch, the norm of its gradients, and the gradients.
+
+    What overflows is not warned of here: it is found in the norm.
+    """
     one = params.norm.weight.dtype.type(1)
-    # What overflows is found below, and named.
     with np.errstate(over="ignore", invalid="ignore"):
         loss, gradients = gpt2_loss_backward(
-            one,
-            batch.ids,
-            batch.targets,
-            params,
-            *batch[2:],
-            settings.dropout,
-            config.heads,
-            config.epsilon,
-            IGNORED,
+            *(one, batch.ids, batch.targets, params, batch.dropout_masks),
+            *(rate, config.heads, config.epsilon, IGNORED),
         )
         norm = gradient_norm(tuple(state_dict(gradients).values()))
-    metrics = StepMetrics(number, float(loss), float(norm), rate)
-    check_has_not_diverged(metrics, config.vocabulary)
-    new_params, new_moments = adamw(
-        params,
-        clip_all(gradients, settings.most),
-        moments,
-        number,
-        rate,
-        settings.betas,
-        settings.epsilon,
-        settings.decay,
-    )
-    return TrainState(new_params, new_moments, number), metrics
+    return float(loss), float(norm), gradients
 
 
 def check_has_not_diverged(metrics: StepMetrics, vocabulary: int) -> None:

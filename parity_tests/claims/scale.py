@@ -159,9 +159,9 @@ def initial_scores(
     params = initial_gpt2(config, generator, "float64")
     block = params.decoder.blocks[0]
     x = input_embedding(np.arange(tokens), params.embedding)
-    normed = layer_norm(x, block.attention_norm, config.epsilon)
-    query = linear(normed, block.attention.query)
-    key = linear(normed, block.attention.key)
+    normed = layer_norm(x, block.attention_sublayer.norm, config.epsilon)
+    query = linear(normed, block.attention_sublayer.attention.query)
+    key = linear(normed, block.attention_sublayer.attention.key)
     scores = attention_scores(
         split_heads(query, heads), split_heads(key, heads)
     )

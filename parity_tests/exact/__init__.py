@@ -25,6 +25,7 @@ from . import (
     multi_head,
     optimizer,
     self_attention,
+    sublayers,
     windows,
     word_tokenizer,
 )
@@ -41,6 +42,7 @@ FILES = (
     attention,
     self_attention,
     multi_head,
+    sublayers,
     bert,
     gpt2,
     gpt2_training,

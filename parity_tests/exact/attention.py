@@ -96,23 +96,25 @@ def scaled_dot_product_attention_backward(
     return locals() | steps
 
 
-def attention_with_dropout(query, key, value, mask, keep, rate):
+def attention_with_dropout(query, key, value, mask, dropout_mask, rate):
     scores = scaled_scores(query, key)
     weights = distribution(scores, mask)
-    dropped = dropout(weights, keep, rate)["y"]
+    dropped = dropout(weights, dropout_mask, rate)["y"]
     context = weighted_mean(dropped, value)
     return locals()
 
 
 def attention_with_dropout_backward(
-    d_context, query, key, value, mask, keep, rate
+    d_context, query, key, value, mask, dropout_mask, rate
 ):
     scores = scaled_scores(query, key)
     weights = distribution(scores, mask)
-    dropped = dropout(weights, keep, rate)["y"]
+    dropped = dropout(weights, dropout_mask, rate)["y"]
     d_value = gradient_of_values(dropped, d_context)
     d_dropped = gradient_of_weights(d_context, value)
-    d_weights = dropout_backward(d_dropped, weights, keep, rate)["d_x"]
+    d_weights = dropout_backward(d_dropped, weights, dropout_mask, rate)[
+        "d_x"
+    ]
     d_scores = softmax_gradient(scores, mask, d_weights)["d_scores"]
     steps = attention_scores_backward(d_scores, query, key)
     return locals() | steps

@@ -1,42 +1,39 @@
 from parity_tests.bounds.layers import hyperbolic_tangent
-from parity_tests.bounds.rounding import (
-    affine,
-    distribution,
-    scaled_scores,
-    weighted_mean,
-)
+from parity_tests.bounds.rounding import affine
 
 from .embeddings import token_embedding
 from .layers import feed_forward, gelu, layer_norm
-from .multi_head import merge_heads, split_heads
-from .self_attention import query_key_value
+from .multi_head import attention_heads, merge_heads
 
 
 def bert_embedding(ids, segments, params, epsilon):
-    tokens = token_embedding(ids, params.token)["embedded"]
+    token_embeddings = token_embedding(ids, params.token)["embedded"]
     positions = list(range(ids.shape[-1]))
-    places = params.position.weight.moved(lambda rows: rows[positions])
-    kinds = token_embedding(segments, params.segment)["embedded"]
-    total = tokens + kinds + places
+    position_embeddings = params.position.weight.moved(
+        lambda rows: rows[positions]
+    )
+    segment_embeddings = token_embedding(segments, params.segment)[
+        "embedded"
+    ]
+    total = token_embeddings + segment_embeddings + position_embeddings
     x = layer_norm(total, params.norm, epsilon)["y"]
     return locals()
 
 
 def encoder_block(x, params, mask, heads, epsilon):
-    query, key, value = (
-        split_heads(part, heads)["split"]
-        for part in query_key_value(x, params.attention)
-    )
-    head_mask = mask[..., None, :, :]
-    weights = distribution(scaled_scores(query, key), head_mask)
-    context = weighted_mean(weights, value)
-    merged = merge_heads(context)["merged"]
+    steps = attention_heads(x, params.attention, mask, heads)
+    attention = steps["attention"]
+    merged = merge_heads(steps["context"])["merged"]
     output = params.attention.output
-    attended = x + affine(merged, output.weight, output.bias)
-    normed = layer_norm(attended, params.attention_norm, epsilon)["y"]
-    fed = normed + feed_forward(normed, params.feed_forward)["y"]
-    hidden = layer_norm(fed, params.feed_forward_norm, epsilon)["y"]
-    layer = (query, key, value, weights, hidden)
+    attention_output = affine(merged, output.weight, output.bias)
+    attention_sum = x + attention_output
+    after_attention = layer_norm(
+        attention_sum, params.attention_norm, epsilon
+    )["y"]
+    mlp_output = feed_forward(after_attention, params.feed_forward)["y"]
+    mlp_sum = after_attention + mlp_output
+    hidden = layer_norm(mlp_sum, params.feed_forward_norm, epsilon)["y"]
+    layer = (*attention[:4], hidden)
     return locals()
 
 

@@ -62,21 +62,21 @@ def sinusoidal_positions(positions, d_model):
 
 
 def input_embedding(ids, params):
-    tokens = token_embedding(ids, params.token)["embedded"]
-    places = params.position.weight.moved(
+    token_embeddings = token_embedding(ids, params.token)["embedded"]
+    position_embeddings = params.position.weight.moved(
         lambda rows: rows[: ids.shape[-1]]
     )
-    x = tokens + places
+    x = token_embeddings + position_embeddings
     return locals()
 
 
 def input_embedding_backward(d_x, ids, params):
-    d_tokens = d_x
-    d_places = total_of_texts(d_x)
+    d_token_embeddings = d_x
+    d_position_embeddings = total_of_texts(d_x)
     positions = np.arange(ids.shape[-1])
-    token = token_embedding_backward(d_tokens, ids, params.token)
+    token = token_embedding_backward(d_token_embeddings, ids, params.token)
     position = token_embedding_backward(
-        d_places, positions, params.position
+        d_position_embeddings, positions, params.position
     )
     d_params = parameters(
         token=token["d_params"], position=position["d_params"]

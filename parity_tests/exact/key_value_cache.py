@@ -9,15 +9,13 @@ from parity_tests.bounds.rounding import (
 )
 
 from .embeddings import token_embedding
-from .gpt2 import attended_and_fed, split_query_key_value
 from .layers import layer_norm
+from .multi_head import split_query_key_value
+from .sublayers import feed_forward_sublayer, mixed_and_added
 
 
-def cached_decoder_block(
-    x, past_key, past_value, params, mask, heads, epsilon
-):
-    normed = layer_norm(x, params.attention_norm, epsilon)["y"]
-    query, key, value = split_query_key_value(normed, params, heads)
+def cached_attention_heads(x, past_key, past_value, params, mask, heads):
+    query, key, value = split_query_key_value(x, params, heads)
     past = past_key.shape[-2]
     scores = scaled_scores(query, after(past_key, key))
     past_scores = scores.moved(lambda a: a[..., :past])
@@ -27,9 +25,35 @@ def cached_decoder_block(
     past_weights = weights.moved(lambda a: a[..., :past])
     past_context = weighted_mean(past_weights, past_value)
     context = weighted_mean(weights, after(past_value, value))
-    steps = attended_and_fed(x, context, params, epsilon)
-    layer = (query, key, value, weights, steps["hidden"])
-    return locals() | steps
+    attention = (query, key, value, weights, context)
+    return locals()
+
+
+def cached_attention_sublayer(
+    x, past_key, past_value, params, mask, heads, epsilon
+):
+    normed = layer_norm(x, params.norm, epsilon)["y"]
+    steps = cached_attention_heads(
+        normed, past_key, past_value, params.attention, mask, heads
+    )
+    return locals() | mixed_and_added(x, steps, params)
+
+
+def cached_decoder_block(
+    x, past_key, past_value, params, mask, heads, epsilon
+):
+    steps = cached_attention_sublayer(
+        *(x, past_key, past_value, params.attention_sublayer),
+        *(mask, heads, epsilon),
+    )
+    attention, after_attention = (
+        steps[name] for name in ("attention", "after_attention")
+    )
+    hidden = feed_forward_sublayer(
+        after_attention, params.feed_forward_sublayer, epsilon
+    )["y"]
+    layer = (*attention[:4], hidden)
+    return locals()
 
 
 def after(past, new):
@@ -43,10 +67,9 @@ def after(past, new):
 
 def cached_decoder(x, past_key, past_value, params, mask, heads, epsilon):
     layers, came = [], x
-    for number, block in enumerate(params.blocks):
+    for index, block in enumerate(params.blocks):
         past = [
-            a.moved(lambda a, n=number: a[n])
-            for a in (past_key, past_value)
+            a.moved(lambda a, n=index: a[n]) for a in (past_key, past_value)
         ]
         steps = cached_decoder_block(
             came, *past, block, mask, heads, epsilon
@@ -59,9 +82,13 @@ def cached_decoder(x, past_key, past_value, params, mask, heads, epsilon):
 def cached_gpt2(ids, past_key, past_value, params, heads, epsilon):
     past = past_key.shape[-2]
     positions = list(range(past, past + ids.shape[-1]))
-    tokens = token_embedding(ids, params.embedding.token)["embedded"]
-    places = params.embedding.position.weight.moved(lambda a: a[positions])
-    x = tokens + places
+    token_embeddings = token_embedding(ids, params.embedding.token)[
+        "embedded"
+    ]
+    position_embeddings = params.embedding.position.weight.moved(
+        lambda a: a[positions]
+    )
+    x = token_embeddings + position_embeddings
     mask = np.tri(ids.shape[-1], past + ids.shape[-1], past, dtype=bool)
     layers = cached_decoder(
         x, past_key, past_value, params.decoder, mask, heads, epsilon

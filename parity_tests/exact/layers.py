@@ -32,15 +32,15 @@ def linear_backward(d_y, x, params):
     return locals()
 
 
-def dropout(x, keep, rate):
-    kept = where(keep, x, 0)
+def dropout(x, dropout_mask, rate):
+    kept = where(dropout_mask, x, 0)
     y = kept.over(like(x, 1) - rate)
     return locals()
 
 
-def dropout_backward(d_y, x, keep, rate):
+def dropout_backward(d_y, x, dropout_mask, rate):
     d_kept = d_y.over(like(x, 1) - rate)
-    d_x = where(keep, d_kept, 0)
+    d_x = where(dropout_mask, d_kept, 0)
     return locals()
 
 
@@ -91,18 +91,18 @@ def gelu_backward(d_y, x):
 def gelu_tanh(x):
     cubic = x + (x * x * x).times(like(x, 0.044715))
     slope = apply("sqrt", like(x, 2 / math.pi))
-    bent = layer_bounds.hyperbolic_tangent(cubic.times(slope))
-    y = x.over(2) * (constant(x, 1) + bent)
+    tanh = layer_bounds.hyperbolic_tangent(cubic.times(slope))
+    y = x.over(2) * (constant(x, 1) + tanh)
     return locals()
 
 
 def gelu_tanh_backward(d_y, x):
-    bent = gelu_tanh(x)["bent"]
+    tanh = gelu_tanh(x)["tanh"]
     one, factor = constant(x, 1), math.sqrt(2 / math.pi)
-    d_bent = (d_y * x).over(2)
-    d_cubic = (d_bent * (one - bent * bent)).times(factor)
+    d_tanh = (d_y * x).over(2)
+    d_cubic = (d_tanh * (one - tanh * tanh)).times(factor)
     slope = one + (x * x).times(3 * 0.044715)
-    d_x = (d_y * (one + bent)).over(2) + d_cubic * slope
+    d_x = (d_y * (one + tanh)).over(2) + d_cubic * slope
     return locals()
 
 
@@ -118,6 +118,24 @@ def feed_forward_backward(d_y, x, params):
     outer = linear_backward(d_y, steps["activated"], params.output)
     d_activated = outer["d_x"]
     d_inner = gelu_backward(d_activated, steps["inner"])["d_x"]
+    first = linear_backward(d_inner, x, params.inner)
+    d_x = first["d_x"]
+    d_params = parameters(inner=first["d_params"], output=outer["d_params"])
+    return locals()
+
+
+def feed_forward_tanh(x, params):
+    inner = affine(x, params.inner.weight, params.inner.bias)
+    activated = gelu_tanh(inner)["y"]
+    y = affine(activated, params.output.weight, params.output.bias)
+    return locals()
+
+
+def feed_forward_tanh_backward(d_y, x, params):
+    steps = feed_forward_tanh(x, params)
+    outer = linear_backward(d_y, steps["activated"], params.output)
+    d_activated = outer["d_x"]
+    d_inner = gelu_tanh_backward(d_activated, steps["inner"])["d_x"]
     first = linear_backward(d_inner, x, params.inner)
     d_x = first["d_x"]
     d_params = parameters(inner=first["d_params"], output=outer["d_params"])

@@ -1,4 +1,9 @@
-from parity_tests.bounds.rounding import affine
+from parity_tests.bounds.rounding import (
+    affine,
+    distribution,
+    scaled_scores,
+    weighted_mean,
+)
 
 from .attention import (
     attention_with_dropout,
@@ -16,9 +21,11 @@ from .self_attention import (
 )
 
 
-def stacked_heads(x, params, keep, rate):
+def stacked_heads(x, params, dropout_mask, rate):
     contexts = [
-        causal_attention(x, head, keep[..., number, :, :], rate)["context"]
+        causal_attention(x, head, dropout_mask[..., number, :, :], rate)[
+            "context"
+        ]
         for number, head in enumerate(params.heads)
     ]
     merged = joined(contexts)
@@ -26,14 +33,18 @@ def stacked_heads(x, params, keep, rate):
     return locals()
 
 
-def stacked_heads_backward(d_y, x, params, keep, rate):
-    merged = stacked_heads(x, params, keep, rate)["merged"]
+def stacked_heads_backward(d_y, x, params, dropout_mask, rate):
+    merged = stacked_heads(x, params, dropout_mask, rate)["merged"]
     outer = linear_backward(d_y, merged, params.output)
     d_merged, heads = outer["d_x"], len(params.heads)
     d_contexts = [head_slice(d_merged, heads, n) for n in range(heads)]
     parts = [
         causal_attention_backward(
-            d_contexts[number], x, head, keep[..., number, :, :], rate
+            d_contexts[number],
+            x,
+            head,
+            dropout_mask[..., number, :, :],
+            rate,
         )
         for number, head in enumerate(params.heads)
     ]
@@ -75,11 +86,24 @@ def merge_heads_backward(d_merged, x):
     return {"d_x": split_heads(d_merged, x.shape[-3])["split"]}
 
 
-def multi_head_attention(x, params, mask, heads):
-    query, key, value = (
+def attention_heads(x, params, mask, heads):
+    query, key, value = split_query_key_value(x, params, heads)
+    head_mask = mask[..., None, :, :]
+    weights = distribution(scaled_scores(query, key), head_mask)
+    context = weighted_mean(weights, value)
+    attention = (query, key, value, weights, context)
+    return locals()
+
+
+def split_query_key_value(x, params, heads):
+    return [
         split_heads(part, heads)["split"]
         for part in query_key_value(x, params)
-    )
+    ]
+
+
+def multi_head_attention(x, params, mask, heads):
+    query, key, value = split_query_key_value(x, params, heads)
     context = scaled_dot_product_attention(
         query, key, value, mask[..., None, :, :]
     )["context"]
@@ -97,13 +121,12 @@ def multi_head_attention_backward(d_y, x, params, mask, heads):
     )
 
 
-def multi_head_attention_with_dropout(x, params, mask, keep, rate, heads):
-    query, key, value = (
-        split_heads(part, heads)["split"]
-        for part in query_key_value(x, params)
-    )
+def multi_head_attention_with_dropout(
+    x, params, mask, dropout_mask, rate, heads
+):
+    query, key, value = split_query_key_value(x, params, heads)
     context = attention_with_dropout(
-        query, key, value, mask[..., None, :, :], keep, rate
+        query, key, value, mask[..., None, :, :], dropout_mask, rate
     )["context"]
     merged = merge_heads(context)["merged"]
     y = affine(merged, params.output.weight, params.output.bias)
@@ -111,23 +134,20 @@ def multi_head_attention_with_dropout(x, params, mask, keep, rate, heads):
 
 
 def multi_head_attention_with_dropout_backward(
-    d_y, x, params, mask, keep, rate, heads
+    d_y, x, params, mask, dropout_mask, rate, heads
 ):
     return heads_backward(
         (d_y, x, params, heads),
         attention_with_dropout,
         attention_with_dropout_backward,
-        *(mask[..., None, :, :], keep, rate),
+        *(mask[..., None, :, :], dropout_mask, rate),
     )
 
 
 def heads_backward(inputs, attention, attention_backward, *choices):
     """With either kind of attention; `choices` is what it takes besides."""
     d_y, x, params, heads = inputs
-    query, key, value = (
-        split_heads(part, heads)["split"]
-        for part in query_key_value(x, params)
-    )
+    query, key, value = split_query_key_value(x, params, heads)
     context = attention(query, key, value, *choices)["context"]
     merged = merge_heads(context)["merged"]
     outer = linear_backward(d_y, merged, params.output)

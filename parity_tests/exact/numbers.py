@@ -18,7 +18,9 @@ def bounded(value, digits: bool = False):
             }
         )
     if isinstance(value, tuple):
-        return tuple(bounded(member, digits) for member in value)
+        members = [bounded(member, digits) for member in value]
+        # A named tuple takes its members one by one.
+        return getattr(type(value), "_make", tuple)(members)
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         wide = value.astype(np.float64)
         return Bounded.exactly(value, in_digits(wide) if digits else wide)

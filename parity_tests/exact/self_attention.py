@@ -80,20 +80,20 @@ def self_attention_backward(d_context, x, params):
     return locals() | steps | projections_backward(steps, x, params)
 
 
-def causal_attention(x, params, keep, rate):
+def causal_attention(x, params, dropout_mask, rate):
     query, key, value = query_key_value(x, params)
     mask = earlier(x.shape[-2])
-    context = attention_with_dropout(query, key, value, mask, keep, rate)[
-        "context"
-    ]
+    context = attention_with_dropout(
+        query, key, value, mask, dropout_mask, rate
+    )["context"]
     return locals()
 
 
-def causal_attention_backward(d_context, x, params, keep, rate):
+def causal_attention_backward(d_context, x, params, dropout_mask, rate):
     mask = earlier(x.shape[-2])
     query, key, value = query_key_value(x, params)
     steps = attention_with_dropout_backward(
-        d_context, query, key, value, mask, keep, rate
+        d_context, query, key, value, mask, dropout_mask, rate
     )
     return locals() | steps | projections_backward(steps, x, params)
 

@@ -23,6 +23,7 @@ from numpy_ref.training.steps import (
     initial_state,
     training_step,
 )
+from parity_tests.twins.case import to_torch
 from torch_impl.gpt2_training import Gpt2Loss
 
 
@@ -56,8 +57,7 @@ def for_their_model(
 ) -> dict:
     """The arguments of their model."""
     tensors = {
-        name: torch.from_numpy(np.ascontiguousarray(array))
-        for name, array in batch._asdict().items()
+        name: to_torch(value) for name, value in batch._asdict().items()
     }
     return tensors | {
         "rate": settings.dropout,

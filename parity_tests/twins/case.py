@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .finding import Twin
+from .finding import Twin, namesake
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,16 @@ class Case:
 def to_torch(value):
     """Arrays as tensors that share their memory, strides and all."""
     if isinstance(value, tuple):
-        return tuple(map(to_torch, value))
+        kind = namesake(type(value), "torch_impl")
+        return tuple_of(kind, map(to_torch, value))
     return (
         torch.from_numpy(value) if isinstance(value, np.ndarray) else value
     )
+
+
+def tuple_of(kind: type, members) -> tuple:
+    """Members as a tuple of this kind: a named one takes each."""
+    return getattr(kind, "_make", kind)(members)
 
 
 def laid_out(array: np.ndarray, layout: str) -> np.ndarray:

@@ -43,6 +43,16 @@ def twin_files() -> list[str]:
     return sorted(filter(file_has_twin, files))
 
 
+def namesake(kind: type, tree: str) -> type:
+    """The class of this name in `tree`, where either tree has the class."""
+    package, _, module = kind.__module__.partition(".")
+    if package not in ("numpy_ref", "torch_impl"):
+        return kind
+    return getattr(
+        importlib.import_module(f"{tree}.{module}"), kind.__name__
+    )
+
+
 @cache
 def find_twins() -> tuple[Twin, ...]:
     """Every step that both sides take, in the order of the files."""

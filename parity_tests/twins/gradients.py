@@ -95,7 +95,8 @@ def by_pytorch(case: Case, upstream: Array) -> dict[str, Array]:
     for value in tensors.values():
         for part in parts(value):
             part.retain_grad()
-    output.backward(torch.from_numpy(upstream))
+    first = output[0] if isinstance(output, tuple) else output
+    first.backward(torch.from_numpy(upstream))
     found = {name: gradient(value) for name, value in tensors.items()}
     if case.module is not None:
         for name, parameter in case.module.named_parameters():

@@ -17,8 +17,9 @@ import torch
 from numpy_ref.parameters import from_state_dict
 from parity_tests.exact import exact_steps
 
+from .case import tuple_of
 from .comparing import Comparison, compare_step, expect_equal, is_float
-from .finding import find_twins
+from .finding import find_twins, namesake
 from .recording import Call, record
 
 
@@ -67,10 +68,11 @@ def to_numpy(value):
         return value.detach().cpu().numpy()
     if isinstance(value, dict):
         return {key: to_numpy(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        members = [to_numpy(member) for member in value]
-        # A named tuple takes its members one by one.
-        return getattr(type(value), "_make", type(value))(members)
+    if isinstance(value, list):
+        return [to_numpy(member) for member in value]
+    if isinstance(value, tuple):
+        kind = namesake(type(value), "numpy_ref")
+        return tuple_of(kind, map(to_numpy, value))
     return value
 
 

@@ -143,7 +143,8 @@ def misplaced_gradients(source: str) -> Iterator[str]:
     """A gradient stands under its step and takes what that takes.
 
     Before it comes the gradient of what the step returns, `d_weights` for
-    `weights`, in the same shape.
+    `weights`, in the same shape. Of several results it is the first; the
+    others are shown in the open.
     """
     functions = functions_of(source)
     for above, node in zip([None, *functions], functions, strict=False):
@@ -153,19 +154,33 @@ def misplaced_gradients(source: str) -> Iterator[str]:
             yield f"{node.name} does not stand under its step"
             continue
         *taken, returned = arguments_of(above)
-        expected = [f"d_{returned_name(above)}: {returned}", *taken]
+        first = first_result(returned)
+        expected = [f"d_{returned_name(above)}: {first}", *taken]
         *got, _ = arguments_of(node)
         if got != expected:
             yield f"{node.name} takes {got}, and should take {expected}"
 
 
+def first_result(annotation: str) -> str:
+    """The annotation of a result, or of the first of several."""
+    node = ast.parse(annotation, mode="eval").body
+    several = isinstance(node, ast.Subscript) and isinstance(
+        node.slice, ast.Tuple
+    )
+    if several and ast.unparse(node.value) == "tuple":
+        return ast.unparse(node.slice.elts[0])
+    return annotation
+
+
 def returned_name(node: ast.FunctionDef) -> str:
+    """What a step calls its result, or the first of several."""
     (value,) = [
         part.value
         for part in ast.walk(node)
         if isinstance(part, ast.Return)
     ]
-    return ast.unparse(value)
+    first = value.elts[0] if isinstance(value, ast.Tuple) else value
+    return ast.unparse(first)
 
 
 def differences(name: str, ours, theirs) -> Iterator[str]:

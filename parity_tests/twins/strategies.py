@@ -8,7 +8,9 @@ nearly one-hot. Masks have blocked rows; arrays have odd strides.
 """
 
 import inspect
+from collections.abc import Iterator
 from math import prod
+from typing import get_args
 
 import numpy as np
 import torch
@@ -123,6 +125,14 @@ class _Drawer:
             return self.byte_pairs[name]
         if name == "gradients":
             return self._floats(name, (2, 3)), self._floats(name, (2, 3))
+        if hasattr(annotation, "_fields"):
+            fields = annotation.__annotations__.items()
+            return annotation(*(self.value(*field) for field in fields))
+        kind, *rest = get_args(annotation) or [None]
+        if rest == [...] and hasattr(kind, "_fields"):
+            return tuple(
+                self.value(name, kind) for _ in range(self.sizes["layers"])
+            )
         if not _is_array(annotation):
             return self.draw(self._plain(name, annotation))
         shape = self._shape(annotation.dim_str.split())
@@ -291,9 +301,20 @@ def _axis_names(twin: Twin) -> set[str]:
     """The named axes of all arguments, and what the module is made from."""
     axes = {"head", "heads", *_parameter_names(twin)}
     for annotation in _annotations(twin.reference).values():
-        if _is_array(annotation):
-            axes |= set(annotation.dim_str.replace("#", "").split())
+        for array in _arrays_in(annotation):
+            axes |= set(array.dim_str.replace("#", "").split())
     return {axis for axis in axes if axis.isidentifier()}
+
+
+def _arrays_in(annotation) -> Iterator:
+    """The array types of an annotation, inside of named tuples, too."""
+    if _is_array(annotation):
+        yield annotation
+    if hasattr(annotation, "_fields"):
+        for kind in annotation.__annotations__.values():
+            yield from _arrays_in(kind)
+    for kind in get_args(annotation):
+        yield from _arrays_in(kind)
 
 
 def _parameter_names(twin: Twin) -> set[str]:

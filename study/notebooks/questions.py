@@ -337,12 +337,14 @@ def a_causal_mask(answer: Callable) -> Verdict:
 
 
 def sum_after_dropout(
-    answer, weights: list[Fraction], keep: list[bool], rate: float
+    answer, weights: list[Fraction], dropout_mask: list[bool], rate: float
 ) -> Verdict:
     """What a row of weights sums to when some are dropped."""
     row = np.array(weights, dtype=np.float64)
-    right = as_fraction(dropout(row, np.array(keep), rate).sum())
-    left = sum(w for w, kept in zip(weights, keep, strict=True) if kept)
+    right = as_fraction(dropout(row, np.array(dropout_mask), rate).sum())
+    left = sum(
+        w for w, kept in zip(weights, dropout_mask, strict=True) if kept
+    )
     return judged(
         answer,
         right,

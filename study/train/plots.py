@@ -22,7 +22,7 @@ from unittest import mock
 import numpy as np
 from numpy import ndarray as Array
 
-from numpy_ref import gpt2, gpt2_training
+from numpy_ref import attention, gpt2, multi_head
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config
 from numpy_ref.parameters import from_state_dict, state_dict
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
@@ -214,9 +214,9 @@ def unscaled_run(
 @contextmanager
 def unscaled() -> Iterator[None]:
     """Scores without 1/√d_head, and their gradient, while this lasts."""
-    scores = mock.patch.object(gpt2, "attention_scores", bare_scores)
+    scores = mock.patch.object(multi_head, "attention_scores", bare_scores)
     learning = mock.patch.multiple(
-        gpt2_training,
+        attention,
         attention_scores=bare_scores,
         attention_scores_backward=bare_scores_backward,
     )

@@ -4,6 +4,7 @@ from .stops import Stop
 
 ENCODER = "bert[0]/encoder[0]"
 BLOCK = f"{ENCODER}/encoder_block[0]"
+HEADS_OF_BLOCK = f"{BLOCK}/attention_heads[0]"
 FEATURES = ("positions", "features")
 HEADS = ("heads", "queries", "features")
 
@@ -12,60 +13,65 @@ EMBEDDING = (
         "token embeddings",
         "E_i = W_token[id_i]",
         FEATURES,
-        "bert[0]/bert_embedding[0]/tokens",
+        "bert[0]/bert_embedding[0]/token_embeddings",
     ),
     Stop(
         "position embeddings",
         "P_i = W_position[i]",
         FEATURES,
-        "bert[0]/bert_embedding[0]/places",
+        "bert[0]/bert_embedding[0]/position_embeddings",
     ),
     Stop(
         "segment embeddings",
         "G_i = W_segment[segment_i]",
         FEATURES,
-        "bert[0]/bert_embedding[0]/kinds",
+        "bert[0]/bert_embedding[0]/segment_embeddings",
     ),
     Stop(
         "their sum, normed",
         "X = norm(E + G + P)",
         FEATURES,
         "bert[0]/bert_embedding[0]/x",
-        ("tokens", "places", "kinds"),
+        ("token_embeddings", "position_embeddings", "segment_embeddings"),
     ),
 )
 
 FIRST_BLOCK = (
-    Stop("queries", "Q = X W_Qᵀ + b_Q, in heads", HEADS, f"{BLOCK}/query"),
+    Stop(
+        "queries",
+        "Q = X W_Qᵀ + b_Q, in heads",
+        HEADS,
+        f"{HEADS_OF_BLOCK}/query",
+    ),
     Stop(
         "keys",
         "K = X W_Kᵀ + b_K, in heads",
         ("heads", "keys", "features"),
-        f"{BLOCK}/key",
+        f"{HEADS_OF_BLOCK}/key",
     ),
     Stop(
         "values",
         "V = X W_Vᵀ + b_V, in heads",
         ("heads", "keys", "features"),
-        f"{BLOCK}/value",
+        f"{HEADS_OF_BLOCK}/value",
     ),
     Stop(
         "scores",
         "S = Q Kᵀ / √(d_head)",
         ("heads", "queries", "keys"),
-        f"{BLOCK}/attention_scores[0]/scores",
+        f"{HEADS_OF_BLOCK}/attention_scores[0]/scores",
     ),
     Stop(
         "weights",
         "A_ij = exp(S_ij) / Σ_k exp(S_ik): every token sees every other",
         ("heads", "queries", "keys"),
-        f"{BLOCK}/masked_softmax[0]/weights",
+        f"{HEADS_OF_BLOCK}/masked_softmax[0]/weights",
     ),
     Stop(
         "context",
         "O = A V",
         HEADS,
-        f"{BLOCK}/context",
+        f"{HEADS_OF_BLOCK}/context",
         ("weights", "value"),
     ),
     Stop(
@@ -78,7 +84,7 @@ FIRST_BLOCK = (
         "output of the attention, and what came in",
         "X + concat(O_1, …, O_h) W_Oᵀ + b_O",
         FEATURES,
-        f"{BLOCK}/attended",
+        f"{BLOCK}/attention_sum",
         ("merged",),
     ),
     Stop(
@@ -103,8 +109,8 @@ FIRST_BLOCK = (
         "output of the feed-forward layer, and what came in",
         "H + gelu(F) W_2ᵀ + b_2",
         FEATURES,
-        f"{BLOCK}/fed",
-        ("normed",),
+        f"{BLOCK}/mlp_sum",
+        ("after_attention",),
     ),
 )
 

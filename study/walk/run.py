@@ -122,9 +122,9 @@ def walk_example() -> Walk:
         layer.weight.data = torch.from_numpy(matrix.T.copy())
         layer.bias.data.zero_()
     x = torch.from_numpy(example.X)
-    keep = torch.ones(4, 4, dtype=torch.bool)
+    dropout_mask = torch.ones(4, 4, dtype=torch.bool)
     with torch.no_grad():
-        _, calls = record(module, x, keep, 0.0)
+        _, calls = record(module, x, dropout_mask, 0.0)
     about = "four tokens with two features each; all can be checked by hand"
     return walked(about, {}, EXAMPLE_BY_HAND, calls)
 

@@ -69,13 +69,13 @@ IDS_TO_ATTENTION = (
         "token embeddings",
         "E_i = W_token[id_i]",
         ("windows", "positions", "features"),
-        "input_embedding[0]/tokens",
+        "input_embedding[0]/token_embeddings",
     ),
     Stop(
         "position embeddings",
         "P_i = W_position[i]",
         ("positions", "features"),
-        "input_embedding[0]/places",
+        "input_embedding[0]/position_embeddings",
     ),
     Stop(
         "input of the attention",

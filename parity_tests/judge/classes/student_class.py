@@ -233,11 +233,11 @@ def forward_arguments(module: nn.Module, x: torch.Tensor) -> dict:
             given[name] = HEADS
         elif parameter.default is not inspect.Parameter.empty:
             continue
-        elif "mask" in known:
-            given[name] = torch.ones(2 * x.shape[-2:-1], dtype=torch.bool)
-        elif known == "keep":  # of every head
+        elif known in ("dropout_mask", "keep"):  # of every head
             pairs = 2 * x.shape[-2:-1]
             given[name] = torch.ones((1, *pairs), dtype=torch.bool)
+        elif "mask" in known:
+            given[name] = torch.ones(2 * x.shape[-2:-1], dtype=torch.bool)
         elif known in (*SIZES[DROPPED], "rate"):
             given[name] = 0.0
         elif not given or known in (*QUERY, *KEY, *VALUE):

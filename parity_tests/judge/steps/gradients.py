@@ -200,7 +200,7 @@ def a_dropped_key_says_nothing_and_learns_nothing(
     """A key that all queries drop: its value has the gradient 0."""
     keys = total_keys(arguments)
     some = chance(arguments).uniform(size=keys) < 0.5
-    asked = arguments | {"keep": arguments["keep"] & some}
+    asked = arguments | {"dropout_mask": arguments["dropout_mask"] & some}
     silent = gradient.known(asked)["value"].value[..., ~some, :]
     yield identical("d_value", silent, silent * 0)
 

@@ -68,7 +68,7 @@ def the_order_of_tokens_moves_with_them(
     that order. Attention knows no positions."""
     order = chance(arguments).permutation(arguments["x"].shape[-2])
     asked = arguments | {"x": arguments["x"][..., order, :]}
-    for name in {"mask", "keep"} & arguments.keys():
+    for name in {"mask", "dropout_mask"} & arguments.keys():
         asked[name] = reordered(arguments[name], order)
     expected = step.known(arguments).moved(lambda a: a[..., order, :])
     yield agree("outputs", step.known(asked), expected)
@@ -106,8 +106,8 @@ def a_token_alone_hears_itself(step: Step, arguments: dict) -> Found:
     """Where there is one token, its weight is 1: what comes out is its
     own value, through the output layer, where there is one."""
     asked = nothing_dropped(arguments) | {"x": arguments["x"][..., :1, :]}
-    if "keep" in asked:
-        asked["keep"] = asked["keep"][..., :1, :1]
+    if "dropout_mask" in asked:
+        asked["dropout_mask"] = asked["dropout_mask"][..., :1, :1]
     if "mask" in asked:
         asked["mask"] = asked["mask"][..., :1, :1] | True
     expected = own_value(exactly(asked["x"]), asked.get("params"))
@@ -217,6 +217,8 @@ def stacked_heads_have_no_order(step: Step, arguments: dict) -> Found:
         heads=tuple(params.heads[head] for head in order),
         output=replace(params.output, weight=weight),
     )
-    keep = arguments["keep"][..., order, :, :]
-    got = step.known(arguments | {"params": other, "keep": keep})
+    dropout_mask = arguments["dropout_mask"][..., order, :, :]
+    got = step.known(
+        arguments | {"params": other, "dropout_mask": dropout_mask}
+    )
     yield agree("outputs", got, step.known(arguments))

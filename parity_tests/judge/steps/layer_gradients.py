@@ -47,14 +47,14 @@ def inputs_and_weights_gain_alike(
 def what_is_dropped_learns_nothing(
     gradient: Gradient, arguments: dict
 ) -> Found:
-    """Where `keep` is False the gradient is 0; elsewhere, times
+    """Where `dropout_mask` is False the gradient is 0; elsewhere, times
     (1 - rate), it is what came."""
     found, d_y = gradient.known(arguments)["x"], arguments["d_y"]
-    keep = np.broadcast_to(arguments["keep"], found.shape)
-    dropped = np.where(keep, 0, found.value)
+    dropout_mask = np.broadcast_to(arguments["dropout_mask"], found.shape)
+    dropped = np.where(dropout_mask, 0, found.value)
     yield identical("dropped", dropped, dropped * 0)
     back = found * exactly(np.asarray(1 - arguments["rate"]))
-    yield agree("kept", back, where(keep, exactly(d_y), 0))
+    yield agree("kept", back, where(dropout_mask, exactly(d_y), 0))
 
 
 @judged_gradient("layer_norm")

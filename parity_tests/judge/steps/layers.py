@@ -70,12 +70,16 @@ def features_add_up_over_the_bias(step: Step, arguments: dict) -> Found:
 
 @judged("dropout")
 def what_is_dropped_is_zero(step: Step, arguments: dict) -> Found:
-    """Where `keep` is False there is 0, whatever was there."""
-    keep = np.broadcast_to(arguments["keep"], arguments["x"].shape)
-    dropped = np.where(keep, 0, step(**arguments))
+    """Where `dropout_mask` is False there is 0, whatever was there."""
+    dropout_mask = np.broadcast_to(
+        arguments["dropout_mask"], arguments["x"].shape
+    )
+    dropped = np.where(dropout_mask, 0, step(**arguments))
     yield identical("dropped", dropped, dropped * 0)
-    asked = arguments | {"x": np.where(keep, arguments["x"], np.nan)}
-    dropped = np.where(keep, 0, step(**asked))
+    asked = arguments | {
+        "x": np.where(dropout_mask, arguments["x"], np.nan)
+    }
+    dropped = np.where(dropout_mask, 0, step(**asked))
     yield identical("dropped NaN", dropped, np.zeros_like(dropped))
 
 
@@ -84,11 +88,15 @@ def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Found:
     """What is kept, times (1 - rate), is what came in; with a rate of 0
     nothing changes."""
     x = arguments["x"]
-    keep = np.broadcast_to(arguments["keep"], x.shape)
+    dropout_mask = np.broadcast_to(arguments["dropout_mask"], x.shape)
     back = step.known(arguments) * exactly(1 - arguments["rate"])
-    yield agree("kept", where(keep, back, 0), exactly(np.where(keep, x, 0)))
-    keep = np.ones_like(arguments["keep"])
-    asked = arguments | {"keep": keep, "rate": 0.0}
+    yield agree(
+        "kept",
+        where(dropout_mask, back, 0),
+        exactly(np.where(dropout_mask, x, 0)),
+    )
+    dropout_mask = np.ones_like(arguments["dropout_mask"])
+    asked = arguments | {"dropout_mask": dropout_mask, "rate": 0.0}
     yield agree("all kept", step.known(asked), exactly(x))
 
 

@@ -255,10 +255,10 @@ def moved(arguments: dict, move: Callable) -> dict:
 
 def nothing_dropped(arguments: dict) -> dict:
     """The same with all kept, at a rate of 0."""
-    if "keep" not in arguments:
+    if "dropout_mask" not in arguments:
         return arguments
     return arguments | {
-        "keep": np.ones_like(arguments["keep"]),
+        "dropout_mask": np.ones_like(arguments["dropout_mask"]),
         "rate": 0.0,
     }
 

@@ -99,12 +99,16 @@ PLAIN: dict[str, list[dict]] = {
     ],
     "attention_with_dropout": [
         attended(*batch)
-        | {"mask": HOLES, "keep": choices(*batch, 4, 5), "rate": 0.3}
+        | {
+            "mask": HOLES,
+            "dropout_mask": choices(*batch, 4, 5),
+            "rate": 0.3,
+        }
         for batch in ((2,), (2, 3))
     ]
     + [
         attended(2, keys=4)
-        | {"mask": SQUARE_HOLES, "keep": choices(4, 4), "rate": 0.3}
+        | {"mask": SQUARE_HOLES, "dropout_mask": choices(4, 4), "rate": 0.3}
     ],
     "causal_mask": [
         {"queries": queries, "keys": keys, "past": past}
@@ -126,8 +130,8 @@ PLAIN: dict[str, list[dict]] = {
         {"x": numbers(4, 3), "params": layer(3, 3)},
     ],
     "dropout": [
-        {"x": numbers(4, 5), "keep": choices(4, 5), "rate": 0.3},
-        {"x": numbers(2, 4, 5), "keep": choices(4, 5), "rate": 0.6},
+        {"x": numbers(4, 5), "dropout_mask": choices(4, 5), "rate": 0.3},
+        {"x": numbers(2, 4, 5), "dropout_mask": choices(4, 5), "rate": 0.6},
     ],
     "layer_norm": [
         {"x": numbers(*shape), "params": norm(5), "epsilon": 0.3}
@@ -205,7 +209,7 @@ PLAIN: dict[str, list[dict]] = {
         {
             "x": numbers(2, 4, 6),
             "params": self_layers(6, 3),
-            "keep": choices(2, 4, 4),
+            "dropout_mask": choices(2, 4, 4),
             "rate": 0.3,
         }
     ],
@@ -232,7 +236,7 @@ PLAIN: dict[str, list[dict]] = {
         {
             "d_y": numbers(4, 5),
             "x": numbers(4, 5),
-            "keep": choices(4, 5),
+            "dropout_mask": choices(4, 5),
             "rate": 0.3,
         }
     ],
@@ -284,7 +288,7 @@ EXTREME: dict[str, list[dict]] = {
     "dropout": [
         {
             "x": np.array([np.inf, 1.0]),
-            "keep": np.array([False, True]),
+            "dropout_mask": np.array([False, True]),
             "rate": 0.3,
         }
     ],

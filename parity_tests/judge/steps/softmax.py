@@ -154,9 +154,9 @@ def a_dropped_weight_counts_like_a_value_of_zeros(
 ) -> Found:
     """A key that all queries drop might as well have zeros to say; the
     other weights are not made larger for it."""
-    value, keep = arguments["value"], arguments["keep"]
+    value, dropout_mask = arguments["value"], arguments["dropout_mask"]
     some = chance(arguments).uniform(size=value.shape[-2]) < 0.5
-    dropped = step.known(arguments | {"keep": keep & some})
+    dropped = step.known(arguments | {"dropout_mask": dropout_mask & some})
     silent = np.where(some[:, None], value, 0)
     yield agree(
         "context", dropped, step.known(arguments | {"value": silent})

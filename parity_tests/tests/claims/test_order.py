@@ -101,7 +101,7 @@ def test_without_positions_unmasked_attention_cannot_tell_the_order():
 
 def test_one_causal_layer_cannot_at_its_last_output():
     found = order(chance(), POSITIONS, D_MODEL)
-    bound = rounding("causal_attention", keep=KEEP_ALL, rate=0.0)
+    bound = rounding("causal_attention", dropout_mask=KEEP_ALL, rate=0.0)
     assert found.one_layer <= bound < 1e-12
 
 

@@ -169,12 +169,14 @@ MISTAKES = {
     # multiplied by the mask
     "what_is_dropped_is_zero": (
         "dropout",
-        lambda x, keep, rate: x * keep / (1 - rate),
+        lambda x, dropout_mask, rate: x * dropout_mask / (1 - rate),
     ),
     # scaled by the rate
     "what_is_kept_is_scaled_up": (
         "dropout",
-        lambda x, keep, rate: np.where(keep, x, 0) * (1 - rate),
+        lambda x, dropout_mask, rate: (
+            np.where(dropout_mask, x, 0) * (1 - rate)
+        ),
     ),
     # centred only
     "features_have_mean_0_and_variance_1": (
@@ -381,7 +383,7 @@ MISTAKES = {
     # half of the gradient
     "a_small_move_changes_the_output_as_the_gradient_says": (
         "dropout_backward",
-        lambda d_y, x, keep, rate: d_y * keep,
+        lambda d_y, x, dropout_mask, rate: d_y * dropout_mask,
     ),
     # the first term of two
     "what_one_key_gains_the_others_lose": (
@@ -434,7 +436,7 @@ MISTAKES = {
     # dropped in the forward step alone
     "what_is_dropped_learns_nothing": (
         "dropout_backward",
-        lambda d_y, x, keep, rate: d_y / (1 - rate),
+        lambda d_y, x, dropout_mask, rate: d_y / (1 - rate),
     ),
     # mean and deviation taken for constants
     "no_gradient_goes_where_the_norm_undoes_a_move": (

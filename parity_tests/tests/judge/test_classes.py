@@ -131,8 +131,8 @@ def test_a_choice_of_dropout_given_from_outside_keeps_all():
     assert judge_class(MultiHeadAttentionWithDropout, examples=5).holds
 
     class Twisted(MultiHeadAttentionWithDropout):
-        def forward(self, x, mask, keep, rate, heads):
-            return super().forward(x, mask, ~keep, rate, heads)
+        def forward(self, x, mask, dropout_mask, rate, heads):
+            return super().forward(x, mask, ~dropout_mask, rate, heads)
 
     judged = judge_class(Twisted, "multi_head_attention", examples=5)
     assert judged.failed

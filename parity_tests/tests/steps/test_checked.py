@@ -118,13 +118,15 @@ def test_keep_is_for_as_many_heads():
         ),
         layers.Linear(zeros(4, 2), zeros(4)),
     )
-    keep = zeros(3, 5, 5, dtype=bool)
-    message = "expected heads of keep to be 1, got 3"
+    dropout_mask = zeros(3, 5, 5, dtype=bool)
+    message = "expected heads of dropout_mask to be 1, got 3"
     with pytest.raises(ValueError, match=message):
-        multi_head.stacked_heads(zeros(5, 4), params, keep, 0.0)
+        multi_head.stacked_heads(zeros(5, 4), params, dropout_mask, 0.0)
     module = torch_multi_head.StackedHeads(4, 2, 1).double()
     with pytest.raises(ValueError, match=message):
-        module(torch.zeros(5, 4).double(), torch.from_numpy(keep), 0.0)
+        module(
+            torch.zeros(5, 4).double(), torch.from_numpy(dropout_mask), 0.0
+        )
 
 
 @pytest.mark.parametrize("side", [attention, torch_attention])

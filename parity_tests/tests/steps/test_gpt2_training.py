@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 from numpy_ref.checkpoints.gpt2 import names_in
 from numpy_ref.checkpoints.names import to_ours
 from numpy_ref.gpt2 import Gpt2, gpt2
-from numpy_ref.gpt2_training import gpt2_loss, gpt2_loss_backward
+from numpy_ref.gpt2_training import (
+    Gpt2DropoutMasks,
+    gpt2_loss,
+    gpt2_loss_backward,
+)
 from numpy_ref.loss import cross_entropy
 from numpy_ref.parameters import from_state_dict, state_dict
+from numpy_ref.sublayers import DropoutMasks
 from parity_tests.oracles.gpt2 import judge_and_ours, random_ids
+from parity_tests.twins.case import to_torch
 from parity_tests.twins.replaying import to_numpy
 from torch_impl.gpt2_training import Gpt2Loss
 
@@ -32,12 +38,9 @@ def random_case(seed, heads=2, d_head=3, layers=2, shape=(2, 5), rate=0.3):
     arguments = {
         "ids": rng.integers(0, vocabulary, shape),
         "targets": rng.integers(0, vocabulary, shape),
-        "keep_embedded": keeps(rng, rate, *shape, d_model),
-        "keep_weights": keeps(
-            rng, rate, layers, shape[0], heads, shape[1], shape[1]
+        "dropout_masks": random_masks(
+            rng, rate, shape, heads, d_model, layers
         ),
-        "keep_found": keeps(rng, rate, layers, *shape, d_model),
-        "keep_fed": keeps(rng, rate, layers, *shape, d_model),
         "rate": rate,
         "heads": heads,
         "epsilon": 1e-5,
@@ -48,19 +51,22 @@ def random_case(seed, heads=2, d_head=3, layers=2, shape=(2, 5), rate=0.3):
     return twin, params, arguments
 
 
-def keeps(rng, rate, *shape):
-    return rng.uniform(size=shape) >= rate
+def random_masks(rng, rate, shape, heads, d_model, layers):
+    def mask(*shape):
+        return rng.uniform(size=shape) >= rate
+
+    tokens, square = (*shape, d_model), (shape[0], heads, *2 * shape[1:])
+    blocks = [
+        DropoutMasks(mask(*square), mask(*tokens), mask(*tokens))
+        for _ in range(layers)
+    ]
+    return Gpt2DropoutMasks(mask(*tokens), tuple(blocks))
 
 
 def by_autograd(twin, arguments):
     """The loss and its gradients by dotted names."""
     loss = twin(
-        **{
-            name: torch.from_numpy(value)
-            if isinstance(value, np.ndarray)
-            else value
-            for name, value in arguments.items()
-        }
+        **{name: to_torch(value) for name, value in arguments.items()}
     )
     loss.backward()
     return loss.item(), {
@@ -143,13 +149,12 @@ def test_a_small_move_changes_the_loss_as_the_gradient_says():
 
 
 def all_kept(checkpoint, shape):
-    """`keep` all True, as few as may be."""
+    """Dropout masks all True, as few as may be."""
     layers = len(checkpoint.model.decoder.blocks)
+    one = np.ones((1, 1), bool)
+    block = DropoutMasks(one[None], one, one)
     return {
-        "keep_embedded": np.ones((1, 1), bool),
-        "keep_weights": np.ones((layers, 1, 1, 1, 1), bool),
-        "keep_found": np.ones((layers, 1, 1, 1), bool),
-        "keep_fed": np.ones((layers, 1, 1, 1), bool),
+        "dropout_masks": Gpt2DropoutMasks(one, layers * (block,)),
         "rate": 0.0,
         "heads": checkpoint.config.heads,
         "epsilon": checkpoint.config.epsilon,
@@ -204,7 +209,9 @@ def test_the_table_learns_from_both_of_its_ends():
     assert absent.size
     assert table[absent].any(axis=-1).all()
     # With nothing kept of the embedding, none of it goes through the input.
-    nothing = arguments | {"keep_embedded": np.zeros((1, 1), bool)}
+    masks = arguments["dropout_masks"]
+    dropped = masks._replace(embedded=np.zeros((1, 1), bool))
+    nothing = arguments | {"dropout_masks": dropped}
     alone = gpt2_loss_backward(np.float64(1), params=params, **nothing)[1]
     assert not alone.embedding.position.weight.any()
 
@@ -236,8 +243,9 @@ def test_a_key_bias_has_no_gradient_but_rounding():
     _, params, arguments = random_case(4)
     found = gpt2_loss_backward(np.float64(1), params=params, **arguments)[1]
     for block in found.decoder.blocks:
-        largest = abs(block.attention.query.bias).max()
-        assert abs(block.attention.key.bias).max() <= 1e-12 * largest
+        attention = block.attention_sublayer.attention
+        largest = abs(attention.query.bias).max()
+        assert abs(attention.key.bias).max() <= 1e-12 * largest
 
 
 def test_what_was_given_stays_as_it_was():

@@ -38,9 +38,9 @@ def test_dropout_with_pytorchs_choices_equals_pytorchs_own(rate):
     x = np.random.default_rng(0).uniform(1, 2, size=(40, 50))
     torch.manual_seed(0)
     theirs = F.dropout(torch.from_numpy(x), rate).numpy()
-    keep = theirs != 0
-    assert abs(keep.mean() - (1 - rate)) < 0.05
-    arguments = {"x": x, "keep": keep, "rate": rate}
+    dropout_mask = theirs != 0
+    assert abs(dropout_mask.mean() - (1 - rate)) < 0.05
+    arguments = {"x": x, "dropout_mask": dropout_mask, "rate": rate}
     exact = exact_steps("dropout", arguments)["y"]
     ours = layers.dropout(**arguments)
     comparison = within("dropout[0]/y", ours, theirs, 2 * exact.error)
@@ -48,16 +48,20 @@ def test_dropout_with_pytorchs_choices_equals_pytorchs_own(rate):
 
 
 def test_a_nan_that_is_dropped_is_gone():
-    x, keep = np.array([np.nan, 2.0]), np.array([False, True])
-    theirs = torch_layers.dropout(*map(torch.from_numpy, (x, keep)), 0.5)
-    np.testing.assert_array_equal(layers.dropout(x, keep, 0.5), [0, 4])
+    x, dropout_mask = np.array([np.nan, 2.0]), np.array([False, True])
+    theirs = torch_layers.dropout(
+        *map(torch.from_numpy, (x, dropout_mask)), 0.5
+    )
+    np.testing.assert_array_equal(
+        layers.dropout(x, dropout_mask, 0.5), [0, 4]
+    )
     np.testing.assert_array_equal(theirs, [0, 4])
 
 
 def test_dropout_keeps_the_mean_in_expectation_only():
     x = np.ones((200, 500))
-    keep = np.random.default_rng(0).uniform(size=x.shape) >= 0.25
-    y = layers.dropout(x, keep, 0.25)
+    dropout_mask = np.random.default_rng(0).uniform(size=x.shape) >= 0.25
+    y = layers.dropout(x, dropout_mask, 0.25)
     # 100,000 choices: the mean's standard deviation is 0.0018.
     assert abs(y.mean() - 1) < 0.01
     assert y.mean(axis=1).std() > 0.01

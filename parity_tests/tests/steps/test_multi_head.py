@@ -47,7 +47,9 @@ def split_weights(stacked: dict) -> dict:
 @given(data=st.data(), dtype=DTYPES)
 def test_split_heads_equal_stacked_heads_in_numpy(data, dtype):
     case = data.draw(cases(TWINS["stacked_heads"], dtype))
-    x, keep, rate = (case.arguments[name] for name in ("x", "keep", "rate"))
+    x, dropout_mask, rate = (
+        case.arguments[name] for name in ("x", "dropout_mask", "rate")
+    )
     params = from_state_dict(
         multi_head.MultiHeadAttention,
         split_weights(state_dict(case.params)),
@@ -55,9 +57,9 @@ def test_split_heads_equal_stacked_heads_in_numpy(data, dtype):
     mask = causal_mask(x.shape[-2], x.shape[-2])
     heads = len(case.params.heads)
     split = multi_head.multi_head_attention_with_dropout(
-        x, params, mask, keep, rate, heads
+        x, params, mask, dropout_mask, rate, heads
     )
-    stacked = multi_head.stacked_heads(x, case.params, keep, rate)
+    stacked = multi_head.stacked_heads(x, case.params, dropout_mask, rate)
     exact = exact_steps("stacked_heads", case.arguments, case.params)
     comparison = within(
         "stacked_heads[0]/y", stacked, split, 2 * exact["y"].error
@@ -148,7 +150,7 @@ def test_without_dropout_both_forms_are_the_same_number(data):
     arguments = case.arguments | {"params": case.params}
     plain = multi_head.multi_head_attention(**arguments)
     dropped = multi_head.multi_head_attention_with_dropout(
-        **arguments, keep=np.ones((1, 1, 1), bool), rate=0.0
+        **arguments, dropout_mask=np.ones((1, 1, 1), bool), rate=0.0
     )
     np.testing.assert_array_equal(plain, dropped)
 

@@ -12,12 +12,15 @@ import numpy_ref
 import torch_impl
 from parity_tests.exact import exact_steps
 from parity_tests.tests.conftest import expect_holds
+from parity_tests.twins.case import tuple_of
 from parity_tests.twins.comparing import expect_equal, with_exact
 from parity_tests.twins.finding import find_twins, twin_files
 from parity_tests.twins.recording import record
 from parity_tests.twins.replaying import compare, to_numpy
 from parity_tests.twins.rules import WITHOUT_TWIN, complaints
 from parity_tests.twins.strategies import cases
+from torch_impl.gpt2_training import Gpt2DropoutMasks
+from torch_impl.sublayers import DropoutMasks
 
 TWINS = find_twins()
 DTYPES = st.sampled_from(["float32", "float64"])
@@ -67,10 +70,17 @@ def recorded(case):
 
 def expect_unchanged(side, before, case):
     for name, value in case.arguments.items():
-        if not np.array_equal(before[name], value):
+        if not alike(before[name], value):
             raise AssertionError(
                 f"{case.twin}: {side} has changed its {name}"
             )
+
+
+def alike(before, value) -> bool:
+    """Equal, and so is all that a tuple holds."""
+    if isinstance(value, tuple):
+        return all(map(alike, before, value))
+    return np.array_equal(before, value)
 
 
 def examples(twin) -> int:
@@ -133,6 +143,8 @@ def test_no_two_parameters_are_one(twin, data):
 IDS, X = torch.tensor([[0, 2, 1]]), torch.randn(2, 3, 4)
 KEEP = torch.ones(2, 2, 3, 3, dtype=torch.bool)
 ALL = torch.ones(3, 3, dtype=torch.bool)
+KEPT = DropoutMasks(KEEP, ALL[..., :1], ALL[..., :1])
+KEPT_OF_ONE = KEPT._replace(weights=KEEP[:1])  # of a batch of one text
 ALL_5 = torch.ones(3, 5, dtype=torch.bool)
 PAST = torch.randn(2, 2, 2, 2, 2)  # keys and values of two tokens
 PASTS = PAST[:, None]
@@ -149,30 +161,26 @@ MODULES = {
     "decoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
     "decoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),
     "gpt2": ((3, 3, 4, 5, 2), (IDS, 2, 1e-5)),
-    "decoder_block_with_dropout": (
-        (4, 5),
-        (X, ALL, KEEP, *[ALL[..., :1]] * 2, 0.0, 2, 1e-5),
-    ),
+    "decoder_block_with_dropout": ((4, 5), (X, ALL, KEPT, 0.0, 2, 1e-5)),
     "decoder_with_dropout": (
         (4, 5, 2),
-        (
-            X,
-            ALL,
-            KEEP[:, None],
-            *[ALL[:2, None, :, None]] * 2,
-            0.0,
-            2,
-            1e-5,
-        ),
+        (X, ALL, 2 * (KEPT,), 0.0, 2, 1e-5),
     ),
     "gpt2_loss": (
         (3, 3, 4, 5, 2),
         (
-            *(IDS, (IDS + 1) % 3, ALL[:, :1], KEEP[:, None]),
-            *[ALL[:2, None, :, None]] * 2,
-            *(0.0, 2, 1e-5, -1),
+            *(IDS, (IDS + 1) % 3),
+            *(Gpt2DropoutMasks(ALL[:, :1], 2 * (KEPT_OF_ONE,)), 0.0),
+            *(2, 1e-5, -1),
         ),
     ),
+    "attention_heads": ((4,), (X, ALL, 2)),
+    "attention_sublayer": ((4,), (X, ALL, 2, 1e-5)),
+    "attention_sublayer_with_dropout": ((4,), (X, ALL, KEPT, 0.0, 2, 1e-5)),
+    "feed_forward_sublayer": ((4, 5), (X, 1e-5)),
+    "feed_forward_sublayer_with_dropout": ((4, 5), (X, KEPT, 0.0, 1e-5)),
+    "cached_attention_heads": ((4,), (X, *PAST, ALL_5, 2)),
+    "cached_attention_sublayer": ((4,), (X, *PAST, ALL_5, 2, 1e-5)),
     "cached_decoder_block": ((4, 5), (X, *PAST, ALL_5, 2, 1e-5)),
     "cached_decoder": ((4, 5, 1), (X, *PASTS, ALL_5, 2, 1e-5)),
     "cached_gpt2": ((3, 5, 4, 5, 1), (IDS, *PASTS[:, :, :1], 2, 1e-5)),
@@ -199,9 +207,12 @@ MODULES = {
 def test_every_parameter_learns(twin):
     sizes, arguments = MODULES[twin.name]
     module = twin.torch(*sizes)
-    output = tensors([module(*arguments)])[-1]
+    outputs = tensors([module(*arguments)])
+    output = outputs[0 if "sublayer" in twin.name else -1]
     output.backward(torch.randn(output.shape))
     for name, parameter in module.named_parameters():
+        if "attention_heads" in twin.name and name.startswith("output"):
+            continue  # the sublayer's to call
         assert parameter.grad.isfinite().all(), name
         # A bias of all keys shifts a row of scores, which changes nothing.
         assert name.endswith("key.bias") or parameter.grad.any(), name
@@ -231,7 +242,7 @@ def test_new_tensors_stand_where_their_input_stands(twin, data):
 
 def to_meta(value):
     if isinstance(value, tuple):
-        return tuple(map(to_meta, value))
+        return tuple_of(type(value), map(to_meta, value))
     return value.to("meta") if isinstance(value, torch.Tensor) else value
 
 

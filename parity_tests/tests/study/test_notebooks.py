@@ -476,7 +476,7 @@ ANSWERS = {
     "sum_after_dropout": (
         {
             "weights": [Fraction(1, 4), Fraction(3, 4)],
-            "keep": [True, False],
+            "dropout_mask": [True, False],
             "rate": 0.5,
         },
         (0.5, 0.25, "scaled up"),

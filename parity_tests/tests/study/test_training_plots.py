@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numpy_ref import gpt2_training
+from numpy_ref import attention
 from numpy_ref.attention import attention_scores
 from numpy_ref.parameters import state_dict
 from numpy_ref.training.initial_weights import initial_gpt2
@@ -43,7 +43,7 @@ def test_without_the_root_the_loss_is_that_of_larger_scores():
     assert bare.losses[0] != with_root.losses[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            gpt2_training,
+            attention,
             "attention_scores",
             lambda query, key: attention_scores(2 * query, key),
         )
@@ -56,13 +56,13 @@ def test_without_the_root_the_gradient_is_still_the_slope():
     d_scores, query, key = generator.normal(size=(3, 2, 3, 3))
     along = generator.normal(size=(2, 2, 3, 3))
     with unscaled():
-        d_query, d_key = gpt2_training.attention_scores_backward(
+        d_query, d_key = attention.attention_scores_backward(
             d_scores, query, key
         )
         ahead, behind = (
             (
                 d_scores
-                * gpt2_training.attention_scores(
+                * attention.attention_scores(
                     query + sign * along[0], key + sign * along[1]
                 )
             ).sum()
@@ -82,10 +82,10 @@ def test_only_queries_and_keys_begin_larger():
 
 
 def test_the_root_is_back_afterwards():
-    before = gpt2_training.attention_scores
+    before = attention.attention_scores
     with unscaled():
-        assert gpt2_training.attention_scores is not before
-    assert gpt2_training.attention_scores is before
+        assert attention.attention_scores is not before
+    assert attention.attention_scores is before
 
 
 def test_a_run_is_looked_at_now_and_then():

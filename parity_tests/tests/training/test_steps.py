@@ -132,9 +132,17 @@ def test_a_batch_is_windows_and_choices_at_the_rate():
     for read, said in zip(batch.ids, batch.targets, strict=True):
         assert np.array_equal(read[1:], said[:-1])
         assert np.append(read, said[-1]).tobytes() in text
-    for keep in batch[2:]:
+    for mask in masks_of(batch):
         # The share of a fair draw is this near but once in a million.
-        assert abs(keep.mean() - 0.75) < 5 * np.sqrt(0.19 / keep.size)
+        assert abs(mask.mean() - 0.75) < 5 * np.sqrt(0.19 / mask.size)
+
+
+def masks_of(batch) -> list:
+    """All dropout masks of a batch: one, and three of each block."""
+    embedded, blocks = batch.dropout_masks
+    masks = [embedded, *(mask for block in blocks for mask in block)]
+    assert len(masks) == 1 + 3 * CONFIG.layers
+    return masks
 
 
 def test_the_last_window_of_a_text_is_drawn_too():
@@ -147,8 +155,8 @@ def test_the_last_window_of_a_text_is_drawn_too():
 def test_without_dropout_no_choice_is_drawn():
     settings = replace(SETTINGS, dropout=0.0)
     batch = draw_batch(IDS, np.random.default_rng(0), CONFIG, settings)
-    assert all(keep.all() for keep in batch[2:])
-    assert {keep[0].size for keep in batch[2:]} == {1}
+    assert all(mask.all() for mask in masks_of(batch))
+    assert {mask.size for mask in masks_of(batch)} == {1}
 
 
 def test_a_text_shorter_than_a_window_is_refused():

@@ -134,13 +134,15 @@ PARTS = {
 }
 
 
-def scaled_up(x, keep, rate):
-    return np.where(keep, x, 0) / (1 - rate)
+def scaled_up(x, dropout_mask, rate):
+    return np.where(dropout_mask, x, 0) / (1 - rate)
 
 
-def dropping(keep, rate, drop=scaled_up, weigh=weigh) -> Callable:
+def dropping(dropout_mask, rate, drop=scaled_up, weigh=weigh) -> Callable:
     """Weights of which some are dropped."""
-    return lambda scores, seen: drop(weigh(scores, seen), keep, rate)
+    return lambda scores, seen: drop(
+        weigh(scores, seen), dropout_mask, rate
+    )
 
 
 def attended_with_dropout(
@@ -148,14 +150,14 @@ def attended_with_dropout(
     key,
     value,
     mask,
-    keep,
+    dropout_mask,
     rate,
     drop=scaled_up,
     weigh=weigh,
     **parts,
 ):
     question = Question(query, key, value, mask)
-    weights = dropping(keep, rate, drop, weigh)
+    weights = dropping(dropout_mask, rate, drop, weigh)
     return attention(question, weigh=weights, **parts)
 
 
@@ -164,17 +166,19 @@ WITH_DROPOUT: Wrong = (
     | {n: partial(attended_with_dropout, **p) for n, p in PARTS.items()}
     | {
         "dropout comes before the softmax, on the scores": (
-            lambda query, key, value, mask, keep, rate: (
+            lambda query, key, value, mask, dropout_mask, rate: (
                 weigh(
-                    scaled_up(attention_scores(query, key), keep, rate),
+                    scaled_up(
+                        attention_scores(query, key), dropout_mask, rate
+                    ),
                     mask,
                 )
                 @ value
             )
         ),
         "the weights are normalised again after dropout": (
-            lambda query, key, value, mask, keep, rate: attention(
-                Question(query, key, value, mask & keep)
+            lambda query, key, value, mask, dropout_mask, rate: attention(
+                Question(query, key, value, mask & dropout_mask)
             )
         ),
     }

@@ -73,7 +73,9 @@ LINEAR_BACKWARD: Wrong = {
 }
 
 DROPOUT_BACKWARD: Wrong = {
-    name: lambda d_y, _, keep, rate, wrong=wrong: wrong(d_y, keep, rate)
+    name: lambda d_y, _, dropout_mask, rate, wrong=wrong: wrong(
+        d_y, dropout_mask, rate
+    )
     for name, wrong in DROPOUT.items()
 }
 

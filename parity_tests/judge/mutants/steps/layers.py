@@ -26,28 +26,32 @@ LINEAR: Wrong = {
 
 DROPOUT: Wrong = {
     "what is kept is not scaled up": (
-        lambda x, keep, rate: np.where(keep, x, 0)
+        lambda x, dropout_mask, rate: np.where(dropout_mask, x, 0)
     ),
-    "keep is inverted: what should stay is dropped": (
-        lambda x, keep, rate: np.where(keep, 0, x) / (1 - rate)
+    "the dropout mask is inverted: what should stay is dropped": (
+        lambda x, dropout_mask, rate: (
+            np.where(dropout_mask, 0, x) / (1 - rate)
+        )
     ),
-    "keep is inverted, and what stays is not scaled up": (
-        lambda x, keep, rate: np.where(keep, 0, x)
+    "the dropout mask is inverted, and what stays is not scaled up": (
+        lambda x, dropout_mask, rate: np.where(dropout_mask, 0, x)
     ),
     "what is kept is divided by the rate, not by 1 - rate": (
-        lambda x, keep, rate: np.where(keep, x, 0) / rate
+        lambda x, dropout_mask, rate: np.where(dropout_mask, x, 0) / rate
     ),
     "what is kept is multiplied by 1 - rate, not divided": (
-        lambda x, keep, rate: np.where(keep, x, 0) * (1 - rate)
+        lambda x, dropout_mask, rate: (
+            np.where(dropout_mask, x, 0) * (1 - rate)
+        )
     ),
-    "nothing is dropped": lambda x, keep, rate: x,
+    "nothing is dropped": lambda x, dropout_mask, rate: x,
     "nothing is dropped, and all is scaled up": (
-        lambda x, keep, rate: x / (1 - rate)
+        lambda x, dropout_mask, rate: x / (1 - rate)
     ),
 }
 DROPPED_BY_A_PRODUCT: Wrong = {
     "what is dropped is multiplied by 0: an infinity becomes NaN": (
-        lambda x, keep, rate: x * keep / (1 - rate)
+        lambda x, dropout_mask, rate: x * dropout_mask / (1 - rate)
     ),
 }
 

@@ -49,9 +49,9 @@ def attended(
 
 
 def causally_attended(
-    x, params, keep, rate, drop=scaled_up, weigh=weigh, **parts
+    x, params, dropout_mask, rate, drop=scaled_up, weigh=weigh, **parts
 ):
-    weights = dropping(keep, rate, drop, weigh)
+    weights = dropping(dropout_mask, rate, drop, weigh)
     return attended(x, params, causal=True, weigh=weights, **parts)
 
 
