@@ -19,6 +19,7 @@ PAGES = [
     HOUSE / "CONTRIBUTING.md",
     *sorted((HOUSE / "docs").glob("*.md")),
 ]
+TWICE = get_command(app)
 MOST_LINES = 130
 MOST_BYTES = 150_000
 
@@ -128,18 +129,31 @@ def commands(page: Path) -> Iterator[str]:
     yield from (line for line in in_blocks if line.startswith("twice"))
 
 
-def unknown_options(call: str) -> list[str]:
-    """The options of a call that its command does not have."""
-    words = shlex.split(call)[1:]
-    command = get_command(app)
-    if words and words[0] in command.commands:
-        command = command.commands[words[0]]
-    known = {"--help", "-h"} | {
+def options_of(command) -> set[str]:
+    return {"--help", "-h"} | {
         option
         for parameter in command.params
         for option in [*parameter.opts, *parameter.secondary_opts]
     }
+
+
+def unknown_options(call: str) -> list[str]:
+    """The options of a call that its command does not have."""
+    words = shlex.split(call)[1:]
+    command = TWICE
+    if words and words[0] in TWICE.commands:
+        command = TWICE.commands[words[0]]
+    known = options_of(command)
     return [w for w in words if w.startswith("-") and w not in known]
+
+
+def options_of_no_command(text: str) -> list[str]:
+    """The options that stand alone, as `--kind`, and are nowhere."""
+    known = options_of(TWICE).union(
+        *map(options_of, TWICE.commands.values())
+    )
+    options = re.findall(r"`(--[\w-]+)", BLOCK.sub("", text))
+    return [option for option in options if option not in known]
 
 
 def unmapped(mapped: set[Path], files: list[Path]) -> list[str]:
@@ -208,7 +222,11 @@ def test_every_session_is_as_it_stands(page):
     assert failures(session, name_of(page)) == ""
 
 
-@pytest.mark.parametrize(("page", "call", "excerpt"), printed())
+@pytest.mark.parametrize(
+    ("page", "call", "excerpt"),
+    printed(),
+    ids=[f"{name_of(page)}: {call}" for page, call, _ in printed()],
+)
 def test_what_a_command_prints_is_as_it_stands(
     page, call, excerpt, twice, monkeypatch
 ):
@@ -226,6 +244,7 @@ def test_the_front_page_has_a_session_and_an_excerpt():
 def test_every_option_of_a_call_is_known(page):
     for call in commands(page):
         assert unknown_options(call) == [], call
+    assert options_of_no_command(text_of(page)) == []
 
 
 def test_the_map_names_every_file_of_the_library():
@@ -286,6 +305,8 @@ def test_an_option_that_there_is_not_is_found(page):
         *(["--none"], ["--length"])
     ]
     assert unknown_options('twice view "a -b" --no-special') == []
+    table = "`--kind` and `--blue 3`\n```sh\npip `--no`\n```\n"
+    assert options_of_no_command(table) == ["--blue"]
 
 
 def test_a_file_that_is_not_on_the_map_is_found():
