@@ -1,6 +1,6 @@
 """A table of all metrics of all heads, for one text or averaged over many.
 
-Beside each metric stands what equal weights would give. Thresholds on it
+Each metric comes with its value for equal weights. Thresholds on metrics
 name what heads do (`patterns`).
 """
 
