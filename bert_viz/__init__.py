@@ -1,12 +1,12 @@
-"""The attention of real models: read, measured, drawn.
+"""Attention of real models: read, measured, plotted.
 
 >>> from bert_viz import attend
 >>> attention = attend("A cat sat.", "It slept.")      # doctest: +SKIP
 >>> attention.weights.shape                            # doctest: +SKIP
 (6, 12, 10, 10)
 
-Each name below is imported from its room when it is first used, so that
-`import bert_viz` loads neither a model's reader nor Matplotlib.
+Each name below is imported when it is first used, so that `import
+bert_viz` loads neither a model's reader nor Matplotlib.
 """
 
 from importlib import import_module
@@ -46,5 +46,5 @@ def _picture(attention: Attention) -> bytes | None:
     return picture_of(attention)
 
 
-# Here, because a plot stands on what it draws, and not the reverse.
+# Set here, because plots import `Attention`, and not the reverse.
 Attention._repr_png_ = _picture

@@ -1,7 +1,7 @@
-"""From a sentence to the attention that a real model pays.
+"""Attention of BERT and GPT-2: from a sentence to a real model's weights.
 
-The forward is that of `numpy_ref`, which is proven equal to transformers'
-at every layer and head.
+The forward pass is that of `numpy_ref`, which is proven equal to that of
+transformers at every layer and head.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,16 +31,17 @@ def attend(
     truncate: bool = False,
     dtype: str = "float32",
 ) -> Attention:
-    """What a model attends to in a sentence, or in a pair of them.
+    """The attention of a model to one sentence, or to a sentence pair.
 
     `model_type` is "bert" or "gpt2". `model_version` is a folder or a
     name on the hub; for a BERT, None is the one that comes as a package,
     a real but small one: all-MiniLM-L6-v2, which embeds sentences and is
-    not bert-base. With `truncate`, a text that is too long loses its end.
+    not bert-base. With `truncate`, a text that is too long is cut off at
+    the end.
 
-    Raises ValueError for an empty sentence, for several, for one longer
-    than the model's positions, and for a model that is none of these or
-    cannot be found.
+    Raises ValueError for an empty sentence, for a list of sentences, for
+    one with more tokens than the model has positions, and for a model of
+    another type or one that cannot be found.
     """
     texts = [(sentence_a, sentence_b)]
     return next(
@@ -55,7 +56,7 @@ def attend_all(
     truncate: bool = False,
     dtype: str = "float32",
 ) -> Iterator[Attention]:
-    """As `attend`, for one text after the other; the model is read once."""
+    """`attend` for several texts, one by one; the model is loaded once."""
     if isinstance(texts, str):
         raise ValueError(f"expected several texts, got one: {texts!r}")
     read = None
@@ -63,7 +64,7 @@ def attend_all(
         pair = (text, None) if isinstance(text, str) else text
         if not (isinstance(pair, tuple | list) and len(pair) == 2):
             raise ValueError(
-                f"expected texts, or pairs of them, got {pair!r}"
+                f"expected texts or pairs of texts, got {pair!r}"
             )
         check_texts(*pair)
         read = read or reader(model_type, model_version, dtype)
@@ -71,7 +72,7 @@ def attend_all(
 
 
 def check_texts(sentence_a: str, sentence_b: str | None) -> None:
-    """Raise ValueError for what is not one sentence, or two, of words."""
+    """Raise ValueError unless each sentence is one text with words."""
     for name, text in (("a", sentence_a), ("b", sentence_b)):
         if name == "b" and text is None:
             continue
@@ -89,7 +90,7 @@ def check_texts(sentence_a: str, sentence_b: str | None) -> None:
 def reader(
     model_type: str, model_version: str | None, dtype: str
 ) -> Reader:
-    """The model, ready to read. Raises ValueError for none such."""
+    """Load a model, ready to read. Raises ValueError for an unknown one."""
     if model_type == "bert":
         folder = find_model(
             "bert" if model_version is None else model_version
@@ -111,9 +112,8 @@ def reader(
         tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
         return partial(read_with_gpt2, checkpoint, tokenizer, folder.about)
     raise ValueError(
-        f"expected model_type to be bert or gpt2, got {model_type!r}; of "
-        "any other model the weights can be given as arrays "
-        "(`from_arrays`)"
+        f"expected model_type to be bert or gpt2, got {model_type!r}; for "
+        "any other model, pass its weights as arrays (`from_arrays`)"
     )
 
 
@@ -155,7 +155,7 @@ def read_with_gpt2(
 ) -> Attention:
     if sentence_b is not None:
         raise ValueError(
-            "expected one sentence for a GPT-2, which knows no pairs, "
+            "expected one sentence for a GPT-2, which takes no pairs, "
             "got two"
         )
     config = checkpoint.config
@@ -165,8 +165,8 @@ def read_with_gpt2(
     check_length(len(ids), config.positions)
     _, layers, _ = gpt2(ids, checkpoint.model, config.heads, config.epsilon)
     tokens = [
-        tokenizer.tokens[number].decode(errors="backslashreplace")
-        for number in ids
+        tokenizer.tokens[token_id].decode(errors="backslashreplace")
+        for token_id in ids
     ]
     outputs = tuple(
         block.attention_sublayer.attention.output
@@ -181,8 +181,8 @@ def check_length(tokens: int, positions: int) -> None:
     if tokens > positions:
         raise ValueError(
             f"expected at most {positions:,} tokens, as many as the model "
-            f"has positions, got {tokens:,}; with truncate (--truncate) "
-            f"the text loses its end"
+            f"has positions, got {tokens:,}; truncate (--truncate) cuts "
+            "the text off at its end"
         )
 
 
@@ -194,7 +194,7 @@ def attention_of(
     about: str,
     causal: bool,
 ) -> Attention:
-    """What a model returned, as one object."""
+    """A model's layers as one `Attention`."""
     weights, queries, keys, values = (
         np.stack([getattr(layer, name) for layer in layers])
         for name in ("weights", "query", "key", "value")

@@ -1,8 +1,7 @@
-"""The attention of one text in one model: what went in, what came out.
+"""Attention weights of one text in one model, and what they came from.
 
 Axes: `layer` and `head` count from 0; `query` and `key` are both the
-tokens of the text, the first those that look, the second those that are
-looked at.
+tokens of the text: queries look, keys are looked at.
 """
 
 from dataclasses import dataclass, replace
@@ -22,17 +21,17 @@ SPECIAL = {
     *("[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"),
     *("<s>", "</s>", "<pad>", "<|endoftext|>"),
 }
-ROW_SUM = 1e-3  # how far given rows may be from 1: float16 is within it
+ROW_SUM = 1e-3  # how far a row's sum may be from 1: float16 is within it
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attention:
-    """All that one text made of one model's attention.
+    """Attention weights of every layer and head for one text.
 
-    `about` says which weights they are, `rows` what was done to the rows.
-    `queries`, `keys`, `values` and `outputs`, the layers that mix the
-    heads, are None where only weights were given, or where tokens were
-    joined since. `segments` are 0 for the first text, 1 for the second.
+    `about` says whose weights they are, `rows` what was done to the rows.
+    `queries`, `keys`, `values` and `outputs` (the output projections) are
+    None where only weights are known, or where word pieces were joined.
+    `segments` are 0 for the first text, 1 for the second.
     """
 
     tokens: tuple[str, ...]
@@ -71,11 +70,11 @@ class Attention:
         return attention_scores(self.queries, self.keys)
 
     def transformed(self, layer: int) -> Float[Array, "head key d_model"]:
-        """What each token has to give in each head of a layer: `f_h(x_j)`.
+        """Transformed values f_h(x_j) of a layer: what each token can give.
 
-        The value, brought into the model's width by the part of the
-        output layer that is the head's. Raises ValueError where values or
-        output layers are not known.
+        The value, projected to the model's width by the head's part of
+        the output projection. Raises ValueError where values or output
+        projections are not known.
         """
         self.check_has("values", "outputs")
         values = self.values[layer]
@@ -95,22 +94,22 @@ class Attention:
         )
 
     def head(self, layer: int, head: int) -> Float[Array, "query key"]:
-        """The weights of one head. Raises ValueError for none such."""
-        for name, number, count in (
+        """The weights of one head. Raises ValueError for no such head."""
+        for name, index, count in (
             ("layer", layer, self.layers),
             ("head", head, self.heads),
         ):
-            if not 0 <= number < count:
+            if not 0 <= index < count:
                 raise ValueError(
-                    f"expected {name} from 0 to {count - 1}, got {number}"
+                    f"expected {name} from 0 to {count - 1}, got {index}"
                 )
         return self.weights[layer, head]
 
     def without_special(self, renormalise: bool = False) -> "Attention":
-        """Only the words: no row and no column of a special token.
+        """Special tokens left out: none has a row or a column.
 
         A row that gave everything to special tokens stays zero. Raises
-        ValueError when there are no others.
+        ValueError when no other tokens are left.
         """
         kept = np.flatnonzero(~self.special)
         if not kept.size:
@@ -133,21 +132,21 @@ class Attention:
         }
         return replace(
             self,
-            tokens=tuple(self.tokens[place] for place in kept),
+            tokens=tuple(self.tokens[position] for position in kept),
             weights=weights,
             special=self.special[kept],
             segments=self.segments[kept],
-            # What else was done to them is still said.
+            # Whatever else was done to the rows stays in the text.
             rows=self.rows.replace(AS_GIVEN, rows).replace(LEFT_OUT, rows),
             **inner,
         )
 
     def check_has(self, *names: str) -> None:
-        """Raise ValueError where one of these is not known."""
+        """Raise ValueError where any of these arrays is not known."""
         for name in names:
             if getattr(self, name) is None:
                 raise ValueError(
-                    f"expected {name} beside the weights, got none "
+                    f"expected {name} along with the weights, got none "
                     f"({self.about}; {self.rows})"
                 )
 
@@ -155,7 +154,7 @@ class Attention:
 def from_arrays(
     tokens: list[str],
     weights: Float[Array, "layer head query key"],
-    about: str = "weights given as arrays",
+    about: str = "weights passed as arrays",
     special: Bool[Array, " token"] | None = None,
     segments: Int[Array, " token"] | None = None,
     queries: Float[Array, "layer head query d_head"] | None = None,
@@ -163,17 +162,19 @@ def from_arrays(
     values: Float[Array, "layer head key d_head"] | None = None,
     outputs: tuple[Linear, ...] | None = None,
 ) -> Attention:
-    """The attention of any model, whose weights are at hand.
+    """Attention of any model, from its weights as arrays.
 
-    `weights` may be a list with an array for each layer. Special tokens
-    are found by their usual names unless they are told; a model is taken
-    to be causal when no token looks at a later one. Raises ValueError
-    for weights of another shape, for several texts at once, for rows that
-    are NaN, negative, or do not sum to 1.
+    `weights` may be a list with an array for each layer. Unless `special`
+    is passed, special tokens are recognised by their usual names; a model
+    is taken to be causal when no token looks at a later one. Raises
+    ValueError for weights of another shape, for a batch of texts, and for
+    rows that are NaN, negative, or do not sum to 1.
     """
     weights = np.asarray(weights)
     if weights.dtype.kind != "f":
-        raise ValueError(f"expected weights of floats, got {weights.dtype}")
+        raise ValueError(
+            f"expected floating-point weights, got {weights.dtype}"
+        )
     count = len(tokens)
     check_shape(weights, count)
     check_rows(weights)
@@ -215,7 +216,7 @@ def from_arrays(
 
 
 def check_shape(weights: Array, tokens: int) -> None:
-    """Raise ValueError unless they are those of one text."""
+    """Raise ValueError unless the weights are those of one text."""
     expected = f"(layers, heads, {tokens}, {tokens})"
     if weights.ndim == 5:
         raise ValueError(
@@ -242,7 +243,8 @@ def check_rows(weights: Array) -> None:
         layer, head, query = np.argwhere(wrong)[0]
         row = weights[layer, head, query]
         raise ValueError(
-            "expected rows of weights of at least 0 that sum to 1, got "
-            f"{row.sum():.6g} with a least of {row.min():.3g} in layer "
-            f"{layer}, head {head}, query {query}, one of {wrong.sum()}"
+            "expected rows of non-negative weights that sum to 1, got a "
+            f"sum of {row.sum():.6g} and a minimum of {row.min():.3g} in "
+            f"layer {layer}, head {head}, query {query}; wrong rows: "
+            f"{wrong.sum()}"
         )

@@ -1,28 +1,28 @@
-"""Text so that it can be seen: on a plot, in a terminal."""
+"""Escapes: text made visible, on a plot or in a terminal."""
 
 LONGEST = 20  # characters of a token
-JOINERS = "\u200c\u200d"  # unseen, but words and emoji need them
+JOINERS = "\u200c\u200d"  # invisible, but words and emoji need them
 
 
-def spelled(text: str) -> str:
-    r"""Characters that are not seen, or turn the line round, as escapes.
+def escaped(text: str) -> str:
+    r"""Escape what is invisible, or would reverse the line's direction.
 
-    >>> spelled("a\tb\u202ec")
+    >>> escaped("a\tb\u202ec")
     'a\\tb\\u202ec'
     """
     return "".join(
-        one
-        if one.isprintable() or one in JOINERS
-        else one.encode("unicode_escape").decode()
-        for one in text
+        character
+        if character.isprintable() or character in JOINERS
+        else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 
 def readable(token: str) -> str:
-    r"""A token so that it can be seen, and on a short line.
+    r"""A token made visible, and short enough for a label.
 
     >>> readable(" cat"), readable("a\n"), readable("")
     ('␣cat', 'a\\n', '""')
     """
-    text = spelled(token[: LONGEST + 1]).replace(" ", "␣") or '""'
+    text = escaped(token[: LONGEST + 1]).replace(" ", "␣") or '""'
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,8 +1,8 @@
-"""Word pieces joined into words.
+"""Word pieces joined into words, and their weights with them.
 
 The weight of a word as a key is the sum over its pieces, and that of a
-word as a query the mean over them; so rows still sum to 1. (Clark and
-others 2019, section 4.1)
+word as a query the mean over them; so rows still sum to 1. (Clark et
+al. 2019, section 4.1)
 """
 
 from dataclasses import replace
@@ -16,16 +16,16 @@ from .attention import Attention
 JOINED = "word pieces joined into words"
 
 
-def word_numbers(attention: Attention) -> Int[Array, " token"]:
-    """For each token the number of its word, from 0.
+def word_ids(attention: Attention) -> Int[Array, " token"]:
+    """Word ids: for each token the index of its word.
 
-    A BERT's piece goes on with a word when it begins with ##; a GPT-2's
+    A BERT's piece continues a word when it begins with ##; a GPT-2's
     token when it does not begin with a space. Special tokens are words
     of their own.
     """
     after_special = np.append(True, attention.special[:-1])
     begins = [
-        alone or not goes_on(attention, token)
+        alone or not continues(attention, token)
         for token, alone in zip(
             attention.tokens, attention.special | after_special, strict=True
         )
@@ -33,16 +33,16 @@ def word_numbers(attention: Attention) -> Int[Array, " token"]:
     return np.cumsum(begins) - 1
 
 
-def goes_on(attention: Attention, token: str) -> bool:
+def continues(attention: Attention, token: str) -> bool:
     if attention.causal:
         return not token[:1].isspace()
     return token.startswith("##")
 
 
 def joined(attention: Attention) -> Attention:
-    """The same with words for tokens; only the weights are left of it."""
-    number = word_numbers(attention)
-    pieces = (np.arange(number[-1] + 1)[:, None] == number).astype(
+    """The attention between words; of its arrays only weights remain."""
+    ids = word_ids(attention)
+    pieces = (np.arange(ids[-1] + 1)[:, None] == ids).astype(
         attention.weights.dtype
     )
     first = pieces.argmax(axis=-1)
@@ -51,7 +51,8 @@ def joined(attention: Attention) -> Attention:
         attention,
         tokens=tuple(
             "".join(
-                piece(attention, place) for place in np.flatnonzero(row)
+                piece(attention, position)
+                for position in np.flatnonzero(row)
             )
             for row in pieces
         ),
@@ -66,6 +67,6 @@ def joined(attention: Attention) -> Attention:
     )
 
 
-def piece(attention: Attention, place: int) -> str:
-    token = attention.tokens[place]
+def piece(attention: Attention, position: int) -> str:
+    token = attention.tokens[position]
     return token if attention.causal else token.removeprefix("##")

@@ -1,7 +1,7 @@
-"""All metrics of all heads, of one text or averaged over many.
+"""A table of all metrics of all heads, for one text or averaged over many.
 
-Which heads do what is read off the table by thresholds (`patterns`), with
-what equal weights would give beside each number.
+Each metric comes with its value for equal weights. Thresholds on metrics
+name what heads do (`patterns`).
 """
 
 import csv
@@ -19,23 +19,23 @@ from ..attention import Attention
 from .metrics import METRICS, baseline
 
 
-class Line(NamedTuple):
-    """One metric over all heads; `at` is the head with the most."""
+class Summary(NamedTuple):
+    """One metric over all heads; `largest_in` is (layer, head)."""
 
     metric: str
     equal_weights: float
-    least: float
+    smallest: float
     median: float
-    most: float
-    at: tuple[int, int]
+    largest: float
+    largest_in: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MetricTable:
-    """`values` and `baselines` by the names of the metrics.
+    """Metrics of all heads: `values` and `baselines` by metric's name.
 
-    `about` says which weights, `rows` what was done to the rows, `texts`
-    how many there were; a metric is the mean over those that have it.
+    `about` says whose weights, `rows` what was done to the rows, `texts`
+    how many there were; a metric is the mean over the texts that have it.
     """
 
     values: dict[str, Float[Array, "layer head"]]
@@ -46,13 +46,13 @@ class MetricTable:
 
     @property
     def caption(self) -> str:
-        """What the numbers are of."""
+        """The model, the number of texts, and what was done to rows."""
         texts = "one text" if self.texts == 1 else f"{self.texts} texts"
         return f"{self.about}; {texts}; {self.rows}"
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many layers, and how many heads."""
+        """The numbers of layers and of heads."""
         return next(iter(self.values.values())).shape
 
     def __repr__(self) -> str:
@@ -61,26 +61,27 @@ class MetricTable:
     def _repr_html_(self) -> str:
         """A row for each metric, for a notebook to show."""
         heads = "".join(
-            f"<th>{name.replace('_', ' ')}</th>" for name in Line._fields
+            f"<th>{field.replace('_', ' ')}</th>"
+            for field in Summary._fields
         )
         rows = "".join(
-            f"<tr><th>{escape(line.metric)}</th>"
-            + "".join(f"<td>{number:.3f}</td>" for number in line[1:5])
-            + f"<td>{line.at[0]}.{line.at[1]}</td></tr>"
-            for line in self.lines()
+            f"<tr><th>{escape(summary.metric)}</th>"
+            + "".join(f"<td>{number:.3f}</td>" for number in summary[1:5])
+            + "<td>{}.{}</td></tr>".format(*summary.largest_in)
+            for summary in self.summaries()
         )
         return (
             f"<table><caption>{escape(self.caption)}</caption>"
             f"<tr>{heads}</tr>{rows}</table>"
         )
 
-    def lines(self) -> list[Line]:
-        """For each metric what equal weights give, and the heads."""
-        found = []
+    def summaries(self) -> list[Summary]:
+        """Each metric summarised: equal weights, smallest to largest."""
+        summaries = []
         for name, values in self.values.items():
             layer, head = np.unravel_index(values.argmax(), values.shape)
-            found.append(
-                Line(
+            summaries.append(
+                Summary(
                     name,
                     self.baselines[name],
                     float(values.min()),
@@ -89,7 +90,7 @@ class MetricTable:
                     (int(layer), int(head)),
                 )
             )
-        return found
+        return summaries
 
     def as_csv(self) -> str:
         """A row for each head, and one for equal weights."""
@@ -112,27 +113,27 @@ class MetricTable:
 
 
 def metric_table(attention: Attention, special: bool = True) -> MetricTable:
-    """Every metric that means something for this text.
+    """Every metric that applies to this text.
 
     Without `special`, special tokens are left out and rows renormalised.
     """
     if not special:
         attention = attention.without_special(renormalise=True)
-    asked = [metric for metric in METRICS if metric.applies(attention)]
+    applicable = [metric for metric in METRICS if metric.applies(attention)]
     return MetricTable(
-        {metric.name: metric.measure(attention) for metric in asked},
-        {metric.name: baseline(metric, attention) for metric in asked},
+        {metric.name: metric.measure(attention) for metric in applicable},
+        {metric.name: baseline(metric, attention) for metric in applicable},
         attention.about,
         attention.rows,
     )
 
 
 def averaged(tables: Iterable[MetricTable]) -> MetricTable:
-    """The mean over texts of one model: each text counts once.
+    """The mean table over texts of one model: each text counts once.
 
-    A metric that means nothing for some of them (no punctuation, say) is
+    A metric that does not apply to some of them (no punctuation, say) is
     the mean over the others. Raises ValueError for tables of different
-    models, for none, and for one that is a mean already.
+    models, for no tables, and for one that is a mean already.
     """
     tables = list(tables)
     for table in tables:
@@ -141,21 +142,23 @@ def averaged(tables: Iterable[MetricTable]) -> MetricTable:
                 "expected tables of one text each, got one of "
                 f"{table.texts} texts"
             )
-    kinds = {(one.about, one.rows, one.shape) for one in tables}
+    kinds = {(table.about, table.rows, table.shape) for table in tables}
     if len(kinds) != 1:
         raise ValueError(
-            "expected tables of one model, made alike, got "
+            "expected tables of one model, computed the same way, got "
             f"{len(kinds)} kinds"
         )
     names = [
         metric.name
         for metric in METRICS
-        if any(metric.name in one.values for one in tables)
+        if any(metric.name in table.values for table in tables)
     ]
 
     def mean(part: str, name: str):
-        found = [getattr(one, part) for one in tables]
-        return np.mean([one[name] for one in found if name in one], axis=0)
+        by_text = [getattr(table, part) for table in tables]
+        return np.mean(
+            [values[name] for values in by_text if name in values], axis=0
+        )
 
     return MetricTable(
         {name: mean("values", name) for name in names},

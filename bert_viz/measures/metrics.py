@@ -1,10 +1,10 @@
-r"""Numbers that tell heads apart: one for each layer and head.
+r"""Metrics of attention heads: entropy, distance, confidence and others.
 
-`a` below is a row of weights, $A_{ij}$ the weight that query i gives to
-key j, and n the number of tokens. Each metric says its definition and
-source; what equal weights would give (`baseline`) is computed by the same
-function, from equal weights. In a causal model row i has i + 1 keys, and
-its equal weights are 1 / (i + 1).
+Each is one number for each layer and head. `a` below is a row of weights,
+$A_{ij}$ the weight that query i gives to key j, and n the number of
+tokens. Each metric states its definition and source; its `baseline` is
+computed by the same function, from equal weights. In a causal model row i
+has i + 1 keys, and its equal weights are 1 / (i + 1).
 """
 
 from collections.abc import Callable
@@ -30,52 +30,54 @@ OURS = "ours, like the classes of Clark et al. 2019"
 
 
 def offset_score(attention: Attention, offset: int) -> PerHead:
-    """The mean of A[i, i + offset] over the rows where that key exists."""
+    """Mean of A[i, i + offset] over the rows where that key exists."""
     diagonal = np.diagonal(attention.weights, offset, axis1=-2, axis2=-1)
-    return diagonal.mean(axis=-1) if diagonal.size else none(attention)
+    return diagonal.mean(axis=-1) if diagonal.size else undefined(attention)
 
 
 def mass(attention: Attention, keys: Bool[Array, "#query key"]) -> PerHead:
-    """The mean over i of the sum of A[i, j] over those keys."""
+    """Mean over i of the sum of A[i, j] over these keys."""
     kept = np.where(keys, attention.weights, 0)
     return kept.sum(axis=-1).mean(axis=-1)
 
 
 def entropy(attention: Attention) -> Float[Array, "layer head query"]:
-    r"""Of each row, in nats: $-\sum_j a_j \ln a_j$, from 0 to ln n."""
+    r"""Entropy of each row in nats: $-\sum_j a_j \ln a_j$, 0 to ln n."""
     a = attention.weights
     return -(a * np.log(np.where(a > 0, a, 1))).sum(axis=-1)
 
 
 def normalised_entropy(attention: Attention) -> PerHead:
-    """The entropy over its greatest, ln of the number of keys; the mean.
+    """Mean entropy, each row's divided by its largest, ln(number of keys).
 
     A row with one key has no choice, and is left out.
     """
     keys = allowed(attention).sum(axis=-1)
     rows = keys > 1
     if not rows.any():
-        return none(attention)
+        return undefined(attention)
     return (entropy(attention)[..., rows] / np.log(keys[rows])).mean(-1)
 
 
 def effective_keys(attention: Attention) -> PerHead:
-    """e to the entropy: to how many keys it is as if equally spread."""
+    """Perplexity: over how many keys the weight is, in effect, spread."""
     return np.exp(entropy(attention)).mean(axis=-1)
 
 
 def confidence(attention: Attention) -> PerHead:
-    """The mean over i of the largest A[i, j]."""
+    """Mean over i of the largest A[i, j]."""
     return attention.weights.max(axis=-1).mean(axis=-1)
 
 
 def distance(attention: Attention) -> PerHead:
-    r"""$\sum a |i - j| / \sum a$, in tokens."""
-    places = np.arange(len(attention.tokens))
-    far = abs(places[:, None] - places)
+    r"""Mean distance to a key in tokens: $\sum a |i - j| / \sum a$."""
+    positions = np.arange(len(attention.tokens))
+    distances = abs(positions[:, None] - positions)
     weights = attention.weights
     total = weights.sum(axis=(-2, -1))
-    return (weights * far).sum(axis=(-2, -1)) / np.where(total, total, 1)
+    return (weights * distances).sum(axis=(-2, -1)) / np.where(
+        total, total, 1
+    )
 
 
 # --- which keys ----------------------------------------------------------
@@ -85,17 +87,17 @@ def keys_named(attention: Attention, name: str) -> Bool[Array, " key"]:
     return np.array([token == name for token in attention.tokens])
 
 
-def marks(attention: Attention) -> Bool[Array, " key"]:
+def punctuation(attention: Attention) -> Bool[Array, " key"]:
     """Which keys are punctuation, and not special."""
-    found = [
+    all_punctuation = [
         bool(text) and all(map(is_punctuation, text))
         for text in map(str.strip, attention.tokens)
     ]
-    return np.array(found) & ~attention.special
+    return np.array(all_punctuation) & ~attention.special
 
 
 def same_token(attention: Attention) -> Bool[Array, "query key"]:
-    """Which keys are the query's own token, at another place."""
+    """Which keys are the query's own token, at another position."""
     tokens = np.array(attention.tokens, dtype=object)
     return (tokens[:, None] == tokens) & ~np.eye(len(tokens), dtype=bool)
 
@@ -105,14 +107,14 @@ def other_text(attention: Attention) -> Bool[Array, "query key"]:
     return attention.segments[:, None] != attention.segments
 
 
-# --- the list ------------------------------------------------------------
+# --- all metrics ---------------------------------------------------------
 
 
 class Metric(NamedTuple):
-    """A number for each head.
+    """A metric: one number for each head.
 
-    `applies` says for which texts it means something; `top` is the
-    greatest that it can be, None for as many as there are tokens.
+    `applies` says to which texts; `top` is the largest possible value,
+    None for a metric that grows with the number of tokens.
     """
 
     name: str
@@ -155,13 +157,21 @@ METRICS = (
     offset_metric("previous token", -1),
     offset_metric("self", 0),
     offset_metric("next token", 1),
-    mass_metric("[CLS]", "j = [CLS]", lambda one: keys_named(one, "[CLS]")),
-    mass_metric("[SEP]", "j = [SEP]", lambda one: keys_named(one, "[SEP]")),
-    mass_metric("punctuation", "the j that are punctuation", marks),
     mass_metric(
-        "same token", "other j with the token of i", same_token, OURS
+        "[CLS]",
+        "j = [CLS]",
+        lambda attention: keys_named(attention, "[CLS]"),
     ),
-    mass_metric("other text", "the j of the other text", other_text, OURS),
+    mass_metric(
+        "[SEP]",
+        "j = [SEP]",
+        lambda attention: keys_named(attention, "[SEP]"),
+    ),
+    mass_metric("punctuation", "all j that are punctuation", punctuation),
+    mass_metric(
+        "same token", "all other j with the token of i", same_token, OURS
+    ),
+    mass_metric("other text", "all j in the other text", other_text, OURS),
     Metric(
         "first token",
         "mean over i > 0 of A[i, 0]",
@@ -171,15 +181,15 @@ METRICS = (
     ),
     Metric(
         "entropy",
-        "-sum of a ln a, over ln of the number of keys; mean of the rows "
-        "with more than one key",
+        "-sum of a ln a, divided by ln of the number of keys; mean over "
+        "the rows with more than one key",
         f"{CLARK}.3; Ghader and Monz 2017",
         normalised_entropy,
         lambda attention: len(attention.tokens) > 1,
     ),
     Metric(
         "effective keys",
-        "e to the entropy; mean of the rows",
+        "e to the entropy; mean over rows",
         "the perplexity of a distribution",
         effective_keys,
         top=None,
@@ -187,12 +197,12 @@ METRICS = (
     Metric(
         "confidence",
         "mean over i of the largest A[i, j]",
-        f"{VOITA}, who leave out the end of the sentence",
+        f"{VOITA}, who leave out the end-of-sentence token",
         confidence,
     ),
     Metric(
         "distance",
-        "sum of a |i - j| over sum of a, in tokens",
+        "sum of a |i - j| divided by sum of a, in tokens",
         f"{VIG}",
         distance,
         top=None,
@@ -206,7 +216,7 @@ def first_token(attention: Attention) -> PerHead:
 
 
 def metric_named(name: str) -> Metric:
-    """Raises ValueError for a name that none has."""
+    """The metric of that name. Raises ValueError for an unknown name."""
     if name not in BY_NAME:
         raise ValueError(
             f"expected a metric: {', '.join(BY_NAME)}, got {name!r}"
@@ -214,11 +224,11 @@ def metric_named(name: str) -> Metric:
     return BY_NAME[name]
 
 
-# --- what equal weights give ---------------------------------------------
+# --- equal weights, as a baseline ----------------------------------------
 
 
 def allowed(attention: Attention) -> Bool[Array, "query key"]:
-    """Which keys a query can see."""
+    """The mask: which keys each query can see."""
     count = len(attention.tokens)
     if attention.causal:
         return causal_mask(count, count)
@@ -226,19 +236,19 @@ def allowed(attention: Attention) -> Bool[Array, "query key"]:
 
 
 def uniform(attention: Attention) -> Attention:
-    """The same text in one head that looks at all it sees alike."""
+    """The same text with one head of equal weights."""
     mask = allowed(attention)
     weights = mask / mask.sum(axis=-1, keepdims=True)
     return replace(attention, weights=weights[None, None])
 
 
 def baseline(metric: Metric, attention: Attention) -> float:
-    """What the metric is for equal weights."""
+    """The value of a metric for equal weights."""
     return float(metric.measure(uniform(attention))[0, 0])
 
 
-def none(attention: Attention) -> PerHead:
-    """What is not defined for this text."""
+def undefined(attention: Attention) -> PerHead:
+    """NaN for each head, where a metric does not apply to the text."""
     return np.full(attention.weights.shape[:2], np.nan)
 
 
@@ -249,20 +259,21 @@ def js_distance(
     p: Float[Array, "*heads query key"],
     q: Float[Array, "*heads query key"],
 ) -> Float[Array, "*heads"]:
-    r"""How differently two heads look, from 0 to 1.
+    r"""Jensen-Shannon divergence in bits: how differently two heads look.
 
-    The mean over rows of $\frac12 KL(p \| m) + \frac12 KL(q \| m)$ with
-    $m = (p + q) / 2$, over ln 2: the Jensen-Shannon divergence in bits.
-    (Lin 1991; between heads: Clark et al. 2019, section 6)
+    From 0 to 1: the mean over rows of
+    $\frac12 KL(p \| m) + \frac12 KL(q \| m)$ with $m = (p + q) / 2$,
+    divided by ln 2. (Lin 1991; between heads: Clark et al. 2019, section
+    6)
     """
-    # All twice as large: half of the smallest weight would be 0.
+    # Everything is doubled: half of the smallest float would be 0.
     both = p + q
     twice = relative_entropy(2 * p, both) + relative_entropy(2 * q, both)
     return twice.mean(axis=-1) / (4 * log(2))
 
 
 def relative_entropy(p: Array, q: Array) -> Array:
-    r"""$KL(p \| q)$ of each row, in nats; 0 ln 0 is 0."""
+    r"""$KL(p \| q)$ of each row in nats, with 0 ln 0 = 0."""
     seen = p > 0
     ratio = np.where(seen, p, 1) / np.where(seen, q, 1)
     return (p * np.log(ratio)).sum(axis=-1)

@@ -1,10 +1,10 @@
-"""Names for what heads do, by thresholds that are stated.
+"""Attention patterns: names for what heads do, by stated thresholds.
 
-A head has a name when its metric is at least the threshold, and at least
-twice what equal weights give: so a short text names no head by chance.
-"Broad", "sharp" and "other text" go by their threshold alone. The
-thresholds are ours, but for a half of the weight, which is that of Clark
-et al. 2019, section 3.2 ("over half their attention").
+A head has a pattern when its metric is at least the threshold, and at
+least twice what equal weights give, so that a short text names no head by
+chance. "Broad", "sharp" and "other text" go by their threshold alone. The
+thresholds are ours, except half of the weight, which is that of Clark et
+al. 2019, section 3.2 ("over half their attention").
 """
 
 from typing import NamedTuple
@@ -17,23 +17,23 @@ TIMES_EQUAL = 2
 
 
 class Pattern(NamedTuple):
-    """`least` of a metric, or with `most` at most that."""
+    """A name for heads whose metric is from `least` to `most`."""
 
     name: str
     metric: str
     least: float
     most: float = np.inf
-    beside_equal: bool = True
+    against_equal: bool = True
 
     @property
-    def words(self) -> str:
-        """The condition, as a reader is told."""
+    def condition(self) -> str:
+        """What the metric must be, in words."""
         if self.most < np.inf:
             return f"{self.metric} at most {self.most:g}"
-        twice = f", and {TIMES_EQUAL} times that of equal weights"
+        baseline = f" and {TIMES_EQUAL} times that of equal weights"
         return (
             f"{self.metric} at least {self.least:g}"
-            f"{twice if self.beside_equal else ''}"
+            f"{baseline if self.against_equal else ''}"
         )
 
 
@@ -41,49 +41,53 @@ PATTERNS = (
     Pattern("previous token", "previous token", 0.5),
     Pattern("next token", "next token", 0.5),
     Pattern("self", "self", 0.5),
-    Pattern("classifier", "[CLS]", 0.5),
-    Pattern("separator", "[SEP]", 0.5),
+    Pattern("looks at [CLS]", "[CLS]", 0.5),
+    Pattern("looks at [SEP]", "[SEP]", 0.5),
     Pattern("first token", "first token", 0.5),
     Pattern("punctuation", "punctuation", 0.3),
     Pattern("same token", "same token", 0.3),
-    Pattern("other text", "other text", 0.75, beside_equal=False),
-    Pattern("broad", "entropy", 0.9, beside_equal=False),
-    Pattern("sharp", "entropy", -np.inf, most=0.1, beside_equal=False),
+    Pattern("other text", "other text", 0.75, against_equal=False),
+    Pattern("broad", "entropy", 0.9, against_equal=False),
+    Pattern("sharp", "entropy", -np.inf, most=0.1, against_equal=False),
 )
 BY_NAME = {pattern.name: pattern for pattern in PATTERNS}
 
 
-class Named(NamedTuple):
-    """A head, and how much it does of what it is named for."""
+class NamedHead(NamedTuple):
+    """A head with a pattern, and the value of the pattern's metric."""
 
     layer: int
     head: int
     value: float
 
 
-def heads_of(table: MetricTable, pattern: str) -> list[Named]:
-    """The heads that have this name, the clearest first.
+def heads_of(table: MetricTable, pattern: str) -> list[NamedHead]:
+    """The heads with this pattern, the clearest first.
 
-    Raises ValueError for a name that no pattern has.
+    Raises ValueError for an unknown pattern.
     """
     if pattern not in BY_NAME:
         raise ValueError(
             f"expected a pattern: {', '.join(BY_NAME)}, got {pattern!r}"
         )
-    _, metric, least, most, beside_equal = BY_NAME[pattern]
+    _, metric, least, most, against_equal = BY_NAME[pattern]
     if metric not in table.values:
         return []
     values = table.values[metric]
-    if beside_equal:
+    if against_equal:
         least = max(least, TIMES_EQUAL * table.baselines[metric])
-    found = [
-        Named(int(layer), int(head), float(values[layer, head]))
+    heads = [
+        NamedHead(int(layer), int(head), float(values[layer, head]))
         for layer, head in np.argwhere((values >= least) & (values <= most))
     ]
-    return sorted(found, key=lambda one: one.value, reverse=most == np.inf)
+    return sorted(
+        heads, key=lambda head: head.value, reverse=most == np.inf
+    )
 
 
-def named_heads(table: MetricTable) -> dict[str, list[Named]]:
-    """All patterns that some head has, with their heads."""
-    found = {one.name: heads_of(table, one.name) for one in PATTERNS}
-    return {name: heads for name, heads in found.items() if heads}
+def named_heads(table: MetricTable) -> dict[str, list[NamedHead]]:
+    """Every pattern that some head has, with its heads."""
+    by_pattern = {
+        pattern.name: heads_of(table, pattern.name) for pattern in PATTERNS
+    }
+    return {name: heads for name, heads in by_pattern.items() if heads}

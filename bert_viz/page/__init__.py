@@ -1,1 +1,1 @@
-"""One HTML page that shows a model's attention and loads nothing."""
+"""A self-contained HTML page that shows a model's attention."""

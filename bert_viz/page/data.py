@@ -1,7 +1,7 @@
-"""What a page knows: texts, weights, metrics, as one JSON.
+"""The data of a page: texts, weights and metrics, as one JSON.
 
-What is packed says its error (`packing`); metrics are computed here, from
-the weights as they are.
+Packed arrays state their error (`packing`); metrics are computed here,
+from the weights before they are packed.
 """
 
 import json
@@ -12,7 +12,7 @@ from ..attention import LEFT_OUT, Attention
 from ..measures.metric_table import MetricTable, metric_table
 from ..measures.metrics import metric_named
 from ..measures.patterns import PATTERNS, heads_of
-from ..words import word_numbers
+from ..words import word_ids
 from .packing import Packed, pack_floats, pack_weights
 
 
@@ -21,39 +21,38 @@ def page_data(
     other: Attention | None,
     neuron_layers: tuple[int, ...],
 ) -> dict:
-    """One text, or two of the same model side by side.
+    """The data of one text, or of two texts of the same model.
 
-    Raises ValueError for two of different models, and for a layer that
-    there is not.
+    Raises ValueError for two models, and for a layer out of range.
     """
     texts = [attention] if other is None else [attention, other]
-    shapes = {one.weights.shape[:2] for one in texts}
-    if len(shapes) > 1 or len({one.about for one in texts}) > 1:
+    shapes = {text.weights.shape[:2] for text in texts}
+    if len(shapes) > 1 or len({text.about for text in texts}) > 1:
         raise ValueError(
             "expected two texts of one model, got "
             + " and ".join(
-                f"{one.about} ({one.layers} layers of {one.heads} heads)"
-                for one in texts
+                f"{text.about} ({text.layers} layers of {text.heads} heads)"
+                for text in texts
             )
         )
     for layer in neuron_layers:
-        attention.head(layer, 0)  # is there such a layer?
+        attention.head(layer, 0)  # raises for a layer out of range
     return {
         "about": attention.about,
         "layers": attention.layers,
         "heads": attention.heads,
-        "texts": [text_data(one, neuron_layers) for one in texts],
+        "texts": [text_data(text, neuron_layers) for text in texts],
     }
 
 
 def text_data(attention: Attention, neuron_layers: tuple[int, ...]) -> dict:
-    """All of one text."""
+    """Everything a page shows of one text."""
     table = metric_table(attention)
     return {
         "tokens": list(attention.tokens),
         "special": attention.special.tolist(),
         "segments": attention.segments.tolist(),
-        "words": word_numbers(attention).tolist(),
+        "word_ids": word_ids(attention).tolist(),
         "causal": attention.causal,
         "rows": attention.rows,
         "weights": pack_weights(attention.weights),
@@ -73,11 +72,12 @@ def norms_of(attention: Attention) -> Packed | None:
 def neuron_data(
     attention: Attention, neuron_layers: tuple[int, ...]
 ) -> dict[str, dict[str, Packed]] | None:
-    """Queries, keys and values of some layers, or None for weights alone.
+    """Queries, keys and values of some layers, or None.
 
-    One of the three missing is all missing: nothing follows from two. Nor
-    does it where tokens are left out and rows are not renormalised.
-    Raises ValueError for values wider or narrower than the others.
+    None where one of the three is missing, since weights and output need
+    all of them, and where tokens are left out without renormalising, since
+    the weights no longer follow from queries and keys. Raises ValueError
+    for values of another width than queries and keys.
     """
     arrays = attention.queries, attention.keys, attention.values
     if any(array is None for array in arrays):
@@ -87,7 +87,7 @@ def neuron_data(
     widths = [array.shape[-1] for array in arrays]
     if len(set(widths)) > 1:
         raise ValueError(
-            "expected queries, keys and values of one width, got "
+            "expected queries, keys and values of the same width, got "
             f"{', '.join(map(str, widths))}"
         )
     return {
@@ -101,7 +101,7 @@ def neuron_data(
 
 
 def metric_data(table: MetricTable) -> list[dict]:
-    """Each metric with its words, and its number for every head."""
+    """Each metric: definition, source, and its value for every head."""
     return [
         {
             "name": name,
@@ -116,21 +116,21 @@ def metric_data(table: MetricTable) -> list[dict]:
 
 
 def pattern_data(table: MetricTable) -> list[dict]:
-    """Each pattern that some head has: [layer, head, value] of each."""
-    found = [
+    """Each pattern that some head has; heads as [layer, head, value]."""
+    patterns = [
         {
-            "name": one.name,
-            "words": one.words,
-            "metric": one.metric,
-            "heads": [list(head) for head in heads_of(table, one.name)],
+            "name": pattern.name,
+            "condition": pattern.condition,
+            "metric": pattern.metric,
+            "heads": [list(head) for head in heads_of(table, pattern.name)],
         }
-        for one in PATTERNS
+        for pattern in PATTERNS
     ]
-    return [one for one in found if one["heads"]]
+    return [pattern for pattern in patterns if pattern["heads"]]
 
 
 def as_json(data: dict) -> str:
-    """JSON that may stand inside of a page: no tag can begin in it."""
+    """JSON that is safe inside HTML: no tag can begin in it."""
     text = json.dumps(
         data, ensure_ascii=True, allow_nan=False, separators=(",", ":")
     )

@@ -1,11 +1,11 @@
-"""The attention of a model as one HTML page that needs nothing beside it.
+"""One self-contained HTML page that shows the attention of a model.
 
     write_page("attention.html", attend("A cat sat."))
 
-The page holds its data, style and scripts (`page/`), and its policy lets
-nothing else run and nothing be loaded. The scripts are ES modules, one
-idea a file; here they are joined into one, each as a constant, in the
-order in which they need each other.
+The page holds its data, style and scripts (`assets/`); its content
+security policy lets nothing else run and nothing be loaded. The scripts
+are ES modules, one idea a file; here they are joined into one script,
+each module a constant, in the order in which they import each other.
 """
 
 import re
@@ -20,7 +20,7 @@ from numpy_ref.files import write_file
 from ..attention import Attention
 from .data import as_json, page_data
 
-# Without the page around them: what tests can run anywhere.
+# Modules that need no browser, so that tests can run them anywhere.
 PURE_MODULES = (
     "unpacking",
     "selecting",
@@ -65,12 +65,12 @@ def page_of(
     neuron_layers: tuple[int, ...] = (0,),
     start: str = "view=model",
 ) -> str:
-    """The page of one text, or of two of the same model.
+    """The HTML page of one text, or of two texts of the same model.
 
-    `neuron_layers` are those whose queries, keys and values come along,
-    for the arithmetic. `start` is what the page shows first, as it stands
-    behind the # of a link to a view. Raises ValueError for two models, and
-    for a layer that there is not.
+    For `neuron_layers` the page also holds queries, keys and values, to
+    show how weights are computed. `start` is what it shows first, written
+    as after the # of a link to a view. Raises ValueError for two models,
+    and for a layer out of range.
     """
     data = page_data(attention, other, neuron_layers) | {"start": start}
     script = joined_modules(MODULES)
@@ -82,10 +82,10 @@ def page_of(
         "data": as_json(data),
         "script": script,
     }
-    # In one pass, so that what is filled in is never filled itself.
+    # In one pass, so that a {{name}} within a part is left alone.
     return re.sub(
         r"\{\{(\w+)\}\}",
-        lambda found: parts[found[1]],
+        lambda placeholder: parts[placeholder[1]],
         page_file("page.html"),
     )
 
@@ -97,9 +97,9 @@ def write_page(
     neuron_layers: tuple[int, ...] = (0,),
     start: str = "view=model",
 ) -> None:
-    """Write `page_of` into a file, wholly or not at all.
+    """Write `page_of` into a file, whole or not at all.
 
-    Raises ValueError as `page_of` does, and for a place where no file can
+    Raises ValueError as `page_of` does, and for a path where no file can
     be written.
     """
     text = page_of(attention, other, neuron_layers, start)
@@ -107,14 +107,14 @@ def write_page(
 
 
 def joined_modules(names: tuple[str, ...]) -> str:
-    """Modules as one script: each after those that it imports from."""
+    """Join modules into one script, each after those that it imports."""
     return "\n".join(
         as_constant(name, page_file(f"{name}.js")) for name in names
     )
 
 
 def as_constant(name: str, module: str) -> str:
-    """A module as an object of what it exports, with its own scope.
+    """A module as a constant: its exports as an object, in its own scope.
 
     >>> print(as_constant("sums", "export const one = 1;"))
     const $sums = (() => {
@@ -122,7 +122,7 @@ def as_constant(name: str, module: str) -> str:
     return { one };
     })();
     """
-    exported = ", ".join(found[2] for found in EXPORT.finditer(module))
+    exported = ", ".join(export[2] for export in EXPORT.finditer(module))
     body = EXPORT.sub(r"\1", IMPORT.sub(r"const \1 = $\2;", module))
     return (
         f"const ${name} = (() => {{\n{body.rstrip()}\n"
@@ -135,7 +135,7 @@ def page_file(name: str) -> str:
 
 
 def policy(script: str, style: str) -> str:
-    """Only this script and this style, and nothing from anywhere."""
+    """Content security policy: this script, this style, nothing else."""
     return "; ".join(
         [
             "default-src 'none'",

@@ -1,9 +1,9 @@
-"""A page inside of a notebook: a frame of its own, or a picture.
+"""A page inside a notebook: an iframe, or a picture where none is shown.
 
-The frame is a document for itself (`srcdoc`) that may run its scripts and
-download what it saves, and reach nothing of the notebook (`sandbox`).
-Where a viewer runs no scripts or shows no frames, there is the picture of
-all heads below, folded away.
+The frame is a document of its own (`srcdoc`) that may run its scripts and
+download what it saves, but cannot reach the notebook (`sandbox`). For
+viewers that run no scripts or show no frames, a picture of all heads is
+folded away below.
 """
 
 from base64 import b64encode
@@ -16,38 +16,38 @@ HEIGHT = 720  # pixels; what does not fit is scrolled
 
 
 class Frame:
-    """What a notebook shows of a page."""
+    """A page as a notebook shows it; `title` is its accessible name."""
 
     def __init__(
         self,
         page: str,
         picture: bytes | None,
-        words: str,
+        title: str,
         height: int = HEIGHT,
     ):
-        self.page, self.picture, self.words = page, picture, words
+        self.page, self.picture, self.title = page, picture, title
         self.height = int(height)
 
     def __repr__(self) -> str:
-        return f"<Frame: {self.words}>"
+        return f"<Frame: {self.title}>"
 
     def _repr_png_(self) -> bytes | None:
-        """For a viewer that shows no HTML at all."""
+        """For viewers that show no HTML at all."""
         return self.picture
 
     def _repr_html_(self) -> str:
         frame = (
             f'<iframe sandbox="allow-scripts allow-downloads" '
-            f'title="{escape(self.words)}" srcdoc="{escape(self.page)}" '
+            f'title="{escape(self.title)}" srcdoc="{escape(self.page)}" '
             f'style="width:100%;height:{self.height}px;border:0"></iframe>'
         )
         if self.picture is None:
             return frame
         data = b64encode(self.picture).decode()
         return (
-            f"{frame}<details><summary>Where no scripts run: a picture"
-            f'</summary><img style="max-width:100%" '
-            f'alt="{escape(self.words)}" '
+            f"{frame}<details><summary>A picture, in case scripts do "
+            f'not run</summary><img style="max-width:100%" '
+            f'alt="{escape(self.title)}" '
             f'src="data:image/png;base64,{data}"></details>'
         )
 
@@ -59,7 +59,7 @@ def show(
     start: str = "view=model",
     height: int = HEIGHT,
 ) -> Frame:
-    """The page of `page_of` in a notebook, so many pixels high.
+    """The page of `page_of` in a notebook, `height` pixels high.
 
     Raises ValueError as `page_of` does.
     """

@@ -1,9 +1,10 @@
-"""Arrays as text for a page: few bytes, and an error that is said.
+"""Packing arrays into text for a page: few bytes, and a stated error.
 
-Weights go as 8 bits: 0 to 1 in 255 steps, rounded, so that each is off by
-at most 1/510. What must be exact goes as float32, its four bytes sorted
-by their place first, because the first bytes of neighbours are alike.
-Both are compressed (zlib) and spelled in base64.
+Weights are quantised to 8 bits: 0 to 1 in 255 steps, rounded, so that
+each is off by at most 1/510. What must be exact is float32, stored by byte
+planes: all first bytes, then all second ones, because the same byte of
+neighbouring numbers is often alike. Both are compressed (zlib) and encoded
+in base64.
 """
 
 import zlib
@@ -20,7 +21,10 @@ LEVEL = 4  # of zlib: the default, 6, takes three times as long for 1/8
 
 
 class Packed(TypedDict):
-    """`kind` is "steps" or "float32"; `error` the most that each is off."""
+    """A packed array of `kind` "steps" or "float32".
+
+    `error` is the largest by which a number is off.
+    """
 
     kind: str
     shape: list[int]
@@ -31,7 +35,7 @@ class Packed(TypedDict):
 def pack_weights(weights: Float[Array, "*axes"]) -> Packed:
     """Weights from 0 to 1 in 8 bits each.
 
-    Raises ValueError for numbers outside.
+    Raises ValueError for numbers outside that range.
     """
     if not ((weights >= 0) & (weights <= 1 + 1e-3)).all():
         raise ValueError(
@@ -46,8 +50,8 @@ def pack_floats(numbers: Float[Array, "*axes"]) -> Packed:
     """Numbers as float32, exact where they are float32."""
     exact = np.ascontiguousarray(numbers, dtype="<f4")
     error = float(abs(exact - numbers).max(initial=0))
-    by_place = exact.reshape(-1).view(np.uint8).reshape(-1, 4).T
-    return packed("float32", numbers.shape, error, by_place.tobytes())
+    byte_planes = exact.reshape(-1).view(np.uint8).reshape(-1, 4).T
+    return packed("float32", numbers.shape, error, byte_planes.tobytes())
 
 
 def packed(kind: str, shape, error: float, data: bytes) -> Packed:
@@ -55,10 +59,12 @@ def packed(kind: str, shape, error: float, data: bytes) -> Packed:
     return {"kind": kind, "shape": [*shape], "error": error, "data": text}
 
 
-def unpack(one: Packed) -> Array:
-    """What a page reads out of it."""
-    data = np.frombuffer(zlib.decompress(b64decode(one["data"])), np.uint8)
-    if one["kind"] == "steps":
-        return (data / STEPS).reshape(one["shape"])
+def unpack(array: Packed) -> Array:
+    """The array as a page reads it."""
+    data = np.frombuffer(
+        zlib.decompress(b64decode(array["data"])), np.uint8
+    )
+    if array["kind"] == "steps":
+        return (data / STEPS).reshape(array["shape"])
     by_number = np.ascontiguousarray(data.reshape(4, -1).T)
-    return by_number.view("<f4").reshape(one["shape"])
+    return by_number.view("<f4").reshape(array["shape"])

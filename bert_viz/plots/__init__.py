@@ -1,1 +1,1 @@
-"""Plots of attention, each with its description in words."""
+"""Plots of attention, each with an alternative text."""

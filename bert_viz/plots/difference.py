@@ -1,4 +1,4 @@
-"""What is more in the second of two texts, and what is less."""
+"""Differences of two texts: what is more in the second, what is less."""
 
 import numpy as np
 from jaxtyping import Float
@@ -32,13 +32,14 @@ def plot_difference(
     metric: str,
     axes: Axes | None = None,
 ) -> Axes:
-    """A metric of all heads: the second text's minus the first's.
+    """Difference of a metric in all heads, second text minus first.
 
-    Raises ValueError for tables of two models, or made in two ways, and
-    for a metric that one of them does not have.
+    Raises ValueError for tables of two models or computed in two ways,
+    and for a metric that one of them does not have.
     """
-    for name in ("about", "rows", "shape"):
-        check_same(name, getattr(first, name), getattr(second, name))
+    check_same("model", first.about, second.about)
+    check_same("treatment of rows", first.rows, second.rows)
+    check_same("layers and heads", first.shape, second.shape)
     difference = values_of(second, metric) - values_of(first, metric)
     axes = axes or grid_axes(difference)
     image = draw_signed(axes, difference)
@@ -46,9 +47,10 @@ def plot_difference(
     write_numbers(image, signed)
     describe(
         axes,
-        [f"{metric}: the second text minus the first", second.caption],
-        f"A heat map of how much {metric} differs in each head, layers "
-        f"from above. {extremes(difference, 'layer', 'head')}",
+        [f"{metric}: second text minus first", second.caption],
+        f"A heat map of the difference in {metric}, second text minus "
+        "first: a row for each layer, from the top, and a column for each "
+        f"head. {extremes(difference, 'layer', 'head')}",
     )
     return axes
 
@@ -60,19 +62,19 @@ def plot_weight_difference(
     head: int,
     axes: Axes | None = None,
 ) -> Axes:
-    """The weights of one head: the second sentence's minus the first's.
+    """Difference of the weights of one head, second sentence minus first.
 
-    Tokens that differ stand as "first → second". Raises ValueError for
-    sentences of two models, for rows made in two ways, and when one has
-    more tokens than the other.
+    Tokens that differ are labelled "first → second". Raises ValueError
+    for two models, for rows treated in two ways, and for sentences with
+    different numbers of tokens.
     """
-    for name in ("about", "rows"):
-        check_same(name, getattr(first, name), getattr(second, name))
+    check_same("model", first.about, second.about)
+    check_same("treatment of rows", first.rows, second.rows)
     counts = len(first.tokens), len(second.tokens)
     if counts[0] != counts[1]:
         raise ValueError(
-            f"expected two sentences of as many tokens, got {counts[0]} "
-            f"and {counts[1]}"
+            "expected two sentences with the same number of tokens, got "
+            f"{counts[0]} and {counts[1]}"
         )
     difference = second.head(layer, head) - first.head(layer, head)
     labels = both_labels(first, second)
@@ -84,20 +86,19 @@ def plot_weight_difference(
     describe(
         axes,
         [
-            f"Layer {layer}, head {head}: the second sentence minus the "
-            "first",
+            f"Layer {layer}, head {head}: second sentence minus first",
             second.about,
             second.rows,
         ],
-        f"A heat map of how much the weights of head {head} in layer "
-        f"{layer} differ, from the tokens in the rows to those in the "
-        f"columns. {extremes(difference, 'row', 'column')}",
+        f"A heat map of the difference in the weights of head {head} in "
+        f"layer {layer}, second sentence minus first: rows are queries, "
+        f"columns are keys. {extremes(difference, 'query', 'key')}",
     )
     return axes
 
 
 def check_same(name: str, first, second) -> None:
-    """Raise ValueError unless what is compared is of one kind."""
+    """Raise ValueError where two texts cannot be compared."""
     if first != second:
         raise ValueError(
             f"expected two texts with the same {name}, got {first} and "
@@ -118,25 +119,26 @@ def draw_signed(
 def both_labels(first: Attention, second: Attention) -> list[str]:
     pairs = zip(first.tokens, second.tokens, strict=True)
     return [
-        readable(one) if one == other else readable_pair(one, other)
-        for one, other in pairs
+        readable(token) if token == other else readable_pair(token, other)
+        for token, other in pairs
     ]
 
 
-def readable_pair(one: str, other: str) -> str:
-    return f"{readable(one)} → {readable(other)}"
+def readable_pair(first: str, second: str) -> str:
+    return f"{readable(first)} → {readable(second)}"
 
 
 def extremes(
     difference: Float[Array, "row column"], row: str, column: str
 ) -> str:
-    """Where the second has most more, and where most less."""
+    """The smallest and the largest difference, and where they are."""
     if not np.isfinite(difference).any():
         return "It is not defined here."
-    both = np.nanargmin(difference), np.nanargmax(difference)
     least, most = (
-        f"{difference.flat[place]:+.2f} in {row} {number}, {column} {other}"
-        for place in both
-        for number, other in [np.unravel_index(place, difference.shape)]
+        f"{difference[i, j]:+.2f} at {row} {i}, {column} {j}"
+        for i, j in (
+            np.unravel_index(np.nanargmin(difference), difference.shape),
+            np.unravel_index(np.nanargmax(difference), difference.shape),
+        )
     )
-    return f"It goes from {least}, to {most}."
+    return f"The differences range from {least}, to {most}."

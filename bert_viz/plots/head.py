@@ -1,4 +1,4 @@
-"""One head in full: who looks at whom."""
+"""Heat map of one head: which token looks at which."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,9 +21,9 @@ FROM, TO = "from (query)", "to (key)"
 def plot_head(
     attention: Attention, layer: int, head: int, axes: Axes | None = None
 ) -> Axes:
-    """The weights of one head, from each token to each.
+    """Heat map of the weights of one head, from each token to each.
 
-    Raises ValueError for a layer or a head that there is not.
+    Raises ValueError for a layer or head out of range.
     """
     weights = attention.head(layer, head)
     labels = token_labels(attention.tokens)
@@ -40,13 +40,13 @@ def plot_head(
             attention.about,
             attention.rows,
         ],
-        words(attention, layer, head),
+        description(attention, layer, head),
     )
     return axes
 
 
 def square_axes(labels: list[str]) -> Axes:
-    """One as large as these labels need, if they are not too many."""
+    """New square axes, large enough for these labels, within limits."""
     side, beside = side_of(labels), 0.075 * max(map(len, labels))
     return new_figure(
         side + beside + 1.6, side + beside + 0.9
@@ -54,7 +54,7 @@ def square_axes(labels: list[str]) -> Axes:
 
 
 def side_of(labels: list[str]) -> float:
-    """Of the square, in inches."""
+    """The side of the square, in inches."""
     return min(max(0.42 * len(labels), 4), 10)
 
 
@@ -63,16 +63,16 @@ def label_both(axes: Axes, labels: list[str]) -> None:
     label_tokens(axes.xaxis, labels, TO)
 
 
-def words(attention: Attention, layer: int, head: int) -> str:
+def description(attention: Attention, layer: int, head: int) -> str:
     weights = attention.head(layer, head)
     query, key = np.unravel_index(weights.argmax(), weights.shape)
     first, second = (
-        f"{readable(attention.tokens[place])} (token {place})"
-        for place in (query, key)
+        f"{readable(attention.tokens[position])} (token {position})"
+        for position in (query, key)
     )
     return (
-        f"A heat map of the weights of head {head} in layer {layer}, from "
-        f"each of {len(weights)} tokens in the rows to each in the "
-        f"columns. The largest is {weights[query, key]:.2f}, from {first} "
-        f"to {second}."
+        f"A heat map of the weights of head {head} in layer {layer}: the "
+        f"rows are {len(weights)} queries, the columns the same tokens as "
+        f"keys. The largest weight is {weights[query, key]:.2f}, from "
+        f"{first} to {second}."
     )

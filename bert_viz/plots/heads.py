@@ -1,4 +1,4 @@
-"""All heads of all layers at a glance."""
+"""Mosaic of all heads: every layer and head at a glance."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,14 +11,13 @@ from .describing import describe, description_of, title_of
 from .heat_map import colour_bar, draw, new_figure
 from .saving import file_of
 
-MOST_DOTS = 64  # of a head's square, along a side
+MOST_DOTS = 64  # along a side of a head's square
 
 
 def plot_heads(attention: Attention, axes: Axes | None = None) -> Axes:
-    """A mosaic with a square for each head, and in it all its weights.
+    """Mosaic with a square for each head, which holds all its weights.
 
-    In a square, rows are the tokens that look and columns those that are
-    looked at.
+    Within a square, rows are queries and columns are keys.
     """
     layers, heads, tokens = attention.weights.shape[:3]
     if axes is None:
@@ -42,9 +41,9 @@ def plot_heads(attention: Attention, axes: Axes | None = None) -> Axes:
             "All heads",
             attention.about,
             f"{counted(tokens)}; {attention.rows}",
-            *([f"a dot is the largest of {side} × {side}"] * (side > 1)),
+            *([f"each dot: largest of {side} × {side}"] * (side > 1)),
         ],
-        words(attention),
+        description(attention),
     )
     return axes
 
@@ -56,9 +55,9 @@ def counted(tokens: int) -> str:
 def pooled(
     weights: Float[Array, "layer head query key"], side: int
 ) -> Float[Array, "layer head row column"]:
-    """The largest weight of each `side` by `side`, so that none is lost.
+    """Max pooling: the largest weight of each `side` by `side` block.
 
-    A weight that is smaller than a pixel would be averaged away.
+    A mean would hide a single large weight.
     """
     layers, heads, tokens, _ = weights.shape
     dots = -(-tokens // side)
@@ -83,20 +82,20 @@ def gap(dots: int) -> int:
     return max(1, round(dots / 16))
 
 
-def words(attention: Attention) -> str:
+def description(attention: Attention) -> str:
     sharp = confidence(attention)
     layer, head = np.unravel_index(sharp.argmax(), sharp.shape)
     return (
-        f"A mosaic of {attention.layers} layers, from above, by "
+        f"A mosaic of {attention.layers} layers, from the top, by "
         f"{attention.heads} heads; each square has the weights of one "
-        f"head, from the tokens in its rows to those in its columns. The "
-        f"sharpest is head {head} of layer {layer}: the largest weight of "
-        f"a row is {sharp[layer, head]:.2f} in the mean."
+        "head, rows being queries and columns keys. The sharpest is head "
+        f"{head} of layer {layer}: the largest weight in a row is "
+        f"{sharp[layer, head]:.2f} on average."
     )
 
 
 def png_of(attention: Attention) -> bytes:
     """The mosaic as a PNG, for a notebook to show."""
     figure = plot_heads(attention).figure
-    words = title_of(figure), description_of(figure)
-    return file_of(figure, ".png", *words)
+    texts = title_of(figure), description_of(figure)
+    return file_of(figure, ".png", *texts)

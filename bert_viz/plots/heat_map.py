@@ -1,4 +1,4 @@
-"""What all heat maps here share: an image, its colour bar, its numbers."""
+"""Heat maps: an image, its colour bar, its numbers."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,13 @@ from matplotlib.image import AxesImage
 from numpy import ndarray as Array
 
 ABSENT = "#dddddd"  # where there is no number
-MOST_WRITTEN = 16  # rows or columns of which each number is written
+MOST_WRITTEN = 16  # rows or columns, up to which numbers are written
 NUMBER_SIZE, LEAST_SIZE = 7.5, 6  # points
 LUMINANCE = np.array((0.2126, 0.7152, 0.0722))  # of red, green and blue
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of its own, in inches, that no window knows of."""
+    """A figure in inches, unknown to pyplot and without a window."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -30,7 +30,7 @@ def draw(
     colours: str = "viridis",
     aspect: str = "equal",
 ) -> AxesImage:
-    """The numbers as colours from `least` to `most`; NaN is light grey."""
+    """Draw numbers as colours from `least` to `most`; NaN is light grey."""
     shades = matplotlib.colormaps[colours].with_extremes(bad=ABSENT)
     return axes.imshow(
         values,
@@ -43,7 +43,7 @@ def draw(
 
 
 def colour_bar(image: AxesImage, name: str) -> Colorbar:
-    """Beside an image and as high."""
+    """A colour bar beside an image, and as high."""
     axes = image.axes
     axes.apply_aspect()
     inch = axes.figure.dpi / axes.get_window_extent().width
@@ -54,13 +54,13 @@ def colour_bar(image: AxesImage, name: str) -> Colorbar:
 
 
 def write_numbers(
-    image: AxesImage, number: Callable[[float], str] = "{:.2f}".format
+    image: AxesImage, text_of: Callable[[float], str] = "{:.2f}".format
 ) -> None:
     """Write each number into its cell, if cells are wide enough."""
     values = image.get_array().filled(np.nan)
     texts = {
-        place: number(value)
-        for place, value in np.ndenumerate(values)
+        cell: text_of(value)
+        for cell, value in np.ndenumerate(values)
         if np.isfinite(value)
     }
     longest = max(map(len, texts.values()), default=1)
@@ -80,7 +80,7 @@ def write_numbers(
 
 
 def cell_width(image: AxesImage) -> float:
-    """In points."""
+    """The width of a cell, in points."""
     image.axes.apply_aspect()
     width = image.axes.get_window_extent().width
     columns = image.get_array().shape[1]
@@ -88,16 +88,17 @@ def cell_width(image: AxesImage) -> float:
 
 
 def ink(image: AxesImage, value: float) -> str:
-    """Black or white, whichever has more contrast to a value's colour.
+    """Black or white, whichever contrasts more with a value's colour.
 
-    That is black where the luminance is above 0.18. (WCAG 2.2, 1.4.3)
+    Black has more contrast where the luminance is above 0.18. (WCAG 2.2,
+    1.4.3)
     """
     light = np.power(image.to_rgba(value)[:3], 2.2) @ LUMINANCE
     return "black" if light > 0.18 else "white"
 
 
 def signed(value: float) -> str:
-    """A difference with its sign, and 0 without.
+    """A difference with its sign, and 0 without one.
 
     >>> signed(0.126), signed(-0.126), signed(-0.001)
     ('+0.13', '-0.13', '0')
@@ -107,18 +108,18 @@ def signed(value: float) -> str:
 
 
 def largest(values: Float[Array, "..."]) -> float:
-    """The end of a scale that begins at 0; 1 where there is no other."""
-    found = values[np.isfinite(values)]
-    return float(found.max(initial=0)) or 1.0
+    """The upper end of a scale from 0: the largest value, or else 1."""
+    finite = values[np.isfinite(values)]
+    return float(finite.max(initial=0)) or 1.0
 
 
 def up_to(name: str, most: float) -> str:
-    """What a colour bar says that ends with what is largest here."""
-    return f"{name}, up to the largest, {most:.2g}"
+    """Label of a colour bar that ends at the largest value here."""
+    return f"{name} (largest here: {most:.2g})"
 
 
 def label_heads(axes: Axes, layers: int, heads: int) -> None:
-    """Heads along x, layers along y, both from 0, layer 0 above."""
+    """Heads along x, layers along y, both from 0, layer 0 at the top."""
     axes.set_xticks(range(heads))
     axes.set_yticks(range(layers))
     axes.set(xlabel="head", ylabel="layer")

@@ -1,4 +1,4 @@
-"""The heads on a map: those that look alike lie near each other."""
+"""Map of heads: those that look alike lie close together."""
 
 from itertools import chain
 
@@ -16,23 +16,23 @@ from ..measures.patterns import named_heads
 from .describing import describe
 from .heat_map import new_figure
 
-MARKERS = "osD^vP*X<>hd"  # one a layer, so that no layer is a colour alone
-MOST_NAMES = 3  # of one pattern that are named on the map
+MARKERS = "osD^vP*X<>hd"  # for layers, so that colour alone tells nothing
+MOST_NAMED = 3  # heads of a pattern that the map names
 
 
 def plot_map(attention: Attention, axes: Axes | None = None) -> Axes:
-    """A point for each head, with a colour and a marker for each layer.
+    """Map with a point for each head; colour and marker show the layer.
 
-    Beside it stands layer.head, where there is room; the clearest heads
-    of each pattern are bold, and named above.
+    Points are labelled layer.head where there is room; the clearest heads
+    of each pattern are bold, and listed in the title.
     """
-    places, share = head_map(attention)
+    points, share = head_map(attention)
     axes = axes or new_figure(10, 8).add_subplot()
-    for layer, points in enumerate(places):
+    for layer, heads in enumerate(points):
         axes.scatter(
-            *points.T,
+            *heads.T,
             s=46,
-            color=shade(layer, len(places)),
+            color=shade(layer, len(points)),
             marker=MARKERS[layer % len(MARKERS)],
             edgecolors="black",
             linewidths=0.4,
@@ -41,23 +41,24 @@ def plot_map(attention: Attention, axes: Axes | None = None) -> Axes:
     axes.legend(title="layer", loc="upper left", bbox_to_anchor=(1.01, 1))
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(
-        xlabel="direction of most spread, in JS distance",
-        ylabel="direction of next most spread",
+        xlabel="direction of largest spread, in Jensen-Shannon distance",
+        ylabel="direction of second largest spread",
     )
-    names = names_of(attention)
-    write_numbers(axes, places, set(chain(*names.values())))
+    named = clearest_heads(attention)
+    lists = "; ".join(head_lists(named))
+    label_points(axes, points, set(chain(*named.values())))
     describe(
         axes,
         [
-            f"Heads that look alike lie near; {share:.0%} of the "
-            "spread is seen here",
+            "Heads that look alike lie close together; the map shows "
+            f"{share:.0%} of the spread",
             attention.about,
             attention.rows,
-            *([f"bold: {'; '.join(told(names))}"] if names else []),
+            *([f"bold: {lists}"] if named else []),
         ],
-        f"A scatter plot of {places.shape[0]} × {places.shape[1]} heads, "
-        f"near each other where they look alike. The clearest, as "
-        f"layer.head: {'; '.join(told(names)) or 'none has a name'}.",
+        f"A scatter plot of {points.shape[0]} × {points.shape[1]} heads, "
+        "close together where they look alike. The clearest heads of each "
+        f"pattern, as layer.head: {lists or 'no head has a pattern'}.",
     )
     return axes
 
@@ -66,50 +67,52 @@ def shade(layer: int, layers: int) -> tuple:
     return matplotlib.colormaps["viridis"](layer / max(layers - 1, 1))
 
 
-def names_of(attention: Attention) -> dict[str, list[tuple[int, int]]]:
-    """Of each pattern its clearest heads, as layer and head."""
-    named = named_heads(metric_table(attention))
+def clearest_heads(
+    attention: Attention,
+) -> dict[str, list[tuple[int, int]]]:
+    """The clearest heads of each pattern, as layer and head."""
+    by_pattern = named_heads(metric_table(attention))
     return {
-        name: [(layer, head) for layer, head, _ in heads[:MOST_NAMES]]
-        for name, heads in named.items()
+        name: [(layer, head) for layer, head, _ in heads[:MOST_NAMED]]
+        for name, heads in by_pattern.items()
     }
 
 
-def write_numbers(
-    axes: Axes, places: Float[Array, "layer head 2"], bold: set
+def label_points(
+    axes: Axes, points: Float[Array, "layer head 2"], bold: set
 ) -> None:
-    """Beside a point its layer.head, where there is room.
+    """Label each point with its layer.head, where there is room.
 
-    The named heads are bold, come first, and are written anyway.
+    Heads in `bold` come first, and are labelled in any case.
     """
     axes.apply_aspect()
-    heads = list(np.ndindex(places.shape[:2]))
-    to_points = 72 / axes.figure.dpi
-    flat = axes.transData.transform(places.reshape(-1, 2))
-    points = (to_points * flat).reshape(places.shape)
-    taken = [Bbox.from_bounds(*points[one] - 2, 4, 4) for one in heads]
-    for one in sorted(heads, key=lambda head: head not in bold):
-        text = "{}.{}".format(*one)
-        size = 8 if one in bold else 6.5
-        boxes = boxes_beside(points[one], 0.65 * size * len(text), size)
-        free = [box for box in boxes if not box.count_overlaps(taken)]
-        if free or one in bold:
+    heads = list(np.ndindex(points.shape[:2]))
+    per_pixel = 72 / axes.figure.dpi  # typographic points
+    pixels = axes.transData.transform(points.reshape(-1, 2))
+    drawn = (per_pixel * pixels).reshape(points.shape)
+    occupied = [Bbox.from_bounds(*drawn[head] - 2, 4, 4) for head in heads]
+    for head in sorted(heads, key=lambda head: head not in bold):
+        text = "{}.{}".format(*head)
+        size = 8 if head in bold else 6.5
+        boxes = boxes_beside(drawn[head], 0.65 * size * len(text), size)
+        free = [box for box in boxes if not box.count_overlaps(occupied)]
+        if free or head in bold:
             box = (free or boxes)[0]
-            taken.append(box)
+            occupied.append(box)
             axes.annotate(
                 text,
-                places[one],
-                xytext=box.p0 - points[one],
+                points[head],
+                xytext=box.p0 - drawn[head],
                 textcoords="offset points",
                 fontsize=size,
-                fontweight="bold" if one in bold else "normal",
+                fontweight="bold" if head in bold else "normal",
             )
 
 
 def boxes_beside(
     point: Float[Array, "2"], width: float, height: float
 ) -> list[Bbox]:
-    """Where a label may stand, the best place first."""
+    """Boxes in which a label may stand, the best first."""
     offsets = (
         *((4, 1), (4, -1 - height), (-4 - width, 1)),
         *((-4 - width, -1 - height), (-width / 2, 5)),
@@ -120,9 +123,9 @@ def boxes_beside(
     ]
 
 
-def told(names: dict[str, list[tuple[int, int]]]) -> list[str]:
-    """Each pattern with its heads, as a line."""
+def head_lists(named: dict[str, list[tuple[int, int]]]) -> list[str]:
+    """Each pattern with its heads: "self 1.0, 2.3"."""
     return [
         f"{name} {', '.join(f'{layer}.{head}' for layer, head in heads)}"
-        for name, heads in names.items()
+        for name, heads in named.items()
     ]

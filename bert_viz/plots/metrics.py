@@ -1,4 +1,6 @@
-"""One number for each head: a metric, or how two texts differ in it."""
+"""Heat map of a metric: one number for each head."""
+
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
@@ -27,28 +29,27 @@ OUTLINE = "#ff5a1f"
 def plot_metric(
     table: MetricTable, metric: str, axes: Axes | None = None
 ) -> Axes:
-    """A metric of all heads; those it gives a name to are outlined.
+    """Heat map of a metric of all heads; heads with a pattern are outlined.
 
-    The colours go from 0 to the most that the metric can be, or for one
-    that has no such bound to the largest here. Equal weights are marked
-    on the colour bar. Raises ValueError for a metric that the table does
-    not have.
+    Colours go from 0 to the metric's upper bound, or where it has none to
+    the largest value here. A line on the colour bar marks equal weights.
+    Raises ValueError for a metric that the table does not have.
     """
     values = values_of(table, metric)
     top = metric_named(metric).top
     most = top or largest(np.append(values, table.baselines[metric]))
     axes = axes or grid_axes(values)
     image = draw(axes, values, 0, most)
-    name = metric if top else up_to(metric, most)
-    mark(colour_bar(image, name), table.baselines[metric])
+    label = metric if top else up_to(metric, most)
+    mark_equal(colour_bar(image, label), table.baselines[metric])
     label_heads(axes, *values.shape)
-    write_numbers(image, number_of(most))
-    found = outline(axes, table, metric)
-    equal = f"equal weights, the line: {table.baselines[metric]:.2g}"
+    write_numbers(image, number_format(most))
+    outlined = outline(axes, table, metric)
+    equal = f"the line marks equal weights: {table.baselines[metric]:.2g}"
     describe(
         axes,
-        [f"{metric} of all heads ({equal})", table.caption, *found],
-        words(table, metric),
+        [f"{metric} of all heads ({equal})", table.caption, *outlined],
+        description(table, metric),
     )
     return axes
 
@@ -70,34 +71,34 @@ def grid_axes(values: Float[Array, "layer head"]) -> Axes:
     return new_figure(width + 2, height + 2).add_subplot()
 
 
-def number_of(most: float):
-    """How a number is written that may be as large as that."""
+def number_format(most: float) -> Callable[[float], str]:
+    """The format of numbers up to `most`."""
     return "{:.2f}".format if most < 10 else "{:.1f}".format
 
 
-def mark(bar: Colorbar, equal: float) -> None:
-    """A line on the colour bar where equal weights would be."""
+def mark_equal(bar: Colorbar, equal: float) -> None:
+    """Mark the baseline of equal weights on the colour bar."""
     if np.isfinite(equal):
         bar.ax.axhline(equal, color=OUTLINE, linewidth=2)
 
 
 def outline(axes: Axes, table: MetricTable, metric: str) -> list[str]:
-    """Outline the heads with a name; return the names, as told."""
+    """Outline heads with a pattern; return a line of text for each."""
     lines = {}
     for pattern in PATTERNS:
         if pattern.metric == metric:
             style = ("-", ":")[len(lines)]
             heads = heads_of(table, pattern.name)
-            lines[told(pattern, style)] = len(heads)
+            lines[outline_text(pattern, style)] = len(heads)
             for layer, head, _ in heads:
                 axes.add_patch(box(layer, head, style))
     return [line for line, count in lines.items() if count]
 
 
-def told(pattern: Pattern, style: str) -> str:
+def outline_text(pattern: Pattern, style: str) -> str:
     kind = "outlined" if style == "-" else "outlined with dots"
     name = "" if pattern.name == pattern.metric else f"{pattern.name}, "
-    return f"{kind}: {name}{pattern.words}"
+    return f"{kind}: {name}{pattern.condition}"
 
 
 def box(layer: int, head: int, style: str) -> Rectangle:
@@ -111,12 +112,12 @@ def box(layer: int, head: int, style: str) -> Rectangle:
     )
 
 
-def words(table: MetricTable, metric: str) -> str:
+def description(table: MetricTable, metric: str) -> str:
     values = values_of(table, metric)
     layers, heads = values.shape
     text = (
         f"A heat map of {metric} with its number in each cell, {layers} "
-        f"layers from above by {heads} heads"
+        f"layers from the top by {heads} heads"
     )
     if not np.isfinite(values).any():
         return f"{text}; it is not defined here."

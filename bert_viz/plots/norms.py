@@ -1,4 +1,4 @@
-"""Weights beside what they carry: why a weight is not an influence."""
+"""Norms beside weights: why a weight is not an influence."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,11 +28,11 @@ def plot_norms(
     head: int,
     figure: Figure | None = None,
 ) -> Figure:
-    """The weights of one head, and the norms of weight times value.
+    """Two heat maps of one head: weights, and norms of weight times value.
 
-    The title says how much of each goes to the special tokens, or where
-    there are none to the first. Raises ValueError for a head that there
-    is not, and where the values are not known.
+    The title says how much of each goes to the special tokens, or, where
+    there are none, to the first token. Raises ValueError for a head out
+    of range, and where the values are not known.
     """
     weights = attention.head(layer, head)
     carried = norms(attention)[layer, head]
@@ -47,15 +47,15 @@ def plot_norms(
     describe(
         left,
         [f"weights {ALPHA}: {first:.0%} on {name}"],
-        f"Two heat maps, from the tokens in the rows to those in the "
-        f"columns. Left, the weights of head {head} in layer {layer}: "
-        f"{first:.0%} of them is on {name}.",
+        "Two heat maps; rows are queries, columns are keys. Left, the "
+        f"weights of head {head} in layer {layer}: {first:.0%} of the "
+        f"weight is on {name}.",
     )
     describe(
         right,
         [f"norms ‖{ALPHA} f(x)‖: {second:.0%} on {name}"],
-        f"Right, the norms of weight times value: {second:.0%} of them, "
-        f"by row, is on {name}.",
+        "Right, the norms of weight times value: on average, "
+        f"{second:.0%} of a row's sum is on {name}.",
     )
     entitle(
         figure,
@@ -75,15 +75,17 @@ def panel(axes, attention, values, most: float, name: str) -> None:
 def shares(
     attention: Attention, layer: int, head: int
 ) -> tuple[str, float, float]:
-    """Which tokens take much, and their share of weights and of norms."""
+    """The special tokens, or else the first, and their two shares."""
     keys = attention.special
     if not keys.any():
         keys = np.arange(len(attention.tokens)) == 0
     names = dict.fromkeys(
-        readable(attention.tokens[place]) for place in np.flatnonzero(keys)
+        readable(attention.tokens[position])
+        for position in np.flatnonzero(keys)
     )
     both = attention.weights, norm_shares(attention)
     first, second = (
-        float(one[layer, head][:, keys].sum(axis=-1).mean()) for one in both
+        float(array[layer, head][:, keys].sum(axis=-1).mean())
+        for array in both
     )
     return " and ".join(names), first, second

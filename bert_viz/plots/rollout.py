@@ -1,4 +1,4 @@
-"""Rollout: from which tokens of the input a layer's tokens come."""
+"""Attention rollout: from which input tokens a layer's tokens come."""
 
 from matplotlib.axes import Axes
 
@@ -21,15 +21,15 @@ from .token_labels import label_tokens, token_labels
 def plot_rollout(
     attention: Attention, layer: int = -1, axes: Axes | None = None
 ) -> Axes:
-    """The rollout up to a layer; -1 is the last.
+    """Heat map of the rollout up to a layer; -1 is the last.
 
-    The colours go from 0 to the largest share. Raises ValueError for a
-    layer that there is not.
+    Colours go from 0 to the largest share. Raises ValueError for a layer
+    out of range.
     """
     if not -attention.layers <= layer < attention.layers:
         raise ValueError(
-            f"expected layer from 0 to {attention.layers - 1}, or below 0 "
-            f"from the last, got {layer}"
+            f"expected layer from 0 to {attention.layers - 1}, or negative "
+            f"to count from the last, got {layer}"
         )
     layer %= attention.layers
     shares = rollout(attention)[layer]
@@ -39,20 +39,21 @@ def plot_rollout(
     image = draw(axes, shares, 0, most)
     colour_bar(image, up_to("share", most))
     label_tokens(axes.yaxis, labels, f"token after layer {layer}")
-    label_tokens(axes.xaxis, labels, "token of the input")
+    label_tokens(axes.xaxis, labels, "input token")
     if len(shares) <= MOST_WRITTEN:
         write_numbers(image)
     source = shares.mean(axis=0).argmax()
     describe(
         axes,
         [
-            f"Rollout, layer 0 to {layer}",
+            f"Attention rollout, layer 0 to {layer}",
             attention.about,
             attention.rows,
         ],
-        f"A heat map of the rollout of {layer + 1} layers, from tokens of "
-        f"the input in the columns to those after layer {layer} in the "
-        f"rows. Most is from {readable(attention.tokens[source])} (token "
-        f"{source}): {shares[:, source].mean():.0%} in the mean.",
+        f"A heat map of the attention rollout, layer 0 to {layer}: the "
+        f"columns are input tokens, the rows tokens after layer {layer}. "
+        f"The largest share, {shares[:, source].mean():.0%} on average, "
+        f"comes from {readable(attention.tokens[source])} (token "
+        f"{source}).",
     )
     return axes

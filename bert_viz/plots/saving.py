@@ -1,7 +1,7 @@
-"""Plots as files, written whole or not at all.
+"""Saving plots: PNG, SVG or PDF, written whole or not at all.
 
-A plot is a PNG, an SVG or a PDF that says in words what it shows. The
-same plot gives the same bytes each time: no file has a date in it.
+Each file says in words what it shows. The same plot gives the same bytes
+each time: no file has a date in it.
 """
 
 from io import BytesIO
@@ -12,14 +12,14 @@ from numpy_ref.files import check_path, write_file
 SUFFIXES = (".png", ".svg", ".pdf")
 CREATOR = "Attention, Twice"
 DPI = 130
-# A file that is the same tomorrow, with its words as words.
+# The same file tomorrow, with its text as text.
 STABLE = {"svg.hashsalt": "attention-twice", "svg.fonttype": "none"}
 
 
 def save(drawn, path: str | Path) -> None:
-    """Write a Figure, or the one that an Axes is in, whole or not at all.
+    """Save a Figure, or the one that an Axes is in, whole or not at all.
 
-    Its title and description are in the file, for those who cannot see
+    The file holds its title and description, for those who cannot see
     it. Raises ValueError for another suffix, for a folder that does not
     exist, and where nothing can be written.
     """
@@ -28,8 +28,8 @@ def save(drawn, path: str | Path) -> None:
     path = Path(path)
     check_path(path, SUFFIXES, "the file of a plot")
     figure = drawn.figure.figure  # an Axes may be in a part of a figure
-    words = title_of(figure), description_of(figure)
-    write_file(path, file_of(figure, path.suffix.lower(), *words))
+    texts = title_of(figure), description_of(figure)
+    write_file(path, file_of(figure, path.suffix.lower(), *texts))
 
 
 def file_of(

@@ -1,4 +1,4 @@
-"""Tokens as the labels of an axis: short, visible, as many as have room."""
+"""Tick labels of tokens: short, visible, as many as have room."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from ..spelling import readable
 from .describing import as_words
 
 SIZE = 8  # points
-LINE = 1.35  # from one label to the next, in sizes
+LINE = 1.35  # from one label to the next, in units of SIZE
 
 
 def token_labels(tokens: Sequence[str]) -> list[str]:
@@ -16,7 +16,7 @@ def token_labels(tokens: Sequence[str]) -> list[str]:
 
 
 def label_tokens(axis: Axis, labels: Sequence[str], name: str) -> None:
-    """Write the labels along an axis, every k-th where they are many."""
+    """Label an axis with tokens, every k-th where there are many."""
     step = -(-len(labels) // most_labels(axis))
     axis.set_ticks(
         range(0, len(labels), step),
@@ -25,7 +25,7 @@ def label_tokens(axis: Axis, labels: Sequence[str], name: str) -> None:
         rotation=90 if axis.axis_name == "x" else 0,
         **as_words(),
     )
-    some = f", one of {step} labelled" if step > 1 else ""
+    some = f" (one in {step} labelled)" if step > 1 else ""
     axis.set_label_text(f"{name}{some}")
 
 

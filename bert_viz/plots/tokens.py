@@ -1,4 +1,4 @@
-"""One token in all layers and heads: what it looks at, who looks at it."""
+"""One token in all heads: what it looks at, and what looks at it."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from .heat_map import colour_bar, draw, new_figure
 from .token_labels import label_tokens, token_labels
 
 DIRECTIONS = ("from", "to")
-LEAST_ROW = 6.5  # points that the number of a head needs
+LEAST_ROW = 6.5  # points that the label of a head needs
 
 
 def plot_token(
@@ -25,28 +25,28 @@ def plot_token(
     direction: str = "from",
     axes: Axes | None = None,
 ) -> Axes:
-    """The weights from one token, or to it: a row for each head.
+    """Heat map of the weights from one token, or to it, in every head.
 
-    A token is given by its place, from 0, or by its text if there is one
-    such token only; otherwise ValueError is raised.
+    A token is named by its position, from 0, or by its text if only one
+    token has it; otherwise ValueError is raised.
     """
-    place = place_of(attention, token)
-    rows = rows_of(attention, place, direction)
+    position = position_of(attention, token)
+    rows = rows_of(attention, position, direction)
     if axes is None:
         width = min(max(0.3 * len(attention.tokens), 4), 11) + 2
         height = min(max(0.115 * len(rows), 2), 12) + 1.4
         axes = new_figure(width, height).add_subplot()
-    panel(axes, attention, place, direction)
+    panel(axes, attention, position, direction)
     colour_bar(axes.images[-1], "weight")
-    name = f"{readable(attention.tokens[place])} (token {place})"
+    name = f"{readable(attention.tokens[position])} (token {position})"
     describe(
         axes,
         [
-            f"{direction} {name}, in all heads",
+            f"Attention {direction} {name} in all heads",
             attention.about,
             attention.rows,
         ],
-        words(attention, place, direction),
+        description(attention, position, direction),
     )
     return axes
 
@@ -56,28 +56,32 @@ def plot_tokens(
     tokens: Sequence[int | str],
     figure: Figure | None = None,
 ) -> Figure:
-    """Several tokens: on the left what each looks at, right by whom."""
-    places = [place_of(attention, token) for token in tokens]
-    if not places:
+    """Several tokens: left what each looks at, right what looks at it."""
+    positions = [position_of(attention, token) for token in tokens]
+    if not positions:
         raise ValueError("expected at least one token, got none")
     if figure is None:
         width = min(max(0.22 * len(attention.tokens), 3), 7)
-        figure = new_figure(2 * width + 2, 4.2 * len(places) + 0.6)
-    panels = figure.subplots(len(places), 2, squeeze=False)
-    for place, pair in zip(places, panels, strict=True):
-        name = f"{readable(attention.tokens[place])} (token {place})"
+        figure = new_figure(2 * width + 2, 4.2 * len(positions) + 0.6)
+    panels = figure.subplots(len(positions), 2, squeeze=False)
+    for position, pair in zip(positions, panels, strict=True):
+        name = f"{readable(attention.tokens[position])} (token {position})"
         for direction, axes in zip(DIRECTIONS, pair, strict=True):
-            panel(axes, attention, place, direction)
-            text = words(attention, place, direction)
-            describe(axes, [f"{direction} {name}"], text)
+            panel(axes, attention, position, direction)
+            text = description(attention, position, direction)
+            describe(axes, [f"Attention {direction} {name}"], text)
     for row in panels:
         colour_bar(row[1].images[0], "weight")
     entitle(figure, [attention.about, attention.rows])
     return figure
 
 
-def place_of(attention: Attention, token: int | str) -> int:
-    """Raises ValueError for none such, and for a text that is not one's."""
+def position_of(attention: Attention, token: int | str) -> int:
+    """The position of a token.
+
+    Raises ValueError for a position out of range, and for a text that no
+    token has, or several.
+    """
     count = len(attention.tokens)
     if not isinstance(token, str):
         if not 0 <= token < count:
@@ -85,39 +89,41 @@ def place_of(attention: Attention, token: int | str) -> int:
                 f"expected a token from 0 to {count - 1}, got {token}"
             )
         return int(token)
-    places = [
-        place for place, one in enumerate(attention.tokens) if one == token
+    positions = [
+        position
+        for position, text in enumerate(attention.tokens)
+        if text == token
     ]
-    if len(places) != 1:
-        found = ", ".join(map(str, places)) or "none"
+    if len(positions) != 1:
+        listed = ", ".join(map(str, positions)) or "none"
         raise ValueError(
-            f"expected a token that occurs once, or its place, got "
-            f"{readable(token)}, which stands at: {found}"
+            "expected a token that occurs once, or its position, got "
+            f"{readable(token)} at positions: {listed}"
         )
-    return places[0]
+    return positions[0]
 
 
 def rows_of(
-    attention: Attention, place: int, direction: str
+    attention: Attention, position: int, direction: str
 ) -> Float[Array, "head token"]:
-    """A row for each head, those of layer 0 first."""
+    """The weights from or to a token: a row for each head, in order."""
     if direction not in DIRECTIONS:
         raise ValueError(
             f"expected direction to be from or to, got {direction!r}"
         )
     weights = attention.weights
-    found = (
-        weights[..., place, :]
+    selected = (
+        weights[..., position, :]
         if direction == "from"
-        else weights[..., :, place]
+        else weights[..., :, position]
     )
-    return found.reshape(-1, weights.shape[-1])
+    return selected.reshape(-1, weights.shape[-1])
 
 
 def panel(
-    axes: Axes, attention: Attention, place: int, direction: str
+    axes: Axes, attention: Attention, position: int, direction: str
 ) -> None:
-    rows = rows_of(attention, place, direction)
+    rows = rows_of(attention, position, direction)
     draw(axes, rows, 0, 1, aspect="auto")
     other = TO if direction == "from" else FROM
     label_tokens(axes.xaxis, token_labels(attention.tokens), other)
@@ -125,7 +131,7 @@ def panel(
 
 
 def label_layers(axes: Axes, layers: int, heads: int) -> None:
-    """Layers with lines between them, and heads where there is room."""
+    """Label layers, with lines between them, and heads if there is room."""
     for layer in range(1, layers):
         axes.axhline(layer * heads - 0.5, color="white", linewidth=1)
     height = axes.get_window_extent().height / axes.figure.dpi * 72
@@ -144,16 +150,16 @@ def label_layers(axes: Axes, layers: int, heads: int) -> None:
     axes.set_ylabel("layer" if narrow else "layer, head")
 
 
-def words(attention: Attention, place: int, direction: str) -> str:
-    rows = rows_of(attention, place, direction)
-    number, other = np.unravel_index(rows.argmax(), rows.shape)
-    layer, head = divmod(number, attention.heads)
+def description(attention: Attention, position: int, direction: str) -> str:
+    rows = rows_of(attention, position, direction)
+    row, other = np.unravel_index(rows.argmax(), rows.shape)
+    layer, head = divmod(row, attention.heads)
     back = "to" if direction == "from" else "from"
     return (
-        f"A heat map of the weights {direction} the token "
-        f"{readable(attention.tokens[place])} at place {place}: a row for "
-        f"each of {attention.layers} × {attention.heads} heads, a column "
-        f"for each token. The largest is {rows[number, other]:.2f}, {back} "
-        f"{readable(attention.tokens[other])} at place {other}, in head "
-        f"{head} of layer {layer}."
+        f"A heat map of the weights {direction} "
+        f"{readable(attention.tokens[position])} (token {position}): a row "
+        f"for each of {attention.layers} × {attention.heads} heads, a "
+        f"column for each token. The largest is {rows[row, other]:.2f}, "
+        f"{back} {readable(attention.tokens[other])} (token {other}), in "
+        f"head {head} of layer {layer}."
     )

@@ -24,7 +24,7 @@ from bert_viz.measures.metric_table import (
 from bert_viz.measures.metrics import effective_keys
 from bert_viz.measures.norms import norm_shares
 from bert_viz.measures.rollout import rollout
-from bert_viz.plots.tokens import place_of
+from bert_viz.plots.tokens import position_of
 from bert_viz.words import joined
 from numpy_ref.layers import Linear
 from numpy_ref.tokenizers.bert_words import Placed
@@ -110,7 +110,7 @@ def most_looked_at(
     answer, attention: Attention, layer: int, head: int, token: int | str
 ) -> Verdict:
     """The token that another one looks at most."""
-    place = place_of(attention, token)
+    place = position_of(attention, token)
     weights = attention.head(layer, head)
     looked_at, looks = (
         attention.tokens[row.argmax()]
@@ -153,7 +153,7 @@ def head_between(
     answer, attention: Attention, token: int | str, target: int | str
 ) -> Verdict:
     """The head in which one token looks most at another."""
-    query, key = (place_of(attention, one) for one in (token, target))
+    query, key = (position_of(attention, one) for one in (token, target))
     right = greatest(attention.weights[..., query, key])
     return judged(
         answer,

@@ -6,10 +6,11 @@ from rich.table import Table
 from bert_viz.attention import Attention
 from bert_viz.measures.metric_table import MetricTable
 from bert_viz.measures.metrics import metric_named
-from bert_viz.measures.patterns import BY_NAME, Named, named_heads
+from bert_viz.measures.patterns import BY_NAME, NamedHead, named_heads
 from bert_viz.spelling import readable
 
 MOST_HEADS = 6
+SUMMARY = "equal weights", "smallest", "median", "largest", "largest in"
 WIDTH = 16  # of a name in a list
 
 
@@ -31,10 +32,10 @@ def print_attention(
             say("  none has a name by the thresholds")
         for name, heads in found.items():
             say(f"  {name:{WIDTH}} {listed(heads)}")
-            say(f"  {'':{WIDTH}} {BY_NAME[name].words}")
+            say(f"  {'':{WIDTH}} {BY_NAME[name].condition}")
 
 
-def listed(heads: list[Named]) -> str:
+def listed(heads: list[NamedHead]) -> str:
     """Heads as layer.head, the clearest first, the rest counted."""
     shown = ", ".join(
         f"{one.layer}.{one.head} ({one.value:.2f})"
@@ -59,10 +60,10 @@ def shown(table: MetricTable) -> Table:
     """A row for each metric: four numbers, and the head with the most."""
     rows = Table(title=table.rows, title_justify="left")
     rows.add_column("metric")
-    for column in ("equal weights", "least", "median", "most", "at"):
+    for column in SUMMARY:
         rows.add_column(column, justify="right")
-    for line in table.lines():
-        layer, head = line.at
-        numbers = [f"{number:.3f}" for number in line[1:5]]
-        rows.add_row(line.metric, *numbers, f"{layer}.{head}")
+    for summary in table.summaries():
+        layer, head = summary.largest_in
+        numbers = [f"{number:.3f}" for number in summary[1:5]]
+        rows.add_row(summary.metric, *numbers, f"{layer}.{head}")
     return rows

@@ -1,28 +1,29 @@
-// One query of one head, from its query vector to its output, every step
-// kept: q k, their sum, over the root of d, the mask, softmax, times v.
+// Scaled dot-product attention of one query in one head, every step kept:
+// products, dot product, division by √d, mask, softmax, weights times values.
 //
-// Numbers come as float32, as the model had them; here is counted in 64
+// Numbers come as float32, as the model has them, and are computed on in 64
 // bits, so that what is shown follows from what is shown.
 
-// `vectors` has queries, keys and values of one layer, one after the other:
-// head, then token, then dimension.
+// `vectors` has queries, keys and values of one layer as flat arrays: by head,
+// then token, then dimension.
 export function arithmeticOf(vectors, head, query, causal) {
   const { tokens, size } = vectors;
   const row = (array, token) => {
     const from = (head * tokens + token) * size;
     return Array.from(array.subarray(from, from + size));
   };
-  const places = Array.from({ length: tokens }, (_, place) => place);
+  const positions = Array.from({ length: tokens }, (_, index) => index);
   const q = row(vectors.queries, query);
-  const keys = places.map((place) => row(vectors.keys, place));
-  const values = places.map((place) => row(vectors.values, place));
+  const keys = positions.map((position) => row(vectors.keys, position));
+  const values = positions.map((position) => row(vectors.values, position));
   const products = keys.map((key) => times(q, key));
-  const sums = products.map(sum);
-  const scores = sums.map((one) => one / Math.sqrt(size));
-  const allowed = places.map((place) => !causal || place <= query);
-  const { largest, powers, total, weights } = softmax(scores, allowed);
-  const weighted = values.map((value, place) =>
-    value.map((number) => weights[place] * number),
+  const dots = products.map(sum);
+  const scores = dots.map((dot) => dot / Math.sqrt(size));
+  const allowed = positions.map((position) => !causal || position <= query);
+  const softmaxed = softmax(scores, allowed);
+  const { weights } = softmaxed;
+  const weighted = values.map((value, position) =>
+    value.map((number) => weights[position] * number),
   );
   const output = q.map((_, d) => sum(weighted.map((value) => value[d])));
   return {
@@ -30,28 +31,25 @@ export function arithmeticOf(vectors, head, query, causal) {
     keys,
     values,
     products,
-    sums,
+    dots,
     scores,
     allowed,
-    largest,
-    powers,
-    total,
-    weights,
+    ...softmaxed,
     weighted,
     output,
   };
 }
 
-// Less the largest score, which changes no weight and lets no power be too
-// large for a number. What the mask forbids counts 0.
+// Softmax over the allowed keys. The largest score is subtracted first: that
+// changes no weight, and no exponential can overflow. Masked keys get 0.
 export function softmax(scores, allowed) {
   const largest = Math.max(...scores.filter((_, at) => allowed[at]));
-  const powers = scores.map((score, at) =>
+  const exponentials = scores.map((score, at) =>
     allowed[at] ? Math.exp(score - largest) : 0,
   );
-  const total = sum(powers);
-  const weights = powers.map((power) => power / total);
-  return { largest, powers, total, weights };
+  const total = sum(exponentials);
+  const weights = exponentials.map((exponential) => exponential / total);
+  return { largest, exponentials, total, weights };
 }
 
 export function times(a, b) {

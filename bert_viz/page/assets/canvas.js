@@ -5,7 +5,7 @@ import { leftToRight } from "./scene.js";
 const FONT = "system-ui, sans-serif";
 const LONGEST_SIDE = 16000; // of a canvas, which browsers limit
 
-// The canvas takes the size of the scene, as sharp as the screen is.
+// The canvas takes the size of the scene, at the screen's resolution.
 export function drawScene(canvas, scene, sharpness = devicePixelRatio) {
   const longest = Math.max(scene.width, scene.height, 1);
   const scale = Math.min(Math.max(sharpness, 1), LONGEST_SIDE / longest);
@@ -22,7 +22,7 @@ export function drawScene(canvas, scene, sharpness = devicePixelRatio) {
   for (const shape of scene.shapes) DRAW[shape.shape](context, shape);
 }
 
-// To set the size, be it the same, takes new memory; so only if it is new.
+// Setting the size allocates memory even if it is the same; so only if new.
 function clearedContext(canvas, width, height) {
   const context = canvas.getContext("2d");
   if (canvas.width !== width || canvas.height !== height) {
@@ -76,7 +76,7 @@ const DRAW = {
   },
 };
 
-// A canvas of its own with one pixel for each.
+// A canvas with one pixel for each of these pixels.
 export function canvasOf(pixels, canvas = document.createElement("canvas")) {
   canvas.width = pixels.width;
   canvas.height = pixels.height;

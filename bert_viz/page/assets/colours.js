@@ -1,6 +1,6 @@
 // Colours of weights, of differences, and of heads.
 
-// Viridis at seventeen places; between them it is straight enough.
+// Viridis at seventeen points; between them, linear interpolation will do.
 const VIRIDIS = [
   ...[[68, 1, 84], [72, 24, 106], [71, 45, 123], [66, 64, 134]],
   ...[[59, 82, 139], [51, 99, 141], [44, 114, 142], [38, 130, 142]],
@@ -39,8 +39,8 @@ function ramp(stops) {
   return Array.from({ length: 256 }, (_, step) => mixed(stops, step / 255));
 }
 
-// 256 colours each: by the root of a weight, because most weights are small
-// and would all look alike.
+// 256 colours each, by the square root of a weight, because most weights are
+// small and would all look alike.
 const WEIGHT_RAMP = ramp(VIRIDIS);
 const DIFFERENCE_RAMP = {
   light: ramp(DIVERGING.light),
@@ -71,7 +71,7 @@ function css([red, green, blue]) {
 }
 
 // The pixels of a matrix. A negative number leaves a hole in its cell, where
-// cells are large enough, so that the sign is not told by colour alone.
+// cells are large enough, so that colour alone does not carry the sign.
 export function pixelsOf({ numbers, rows, columns }, signed, theme) {
   const zoom = signed && Math.max(rows, columns) <= 48 ? 3 : 1;
   const width = columns * zoom;

@@ -14,7 +14,7 @@ export function makeControls(page) {
   const { data } = page;
   fill(byId("layer"), numbers(data.layers));
   const metrics = names(data, "metrics");
-  fill(byId("sort"), [["place", "layer and head"], ...metrics.map(twice)]);
+  fill(byId("sort"), [["model", "layer and head"], ...metrics.map(twice)]);
   const patterns = names(data, "patterns");
   fill(byId("pattern"), [["", "any"], ...patterns.map(twice)]);
   makeHeads(page);
@@ -31,7 +31,7 @@ export function makeControls(page) {
 
 const twice = (name) => [name, name];
 const numbers = (count) =>
-  Array.from({ length: count }, (_, number) => twice(String(number)));
+  Array.from({ length: count }, (_, index) => twice(String(index)));
 
 const valueOf = (control) => control.value;
 const READ = {
@@ -50,7 +50,7 @@ const READ = {
 };
 
 function names(data, kind) {
-  const all = data.texts.flatMap((text) => text[kind].map((one) => one.name));
+  const all = data.texts.flatMap((text) => text[kind].map(({ name }) => name));
   return [...new Set(all)];
 }
 
@@ -79,11 +79,11 @@ function makeHeads(page) {
   roving(group, () => Array.from(group.children));
 }
 
-// One head, or in or out of several; one always stays.
+// Choose one head, or add or remove one of several; the last one stays.
 function headsAfter({ heads, several }, head) {
   if (!several) return [head];
   if (!heads.includes(head)) return [...heads, head].sort((a, b) => a - b);
-  const others = heads.filter((one) => one !== head);
+  const others = heads.filter((other) => other !== head);
   return others.length ? others : heads;
 }
 
@@ -115,7 +115,7 @@ export function showState(page) {
   byId("special").checked = !state.special;
   byId("threshold-value").textContent = fixed(state.threshold, 2);
   for (const id of ["ascending", "least"]) {
-    byId(id).disabled = state.sort === "place";
+    byId(id).disabled = state.sort === "model";
   }
   showHeads(page);
   byId("notes").textContent = notesOf(state);
@@ -135,11 +135,11 @@ function showHeads(page) {
     button.setAttribute("aria-pressed", String(heads.includes(head)));
     drawScene(button.firstChild, swatchOf(head, page));
   });
-  const focused = buttons.find((one) => one === document.activeElement);
+  const focused = buttons.find((button) => button === document.activeElement);
   setStop(buttons, focused || buttons[heads[0]]);
 }
 
-// A piece of the head's line with its mark.
+// A sample of the head's line with its mark.
 function swatchOf(head, { theme, colours }) {
   const colour = colourOfHead(head, theme);
   const line = { shape: "line", x1: 0, y1: 16, x2: 32, y2: 16, colour };
@@ -152,12 +152,12 @@ function swatchOf(head, { theme, colours }) {
 function notesOf({ special, words }) {
   const notes = [];
   if (!special) {
-    notes.push("Special tokens are hidden; rows were not renormalised.");
+    notes.push("Special tokens are hidden; rows are not renormalised.");
   }
   if (words) {
     notes.push(
-      "Word pieces are merged: as keys summed, as queries averaged, and " +
-        "the error grows with the pieces of the key.",
+      "Word pieces are merged: summed as keys, averaged as queries. A key’s " +
+        "error grows with its number of pieces.",
     );
   }
   return notes.join(" ");

@@ -1,14 +1,14 @@
-// Elements of the page. All text goes in as text: nothing here reads HTML.
+// Elements of the page. Text goes in as text: nothing here parses HTML.
 
 import { visible } from "./telling.js";
 
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const created = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null) made.setAttribute(key, value);
+    if (value !== null) created.setAttribute(key, value);
   }
-  made.append(...children);
-  return made;
+  created.append(...children);
+  return created;
 }
 
 export const byId = (id) => document.getElementById(id);
@@ -60,8 +60,8 @@ export function scrolling(label, ...children) {
   return element("div", { ...box, "aria-label": label }, ...children);
 }
 
-// Where the boxes of a view are scrolled to, to be kept when it is made
-// again.
+// Where the boxes of a view are scrolled to, to be restored when they are
+// built again.
 export function scrolledIn(host) {
   return boxesIn(host).map((box) => [box.scrollLeft, box.scrollTop]);
 }
@@ -76,12 +76,12 @@ function boxesIn(host) {
   return Array.from(host.querySelectorAll(".scrolling, .strips"));
 }
 
-// One tab stop for many: arrows move among them, Home and End go to the
-// first and the last. Up and down keep the column, as it is laid out now.
+// Roving tabindex: one tab stop for many items. Arrows move among them, Home
+// and End go to the first and the last; up and down stay in the column.
 export function roving(container, items) {
   const list = () => items().filter((item) => !item.hidden);
   const move = (item) => {
-    for (const one of list()) one.tabIndex = one === item ? 0 : -1;
+    for (const other of list()) other.tabIndex = other === item ? 0 : -1;
     item.focus();
   };
   container.addEventListener("keydown", (event) => {
@@ -93,9 +93,9 @@ export function roving(container, items) {
     move(all[to]);
   });
   container.addEventListener("focusin", (event) => {
-    const item = list().find((one) => one === event.target);
-    for (const one of item ? list() : []) {
-      one.tabIndex = one === item ? 0 : -1;
+    const focused = list().find((item) => item === event.target);
+    for (const item of focused ? list() : []) {
+      item.tabIndex = item === focused ? 0 : -1;
     }
   });
 }
@@ -122,7 +122,7 @@ function columnsOf(all) {
   return next < 0 ? 1 : next;
 }
 
-// The tab stop, when the items are made: the chosen one, or the first.
+// The tab stop of new items: the chosen one, or the first.
 export function setStop(items, chosen) {
   items.forEach((item, at) => {
     item.tabIndex = item === (chosen || items[0]) ? 0 : -1;

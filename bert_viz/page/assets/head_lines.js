@@ -18,32 +18,34 @@ export function focusOf(view) {
 
 export function keptFocus(view) {
   const { query, key } = view.page.state;
-  const find = (units, place) =>
-    units.findIndex((unit) => unit.places.includes(place));
+  const find = (units, position) =>
+    units.findIndex((unit) => unit.positions.includes(position));
   const row = query === null ? -1 : find(view.units.queries, query);
   if (row >= 0) return { query: row };
   const column = key === null ? -1 : find(view.units.keys, key);
   return column >= 0 ? { key: column } : {};
 }
 
-// The lines of all chosen heads; `found` of them are strong enough, and
+// The lines of all chosen heads; `count` of them are strong enough, and
 // `shown` are drawn.
 export function lineShapes(view, focus, geometry) {
   const { heads, threshold } = view.page.state;
   const limit = Math.floor(MOST_LINES / heads.length);
-  const of = view.matrices.map((m) => linesOf(m, threshold, limit, focus));
-  const shapes = of.flatMap(({ lines }, at) =>
+  const byHead = view.matrices.map((matrix) =>
+    linesOf(matrix, threshold, limit, focus),
+  );
+  const shapes = byHead.flatMap(({ lines }, at) =>
     linesOfHead(view, at, lines, geometry),
   );
-  const found = of.reduce((total, one) => total + one.found, 0);
-  const shown = of.reduce((total, one) => total + one.lines.length, 0);
-  return { shapes, found, shown };
+  const count = byHead.reduce((total, head) => total + head.count, 0);
+  const shown = byHead.reduce((total, head) => total + head.lines.length, 0);
+  return { shapes, count, shown };
 }
 
 function linesOfHead(view, at, lines, { left, right, top, row }) {
   const { heads } = view.page.state;
   const several = heads.length > 1;
-  const middle = (place) => top + (place + 0.5) * row;
+  const middle = (index) => top + (index + 0.5) * row;
   const ends = lines.map((line) => ({
     y1: middle(line.row),
     y2: middle(line.column),
@@ -70,8 +72,8 @@ function linesOfHead(view, at, lines, { left, right, top, row }) {
   return [...drawnLines, ...marks];
 }
 
-// Of one head the lines are whole; of a difference what is less is dashed,
-// and heads are told apart by their shapes alone.
+// One head has solid lines, several have dashes of their own. In a difference
+// less is dashed, and only their marks tell heads apart.
 function strokeOf(view, head, weight, several) {
   const strength = Math.min(1, Math.abs(weight));
   const { theme } = view.page;
@@ -96,15 +98,15 @@ export function valueBeside(view, focus, side, at) {
   const best = strongestHead(view, row, column);
   const { heads } = view.page.state;
   const name = heads.length > 1 ? `head ${heads[best.at]}: ` : "";
-  return name + weightText(best.matrix, best.place);
+  return name + weightText(best.matrix, best.entry);
 }
 
 function strongestHead(view, row, column) {
   const all = view.matrices.map((matrix, at) => ({
     at,
     matrix,
-    place: row * matrix.keys.length + column,
+    entry: row * matrix.keys.length + column,
   }));
-  const size = ({ matrix, place }) => Math.abs(matrix.weights[place]);
-  return all.reduce((best, one) => (size(one) > size(best) ? one : best));
+  const size = ({ matrix, entry }) => Math.abs(matrix.weights[entry]);
+  return all.reduce((best, next) => (size(next) > size(best) ? next : best));
 }

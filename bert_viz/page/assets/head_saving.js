@@ -1,4 +1,4 @@
-// The head view as a scene and as rows of a table, to be saved.
+// Saving the head view: as a scene, and as rows of a table.
 
 import { colourOfHead } from "./colours.js";
 import { focusOf, lineShapes, valueBeside } from "./head_lines.js";
@@ -66,8 +66,7 @@ function labelShapes(view, focus, side, { x, top, row }) {
 
 export function headRows(panel, page) {
   const { layer, heads } = page.state;
-  const number = String(panel.number + 1);
-  const which = panel.other ? "second minus first" : number;
+  const which = panel.other ? "second minus first" : panel.index + 1;
   return heads.flatMap((head) => {
     const matrix = matrixOf(panel, layer, head, page.state);
     const { queries, keys, weights, errors } = matrix;
@@ -75,9 +74,9 @@ export function headRows(panel, page) {
       which,
       layer,
       head,
-      queries[Math.floor(at / keys.length)].places[0],
+      queries[Math.floor(at / keys.length)].positions[0],
       queries[Math.floor(at / keys.length)].token,
-      keys[at % keys.length].places[0],
+      keys[at % keys.length].positions[0],
       keys[at % keys.length].token,
       weight.toFixed(6),
       errors[at % keys.length].toFixed(6),
@@ -86,6 +85,6 @@ export function headRows(panel, page) {
 }
 
 export const HEAD_COLUMNS = [
-  ...["text", "layer", "head", "query place", "query", "key place", "key"],
-  ...["weight", "error"],
+  ...["text", "layer", "head", "query position", "query"],
+  ...["key position", "key", "weight", "error"],
 ];

@@ -1,4 +1,4 @@
-// Head view: lines between the queries on the left and the keys on the
+// Head view ("Lines"): lines from the queries on the left to the keys on the
 // right, for one or several heads of a layer.
 
 import { drawScene } from "./canvas.js";
@@ -9,12 +9,12 @@ import { matrixOf, unitsShown } from "./panels.js";
 import { scene } from "./scene.js";
 import { fixed, weightText } from "./telling.js";
 
-const MOST_IN_SIGHT = 30; // rows; of more, what they say stays on the screen
+const MOST_IN_SIGHT = 30; // rows; with more, the readout is sticky
 const HIGHEST = 2400; // of the canvas, in pixels
-const FAR = 400; // to scroll before it is drawn again
+const FAR = 400; // pixels to scroll before it is drawn again
 const HINT =
-  "Point at a token, or move to one with Tab and the arrow keys: only its " +
-  "lines stay, with their weights. Enter keeps it, Escape lets it go.";
+  "Point at a token, or move to it with Tab and the arrow keys, to see only " +
+  "its lines, with their weights. A click or Enter keeps it, Escape lets go.";
 
 const drawn = new WeakMap(); // what each host shows now
 
@@ -54,7 +54,7 @@ function build(host, panel, units) {
   const note = element("p", { class: "note" });
   const grid = element(
     "div",
-    { class: "head-grid", "data-panel": String(panel.number) },
+    { class: "head-grid", "data-panel": String(panel.index) },
     element("div", { class: "column-title" }, "query: looks"),
     element("div"),
     element("div", { class: "column-title" }, "key: is looked at"),
@@ -65,8 +65,8 @@ function build(host, panel, units) {
   const row = rowHeight(rows);
   grid.style.setProperty("--row", `${row}px`);
   host.replaceChildren(note, grid, readout);
-  const found = { host, grid, canvas, middle, queries, keys, readout };
-  return { ...found, note, units, row };
+  const elements = { host, grid, canvas, middle, queries, keys, readout };
+  return { ...elements, note, units, row };
 }
 
 function column(side, label, units) {
@@ -113,12 +113,12 @@ function show(view, focus) {
 function keep(view, target) {
   const focus = focusAt(target);
   if (!focus) return;
-  const placeOf = (side, units) =>
-    focus[side] === undefined ? null : units[focus[side]].places[0];
+  const positionOf = (side, units) =>
+    focus[side] === undefined ? null : units[focus[side]].positions[0];
   const { queries, keys } = view.units;
   const chosen = {
-    query: placeOf("query", queries),
-    key: placeOf("key", keys),
+    query: positionOf("query", queries),
+    key: positionOf("key", keys),
   };
   const { query, key } = view.page.state;
   const again = query === chosen.query && key === chosen.key;
@@ -161,18 +161,18 @@ function redraw(view) {
   const right = Math.max(view.middle.clientWidth - 4, 40);
   const part = partInSight(view);
   const geometry = { left: 4, right, top: -part.top, row };
-  const { shapes, found, shown } = lineShapes(view, focus, geometry);
+  const { shapes, count, shown } = lineShapes(view, focus, geometry);
   drawScene(view.canvas, scene(right + 4, part.height, null, shapes));
   view.part = part;
   view.canvas.style.setProperty("top", `${part.top}px`);
   view.canvas.style.setProperty("height", `${part.height}px`);
   view.readout.replaceChildren(...sentenceParts(readoutOf(view, focus)));
-  view.note.textContent = noteOf(view, found, shown);
+  view.note.textContent = noteOf(view, count, shown);
   markRows(view, focus);
 }
 
-// Of many tokens the canvas shows a part, around what is in sight: all the
-// lines of 512 tokens would be a picture 8,000 pixels high.
+// With many tokens the canvas covers only a part, around what is in sight:
+// all the lines of 512 tokens would be a picture 8,000 pixels high.
 function partInSight({ middle, row, units }) {
   const all = row * Math.max(units.queries.length, units.keys.length, 1);
   const height = Math.min(all, HIGHEST);
@@ -205,7 +205,7 @@ function markRows(view, focus) {
       const chosen = String(at === kept[side]);
       const text = valueBeside(view, focus, side, at);
       row.classList.toggle("focused", at === focused);
-      // Writing what stands there already would lay out the page again.
+      // Writing the same text again would lay out the page again.
       if (row.ariaSelected !== chosen) row.ariaSelected = chosen;
       if (row.lastChild.textContent !== text) row.lastChild.textContent = text;
     });
@@ -220,7 +220,7 @@ function readoutOf(view, focus) {
   const unit = isQuery ? queries[focus.query] : keys[focus.key];
   if (!unit) return [HINT];
   const parts = [
-    `${isQuery ? "Query" : "Key"} ${unit.places[0]}: `,
+    `${isQuery ? "Query" : "Key"} ${unit.positions[0]}: `,
     { token: unit.token, full: true },
     isQuery ? " looks at" : " is looked at by",
     heads.length > 1 ? ":" : "",
@@ -229,24 +229,25 @@ function readoutOf(view, focus) {
     parts.push(at ? "; " : " ");
     if (heads.length > 1) parts.push(`in head ${heads[at]} `);
     const best = strongest(matrix, heads.length > 3 ? 1 : 3, focus);
-    best.forEach(({ row, column }, number) => {
+    best.forEach(({ row, column }, rank) => {
       const other = isQuery ? keys[column] : queries[row];
-      const place = row * matrix.keys.length + column;
-      parts.push(number ? ", " : "", { token: other.token });
-      parts.push(" ", { number: weightText(matrix, place) });
+      const entry = row * matrix.keys.length + column;
+      parts.push(rank ? ", " : "", { token: other.token });
+      parts.push(" ", { number: weightText(matrix, entry) });
     });
-    if (!best.length) parts.push("nothing shown");
+    if (!best.length) parts.push("nothing shown here");
   });
   return [...parts, "."];
 }
 
-function noteOf(view, found, shown) {
+function noteOf(view, count, shown) {
   const { threshold } = view.page.state;
-  const least = `of at least ${fixed(threshold, 2)}`;
-  const all = `${found} lines ${least}`;
-  const sign = view.matrices[0].signed
-    ? " A whole line: more in the second text; a dashed one: less."
+  const { signed } = view.matrices[0];
+  const noun = (signed ? "difference" : "weight") + (count === 1 ? "" : "s");
+  const all = `${count} ${noun} of at least ${fixed(threshold, 2)}`;
+  const sign = signed
+    ? " Solid lines: more in the second text; dashed lines: less."
     : "";
-  if (shown === found) return `${all}.${sign}`;
+  if (shown === count) return `${all}.${sign}`;
   return `${all}, of which the ${shown} strongest are drawn.${sign}`;
 }

@@ -1,27 +1,28 @@
-// Which weights become lines, where things stand, how many become few.
+// Layout: which weights become lines, and how large pictures are reduced.
 
 const BINS = 256;
 
-// The lines of a matrix: those at least `threshold` strong, of one row or
-// one column if `focus` says so. Of more than `most` the strongest, so that
-// drawing stays quick; `found` says how many there were. The weakest come
-// first, to lie under the others.
+// The lines of a matrix: weights of at least `threshold`, in one row or one
+// column if `focus` has one. Of more than `most` only the strongest, so that
+// drawing stays quick; `count` is how many there were. The weakest come
+// first, to lie below the others.
 export function linesOf(matrix, threshold, most, focus = {}) {
   const { weights } = matrix;
   const strong = [];
-  forEachPlace(matrix, focus, (place) => {
-    const size = Math.abs(weights[place]);
-    if (size > 0 && size >= threshold) strong.push(place);
+  forEachEntry(matrix, focus, (entry) => {
+    const size = Math.abs(weights[entry]);
+    if (size > 0 && size >= threshold) strong.push(entry);
   });
   const few = strong.length <= most;
   const kept = few ? strong : largest(strong, weights, most);
-  const lines = kept.map((place) => lineAt(matrix, place));
+  const lines = kept.map((entry) => lineAt(matrix, entry));
   lines.sort((a, b) => Math.abs(a.weight) - Math.abs(b.weight));
-  return { lines, found: strong.length };
+  return { lines, count: strong.length };
 }
 
-// Loops, because an array of all the places of 512 tokens is slow.
-function forEachPlace({ queries, keys }, { query, key }, visit) {
+// Visits indices into `weights`. Loops, because an array of all entries of
+// 512 tokens is slow.
+function forEachEntry({ queries, keys }, { query, key }, visit) {
   const [row, rows] = span(query, queries.length);
   const [column, columns] = span(key, keys.length);
   for (let r = row; r < rows; r += 1) {
@@ -30,54 +31,54 @@ function forEachPlace({ queries, keys }, { query, key }, visit) {
   }
 }
 
-function span(one, all) {
-  return one === undefined ? [0, all] : [one, one + 1];
+function span(chosen, length) {
+  return chosen === undefined ? [0, length] : [chosen, chosen + 1];
 }
 
-// The `most` largest, by counting instead of sorting them all.
-function largest(places, weights, most) {
-  const binOf = (place) =>
-    Math.min(BINS - 1, Math.round(Math.abs(weights[place]) * (BINS - 1)));
+// The `most` largest, by a histogram instead of sorting them all.
+function largest(entries, weights, most) {
+  const binOf = (entry) =>
+    Math.min(BINS - 1, Math.round(Math.abs(weights[entry]) * (BINS - 1)));
   const counts = new Array(BINS).fill(0);
-  for (const place of places) counts[binOf(place)] += 1;
+  for (const entry of entries) counts[binOf(entry)] += 1;
   let bin = BINS;
   let above = 0;
   while (above + counts[bin - 1] <= most) above += counts[(bin -= 1)];
   let left = most - above;
-  return places.filter((place) => {
-    const own = binOf(place);
+  return entries.filter((entry) => {
+    const own = binOf(entry);
     return own >= bin || (own === bin - 1 && left-- > 0);
   });
 }
 
-// The strongest few, the strongest first. One pass: sorting all weights of
-// 512 tokens would take longer than drawing them.
+// The `count` strongest weights, strongest first. One pass: sorting all
+// weights of 512 tokens would take longer than drawing them.
 export function strongest(matrix, count, focus = {}) {
   const { weights } = matrix;
-  const size = (place) => Math.abs(weights[place]);
+  const size = (entry) => Math.abs(weights[entry]);
   const best = [];
-  let least = 0; // what a further one has to exceed
-  forEachPlace(matrix, focus, (place) => {
-    if (size(place) <= least) return;
+  let least = 0; // what another entry has to exceed
+  forEachEntry(matrix, focus, (entry) => {
+    if (size(entry) <= least) return;
     if (best.length === count) best.pop();
     let at = best.length;
-    while (at > 0 && size(best[at - 1]) < size(place)) at -= 1;
-    best.splice(at, 0, place);
+    while (at > 0 && size(best[at - 1]) < size(entry)) at -= 1;
+    best.splice(at, 0, entry);
     if (best.length === count) least = size(best[count - 1]);
   });
-  return best.map((place) => lineAt(matrix, place));
+  return best.map((entry) => lineAt(matrix, entry));
 }
 
-function lineAt({ weights, keys }, place) {
+function lineAt({ weights, keys }, entry) {
   return {
-    row: Math.floor(place / keys.length),
-    column: place % keys.length,
-    weight: weights[place],
+    row: Math.floor(entry / keys.length),
+    column: entry % keys.length,
+    weight: weights[entry],
   };
 }
 
-// A matrix with at most `size` rows and columns: of each block the number
-// that is farthest from 0, because a mean would hide a lone strong weight.
+// Pooling to at most `size` rows and columns: of each block the number
+// farthest from 0, because a mean would hide a single strong weight.
 export function pooled(numbers, rows, columns, size) {
   const fewRows = Math.min(rows, size);
   const fewColumns = Math.min(columns, size);
@@ -93,7 +94,7 @@ export function pooled(numbers, rows, columns, size) {
   return { numbers: few, rows: fewRows, columns: fewColumns };
 }
 
-// Height of a token's row: many tokens stand closer.
+// Height of a token's row in pixels: many tokens stand closer.
 export function rowHeight(tokens) {
   return tokens > 60 ? 16 : 24;
 }

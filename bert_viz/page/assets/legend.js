@@ -1,4 +1,4 @@
-// What a colour means, in numbers.
+// The legend: a bar of colours with their numbers.
 
 import { canvasOf } from "./canvas.js";
 import { colourOfDifference, colourOfWeight } from "./colours.js";
@@ -7,7 +7,7 @@ import { fixed } from "./telling.js";
 
 const STEPS = 128;
 
-// Along the bar go the roots, as the colours do.
+// The bar is linear in the square root, as the colours are.
 export function legendOf(isSigned, theme) {
   const least = isSigned ? -1 : 0;
   const at = (share) => {
@@ -41,8 +41,8 @@ function shortest(number) {
 }
 
 const WORDS =
-  "Weight, queries down and keys across; the colour goes by its square " +
-  "root, so that small ones differ.";
+  "Weights: rows are queries, columns are keys. Colours follow the square " +
+  "root, so that small weights can be told apart.";
 const SIGNED_WORDS =
-  "Difference of weights, second text minus first, by its square root. " +
-  "Of up to 48 tokens, a cell that is less has a hole.";
+  "Differences of weights, second text minus first; colours follow the " +
+  "square root. With up to 48 tokens, a negative cell has a hole.";

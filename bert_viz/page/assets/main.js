@@ -1,4 +1,4 @@
-// The page: the state, and one drawing for each change of it.
+// The page: its state, and one drawing for each change of it.
 
 import { makeControls, showState } from "./controls.js";
 import { byId, element } from "./elements.js";
@@ -24,11 +24,11 @@ const limits = limitsOf(data);
 const page = { data, change, state: stateOf(data.start, limits) };
 const drawnIn = {};
 let lastDraw = null;
-let drawing = 0; // the number of the newest drawing
+let newest = 0; // drawings are counted; this is the newest
 
 function limitsOf({ layers, heads, texts }) {
   const names = (kind) =>
-    texts.flatMap((text) => text[kind].map((one) => one.name));
+    texts.flatMap((text) => text[kind].map(({ name }) => name));
   const sizes = texts.flatMap(({ neuron }) =>
     Object.values(neuron || {}).map((layer) => layer.queries.shape[2]),
   );
@@ -43,8 +43,8 @@ function limitsOf({ layers, heads, texts }) {
 
 // --- changes -------------------------------------------------------------
 
-// `focus` says what takes the focus after the drawing: an id, or a selector
-// within the view.
+// `focus` is what takes the keyboard focus after the drawing: "heads", or a
+// selector within the view.
 async function change({ focus, ...changes }) {
   const started = performance.now();
   page.state = { ...page.state, ...changes };
@@ -61,13 +61,13 @@ function focusOn(name) {
   if (target) target.focus();
 }
 
-// A page within a page may not be allowed to change its address.
+// A page in a frame may not be allowed to change its address.
 function remember(fragment) {
   byId("link").setAttribute("href", `#${fragment}`);
   try {
     history.replaceState(null, "", `#${fragment}`);
   } catch {
-    // The link holds it all the same.
+    // The link has the fragment all the same.
   }
 }
 
@@ -80,9 +80,9 @@ function readAddress() {
 // --- drawing -------------------------------------------------------------
 
 async function draw(started) {
-  const number = (drawing += 1);
+  const own = (newest += 1);
   await Promise.all(packedFor(page.state).map(unpack));
-  if (number !== drawing) return; // the state has changed since
+  if (own !== newest) return; // the state has changed since
   setTheme();
   showState(page);
   const { view } = page.state;
@@ -99,7 +99,7 @@ function note(view, took) {
   if (!(view in drawnIn)) drawnIn[view] = took;
 }
 
-// What has to be unpacked for a view.
+// The arrays that a view needs unpacked.
 function packedFor({ view, layer }) {
   return data.texts.flatMap((text) => {
     const neuron = (view === "neuron" && text.neuron) || {};
@@ -113,18 +113,18 @@ function hostsIn(view, panels) {
   const names = panels.map((panel) => panel.title).join();
   const old = view.querySelector(":scope > .panels");
   if (!old || old.dataset.names !== names) {
-    const hosts = panels.map(({ title, number }) =>
+    const hosts = panels.map(({ title, index }) =>
       element(
         "div",
-        { class: "panel", "data-text": String(number) },
+        { class: "panel", "data-text": String(index) },
         ...(title ? [element("h3", {}, title)] : []),
         element("div", { class: "host" }),
       ),
     );
-    const made = element("div", { class: "panels" }, ...hosts);
-    made.dataset.names = names;
-    if (old) old.replaceWith(made);
-    else view.append(made);
+    const fresh = element("div", { class: "panels" }, ...hosts);
+    fresh.dataset.names = names;
+    if (old) old.replaceWith(fresh);
+    else view.append(fresh);
   }
   return Array.from(view.querySelectorAll(".host"));
 }
@@ -146,7 +146,7 @@ function reasonAgainst(panel) {
 
 function noDifference(panel, view) {
   if (!panel.other || view !== "neuron") return "";
-  return "The arithmetic is that of one text: choose the first or the second.";
+  return "A weight belongs to one text: choose the first or the second.";
 }
 
 function showWords(panels) {
@@ -156,7 +156,7 @@ function showWords(panels) {
   const tables = byId("tables");
   const open = byId("table-details").open;
   tables.replaceChildren(
-    ...(open ? fit.flatMap((one) => weightTables(one, page.state)) : []),
+    ...(open ? fit.flatMap((panel) => weightTables(panel, page.state)) : []),
   );
 }
 
@@ -183,8 +183,8 @@ function setTheme() {
 
 function describe() {
   const texts = data.texts.map(({ tokens, rows, causal }) => {
-    const kind = causal ? "; causal" : "";
-    return `${tokens.length} tokens; ${rows}${kind}`;
+    const mask = causal ? "; causal" : "";
+    return `${tokens.length} tokens; ${rows}${mask}`;
   });
   byId("about").textContent = `${data.about}. ${texts.join(" — ")}.`;
 }
@@ -218,7 +218,7 @@ describe();
 makeControls(page);
 readAddress();
 listen();
-const ready = draw(0); // from the opening of the page on
+const ready = draw(0); // timed from the opening of the page
 
 window.attentionPage = Object.freeze({
   ready,

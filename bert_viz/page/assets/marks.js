@@ -1,5 +1,5 @@
-// What tells heads apart without colour: a dash and a shape. Twelve heads
-// have twelve of each; of more heads, no two have both the same.
+// Marks of heads: dashes and shapes that tell them apart without colour.
+// Twelve heads have twelve of each; of more, no two share both.
 
 const DASHES = [
   [],
@@ -35,14 +35,14 @@ const SHAPES = [
   ["plus", PLUS],
 ];
 
-// Full shapes first, then the same hollow.
+// Filled shapes first, then the same hollow.
 export function markOf(head) {
-  const number = head % 12;
-  const [shape, corners] = SHAPES[number % 6];
-  const filled = number < 6;
+  const index = head % 12;
+  const [shape, corners] = SHAPES[index % 6];
+  const filled = index < 6;
   return {
     dash: DASHES[(head + Math.floor(head / 12)) % 12],
-    name: `${filled ? "full" : "hollow"} ${shape}`,
+    name: `${filled ? "filled" : "hollow"} ${shape}`,
     corners,
     filled,
   };

@@ -1,5 +1,5 @@
-// Metrics view: what the numbers mean, which heads have names, and why a
-// weight is no influence, with the norms as evidence.
+// Metrics view: which heads have named patterns, what each metric means, and
+// why a weight is not influence, with norms as evidence.
 
 import { drawScene } from "./canvas.js";
 import { pixelsOf } from "./colours.js";
@@ -7,7 +7,7 @@ import { element, scrolling, tableOf } from "./elements.js";
 import { pooled, strongest } from "./layout.js";
 import { legendOf } from "./legend.js";
 import { normsOf } from "./norms.js";
-import { allHeads, foremost, metricNames, valuesOf } from "./ranking.js";
+import { allHeads, largestHead, metricNames, valuesOf } from "./ranking.js";
 import { scene } from "./scene.js";
 import { fixed, signed, withError } from "./telling.js";
 
@@ -25,10 +25,10 @@ export function drawMetricsView(host, panel, page) {
 
 // Opens the head in the head view.
 function headButton(page, layer, head, number) {
-  const place = { "data-layer": String(layer), "data-head": String(head) };
+  const which = { "data-layer": String(layer), "data-head": String(head) };
   const button = element(
     "button",
-    { class: "small", type: "button", ...place },
+    { class: "small", type: "button", ...which },
     `L${layer} H${head}`,
     element("span", { class: "number" }, number),
   );
@@ -46,12 +46,12 @@ function part(title, ...children) {
 
 function patternsPart(panel, page) {
   const texts = [panel.text, panel.other].filter(Boolean);
-  const rows = texts.flatMap((text, number) =>
+  const rows = texts.flatMap((text, index) =>
     text.patterns.map((pattern) => [
       texts.length > 1
-        ? `${["First", "Second"][number]} text: ${pattern.name}`
+        ? `${["First", "Second"][index]} text: ${pattern.name}`
         : pattern.name,
-      pattern.words,
+      pattern.condition,
       element(
         "div",
         { class: "heads-found" },
@@ -62,10 +62,10 @@ function patternsPart(panel, page) {
     ]),
   );
   if (!rows.length) {
-    const none = "No head has a name: none is within the bounds.";
+    const none = "No head has a named pattern.";
     return part("Named patterns", element("p", {}, none));
   }
-  const heads = ["pattern", "its bounds", "heads, with the metric"];
+  const heads = ["pattern", "condition", "heads, with the metric"];
   const table = tableOf("Heads by what they do", heads, rows, {
     "data-table": "patterns",
   });
@@ -77,9 +77,9 @@ function patternsPart(panel, page) {
 function metricsPart(panel, page) {
   const { layer, heads } = page.state;
   const rows = metricNames(panel).map((name) => {
-    const metric = panel.text.metrics.find((one) => one.name === name);
+    const metric = panel.text.metrics.find((known) => known.name === name);
     const values = valuesOf(panel, name);
-    const most = foremost(values);
+    const largest = largestHead(values);
     const write = panel.other ? signed : fixed;
     return [
       name,
@@ -87,17 +87,17 @@ function metricsPart(panel, page) {
       metric.source,
       panel.other ? "0" : fixed(metric.equal),
       write(values[layer][heads[0]]),
-      headButton(page, most.layer, most.head, write(most.value)),
+      headButton(page, largest.layer, largest.head, write(largest.value)),
     ];
   });
   const table = tableOf(
     panel.other
-      ? "Each metric, of the second text less that of the first"
-      : "Each metric, computed from the model's weights before they were " +
-          "rounded to 8 bits, with all tokens",
+      ? "Each metric, second text minus first"
+      : "Each metric, computed over all tokens from the model’s weights " +
+          "before they were rounded to 8 bits",
     [
       ...["metric", "definition", "source", "equal weights"],
-      ...[`L${layer} H${heads[0]}`, "the most"],
+      ...[`L${layer} H${heads[0]}`, "largest"],
     ],
     rows,
     { "data-table": "metrics" },
@@ -105,7 +105,7 @@ function metricsPart(panel, page) {
   return part("Metrics", scrolling("Metrics", table));
 }
 
-// Built when it is opened: a cell for every head and metric.
+// Built when it is first opened: a cell for every head and metric.
 function everyHeadPart(panel, page) {
   const details = element(
     "details",
@@ -130,13 +130,13 @@ function everyHeadPart(panel, page) {
 // --- weights are not influence -------------------------------------------
 
 const WARNING =
-  "A weight says how much of a token's value is taken, not how much that " +
-  "value matters. A large weight on a token whose value is small gives " +
-  "little; and after the head come the residual, the norm and the " +
-  "feed-forward layer. So no weight on this page explains what the model " +
-  "decides. One step nearer is the norm of what is handed over, " +
-  "‖α f(x)‖, where f(x) is the value in the width of the model " +
-  "(Kobayashi et al. 2020). It is no influence either.";
+  "A weight says how much of a token’s value is taken, not how much that " +
+  "value matters. A large weight on a small value contributes little; and " +
+  "after the head come the residual connection, the layer norm and the " +
+  "feed-forward network. So no weight on this page explains what the model " +
+  "decides. One step closer is the norm of what a token contributes, " +
+  "‖α f(x)‖, where f(x) is the value projected to the width of the model " +
+  "(Kobayashi et al. 2020). That is not influence either.";
 
 function influencePart(panel, page) {
   const warning = element("p", { class: "warning" }, WARNING);
@@ -145,7 +145,7 @@ function influencePart(panel, page) {
   if (!norms) {
     const reason = panel.other
       ? "Choose one text, or both side by side, to see the norms."
-      : "This page has no norms: they need the values and the output layers.";
+      : "This page has no norms: they need values and output projections.";
     return part(title, warning, element("p", { class: "message" }, reason));
   }
   const canvas = element("canvas", { "data-norms": "" });
@@ -156,7 +156,7 @@ function influencePart(panel, page) {
   return part(
     title,
     warning,
-    element("p", {}, movesText(page.state, norms)),
+    element("p", {}, movedText(page.state, norms)),
     element(
       "div",
       { class: "evidence" },
@@ -171,16 +171,15 @@ function influencePart(panel, page) {
   );
 }
 
-function movesText({ layer, heads }, { largestMoves, rows }) {
+function movedText({ layer, heads }, { moved, rows }) {
   return (
-    `In layer ${layer}, head ${heads[0]}, the key with the largest weight ` +
-    "is not the one that hands over most for " +
-    `${largestMoves} of ${rows} queries.`
+    `In layer ${layer}, head ${heads[0]}, for ${moved} of ${rows} queries ` +
+    "the key with the largest weight is not the one that contributes most."
   );
 }
 
-function normTable({ layer, heads }, norms) {
-  const { matrix, sizes, handed } = norms;
+function normTable({ layer, heads }, contributed) {
+  const { matrix, valueNorms, norms } = contributed;
   const { keys, queries } = matrix;
   const rows = strongest(matrix, STRONGEST).map(({ row, column, weight }) => {
     const at = row * keys.length + column;
@@ -189,13 +188,13 @@ function normTable({ layer, heads }, norms) {
       { token: queries[row].token },
       { token: keys[column].token },
       withError(weight, error),
-      fixed(sizes[column]),
-      withError(handed[at], error * sizes[column]),
+      fixed(valueNorms[column]),
+      withError(norms[at], error * valueNorms[column]),
     ];
   });
   return tableOf(
     `The ${rows.length} largest weights of layer ${layer}, head ` +
-      `${heads[0]}, and what they hand over`,
+      `${heads[0]}, and what they contribute`,
     ["query", "key", "weight α", "‖f(x)‖", "‖α f(x)‖"],
     rows,
     { "data-table": "norms" },
@@ -235,9 +234,9 @@ export const METRIC_COLUMNS = [
 ];
 
 export function metricsRows(panel, { data }) {
-  const which = panel.other ? "second minus first" : panel.number + 1;
+  const which = panel.other ? "second minus first" : panel.index + 1;
   return metricNames(panel).flatMap((name) => {
-    const metric = panel.text.metrics.find((one) => one.name === name);
+    const metric = panel.text.metrics.find((known) => known.name === name);
     const { definition, source, equal } = metric;
     const values = valuesOf(panel, name);
     return allHeads(data.layers, data.heads).map(({ layer, head }) => [

@@ -1,5 +1,5 @@
-// Model view: every head of every layer as a thumbnail, rows are queries
-// and columns keys, in the model's order or by a metric.
+// Model view ("All heads"): every head of every layer as a thumbnail, rows
+// being queries and columns keys, in the model's order or by a metric.
 
 import { canvasOf } from "./canvas.js";
 import { pixelsOf } from "./colours.js";
@@ -35,7 +35,7 @@ function build(host, panel, page, looks) {
   const grid = element("div", {
     class: "thumbnails",
     role: "group",
-    "aria-label": "Heads; arrow keys move, Enter opens",
+    "aria-label": "Heads: arrow keys move, Enter opens",
   });
   grid.style.setProperty("--heads", String(page.data.heads));
   const note = element("p", { class: "note", "aria-live": "polite" });
@@ -63,26 +63,31 @@ function arrange(view, panel, page, order) {
   const { layers, heads } = page.data;
   const ranked = rankedHeads(panel, layers, heads, page.state);
   const all = ranked.length === layers * heads;
-  const inPlace = page.state.sort === "place" && all;
+  const modelOrder = page.state.sort === "model" && all;
   view.order = order;
-  view.grid.classList.toggle("in-place", inPlace);
+  view.grid.classList.toggle("model-order", modelOrder);
   view.grid.replaceChildren(
-    ...ranked.map((one) => thumbnail(view, panel, page, one)),
+    ...ranked.map((head) => thumbnail(view, panel, page, head)),
   );
   const note = noteOf(panel, page.state, ranked.length, layers * heads);
   view.note.textContent = `${note} A click or Enter opens a head.`;
 }
 
-function noteOf(panel, { sort, ascending, least, pattern }, shown, all) {
-  const first = ascending ? "least" : "most";
-  const bound = least === null ? "" : `, at least ${least}`;
-  const place = shown === all ? "a row for each layer" : "as in the model";
-  const unsorted = sort === "place" ? place : `as in the model: no ${sort}`;
-  const order = valuesOf(panel, sort)
-    ? `by ${sort}, the ${first} first${bound}`
-    : unsorted;
-  const named = pattern ? `, named “${pattern}”` : "";
-  return `${shown} of ${all} heads${named}, ${order}.`;
+function noteOf(panel, state, shown, all) {
+  const filter = state.pattern ? ` with the pattern “${state.pattern}”` : "";
+  const order = orderText(panel, state, shown === all);
+  return `${shown} of ${all} heads${filter}, ${order}.`;
+}
+
+function orderText(panel, { sort, ascending, least }, isAll) {
+  if (valuesOf(panel, sort)) {
+    const first = ascending ? "smallest" : "largest";
+    const bound = least === null ? "" : `, at least ${least}`;
+    return `sorted by ${sort}, ${first} first${bound}`;
+  }
+  if (sort === "model" && isAll) return "one row for each layer";
+  const reason = sort === "model" ? "" : `: ${sort} does not apply here`;
+  return `in the model’s order${reason}`;
 }
 
 function thumbnail(view, panel, page, { layer, head, value }) {
@@ -96,10 +101,10 @@ function thumbnail(view, panel, page, { layer, head, value }) {
     canvas.setAttribute("aria-hidden", "true");
     view.canvases.set(name, canvas);
   }
-  const place = { "data-layer": String(layer), "data-head": String(head) };
+  const which = { "data-layer": String(layer), "data-head": String(head) };
   return element(
     "button",
-    { class: "thumbnail", type: "button", ...place },
+    { class: "thumbnail", type: "button", ...which },
     view.canvases.get(name),
     ...captionOf(panel, layer, head, value),
   );
@@ -107,15 +112,16 @@ function thumbnail(view, panel, page, { layer, head, value }) {
 
 function captionOf(panel, layer, head, value) {
   const number = value === null ? "" : valueText(panel, value);
-  const names = panel.other ? [] : patternsOf(panel.text, layer, head);
+  const patterns = panel.other ? [] : patternsOf(panel.text, layer, head);
+  const names = patterns.map(({ name }) => name);
   return [
     element(
       "span",
-      { class: "place" },
+      { class: "head-name" },
       element("span", {}, `L${layer} H${head}`),
       element("span", { class: "number" }, number),
     ),
-    element("span", { class: "names" }, names.map((p) => p.name).join(", ")),
+    element("span", { class: "names" }, names.join(", ")),
   ];
 }
 
@@ -175,7 +181,7 @@ export function modelScene(panel, page) {
 // The numbers behind the order: every metric of the heads that are shown.
 export function modelRows(panel, { data, state }) {
   const names = metricNames(panel);
-  const which = panel.other ? "second minus first" : panel.number + 1;
+  const which = panel.other ? "second minus first" : panel.index + 1;
   const ranked = rankedHeads(panel, data.layers, data.heads, state);
   return ranked.map(({ layer, head }) => [
     ...[which, layer, head],

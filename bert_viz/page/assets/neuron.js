@@ -1,5 +1,5 @@
-// What the neuron view is about: which query, key and dimension, and the
-// arithmetic of them, or why there is none.
+// The model of the neuron view: the chosen query, key and dimension, and the
+// steps from them to weights and output, or why there are none.
 
 import { arithmeticOf } from "./arithmetic.js";
 import { unpackedNow } from "./unpacking.js";
@@ -8,23 +8,25 @@ export function reasonAgainst(text, { layer, heads }) {
   const known = text.neuron && Object.keys(text.neuron);
   if (!known) {
     return (
-      "Only weights were given to this page, no queries, keys and values: " +
-      "there is no arithmetic to show. bert_viz.attend(…) reads them; " +
-      "word pieces joined before have none, nor have rows without special " +
-      "tokens that were not renormalised."
+      "This page has only weights, not the queries, keys and values that " +
+      "they are computed from. bert_viz.attend(…) has them, unless word " +
+      "pieces are joined, or special tokens left out without renormalising " +
+      "the rows, before the page is written."
     );
   }
   if (known.includes(String(layer))) return "";
-  const has = known.length ? `of layer ${known.join(", ")}` : "of no layer";
+  const has = known.length
+    ? `only of layer ${known.join(", ")}, not of layer ${layer}. Choose ` +
+      "another layer, or write"
+    : "of no layer. Write";
   return (
-    `This page holds queries, keys and values ${has}, not of layer ` +
-    `${layer}. Choose another layer, or write the page again with ` +
-    `neuron_layers=(${layer},) for page_of or write_page.`
+    `This page holds queries, keys and values ${has} the page again with ` +
+    `neuron_layers=(${layer},).`
   );
 }
 
-// All of the arithmetic for the chosen query of the first chosen head.
-export function neuronOf(text, state) {
+// Every step for the chosen query of the first chosen head.
+export function stepsOf(text, state) {
   const packed = text.neuron[String(state.layer)];
   const [, tokens, size] = packed.queries.shape;
   const vectors = {
@@ -37,7 +39,7 @@ export function neuronOf(text, state) {
   return arithmeticOf(vectors, state.heads[0], query, text.causal);
 }
 
-// Without a choice the first token that is not special.
+// Without a choice, the first token that is not special.
 function queryOf(text, { query }) {
   const count = text.tokens.length;
   if (query !== null && query < count) return query;

@@ -6,18 +6,18 @@ import { scene } from "./scene.js";
 import { isolated, visible } from "./telling.js";
 
 export const ROW = 24;
-export const TOP = 76; // of the keys; above them stands the query
+export const TOP = 76; // of the keys; the query is above them
 export const LABEL = 112;
 export const GAP = 24; // between two strips
 const LONGEST_TITLE = 88;
 
-// Two strips for each key; above them the query, or the output.
-export function stripsScene(name, text, page, found, chosen, cell) {
+// Two strips of bars for each key; above them the query, or the output.
+export function stripsScene(name, text, page, steps, chosen, cell) {
   const [left, right] =
     name === "products"
-      ? [found.keys, found.products]
-      : [found.values, found.weighted];
-  const above = name === "products" ? found.query : found.output;
+      ? [steps.keys, steps.products]
+      : [steps.values, steps.weighted];
+  const above = name === "products" ? steps.query : steps.output;
   const titles =
     name === "products"
       ? ["key", "query × key", "query"]
@@ -79,7 +79,7 @@ function label(text, x, y, colour, anchor = "start", bold = false) {
   return { shape: "text", x, y, text, colour, anchor, bold, size: 12 };
 }
 
-// Up is more than 0, down is less, so that no colour is needed.
+// Bars go up above 0 and down below it, so that no colour is needed.
 function bars(numbers, largest, x, y, cell, { theme }) {
   const half = ROW / 2 - 1;
   return numbers.map((number, at) => {
@@ -95,7 +95,7 @@ function bars(numbers, largest, x, y, cell, { theme }) {
   });
 }
 
-// Behind the bars, the key's row and the dimension's column.
+// Behind the bars: the chosen key's row and the chosen dimension's column.
 function chosenShapes({ key, dimension }, from, cell, width, down, colour) {
   return from.flatMap((x) => [
     {

@@ -1,10 +1,10 @@
-// Neuron view: how one query of one head comes to its weights and to its
-// output, every number of it. `arithmetic.js` does the arithmetic.
+// Neuron view ("How one weight is computed"): from one query of one head to
+// its weights and output, with every number, computed by `arithmetic.js`.
 
 import { drawScene } from "./canvas.js";
 import { element, rowOf, scrolling, tableOf } from "./elements.js";
 import { scrollAgain, scrolledIn, tokenElement } from "./elements.js";
-import { chosenOf, neuronOf, reasonAgainst } from "./neuron.js";
+import { chosenOf, reasonAgainst, stepsOf } from "./neuron.js";
 import { GAP, LABEL, ROW, TOP, stripsScene } from "./neuron_strips.js";
 import { isolated, precise, visible } from "./telling.js";
 import { unpackedNow } from "./unpacking.js";
@@ -17,16 +17,16 @@ export function drawNeuronView(host, panel, page) {
     host.replaceChildren(element("p", { class: "message" }, reason));
     return;
   }
-  const found = neuronOf(text, state);
-  const chosen = chosenOf(text, state, found);
+  const steps = stepsOf(text, state);
+  const chosen = chosenOf(text, state, steps);
   const scrolled = scrolledIn(host);
   host.replaceChildren(
     pickers(panel, page, chosen),
-    sectionOf(...scoresSection(text, page, found, chosen)),
-    sectionOf(...softmaxSection(text, page, found, chosen)),
-    sectionOf(...outputSection(text, page, found, chosen)),
+    sectionOf(...scoresSection(text, page, steps, chosen)),
+    sectionOf(...softmaxSection(text, page, steps, chosen)),
+    sectionOf(...outputSection(text, page, steps, chosen)),
   );
-  drawStrips(host, panel, page, found, chosen);
+  drawStrips(host, panel, page, steps, chosen);
   scrollAgain(host, scrolled);
   showChosen(host, chosen);
 }
@@ -54,19 +54,20 @@ function pickers(panel, page, chosen) {
     element(
       "p",
       { class: "note" },
-      `Layer ${layer}, head ${heads[0]}. All tokens of this page take part ` +
-        `(${text.rows}), also when special ones are hidden or words merged ` +
-        "elsewhere. These numbers " +
+      `Layer ${layer}, head ${heads[0]}. All tokens take part ` +
+        `(${text.rows}), even if other views hide special tokens or merge ` +
+        "word pieces. Queries, keys and values are " +
         (isExact
-          ? "are exact: the model's 32-bit queries, keys and values, "
-          : "are the model's queries, keys and values rounded to 32 bits, ") +
-        "calculated on in 64 bits, shown to six digits.",
+          ? "exactly the model’s, in 32 bits; "
+          : "the model’s, rounded to 32 bits; ") +
+        "everything else is computed from them in 64 bits and shown to six " +
+        "digits.",
     ),
   );
 }
 
-function inPanel({ number }) {
-  return `[data-text="${number}"]`;
+function inPanel({ index }) {
+  return `[data-text="${index}"]`;
 }
 
 function picker(label, name, options, chosen, panel, page) {
@@ -92,15 +93,15 @@ function sectionOf(name, title, formula, figure, ...tables) {
   );
 }
 
-// A number whose digits are cut keeps all of them for whoever asks.
+// A number shown to six digits keeps all of them in its value.
 function numberOf(value) {
   return element("data", { value: String(value) }, precise(value));
 }
 
 // --- query times key -----------------------------------------------------
 
-function scoresSection(text, page, found, chosen) {
-  const { query, keys, products, sums, scores } = found;
+function scoresSection(text, page, steps, chosen) {
+  const { query, keys, products, dots, scores } = steps;
   const { key } = chosen;
   const size = query.length;
   const rows = query.map((number, d) => [
@@ -117,18 +118,18 @@ function scoresSection(text, page, found, chosen) {
   const root = precise(Math.sqrt(size));
   table.append(
     footOf(
-      ["sum", "", "", numberOf(sums[key])],
-      [`score: sum / √${size}`, "", `/ ${root}`, numberOf(scores[key])],
+      ["sum: the dot product", "", "", numberOf(dots[key])],
+      [`score: divided by √${size}`, "", `/ ${root}`, numberOf(scores[key])],
     ),
   );
   return [
     "scores",
     "1  Query times key",
     [
-      "The query ",
+      "The score of a key is its dot product with the query ",
       tokenElement(text.tokens[chosen.query]),
-      " is multiplied with every key, dimension by dimension; the sum is " +
-        `divided by √${size}: that is the score. The table has the key `,
+      `, divided by √${size}: multiply dimension by dimension, add up, ` +
+        "divide. The table shows the key ",
       tokenElement(text.tokens[key]),
       ".",
     ],
@@ -150,8 +151,9 @@ function figureOf(name) {
       ...{ class: "strips", tabindex: "0", role: "group" },
       "data-figure": name,
       "aria-label":
-        "Bars for each key and dimension; up and down choose the key, left " +
-        "and right the dimension. The numbers are in the table.",
+        "Bars, one for each key and dimension. Arrow keys up and down " +
+        "choose the key, left and right the dimension. The table has the " +
+        "numbers.",
     },
     canvas,
   );
@@ -159,41 +161,41 @@ function figureOf(name) {
 
 // --- mask and softmax ----------------------------------------------------
 
-function softmaxSection(text, page, found, chosen) {
-  const { sums, scores, allowed, powers, total, weights, largest } = found;
+function softmaxSection(text, page, steps, chosen) {
+  const { dots, scores, allowed, exponentials, total } = steps;
+  const { weights, largest } = steps;
   const rows = weights.map((weight, at) => [
     { token: `${at} ${visible(text.tokens[at])}` },
-    numberOf(sums[at]),
+    numberOf(dots[at]),
     numberOf(scores[at]),
     allowed[at] ? "takes part" : "masked: −∞",
-    numberOf(powers[at]),
+    numberOf(exponentials[at]),
     numberOf(weight),
     stepText(text, page.state, chosen.query, at),
   ]);
   const table = tableOf(
-    "From sums to weights",
+    "From dot products to weights",
     [
-      ...["key", "sum", "score", "mask", "exp(score − largest)"],
+      ...["key", "dot product", "score", "mask", "exp(score − largest)"],
       ...["weight", "stored in 8 bits"],
     ],
     rows,
     { "data-table": "softmax" },
   );
   table.tBodies[0].rows[chosen.key].className = "focused";
-  const ones = weights.reduce((a, b) => a + b, 0);
+  const totalWeight = weights.reduce((a, b) => a + b, 0);
   table.append(
-    footOf(["sum", "", "", "", numberOf(total), numberOf(ones), ""]),
+    footOf(["sum", "", "", "", numberOf(total), numberOf(totalWeight), ""]),
   );
   const mask = text.causal
     ? "The model is causal: keys after the query are masked."
-    : "Nothing is masked: every token sees every other.";
+    : "Nothing is masked: every token sees every token.";
   return [
     "softmax",
     "2  Mask and softmax",
     [
-      `${mask} Each score less the largest, ${precise(largest)}, goes into ` +
-        `the exponential; divided by their sum, ${precise(total)}, the ` +
-        "powers are the weights.",
+      `${mask} Softmax: subtract the largest score, ${precise(largest)}, ` +
+        `take the exponential, divide by the sum of all, ${precise(total)}.`,
     ],
     scrolling("Scores and weights, as a table", table),
   ];
@@ -208,15 +210,15 @@ function stepText(text, { layer, heads }, query, key) {
 
 // --- weights times values ------------------------------------------------
 
-function outputSection(text, page, found, chosen) {
-  const { values, weights, weighted, output } = found;
+function outputSection(text, page, steps, chosen) {
+  const { values, weights, weighted, output } = steps;
   const d = chosen.dimension;
   const rows = weights.map((weight, at) => [
     { token: `${at} ${visible(text.tokens[at])}` },
     ...[weight, values[at][d], weighted[at][d]].map(numberOf),
   ]);
   const table = tableOf(
-    `Weights times values in dimension ${d}`,
+    `Weights times values, dimension ${d}`,
     ["key", "weight", "value", "weight × value"],
     rows,
     { "data-table": "weighted" },
@@ -234,8 +236,8 @@ function outputSection(text, page, found, chosen) {
     "output",
     "3  Weights times values",
     [
-      "Every value is multiplied with its weight; summed over the keys, " +
-        `that is the output. The table has dimension ${d}.`,
+      "The output is the sum of the values, each multiplied by its weight. " +
+        `The table shows dimension ${d}.`,
     ],
     figureOf("weighted"),
     scrolling("Weights times values, as a table", table),
@@ -245,13 +247,13 @@ function outputSection(text, page, found, chosen) {
 
 // --- strips of bars ------------------------------------------------------
 
-function drawStrips(host, panel, page, found, chosen) {
+function drawStrips(host, panel, page, steps, chosen) {
   for (const name of ["products", "weighted"]) {
     const figure = host.querySelector(`[data-figure="${name}"]`);
-    const size = found.query.length;
+    const size = steps.query.length;
     const room = host.clientWidth - LABEL - 2 * GAP;
     const cell = Math.max(2, Math.min(6, Math.floor(room / 2 / size)));
-    const drawing = stripsScene(name, panel.text, page, found, chosen, cell);
+    const drawing = stripsScene(name, panel.text, page, steps, chosen, cell);
     const canvas = figure.querySelector("canvas");
     drawScene(canvas, drawing);
     canvas.style.setProperty("width", `${drawing.width}px`);

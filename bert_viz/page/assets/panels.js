@@ -7,19 +7,19 @@ const NAMES = ["First text", "Second text"];
 
 export function panelsOf(data, which) {
   const [first, second] = data.texts;
-  const one = { title: second ? NAMES[0] : "", text: first, number: 0 };
-  if (!second) return [one];
-  const two = { title: NAMES[1], text: second, number: 1 };
+  const left = { title: second ? NAMES[0] : "", text: first, index: 0 };
+  if (!second) return [left];
+  const right = { title: NAMES[1], text: second, index: 1 };
   const difference = {
     title: "Second text minus first text",
     text: first,
     other: second,
-    number: 0,
+    index: 0,
   };
   return {
-    first: [one],
-    second: [two],
-    both: [one, two],
+    first: [left],
+    second: [right],
+    both: [left, right],
     difference: [difference],
   }[which];
 }
@@ -32,10 +32,10 @@ export function refusal(panel, options) {
   const same = (side) => ours[side].length === others[side].length;
   if (same("queries") && same("keys")) return "";
   return (
-    "A difference needs two texts with as many tokens; shown here are " +
-    `${ours.queries.length} and ${others.queries.length} queries, ` +
+    "A difference needs two texts with the same number of tokens; these " +
+    `have ${ours.queries.length} and ${others.queries.length} queries, ` +
     `${ours.keys.length} and ${others.keys.length} keys. ` +
-    "Side by side they can be compared."
+    "Compare them side by side."
   );
 }
 
@@ -61,12 +61,12 @@ export function matrixOfText(text, layer, head, options) {
     weights: weightsBetween(steps, text.tokens.length, queries, keys),
     queries,
     keys,
-    errors: keys.map((key) => key.places.length * text.weights.error),
+    errors: keys.map((key) => key.positions.length * text.weights.error),
     signed: false,
   };
 }
 
-// A view into the array of all heads, no copy.
+// A view into the array of all heads, not a copy.
 function stepsOf(text, layer, head) {
   const all = unpackedNow(text.weights);
   const [, heads, tokens] = text.weights.shape;
@@ -85,7 +85,7 @@ export function unitsShown(panel, options) {
   };
 }
 
-// Where two texts differ, both tokens are named.
+// Where two texts differ, both tokens are shown.
 function paired(ours, others) {
   return ours.map((unit, at) => {
     const other = others[at].token;

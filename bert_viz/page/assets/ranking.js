@@ -1,9 +1,9 @@
-// Which heads are shown, in which order: by a metric, by a named pattern.
+// Ranking heads: sorted by a metric, filtered by a pattern.
 
-// The numbers of a metric for each layer and head; of two texts the
-// difference. null where a text has no such metric.
+// The values of a metric for each layer and head, or their difference for two
+// texts. null where a text has no such metric.
 export function valuesOf(panel, name) {
-  const find = (text) => text.metrics.find((one) => one.name === name);
+  const find = (text) => text.metrics.find((metric) => metric.name === name);
   const ours = find(panel.text);
   if (!ours) return null;
   if (!panel.other) return ours.values;
@@ -15,28 +15,28 @@ export function valuesOf(panel, name) {
 }
 
 export function metricNames(panel) {
-  const names = panel.text.metrics.map((one) => one.name);
+  const names = panel.text.metrics.map((metric) => metric.name);
   return names.filter((name) => valuesOf(panel, name));
 }
 
 export function patternsOf(text, layer, head) {
   return text.patterns.filter((pattern) =>
-    pattern.heads.some(([l, h]) => l === layer && h === head),
+    pattern.heads.some((named) => named[0] === layer && named[1] === head),
   );
 }
 
 export function allHeads(layers, heads) {
-  const found = [];
+  const all = [];
   for (let layer = 0; layer < layers; layer += 1) {
-    for (let head = 0; head < heads; head += 1) found.push({ layer, head });
+    for (let head = 0; head < heads; head += 1) all.push({ layer, head });
   }
-  return found;
+  return all;
 }
 
-// `sort` is a metric's name, or "place" for the order of the model.
+// `sort` is a metric's name, or "model" for the model's order.
 export function rankedHeads(panel, layers, heads, options) {
   const { sort, ascending, least, pattern } = options;
-  const values = sort === "place" ? null : valuesOf(panel, sort);
+  const values = sort === "model" ? null : valuesOf(panel, sort);
   const all = allHeads(layers, heads).map(({ layer, head }) => ({
     layer,
     head,
@@ -55,17 +55,18 @@ export function rankedHeads(panel, layers, heads, options) {
 function isNamed(panel, layer, head, name) {
   return [panel.text, panel.other].some(
     (text) =>
-      text && patternsOf(text, layer, head).some((one) => one.name === name),
+      text &&
+      patternsOf(text, layer, head).some((pattern) => pattern.name === name),
   );
 }
 
-// The head that has most of a metric, and how much.
-export function foremost(values) {
-  let best = { layer: 0, head: 0, value: -Infinity };
+// The head with the largest value of a metric, and that value.
+export function largestHead(values) {
+  let largest = { layer: 0, head: 0, value: -Infinity };
   values.forEach((row, layer) =>
     row.forEach((value, head) => {
-      if (value > best.value) best = { layer, head, value };
+      if (value > largest.value) largest = { layer, head, value };
     }),
   );
-  return best;
+  return largest;
 }

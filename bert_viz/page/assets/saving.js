@@ -1,4 +1,4 @@
-// The current view as a file: PNG, SVG or CSV.
+// Saving the current view as a file: PNG, SVG or CSV.
 
 import { drawScene, pictureOf } from "./canvas.js";
 import { csvOf } from "./csv.js";
@@ -41,7 +41,7 @@ export async function save(kind, panels, page) {
   const name = `attention-${view}.${kind}`;
   if (kind === "csv") {
     const rows = panels.flatMap((panel) => ROWS[view](panel, page));
-    if (!rows.length) return "There are no numbers here.";
+    if (!rows.length) return "There are no numbers to save here.";
     const text = csvOf([COLUMNS[view](panels[0]), ...rows]);
     download(name, new Blob([text], { type: "text/csv" }));
     return "";

@@ -1,6 +1,6 @@
-// A scene is a list of shapes: line, text, box, corners, pixels. What is on
-// a canvas and what is saved are the same scene, drawn by `canvas.js` and
-// spelled as SVG here.
+// Scenes: lists of shapes (line, text, box, corners, pixels). What is on a
+// canvas and what is saved are the same scene, drawn by `canvas.js` and
+// written as SVG here.
 
 const FONT = "system-ui, sans-serif";
 
@@ -12,12 +12,12 @@ export function scene(width, height, ground, shapes) {
 export function beside(scenes) {
   const gap = 40;
   let from = 0;
-  const shapes = scenes.flatMap((one) => {
-    const moved = one.shapes.map((shape) => movedBy(shape, from));
-    from += one.width + gap;
+  const shapes = scenes.flatMap((part) => {
+    const moved = part.shapes.map((shape) => movedBy(shape, from));
+    from += part.width + gap;
     return moved;
   });
-  const height = Math.max(...scenes.map((one) => one.height));
+  const height = Math.max(...scenes.map((part) => part.height));
   return scene(from - gap, height, scenes[0].ground, shapes);
 }
 
@@ -30,9 +30,9 @@ function movedBy(shape, by) {
   return moved;
 }
 
-// `pictureOf` makes the address of an image out of pixels.
+// `pictureOf` turns pixels into the address of an image.
 export function svgOf({ width, height, ground, shapes }, pictureOf) {
-  const spell = {
+  const write = {
     line: svgLine,
     text: svgText,
     box: svgBox,
@@ -43,7 +43,7 @@ export function svgOf({ width, height, ground, shapes }, pictureOf) {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${round(width)}" ` +
       `height="${round(height)}" font-family="${FONT}">`,
     tag("rect", { width: "100%", height: "100%", fill: ground }),
-    ...shapes.map((shape) => spell[shape.shape](shape)),
+    ...shapes.map((shape) => write[shape.shape](shape)),
     "</svg>\n",
   ].join("\n");
 }
@@ -65,7 +65,7 @@ function tag(name, attributes, inside = "") {
 export function escaped(text) {
   const signs = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
   return Array.from(text)
-    .map((one) => (isForbidden(one.codePointAt(0)) ? "\ufffd" : one))
+    .map((part) => (isForbidden(part.codePointAt(0)) ? "\ufffd" : part))
     .join("")
     .replace(/[&<>"]/g, (sign) => signs[sign]);
 }

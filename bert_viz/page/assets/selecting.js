@@ -1,8 +1,8 @@
-// What of a text is shown: which tokens, as pieces or words, from which
-// segment to which.
+// Selecting what is shown of a text: which tokens, as pieces or words, from
+// which segment to which.
 //
-// A unit is what stands in one row or column: a token, or all the pieces of
-// a word. `places` are its tokens.
+// A unit is what has a row or column of its own: a token, or all the pieces
+// of a word. `positions` are those of its tokens.
 
 const BETWEEN = {
   all: [null, null],
@@ -14,26 +14,26 @@ const BETWEEN = {
 
 export function unitsOf(text, words) {
   const units = [];
-  text.tokens.forEach((token, place) => {
+  text.tokens.forEach((token, position) => {
     const last = units[units.length - 1];
-    if (words && last && last.word === text.words[place]) {
-      last.places.push(place);
-      last.token += withoutMark(text, token);
+    if (words && last && last.word === text.word_ids[position]) {
+      last.positions.push(position);
+      last.token += withoutPrefix(text, token);
     } else {
       units.push({
-        token: words ? withoutMark(text, token) : token,
-        places: [place],
-        word: text.words[place],
-        special: text.special[place],
-        segment: text.segments[place],
+        token: words ? withoutPrefix(text, token) : token,
+        positions: [position],
+        word: text.word_ids[position],
+        special: text.special[position],
+        segment: text.segments[position],
       });
     }
   });
   return units;
 }
 
-// A piece of a BERT that goes on with a word begins with ##.
-function withoutMark(text, token) {
+// A BERT's piece that continues a word begins with ##.
+function withoutPrefix(text, token) {
   return !text.causal && token.startsWith("##") ? token.slice(2) : token;
 }
 
@@ -41,9 +41,10 @@ export function hasPair(text) {
   return text.segments.some((segment) => segment === 1);
 }
 
-// The rows and the columns.
+// The units of the rows and of the columns.
 export function shownUnits(text, { special, words, between }) {
-  const units = unitsOf(text, words).filter((u) => special || !u.special);
+  const all = unitsOf(text, words);
+  const units = all.filter((unit) => special || !unit.special);
   const [from, to] = hasPair(text) ? BETWEEN[between] : BETWEEN.all;
   const inside = (segment) => (unit) =>
     segment === null || unit.segment === segment;
@@ -53,22 +54,23 @@ export function shownUnits(text, { special, words, between }) {
   };
 }
 
-// The weights of one head between units: keys summed, queries averaged, so
-// that rows with all their keys still sum to 1. `steps` are all its tokens'.
+// The weights of one head between units: summed over a key's tokens, averaged
+// over a query's, so that rows with all their keys still sum to 1. `steps`
+// are the head's packed weights between all tokens.
 export function weightsBetween(steps, tokens, queries, keys) {
   const columns = keys.length;
   const weights = new Float32Array(queries.length * columns);
   const columnOf = new Int32Array(tokens).fill(-1);
   keys.forEach((key, column) => {
-    for (const place of key.places) columnOf[place] = column;
+    for (const position of key.positions) columnOf[position] = column;
   });
   queries.forEach((query, row) => {
-    const one = 1 / (255 * query.places.length);
-    for (const place of query.places) {
+    const step = 1 / (255 * query.positions.length);
+    for (const position of query.positions) {
       for (let key = 0; key < tokens; key += 1) {
         if (columnOf[key] < 0) continue;
         weights[row * columns + columnOf[key]] +=
-          steps[place * tokens + key] * one;
+          steps[position * tokens + key] * step;
       }
     }
   });

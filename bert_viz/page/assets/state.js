@@ -1,4 +1,4 @@
-// What the page shows, as the fragment of its address and back.
+// The state of the page as the fragment of its address, and back.
 
 export const DEFAULTS = {
   view: "model",
@@ -13,7 +13,7 @@ export const DEFAULTS = {
   words: false,
   between: "all",
   text: "both",
-  sort: "place",
+  sort: "model",
   ascending: false,
   least: null,
   pattern: "",
@@ -27,9 +27,9 @@ const CHOICES = {
   theme: ["auto", "light", "dark"],
 };
 
-// How each is read; what cannot be read is left as it was (undefined).
-// `limits` has the numbers of layers, heads, tokens and dimensions, and the
-// names of metrics and patterns.
+// A reader for each part of the state: the value of a word, or undefined
+// for a word that cannot be read. `limits` has the numbers of layers, heads,
+// tokens and dimensions, and the names of metrics and patterns.
 function readers(limits) {
   const among = (choices) => (word) =>
     choices.includes(word) ? word : undefined;
@@ -48,7 +48,7 @@ function readers(limits) {
     words: yes,
     between: among(CHOICES.between),
     text: among(CHOICES.text),
-    sort: among(["place", ...limits.metrics]),
+    sort: among(["model", ...limits.metrics]),
     ascending: yes,
     least: (word) => number(word, -1e9, 1e9),
     pattern: among(["", ...limits.patterns]),
@@ -67,8 +67,8 @@ function number(word, least, most) {
 }
 
 function headsOf(word, limit) {
-  const found = word.split(",").map((one) => whole(one, limit));
-  const known = found.filter((one) => one !== undefined);
+  const heads = word.split(",").map((part) => whole(part, limit));
+  const known = heads.filter((head) => head !== undefined);
   return known.length ? [...new Set(known)] : undefined;
 }
 
@@ -80,7 +80,7 @@ function decoded(text) {
   }
 }
 
-// What a fragment says, over the defaults. Nonsense in it is passed over.
+// The defaults, overridden by a fragment. Nonsense in it is ignored.
 export function stateOf(fragment, limits) {
   const state = { ...DEFAULTS };
   const read = readers(limits);
@@ -94,15 +94,15 @@ export function stateOf(fragment, limits) {
   return state;
 }
 
-// All of a state; null is left out.
+// The fragment of a state; null is left out.
 export function fragmentOf(state) {
   const words = Object.keys(DEFAULTS)
     .filter((name) => state[name] !== null)
-    .map((name) => `${name}=${encodeURIComponent(spelled(state[name]))}`);
+    .map((name) => `${name}=${encodeURIComponent(asText(state[name]))}`);
   return words.join("&").replace(/%20/g, "+").replace(/%2C/g, ",");
 }
 
-function spelled(value) {
+function asText(value) {
   if (value === true || value === false) return value ? "1" : "0";
   return Array.isArray(value) ? value.join(",") : String(value);
 }

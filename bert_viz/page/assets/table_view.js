@@ -1,5 +1,4 @@
-// The chosen heads as sentences and as tables, for whoever reads instead of
-// looking.
+// Text alternatives: the chosen heads as sentences and as tables.
 
 import { element, scrolling, sentenceParts, tableOf } from "./elements.js";
 import { strongest } from "./layout.js";
@@ -31,7 +30,7 @@ export function weightTables(panel, state) {
   });
 }
 
-// The error of the columns stands once, in the caption.
+// The caption has the error of all columns, once.
 function fullTable(name, matrix) {
   const { queries, keys, weights } = matrix;
   const digits = matrix.signed ? signed : fixed;
@@ -41,14 +40,14 @@ function fullTable(name, matrix) {
   ]);
   const error = withError(0, Math.max(0, ...matrix.errors)).slice(6);
   const caption =
-    `${name}: rows are queries, columns keys; each number is ${error}`;
+    `${name}: rows are queries, columns are keys; each number is ${error}`;
   const heads = ["query", ...keys.map(({ token }) => ({ token }))];
   return tableOf(caption, heads, rows, { "data-table": "weights" });
 }
 
 function shortTable(name, matrix) {
   const { queries, keys } = matrix;
-  const numbers = Array.from({ length: FEW }, (_, n) => n + 1);
+  const ranks = Array.from({ length: FEW }, (_, index) => index + 1);
   const rows = queries.map((query, row) => {
     const best = strongest(matrix, FEW, { query: row });
     const cells = best.map(({ column }) =>
@@ -57,8 +56,8 @@ function shortTable(name, matrix) {
     while (cells.length < FEW) cells.push("");
     return [{ token: query.token }, ...cells];
   });
-  const caption = `${name}: for each query its ${FEW} strongest keys`;
-  const heads = ["query", ...numbers.map((n) => `key ${n}`)];
+  const caption = `${name}: the ${FEW} strongest keys of each query`;
+  const heads = ["query", ...ranks.map((rank) => `key ${rank}`)];
   return tableOf(caption, heads, rows, { "data-table": "weights" });
 }
 

@@ -1,46 +1,46 @@
-// Numbers and tokens in words. A sentence is a list of texts, of { token },
-// so that a token is never taken for a part of the sentence, and of
-// { number }, which no line breaks.
+// Wording: numbers, tokens and sentences. A sentence is a list of texts, of
+// { token }, so that a token never reads as part of the sentence, and of
+// { number }, which no line break divides.
 
 import { patternsOf, valuesOf } from "./ranking.js";
 import { strongest } from "./layout.js";
 
 const LONGEST = 40;
-const UNSEEN = /^[\p{C}\p{M}\p{Z}]+$/u; // no letter and no sign
+const INVISIBLE = /^[\p{C}\p{M}\p{Z}]+$/u; // no letter, digit or sign
 
-// What cannot be seen is shown by a sign; what is long is cut.
+// A token made visible: signs for white space; long tokens are cut.
 export function visible(token, longest = LONGEST) {
   if (token === "") return "(empty)";
   const shown = token
     .replace(/^ +| +$/g, (spaces) => "·".repeat(spaces.length))
     .replace(/\r\n|[\n\r]/g, "↵")
     .replace(/\t/g, "⇥");
-  if (UNSEEN.test(shown)) return codesOf(token);
+  if (INVISIBLE.test(shown)) return codesOf(token);
   const letters = Array.from(shown.slice(0, 4 * longest));
   if (letters.length <= longest) return shown;
   return letters.slice(0, longest).join("") + "…";
 }
 
-// A token that has nothing to see, by its first characters' numbers.
+// An invisible token, as the code points of its first characters.
 function codesOf(token) {
   const codes = Array.from(token).slice(0, 4);
-  const words = codes.map((one) => one.codePointAt(0).toString(16));
+  const words = codes.map((code) => code.codePointAt(0).toString(16));
   return `(U+${words.join(" U+").toUpperCase()})`;
 }
 
-// In a line with other text, where no element keeps it apart: a token may
-// turn the direction of what follows, and may try to end its isolation.
+// A token isolated from other text in its line, where no element does so: it
+// may reverse the direction of what follows, or try to end its isolation.
 export function isolated(token) {
   return `\u2068${token.replace(/\u2069/g, "")}\u2069`;
 }
 
-// With a true minus, and none before a zero.
+// Fixed digits, with a true minus sign, and none before a zero.
 export function fixed(number, digits = 3) {
   const text = number.toFixed(digits);
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
-// Enough digits that what is multiplied by hand comes out the same.
+// Six digits: enough to check a product by hand.
 export function precise(number) {
   if (number === 0) return "0";
   const small = Math.abs(number) < 1e-4;
@@ -64,35 +64,35 @@ export function weightText(matrix, at) {
   return matrix.signed && weight > 0 ? `+${text}` : text;
 }
 
-// A head in words: its names, its strongest weights, how spread it is.
+// A head in words: its patterns, its strongest weights, its entropy.
 export function summaryOf(panel, layer, head, matrix) {
   return [
     panel.title ? `${panel.title}: layer` : "Layer",
     ` ${layer}, head ${head}. `,
-    ...namesOf(panel, layer, head),
+    ...patternText(panel, layer, head),
     ...strongestOf(matrix),
-    ...spreadOf(panel, layer, head),
+    ...entropyText(panel, layer, head),
   ];
 }
 
-function namesOf(panel, layer, head) {
-  const found = patternsOf(panel.text, layer, head);
+function patternText(panel, layer, head) {
+  const patterns = patternsOf(panel.text, layer, head);
   if (panel.other) return [];
-  if (!found.length) return ["No pattern that is named here. "];
-  const names = found.map((one) => `${one.name} (${one.words})`);
-  return [`Named ${names.join("; ")}. `];
+  if (!patterns.length) return ["No named pattern. "];
+  const texts = patterns.map(({ name, condition }) => `${name} (${condition})`);
+  return [`Pattern: ${texts.join("; ")}. `];
 }
 
 function strongestOf(matrix) {
-  const found = strongest(matrix, 3);
-  if (!found.length) return ["No weight is shown. "];
+  const lines = strongest(matrix, 3);
+  if (!lines.length) return ["No weight is shown. "];
   const parts = [
-    matrix.signed ? "The largest differences: " : "The strongest weights: ",
+    matrix.signed ? "Largest differences: " : "Strongest weights: ",
   ];
-  found.forEach(({ row, column }, number) => {
+  lines.forEach(({ row, column }, rank) => {
     const at = row * matrix.keys.length + column;
     parts.push(
-      ...(number ? ["; "] : []),
+      ...(rank ? ["; "] : []),
       { token: matrix.queries[row].token },
       " to ",
       { token: matrix.keys[column].token },
@@ -103,13 +103,12 @@ function strongestOf(matrix) {
   return [...parts, ". "];
 }
 
-function spreadOf(panel, layer, head) {
+function entropyText(panel, layer, head) {
   if (panel.other) return [];
-  const entropy = panel.text.metrics.find((one) => one.name === "entropy");
-  const values = entropy && valuesOf(panel, "entropy");
+  const values = valuesOf(panel, "entropy");
   if (!values) return [];
   return [
-    `Entropy, of all tokens, ${fixed(values[layer][head])}, where 1 is ` +
-      "equal weights and 0 one key alone.",
+    `Entropy over all tokens: ${fixed(values[layer][head])}, where 1 is ` +
+      "equal weights and 0 a single key.",
   ];
 }

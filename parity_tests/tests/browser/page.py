@@ -1,15 +1,15 @@
 """A page in a real browser, for the tests of what it shows.
 
-It is opened from the disk, without network. A console message, a request
-or an error that nobody asked for fails the test in which it happens.
+It is opened from the disk, without network. An unexpected console
+message, request or error fails the test in which it happens.
 
-Those tests need the extra `browser`, and a Chromium: the one that
+These tests need the extra `browser`, and a Chromium: the one that
 ATTENTION_TWICE_BROWSER names, one that is installed, or playwright's own
-(`playwright install chromium`). Without, they are skipped; but in CI,
-where `-m browser` asks for them, they fail.
+(`playwright install chromium`). Without it they are skipped; but in CI,
+with `-m browser`, they fail.
 
-A file of such tests imports all three fixtures, as pytest looks there for
-what one of them asks for; `as` tells ruff that each is meant.
+A test file imports all three fixtures, since each is looked up in the file
+itself; `as` tells ruff that the import is meant.
 """
 
 import csv
@@ -41,7 +41,7 @@ PATIENCE = 5  # seconds
 
 ONE = attention_of(layers=3, heads=4)
 PAIRED = attention_of(PAIR, layers=2, heads=4, segments=SEGMENTS)
-# Queries of 64 bits, which the page holds in 32.
+# Queries in 64 bits, which the page rounds to 32.
 WIDE = attention_of(queries=ONE.queries[:2, :3].astype(np.float64) / 3)
 CAUSAL = attention_of(GPT2_WORDS, causal=True)
 SECOND = attention_of(("[CLS]", "the", *WORDS[2:]), 3, 4, seed=1)
@@ -49,7 +49,9 @@ SHORT = attention_of(WORDS[:4], 3, 4, seed=2)
 ALONE = from_arrays(WORDS, one_named())
 SMALL = attention_of(WORDS[:3], 1, 3)
 # Nearly equal weights: 64 × 64 lines, none of which is 0.
-LONG = attention_of([f"t{place}" for place in range(64)], 1, 2, scale=0.2)
+LONG = attention_of(
+    [f"t{position}" for position in range(64)], 1, 2, scale=0.2
+)
 EVIL = attention_of(HOSTILE)
 PAGES = {
     "one": (ONE, None, (0, 1)),
@@ -90,9 +92,9 @@ def reason_against(needed: dict[str, str] = NEEDED) -> str:
 
 def executable() -> str | None:
     names = "chromium", "chromium-browser", "google-chrome"
-    asked = os.environ.get("ATTENTION_TWICE_BROWSER")
-    found = [asked, *map(shutil.which, names)]
-    return next(filter(None, found), None) or playwrights_own()
+    chosen = os.environ.get("ATTENTION_TWICE_BROWSER")
+    paths = [chosen, *map(shutil.which, names)]
+    return next(filter(None, paths), None) or playwrights_own()
 
 
 def playwrights_own() -> str | None:
@@ -104,9 +106,9 @@ def playwrights_own() -> str | None:
 
 
 def skip_without(request, reason: str) -> None:
-    """Skip for that reason, if any; fail where CI asks for browsers."""
-    asked = request.config.getoption("markexpr") == "browser"
-    if reason and os.environ.get("CI") == "true" and asked:
+    """Skip for that reason, if any; fail in CI with `-m browser`."""
+    required = request.config.getoption("markexpr") == "browser"
+    if reason and os.environ.get("CI") == "true" and required:
         pytest.fail(reason, pytrace=False)
     if reason:
         pytest.skip(reason)
@@ -114,30 +116,30 @@ def skip_without(request, reason: str) -> None:
 
 @pytest.fixture(scope="module")
 def browser(request):
-    """Opened once a file; closed with it, so that no loop outlives it."""
+    """One browser for each file, closed with it: its loop ends there."""
     skip_without(request, reason_against())
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
+        chromium = playwright.chromium.launch(
             executable_path=executable(), args=["--disable-gpu"]
         )
-        yield opened
-        opened.close()
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, browser):
-    found = tmp_path_factory.mktemp("pages")
+    pages = tmp_path_factory.mktemp("pages")
     for name, (attention, other, layers) in PAGES.items():
-        write_page(found / f"{name}.html", attention, other, layers)
-    return found
+        write_page(pages / f"{name}.html", attention, other, layers)
+    return pages
 
 
 @pytest.fixture
 def opened(browser, folder):
-    """Open a page at a view; in the end nothing unasked has happened."""
-    contexts, unasked = [], []
+    """Open a page at a view; at the end nothing unexpected happened."""
+    contexts, unexpected = [], []
 
     def open_page(name="one", fragment="", width=1440, **options):
         options.setdefault("color_scheme", "light")
@@ -150,7 +152,7 @@ def opened(browser, folder):
         context.set_default_timeout(1000 * PATIENCE)
         context.set_offline(True)
         address = (folder / f"{name}.html").as_uri()
-        watch(context, address, unasked)
+        watch(context, address, unexpected)
         tab = context.new_page()
         tab.goto(f"{address}#{fragment}")
         if options.get("java_script_enabled", True):
@@ -160,47 +162,52 @@ def opened(browser, folder):
     yield open_page
     for context in contexts:
         context.close()
-    assert unasked == [], unasked
+    assert unexpected == [], unexpected
 
 
-def watch(context, address: str, unasked: list) -> None:
-    """Let the page itself through, and note all else that happens."""
+def watch(context, address: str, unexpected: list) -> None:
+    """Let the page itself through, and record all other events."""
 
     def answer(route):
         if route.request.url.split("#")[0] == address:
             route.continue_()
         else:
-            unasked.append(f"request: {route.request.url[:99]}")
+            unexpected.append(f"request: {route.request.url[:99]}")
             route.abort()
 
     def failed(request):
         if not request.url.startswith("blob:"):  # a download, by its nature
-            unasked.append(f"failed: {request.url[:99]}")
+            unexpected.append(f"failed: {request.url[:99]}")
 
-    def dialog(found):
-        unasked.append(f"dialog: {found.message}")
-        found.dismiss()
+    def dialog(opened):
+        unexpected.append(f"dialog: {opened.message}")
+        opened.dismiss()
 
     context.route("**/*", answer)
     context.on("requestfailed", failed)
     context.on("dialog", dialog)
-    context.on("weberror", lambda one: unasked.append(f"{one.error}"))
     context.on(
-        "console", lambda one: unasked.append(f"{one.type}: {one.text}")
+        "weberror", lambda event: unexpected.append(f"{event.error}")
+    )
+    context.on(
+        "console",
+        lambda message: unexpected.append(
+            f"{message.type}: {message.text}"
+        ),
     )
 
 
 # --- what a page shows ----------------------------------------------------
 
 
-def eventually(tab, ask: Callable, expected) -> None:
-    """`ask()` comes to be that; drawing waits for what is unpacked."""
+def eventually(tab, read_value: Callable, expected) -> None:
+    """Wait for a value: drawing waits for arrays to be unpacked."""
     for _ in range(100 * PATIENCE):
-        found = ask()
-        if found == expected:
+        got = read_value()
+        if got == expected:
             return
         tab.wait_for_timeout(10)
-    assert found == expected, f"{found!r}, expected {expected!r}"
+    assert got == expected, f"expected {expected!r}, got {got!r}"
 
 
 def state(tab) -> dict:
@@ -208,22 +215,22 @@ def state(tab) -> dict:
 
 
 def expect_state(tab, **expected) -> None:
-    def ask():
-        found = state(tab)
-        return {name: found[name] for name in expected}
+    def chosen():
+        whole = state(tab)
+        return {name: whole[name] for name in expected}
 
-    eventually(tab, ask, expected)
+    eventually(tab, chosen, expected)
     tab.evaluate("new Promise((done) => requestAnimationFrame(done))")
 
 
 def texts(tab, selector: str) -> list[str]:
     return tab.eval_on_selector_all(
-        selector, "all => all.map((one) => one.textContent)"
+        selector, "all => all.map((item) => item.textContent)"
     )
 
 
 def table(tab, name: str, host: str = "") -> list[list[str]]:
-    """The text of each cell of a table's body."""
+    """The text of each cell in a table's body."""
     return tab.eval_on_selector_all(
         f'{host} table[data-table="{name}"] > tbody > tr',
         "rows => rows.map((row) => "
@@ -232,11 +239,11 @@ def table(tab, name: str, host: str = "") -> list[list[str]]:
 
 
 def numbers(tab, name: str, part: str = "tbody") -> list[list[tuple]]:
-    """Of each cell with a number the whole one, and what is shown."""
+    """For each cell with a number: the whole number, and the text shown."""
     return tab.eval_on_selector_all(
         f'table[data-table="{name}"] > {part} > tr',
         "rows => rows.map((row) => Array.from(row.querySelectorAll('data'),"
-        " (one) => [Number(one.value), one.textContent]))",
+        " (cell) => [Number(cell.value), cell.textContent]))",
     )
 
 
@@ -252,7 +259,7 @@ def weight_table(tab) -> list[list[float]]:
 
 
 def expect_table(tab, weights, pieces=1) -> None:
-    """To the third digit; and near the model's, as the caption says."""
+    """As near the model's weights as the caption says, to three digits."""
     shown = np.array(weight_table(tab))
     assert shown.shape == weights.shape, shown.shape
     stated = np.ceil(1000 * np.max(pieces) / 510 - 1e-6) / 1000
@@ -262,7 +269,7 @@ def expect_table(tab, weights, pieces=1) -> None:
     assert (apart <= np.array(pieces) / 510 + 6e-4).all(), apart.max()
 
 
-# --- what is done to it ---------------------------------------------------
+# --- actions ---------------------------------------------------
 
 
 def press(selector, *keys):
@@ -275,15 +282,15 @@ def press(selector, *keys):
 
 
 def saved(tab, kind: str, by_keyboard: bool = False) -> bytes:
-    with tab.expect_download() as found:
+    with tab.expect_download() as download:
         if by_keyboard:
             press(f'[data-save="{kind}"]', "Enter")(tab)
         else:
             tab.click(f'[data-save="{kind}"]')
     view = state(tab)["view"]
-    name = found.value.suggested_filename
+    name = download.value.suggested_filename
     assert name == f"attention-{view}.{kind}", name
-    return Path(found.value.path()).read_bytes()
+    return Path(download.value.path()).read_bytes()
 
 
 def rows_of(content: bytes) -> list[dict]:

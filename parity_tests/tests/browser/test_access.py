@@ -1,4 +1,4 @@
-"""A page for everyone: axe-core, names, narrow windows, themes, motion."""
+"""Accessibility: axe-core, names, narrow windows, themes, motion."""
 
 from pathlib import Path
 
@@ -15,19 +15,20 @@ WIDTHS = (1440, 360)
 
 
 def violations(tab) -> list[str]:
-    """What axe-core finds; it is run as text: no script may be added."""
+    """What axe-core finds; run as text, as the page allows no script."""
     import axe_playwright_python
 
     folder = Path(axe_playwright_python.__file__).parent
     source = (folder / "axe.min.js").read_text(encoding="utf-8")
     tab.evaluate(f"() => {{ if (!window.axe) {{ {source} }} }}")
-    found = tab.evaluate(
+    results = tab.evaluate(
         "axe.run({ preload: false, resultTypes: ['violations'] })"
     )
     return [
-        f"{one['id']}: {node['html'][:120]}: {node['failureSummary'][:160]}"
-        for one in found["violations"]
-        for node in one["nodes"]
+        f"{rule['id']}: {node['html'][:120]}: "
+        f"{node['failureSummary'][:160]}"
+        for rule in results["violations"]
+        for node in rule["nodes"]
     ]
 
 
@@ -56,7 +57,7 @@ def test_axe_finds_nothing_wrong(opened, view, theme):
         ("alone", "view=model&pattern=self"),
     ],
 )
-def test_axe_finds_nothing_wrong_in_what_is_seldom(opened, name, fragment):
+def test_axe_finds_nothing_wrong_in_rare_states(opened, name, fragment):
     assert violations(opened(name, fragment, color_scheme="dark")) == []
 
 
@@ -64,19 +65,19 @@ def test_every_group_has_a_name(opened):
     tab = opened("one", "view=head")
     for role, name in (
         *(("tablist", "Views"), ("toolbar", "Heads"), ("listbox", "Keys")),
-        *(("listbox", "Queries"), ("button", "Head 1, full square")),
+        *(("listbox", "Queries"), ("button", "Head 1, filled square")),
     ):
-        found = tab.get_by_role(role, name=name, exact=True)
-        assert found.count() == 1, name
+        group = tab.get_by_role(role, name=name, exact=True)
+        assert group.count() == 1, name
     tab.click("#tab-model")
     expect_state(tab, view="model")
-    grid = tab.get_by_role("group", name="Heads; arrow keys move")
+    grid = tab.get_by_role("group", name="Heads: arrow keys move")
     assert grid.count() == 1
     assert grid.get_by_role("button", name="L0 H1").count() == 1
 
 
 @pytest.mark.parametrize("name", ["one", "two", "evil", "long"])
-def test_a_narrow_window_has_nothing_to_scroll_sideways(opened, name):
+def test_a_narrow_window_does_not_scroll_sideways(opened, name):
     tab = opened(name, "several=1&heads=0,1&query=1", width=360)
     tab.click("#table-details > summary")
     for view in VIEWS:
@@ -88,7 +89,7 @@ def test_a_narrow_window_has_nothing_to_scroll_sideways(opened, name):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_auto_goes_by_the_system_and_a_choice_over_it(opened, theme):
+def test_auto_follows_the_system_and_a_choice_overrides_it(opened, theme):
     other = {"light": "dark", "dark": "light"}[theme]
     tab = opened("one", "view=head", color_scheme=theme)
     shown = "document.documentElement.dataset.theme"
@@ -107,17 +108,17 @@ def test_auto_goes_by_the_system_and_a_choice_over_it(opened, theme):
 @pytest.mark.parametrize(
     ("motion", "still"), [("reduce", True), ("no-preference", False)]
 )
-def test_who_wants_no_motion_gets_none(opened, motion, still):
+def test_reduced_motion_has_no_transitions(opened, motion, still):
     tab = opened("one", "view=model", reduced_motion=motion)
     durations = tab.eval_on_selector_all(
         "*",
-        "all => all.map((one) => [getComputedStyle(one)]"
+        "all => all.map((element) => [getComputedStyle(element)]"
         ".map((s) => s.transitionDuration + ' ' + s.animationName)[0])",
     )
     assert ({*durations} == {"0s none"}) == still
 
 
-def test_each_canvas_is_hidden_from_readers_and_told_in_words(opened):
+def test_each_canvas_is_hidden_from_screen_readers_and_described(opened):
     tab = opened("one", "view=head&query=1")
     for view in VIEWS:
         tab.click(f"#tab-{view}")

@@ -1,4 +1,4 @@
-"""The address in a browser: kept, followed and handed on."""
+"""The address in a browser: kept, followed and shared."""
 
 import pytest
 
@@ -15,7 +15,7 @@ ELSEWHERE = (
 )
 
 
-def test_the_address_is_kept_at_a_reload_and_followed(opened):
+def test_the_address_survives_a_reload_and_is_followed(opened):
     tab = opened("one", ELSEWHERE)
     there = state(tab)
     expected = {"view": "head", "layer": 2, "heads": [1, 3], "query": 4}

@@ -156,21 +156,21 @@ CONTROLS = {
 
 @pytest.mark.parametrize("way", ["mouse", "keyboard"])
 @pytest.mark.parametrize("name", CONTROLS)
-def test_each_control_changes_what_it_says(opened, name, way):
+def test_each_control_changes_its_part_of_the_state(opened, name, way):
     (page, fragment, expected), by_mouse, by_keyboard = CONTROLS[name]
     tab = opened(page, fragment)
     before = state(tab)
     (by_mouse if way == "mouse" else by_keyboard)(tab)
     expect_state(tab, **expected)
     assert state(tab) == before | expected  # and nothing else
-    # Who works the keyboard goes on from here.
+    # The keyboard can go on from here.
     if way == "keyboard":
         focused = "document.activeElement !== document.body"
         assert tab.evaluate(focused)
         assert tab.evaluate("document.activeElement.checkVisibility()")
 
 
-def test_several_heads_are_added_and_one_always_stays(opened):
+def test_several_heads_are_added_and_the_last_one_stays(opened):
     tab = opened("one", "view=head&heads=1")
     tab.check("#several")
     for head, heads in ((3, [1, 3]), (2, [1, 2, 3]), (1, [2, 3]), (3, [2])):
@@ -181,7 +181,7 @@ def test_several_heads_are_added_and_one_always_stays(opened):
             tab,
             lambda: tab.eval_on_selector_all(
                 "#heads [aria-pressed=true]",
-                "all => all.map((one) => Number(one.dataset.head))",
+                "all => all.map((button) => Number(button.dataset.head))",
             ),
             heads,
         )

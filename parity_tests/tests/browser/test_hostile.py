@@ -1,4 +1,4 @@
-"""Tokens that mean harm, in a browser: text, and nothing else."""
+"""Hostile tokens in a browser: text, and nothing else."""
 
 from xml.etree import ElementTree
 
@@ -30,19 +30,19 @@ def test_hostile_tokens_are_text_and_nothing_else(opened):
     tab.click("#tab-head")
     shown = '.panel[data-text="0"] .column.key .token'
     eventually(tab, lambda: len(texts(tab, shown)), len(HOSTILE))
-    found = texts(tab, shown)
+    tokens = texts(tab, shown)
     for token in ("</script>", "<!--", "{{style}}", "&lt;b&gt;"):
-        assert token in found
-    assert found[10] == "(empty)"
-    assert found[11] == "a↵b"
-    assert found[-1] == "x" * 40 + "…"
+        assert token in tokens
+    assert tokens[10] == "(empty)"
+    assert tokens[11] == "a↵b"
+    assert tokens[-1] == "x" * 40 + "…"
 
 
 def test_hostile_tokens_are_saved_as_text(opened):
     tab = opened("evil", "view=head&text=first")
     svg = ElementTree.fromstring(saved(tab, "svg"))
-    assert not [one for one in svg.iter() if one.tag.endswith("script")]
-    words = "".join(one.text or "" for one in svg.iter())
+    assert not [part for part in svg.iter() if part.tag.endswith("script")]
+    words = "".join(part.text or "" for part in svg.iter())
     assert "<img src=x onerror=ale…" in words  # cut, as long ones are
     assert "</script>" in words
     rows = rows_of(saved(tab, "csv"))

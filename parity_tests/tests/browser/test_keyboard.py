@@ -27,9 +27,9 @@ def test_a_group_is_one_tab_stop_and_arrows_move_in_it(opened, name):
     at = f"{group} {items}"
     stops = (
         f"Array.from(document.querySelectorAll('{at}'))"
-        ".flatMap((one, n) => one.tabIndex === 0 ? [n] : [])"
+        ".flatMap((item, index) => item.tabIndex === 0 ? [index] : [])"
     )
-    place = (
+    focused = (
         f"Array.from(document.querySelectorAll('{at}'))"
         ".indexOf(document.activeElement)"
     )
@@ -44,15 +44,15 @@ def test_a_group_is_one_tab_stop_and_arrows_move_in_it(opened, name):
         (before, 0),
     ):
         tab.keyboard.press(key)
-        assert tab.evaluate(place) == expected, key
+        assert tab.evaluate(focused) == expected, key
         assert tab.evaluate(stops) == [expected], key
     tab.keyboard.press("Tab")
-    assert tab.evaluate(place) == -1
+    assert tab.evaluate(focused) == -1
     tab.keyboard.press("Shift+Tab")
-    assert tab.evaluate(place) == 0
+    assert tab.evaluate(focused) == 0
 
 
-def test_the_columns_of_tokens_are_left_and_right_of_each_other(opened):
+def test_left_and_right_move_between_the_columns_of_tokens(opened):
     tab = opened("one", "view=head")
     tab.focus('.row[data-query="0"]')
     tab.keyboard.press("ArrowDown")
@@ -62,7 +62,7 @@ def test_the_columns_of_tokens_are_left_and_right_of_each_other(opened):
     assert tab.evaluate("document.activeElement.dataset.query") == "1"
 
 
-def test_enter_keeps_a_token_and_escape_lets_it_go(opened):
+def test_enter_keeps_a_token_and_escape_lets_go(opened):
     tab = opened("one", "view=head")
     tab.focus('.row[data-key="3"]')
     expected = [in_words(STEPS[0, 0, query, 3]) for query in range(9)]

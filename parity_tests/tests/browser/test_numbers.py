@@ -1,4 +1,4 @@
-"""The arithmetic, metrics and norms that a browser shows are Python's."""
+"""The steps, metrics and norms that a browser shows equal Python's."""
 
 from math import floor, log10, sqrt
 
@@ -38,16 +38,16 @@ pytestmark = pytest.mark.browser
 
 
 def expect_six_digits(cells) -> None:
-    """What is shown is the whole number, to its sixth digit."""
+    """The text shown is the whole number, rounded to six digits."""
     for whole, shown in (cell for row in cells for cell in row):
-        place = floor(log10(abs(whole))) - 5 if whole else 0
-        assert abs(read(shown) - whole) <= 0.500001 * 10.0**place
+        digit = floor(log10(abs(whole))) - 5 if whole else 0
+        assert abs(read(shown) - whole) <= 0.500001 * 10.0**digit
 
 
 @pytest.mark.parametrize(
     ("name", "query", "key"), [("one", 2, 4), ("causal", 3, 1)]
 )
-def test_the_arithmetic_is_pythons_to_the_last_digit_shown(
+def test_the_steps_equal_pythons_to_the_last_digit_shown(
     opened, name, query, key
 ):
     held, dimension = {"one": ONE, "causal": CAUSAL}[name], 2
@@ -61,20 +61,20 @@ def test_the_arithmetic_is_pythons_to_the_last_digit_shown(
     q = q[query]
     count = len(held.tokens)
     mask = np.arange(count) <= (query if held.causal else count)
-    sums = np.cumsum(q * k, axis=-1)[:, -1]
-    scores = sums / sqrt(D_HEAD)
+    dots = np.cumsum(q * k, axis=-1)[:, -1]
+    scores = dots / sqrt(D_HEAD)
 
     products = numbers(tab, "products")
     expect_six_digits(products)
     whole = np.array([[cell[0] for cell in row] for row in products])
     np.testing.assert_array_equal(whole.T, [q, k[key], q * k[key]])
     foot = numbers(tab, "products", "tfoot")
-    assert [row[0][0] for row in foot] == [sums[key], scores[key]]
+    assert [row[0][0] for row in foot] == [dots[key], scores[key]]
 
     softmax = numbers(tab, "softmax")
     expect_six_digits(softmax)
     whole = np.array([[cell[0] for cell in row] for row in softmax]).T
-    np.testing.assert_array_equal(whole[:2], [sums, scores])
+    np.testing.assert_array_equal(whole[:2], [dots, scores])
     bound = distribution(
         scaled_scores(
             Bounded.exactly(q[None], q[None]), Bounded.exactly(k, k)
@@ -101,51 +101,52 @@ def test_the_arithmetic_is_pythons_to_the_last_digit_shown(
     assert (abs(whole - (expected @ v)[0]) <= 2 * far).all()
 
 
-def test_whether_the_arithmetic_is_exact_is_said(opened):
-    for name, said in (
-        ("one", "are exact"),
+def test_the_page_says_whether_its_vectors_are_exact(opened):
+    for name, text in (
+        ("one", "are exactly the model"),
         ("wide", "rounded to 32 bits"),
     ):
         tab = opened(name, "view=neuron")
-        assert said in tab.inner_text("#view-neuron .pickers .note"), name
+        assert text in tab.inner_text("#view-neuron .pickers .note"), name
 
 
-def test_the_metrics_are_pythons(opened):
+def test_the_metrics_equal_pythons(opened):
     tab = opened("one", "view=metrics&layer=1&heads=3")
-    found = metric_table(ONE)
+    measured = metric_table(ONE)
     rows = table(tab, "metrics")
-    assert [row[0] for row in rows] == [*found.values]
+    assert [row[0] for row in rows] == [*measured.values]
     metrics = {metric.name: metric for metric in METRICS}
-    for name, definition, source, equal, here, most in rows:
-        values = found.values[name]
+    for name, definition, source, equal, here, largest in rows:
+        values = measured.values[name]
         layer, head = np.unravel_index(values.argmax(), values.shape)
         assert definition == metrics[name].definition
         assert source == metrics[name].source
-        assert equal == in_words(found.baselines[name])
+        assert equal == in_words(measured.baselines[name])
         assert here == in_words(values[1, 3])
-        assert most == f"L{layer} H{head}{in_words(values.max())}"
+        assert largest == f"L{layer} H{head}{in_words(values.max())}"
     tab.click("[data-details] summary")
     every = tab.locator("[data-details] tbody tr")
     eventually(tab, every.count, ONE.layers * ONE.heads)
     cells = every.nth(7).locator("td").all_inner_texts()
-    assert cells == [in_words(one[1, 3]) for one in found.values.values()]
+    expected = [values[1, 3] for values in measured.values.values()]
+    assert cells == [*map(in_words, expected)]
 
 
-def test_the_named_heads_are_pythons(opened):
+def test_the_named_heads_equal_pythons(opened):
     tab = opened("alone", "view=metrics")
     named = named_heads(metric_table(ALONE))
     rows = table(tab, "patterns")
     assert [row[0] for row in rows] == [*named]
     for row, heads in zip(rows, named.values(), strict=True):
         assert row[2] == "".join(
-            f"L{one.layer} H{one.head}{in_words(one.value, 2)}"
-            for one in heads
+            f"L{layer} H{head}{in_words(value, 2)}"
+            for layer, head, value in heads
         )
 
 
-def test_the_norms_are_pythons(opened):
+def test_the_norms_equal_pythons(opened):
     tab = opened("one", "view=metrics&layer=1&heads=2")
-    weights, handed = ONE.weights[1, 2], norms(ONE)[1, 2]
+    weights, carried = ONE.weights[1, 2], norms(ONE)[1, 2]
     sizes = ONE.value_norms[1, 2]
     rows = table(tab, "norms")
     assert len(rows) == 8
@@ -155,8 +156,8 @@ def test_the_norms_are_pythons(opened):
     ):
         shown, error = map(read, weight.split(" ± "))
         assert abs(shown - number) <= error + 5e-4
-        found, far = map(read, over.split(" ± "))
-        places = [
+        norm, far = map(read, over.split(" ± "))
+        entries = [
             (i, j)
             for i, j in np.ndindex(weights.shape)
             if (WORDS[i], WORDS[j]) == (query, key)
@@ -164,18 +165,18 @@ def test_the_norms_are_pythons(opened):
         assert any(
             abs(weights[at] - shown) <= error + 5e-4
             and abs(sizes[at[1]] - read(size)) <= 6e-4
-            and abs(handed[at] - found) <= far + 5e-4
-            for at in places
+            and abs(carried[at] - norm) <= far + 5e-4
+            for at in entries
         )
 
 
-def test_the_summary_is_that_of_the_chosen_heads(opened):
+def test_the_summary_describes_the_chosen_heads(opened):
     tab = opened("one", "view=head&layer=1&several=1&heads=0,2")
-    said = texts(tab, "#summary p")
+    sentences = texts(tab, "#summary p")
     entropy = metric_table(ONE).values["entropy"]
-    for head, sentence in zip((0, 2), said, strict=True):
+    for head, sentence in zip((0, 2), sentences, strict=True):
         assert sentence.startswith(f"Layer 1, head {head}. ")
         strongest = in_words(STEPS[1, head].max())
         assert f" {strongest} ± 0.002" in sentence
         spread = in_words(entropy[1, head])
-        assert f"Entropy, of all tokens, {spread}, where" in sentence
+        assert f"Entropy over all tokens: {spread}, where" in sentence

@@ -1,4 +1,4 @@
-"""What a browser saves: pictures, and Python's numbers."""
+"""Saving in a browser: pictures, and numbers that equal Python's."""
 
 from io import BytesIO
 from math import sqrt
@@ -28,33 +28,33 @@ def test_a_view_is_saved_as_pictures(opened, view):
     image = Image.open(BytesIO(png)).convert("RGB")
     assert len(image.getcolors(2**24)) > 9
     svg = ElementTree.fromstring(saved(tab, "svg", view == "head"))
-    drawn = [one.tag.split("}")[1] for one in svg.iter()]
+    drawn = [part.tag.split("}")[1] for part in svg.iter()]
     assert {*drawn} <= {
         *("svg", "rect", "text", "line", "polygon", "image")
     }
     assert len(drawn) > 5
-    names = {name for one in svg.iter() for name in one.attrib}
+    names = {name for part in svg.iter() for name in part.attrib}
     assert not any(name.startswith("on") for name in names)
-    pictures = [one.get("href") for one in svg.iter() if one.get("href")]
-    assert all(one.startswith("data:image/png;") for one in pictures)
+    links = [part.get("href") for part in svg.iter() if part.get("href")]
+    assert all(link.startswith("data:image/png;") for link in links)
     assert float(svg.get("width")) == pytest.approx(image.width / 2, abs=1)
 
 
-def test_saved_numbers_are_pythons(opened):
+def test_saved_numbers_equal_pythons(opened):
     tab = opened("one", "view=model&sort=distance")
-    found = metric_table(ONE).values
+    metrics = metric_table(ONE).values
     rows = rows_of(saved(tab, "csv", by_keyboard=True))
     assert len(rows) == ONE.layers * ONE.heads
     for row in rows:
         at = int(row["layer"]), int(row["head"])
-        for name, values in found.items():
+        for name, values in metrics.items():
             assert row[name] == f"{values[at]:.6f}"
 
     tab = opened("one", "view=head&layer=1&several=1&heads=1,2")
     rows = rows_of(saved(tab, "csv"))
     assert len(rows) == 2 * 9 * 9
     for row in rows:
-        at = int(row["query place"]), int(row["key place"])
+        at = int(row["query position"]), int(row["key position"])
         head = int(row["head"])
         assert (row["query"], row["key"]) == (WORDS[at[0]], WORDS[at[1]])
         assert row["weight"] == f"{np.float32(STEPS[1, head][at]):.6f}"
@@ -64,44 +64,45 @@ def test_saved_numbers_are_pythons(opened):
     tab = opened("one", "view=metrics")
     rows = rows_of(saved(tab, "csv"))
     for row in rows:
-        values = found[row["metric"]]
+        values = metrics[row["metric"]]
         at = int(row["layer"]), int(row["head"])
         assert row["value"] == f"{values[at]:.6f}"
-    assert len(rows) == len(found) * ONE.layers * ONE.heads
+    assert len(rows) == len(metrics) * ONE.layers * ONE.heads
 
 
-def test_every_number_of_the_arithmetic_is_saved(opened):
+def test_every_number_of_the_neuron_view_is_saved(opened):
     tab = opened("one", "view=neuron&layer=1&heads=2&query=4")
     rows = rows_of(saved(tab, "csv"))
     arrays = ONE.queries, ONE.keys, ONE.values
     q, k, v = (array[1, 2].astype(np.float64) for array in arrays)
     q = q[4]
 
-    def found(step):
+    def saved_step(step):
         return [float(row["number"]) for row in rows if row["step"] == step]
 
-    sums = np.cumsum(q * k, axis=-1)[:, -1]
+    dots = np.cumsum(q * k, axis=-1)[:, -1]
     for step, expected in {
         "query": q,
         "key": k,
         "query times key": q * k,
-        "sum": sums,
-        "score": sums / sqrt(D_HEAD),
+        "dot product": dots,
+        "score": dots / sqrt(D_HEAD),
         "value": v,
     }.items():
-        np.testing.assert_array_equal(found(step), expected.ravel(), step)
-    weights = np.array(found("weight"))
+        numbers = saved_step(step)
+        np.testing.assert_array_equal(numbers, expected.ravel(), step)
+    weights = np.array(saved_step("weight"))
     np.testing.assert_array_equal(
-        found("weight times value"), (weights[:, None] * v).ravel()
+        saved_step("weight times value"), (weights[:, None] * v).ravel()
     )
     output = np.cumsum(weights[:, None] * v, axis=0)[-1]
-    np.testing.assert_array_equal(found("output"), output)
+    np.testing.assert_array_equal(saved_step("output"), output)
     assert len(rows) == sum(
         (D_HEAD * 2, 9 * D_HEAD * 4, 9 * 3)  # vectors, matrices, numbers
     )
 
 
-def test_where_there_is_nothing_to_draw_that_is_said(opened):
+def test_saving_says_that_there_is_nothing_to_draw(opened):
     tab = opened("alone", "view=neuron")
     for kind in ("svg", "png"):
         tab.click(f'[data-save="{kind}"]')
@@ -115,9 +116,9 @@ def test_what_is_not_shown_is_not_saved(opened):
         "#view-neuron"
     )
     downloads = []
-    tab.on("download", lambda one: downloads.append(one))
-    said = {"png": "nothing", "svg": "nothing", "csv": "no numbers"}
-    for kind, word in said.items():
+    tab.on("download", lambda download: downloads.append(download))
+    messages = {"png": "nothing", "svg": "nothing", "csv": "no numbers"}
+    for kind, word in messages.items():
         tab.click(f'[data-save="{kind}"]')
         eventually(
             tab,
@@ -127,10 +128,10 @@ def test_what_is_not_shown_is_not_saved(opened):
     assert not downloads
 
 
-def test_a_filter_says_how_what_is_left_is_laid_out(opened):
+def test_the_note_says_how_heads_are_sorted_and_filtered(opened):
     tab = opened("one", "view=model&least=2&sort=entropy")
-    assert "by entropy, the most first, at least 2" in tab.inner_text(
+    assert "sorted by entropy, largest first, at least 2" in tab.inner_text(
         "#view-model"
     )
     tab = opened("one", "view=model")
-    assert "a row for each layer" in tab.inner_text("#view-model")
+    assert "one row for each layer" in tab.inner_text("#view-model")

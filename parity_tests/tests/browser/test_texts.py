@@ -41,32 +41,34 @@ def test_two_texts_stand_side_by_side_and_as_a_difference(opened):
     expect_state(tab, view="neuron")
 
     def refused():
-        return "of one text" in "".join(texts(tab, "#view-neuron .message"))
+        return "belongs to one text" in "".join(
+            texts(tab, "#view-neuron .message")
+        )
 
     eventually(tab, refused, True)
 
 
 def test_a_difference_of_metrics_is_second_minus_first(opened):
     tab = opened("two", "view=model&text=difference&sort=entropy")
-    ours, others = (metric_table(one).values for one in (ONE, SECOND))
+    ours, others = (metric_table(text).values for text in (ONE, SECOND))
     difference = others["entropy"] - ours["entropy"]
-    shown = texts(tab, ".thumbnail .place .number")
+    shown = texts(tab, ".thumbnail .head-name .number")
     expected = np.sort(difference, axis=None)[::-1]
-    found = np.array([read(one.replace("+", "")) for one in shown])
-    assert abs(found - expected).max() <= 0.00501
+    numbers = np.array([read(text.replace("+", "")) for text in shown])
+    assert abs(numbers - expected).max() <= 0.00501
     assert all(
-        one.startswith("+")
-        for one, n in zip(shown, found, strict=True)
-        if n > 0
+        text.startswith("+")
+        for text, number in zip(shown, numbers, strict=True)
+        if number > 0
     )
 
 
-def test_texts_of_unlike_length_say_why_they_have_no_difference(opened):
+def test_texts_of_different_lengths_say_why_there_is_no_difference(opened):
     tab = opened("unlike", "view=head&text=difference")
     assert "9 and 4 queries" in tab.inner_text("#view-head .message")
     tab.click("#tab-model")
     expect_state(tab, view="model")
-    assert "Side by side" in tab.inner_text("#view-model .message")
+    assert "side by side" in tab.inner_text("#view-model .message")
 
 
 def test_only_a_pair_has_segments_and_only_two_texts_a_choice(opened):

@@ -18,7 +18,7 @@ INKED = """(all) => all.map((canvas) => {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_view_draws_and_asks_for_nothing(opened, name):
+def test_every_view_draws_and_requests_nothing(opened, name):
     tab = opened(name, "threshold=0")
     for view in VIEWS:
         tab.click(f"#tab-{view}")
@@ -26,8 +26,8 @@ def test_every_view_draws_and_asks_for_nothing(opened, name):
         panel = f"#view-{view}"
         eventually(tab, lambda at=panel: tab.is_visible(at), True)
         drawn = f"attentionPage.drawnIn['{view}'] > 0"
-        eventually(tab, lambda ask=drawn: tab.evaluate(ask), True)
-        others = [f"#view-{one}" for one in VIEWS if one != view]
+        eventually(tab, lambda script=drawn: tab.evaluate(script), True)
+        others = [f"#view-{other}" for other in VIEWS if other != view]
         assert not any(map(tab.is_visible, others))
         canvases = tab.eval_on_selector_all(f"{panel} .host canvas", INKED)
         messages = texts(tab, f"{panel} .message")
@@ -35,16 +35,18 @@ def test_every_view_draws_and_asks_for_nothing(opened, name):
         assert all(canvases)
 
 
-def test_without_scripts_it_says_what_it_would_be(opened):
+def test_without_scripts_the_page_says_what_it_would_show(opened):
     tab = opened(java_script_enabled=False)
     assert tab.is_visible("noscript .message")
     assert "With scripts on" in tab.inner_text("noscript .message")
 
 
-def test_what_is_not_there_is_said_where_it_would_be(opened):
+def test_missing_arrays_are_explained_in_their_views(opened):
     tab = opened("alone", "view=neuron")
-    assert "Only weights were given" in tab.inner_text("#view-neuron")
+    assert "This page has only weights" in tab.inner_text("#view-neuron")
     tab = opened("alone", "view=metrics")
     assert "no norms" in tab.inner_text("#view-metrics")
     tab = opened("one", "view=neuron&layer=2")
-    assert "of layer 0, 1, not of layer 2" in tab.inner_text("#view-neuron")
+    assert "only of layer 0, 1, not of layer 2" in tab.inner_text(
+        "#view-neuron"
+    )

@@ -1,4 +1,4 @@
-"""The weights and heads that a browser shows are Python's."""
+"""The weights and heads that a browser shows equal Python's."""
 
 import numpy as np
 import pytest
@@ -51,13 +51,13 @@ def test_words_special_tokens_and_segments_are_as_in_python(opened):
     assert texts(tab, ".column.key .token") == [*words.tokens]
     pieces = [1, 3, 1, 1, 1]
     expect_table(tab, words.weights[0, 0], pieces)
-    assert "rows were not renormalised" in tab.inner_text("#notes")
+    assert "rows are not renormalised" in tab.inner_text("#notes")
     tab = opened("pair", "view=head&between=ba")
     rows, keys = SEGMENTS == 1, SEGMENTS == 0
     expect_table(tab, PAIRED.weights[0, 0][rows][:, keys])
 
 
-def test_of_many_tokens_each_query_has_its_strongest_keys(opened):
+def test_with_many_tokens_each_query_has_its_strongest_keys(opened):
     tab = opened("long", "view=head")
     tab.click("#table-details > summary")
     tab.wait_for_selector('#tables table[data-table="weights"]')
@@ -71,12 +71,14 @@ def test_of_many_tokens_each_query_has_its_strongest_keys(opened):
 
 @pytest.mark.parametrize("threshold", [0, 0.05, 0.3])
 def test_lines_are_counted_and_the_strongest_drawn(opened, threshold):
-    for name, held in (("one", ONE), ("long", LONG)):
+    for name, attention in (("one", ONE), ("long", LONG)):
         tab = opened(name, f"view=head&threshold={threshold}")
-        steps = unpack(pack_weights(held.weights))[0, 0]
+        steps = unpack(pack_weights(attention.weights))[0, 0]
         many = int(((steps > 0) & (steps >= threshold)).sum())
         note = tab.inner_text("#view-head .host .note")
-        assert note.startswith(f"{many} lines of at least {threshold:.2f}")
+        noun = "weight" if many == 1 else "weights"
+        start = f"{many} {noun} of at least {threshold:.2f}"
+        assert note.startswith(start)
         assert ("3000 strongest are drawn" in note) == (many > 3000)
         assert (many > 3000) == (name == "long" and threshold == 0)
 
@@ -87,10 +89,10 @@ def test_a_thumbnail_has_the_colour_of_each_weight(opened, layer, head):
 
     tab = opened("one", "view=model")
     thumbnail = f'[data-layer="{layer}"][data-head="{head}"]'
-    found = tab.eval_on_selector(f".thumbnail{thumbnail} canvas", PIXELS)
-    shape = found["height"], found["width"], 4
+    image = tab.eval_on_selector(f".thumbnail{thumbnail} canvas", PIXELS)
+    shape = image["height"], image["width"], 4
     assert shape == (9, 9, 4)
-    pixels = np.array(found["data"]).reshape(shape)
+    pixels = np.array(image["data"]).reshape(shape)
     viridis = colormaps["viridis"](np.sqrt(STEPS[layer, head]))
     assert abs(pixels - 255 * viridis).max() <= 6  # as `colours.js` has it
 
@@ -99,10 +101,10 @@ def test_heads_are_ordered_and_filtered_as_python_does(opened):
     tab = opened("one", "view=model&sort=distance")
     values = metric_table(ONE).values["distance"]
     order = np.argsort(-values, axis=None, kind="stable")
-    places = [np.unravel_index(one, values.shape) for one in order]
+    heads = [np.unravel_index(index, values.shape) for index in order]
 
     def shown():
-        return texts(tab, ".thumbnail .place")
+        return texts(tab, ".thumbnail .head-name")
 
     def named(chosen):
         return [
@@ -110,21 +112,22 @@ def test_heads_are_ordered_and_filtered_as_python_does(opened):
             for layer, head in chosen
         ]
 
-    assert shown() == named(places)
+    assert shown() == named(heads)
     least = float(np.median(values))
     tab.fill("#least", f"{least:.6f}")
     tab.keyboard.press("Enter")
-    kept = [place for place in places if values[place] >= round(least, 6)]
+    kept = [head for head in heads if values[head] >= round(least, 6)]
     eventually(tab, shown, named(kept))
     tab.check("#ascending")
     eventually(tab, shown, named(kept[::-1]))
 
 
-def test_a_pattern_leaves_the_heads_that_have_its_name(opened):
+def test_a_pattern_leaves_the_heads_that_have_it(opened):
     tab = opened("alone", "view=model")
-    found = metric_table(ALONE)
-    for name in named_heads(found):
+    measured = metric_table(ALONE)
+    for name in named_heads(measured):
         tab.select_option("#pattern", name)
-        heads = sorted(heads_of(found, name))
-        expected = [f"L{one.layer} H{one.head}" for one in heads]
-        eventually(tab, lambda: texts(tab, ".thumbnail .place"), expected)
+        heads = sorted(heads_of(measured, name))
+        expected = [f"L{layer} H{head}" for layer, head, _ in heads]
+        shown = ".thumbnail .head-name"
+        eventually(tab, lambda at=shown: texts(tab, at), expected)

@@ -113,7 +113,7 @@ const { shownUnits } = $selecting;
 const { panelsOf, refusal, matrixOf } = $panels;
 const { arithmeticOf } = $arithmetic;
 const { normsOf } = $norms;
-const { rankedHeads, valuesOf, foremost } = $ranking;
+const { rankedHeads, valuesOf, largestHead } = $ranking;
 const { linesOf, strongest, pooled, rowHeight } = $layout;
 const { summaryOf, visible } = $telling;
 const { colourOfWeight, colourOfDifference } = $colours;
@@ -187,7 +187,7 @@ def script():
 def state_of(**changes) -> dict:
     """The page's own state at the start, with some of it changed."""
     shown = {"special": True, "words": False, "between": "all"}
-    order = {"sort": "place", "ascending": False}
+    order = {"sort": "model", "ascending": False}
     order |= {"least": None, "pattern": ""}
     return shown | order | {"layer": 0, "heads": [0]} | changes
 

@@ -1,4 +1,4 @@
-"""The neuron view's arithmetic, of one query of one head, as Python's."""
+"""The neuron view's steps, for one query of one head, equal Python's."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def arithmetic_of(script, attention, layer, head, query) -> dict:
         name: getattr(attention, name)[layer].ravel().tolist()
         for name in ("queries", "keys", "values")
     } | {"tokens": len(attention.tokens), "size": D_HEAD}
-    found = script(
+    steps = script(
         ARITHMETIC,
         vectors=vectors,
         head=head,
@@ -39,42 +39,42 @@ def arithmetic_of(script, attention, layer, head, query) -> dict:
     )
     return {
         name: np.array(numbers) if isinstance(numbers, list) else numbers
-        for name, numbers in found.items()
+        for name, numbers in steps.items()
     }
 
 
 def one_query(attention, layer, head, query):
-    """Its query, the keys and the values, in 64 bits."""
+    """The query, all keys and all values, in 64 bits."""
     arrays = attention.queries, attention.keys, attention.values
     q, k, v = (array[layer, head].astype(np.float64) for array in arrays)
     return q[query : query + 1], k, v
 
 
 @pytest.mark.parametrize(("head", "query"), [(0, 0), (1, 2), (2, 5)])
-def test_products_sums_and_scores_are_those_of_64_bits(
+def test_products_dot_products_and_scores_are_exact_in_64_bits(
     script, attention, head, query
 ):
-    found = arithmetic_of(script, attention, 1, head, query)
+    steps = arithmetic_of(script, attention, 1, head, query)
     q, k, v = one_query(attention, 1, head, query)
     for name, expected in {"query": q[0], "keys": k, "values": v}.items():
-        np.testing.assert_array_equal(found[name], expected)
+        np.testing.assert_array_equal(steps[name], expected)
     # A product of two float32 has no rounding in 64 bits; sums are taken
     # from the first to the last, and a root is rounded as it must be.
-    np.testing.assert_array_equal(found["products"], q * k)
-    sums = np.cumsum(q * k, axis=-1)[:, -1]
-    np.testing.assert_array_equal(found["sums"], sums)
-    np.testing.assert_array_equal(found["scores"], sums / np.sqrt(D_HEAD))
+    np.testing.assert_array_equal(steps["products"], q * k)
+    dots = np.cumsum(q * k, axis=-1)[:, -1]
+    np.testing.assert_array_equal(steps["dots"], dots)
+    np.testing.assert_array_equal(steps["scores"], dots / np.sqrt(D_HEAD))
 
 
 @pytest.mark.parametrize(("head", "query"), [(0, 0), (1, 2), (2, 5)])
-def test_the_arithmetic_of_a_query_is_the_references(
+def test_the_steps_of_a_query_equal_the_references(
     script, attention, head, query
 ):
-    found = arithmetic_of(script, attention, 1, head, query)
+    steps = arithmetic_of(script, attention, 1, head, query)
     q, k, v = one_query(attention, 1, head, query)
     count = len(attention.tokens)
     mask = np.arange(count)[None] <= (query if attention.causal else count)
-    np.testing.assert_array_equal(found["allowed"], mask[0])
+    np.testing.assert_array_equal(steps["allowed"], mask[0])
     scores = attention_scores(q, k)
     weights = masked_softmax(scores, mask)
     query_key = Bounded.exactly(q, q), Bounded.exactly(k, k)
@@ -87,21 +87,25 @@ def test_the_arithmetic_of_a_query_is_the_references(
         ("output", weights @ v, output),
     ):
         comparison = compared(
-            name, ours[0], found[name], 2 * exact.error[0]
+            name, ours[0], steps[name], 2 * exact.error[0]
         )
         expect_holds("the page's arithmetic", comparison)
-    # What the page shows along the way is made of what it shows.
-    allowed = found["scores"][mask[0]]
-    assert found["largest"] == allowed.max()
-    powers = np.where(mask[0], np.exp(found["scores"] - allowed.max()), 0)
-    np.testing.assert_allclose(found["powers"], powers, rtol=1e-14)
-    assert found["total"] == np.cumsum(found["powers"])[-1]
-    weighted = found["weights"][:, None] * v
-    np.testing.assert_array_equal(found["weighted"], weighted)
+    # What the page shows along the way follows from what it shows.
+    allowed = steps["scores"][mask[0]]
+    assert steps["largest"] == allowed.max()
+    exponentials = np.where(
+        mask[0], np.exp(steps["scores"] - allowed.max()), 0
+    )
+    np.testing.assert_allclose(
+        steps["exponentials"], exponentials, rtol=1e-14
+    )
+    assert steps["total"] == np.cumsum(steps["exponentials"])[-1]
+    weighted = steps["weights"][:, None] * v
+    np.testing.assert_array_equal(steps["weighted"], weighted)
     np.testing.assert_array_equal(
-        found["output"], np.cumsum(weighted, axis=0)[-1]
+        steps["output"], np.cumsum(weighted, axis=0)[-1]
     )
     np.testing.assert_array_equal(
-        found["weights"], found["powers"] / found["total"]
+        steps["weights"], steps["exponentials"] / steps["total"]
     )
-    assert (found["weights"][~mask[0]] == 0).all()
+    assert (steps["weights"][~mask[0]] == 0).all()

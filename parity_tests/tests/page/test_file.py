@@ -1,4 +1,4 @@
-"""The page as a file: what is in it, and what it refuses to hold."""
+"""The page as a file: what it contains, and what is refused."""
 
 import errno
 import json
@@ -39,11 +39,11 @@ class Reader(HTMLParser):
     def handle_data(self, text):
         self.texts[self.within] = self.texts.get(self.within, "") + text
 
-    def inside(self, tag: str, **asked) -> list[str]:
+    def inside(self, tag: str, **attributes) -> list[str]:
         return [
-            self.texts.get(at, "")
-            for at, (name, has) in enumerate(self.elements, 1)
-            if name == tag and asked.items() <= has.items()
+            self.texts.get(index, "")
+            for index, (name, own) in enumerate(self.elements, 1)
+            if name == tag and attributes.items() <= own.items()
         ]
 
 
@@ -61,15 +61,15 @@ def test_the_page_has_its_data_style_and_one_script():
     text = page_of(ATTENTION, OTHER, (1,), "view=head")
     data = page_data(ATTENTION, OTHER, (1,)) | {"start": "view=head"}
     assert read_data(text) == json.loads(json.dumps(data))
-    found = Reader(text)
-    assert found.inside("script", type="module") == [
+    page_read = Reader(text)
+    assert page_read.inside("script", type="module") == [
         joined_modules(page.MODULES)
     ]
-    assert found.inside("style") == [page.page_file("style.css")]
+    assert page_read.inside("style") == [page.page_file("style.css")]
     assert "{{" not in without_data(text)
 
 
-def test_the_page_names_nothing_outside_of_it():
+def test_the_page_refers_to_nothing_outside_it():
     text = page_of(ATTENTION)
     rest = without_data(text).replace("http://www.w3.org/2000/svg", "")
     rest = re.sub("'sha256-[^']+'", "", rest)  # base64 may have a //
@@ -78,12 +78,11 @@ def test_the_page_names_nothing_outside_of_it():
     (shown,) = data["texts"]
     del shown["weights"], shown["value_norms"], shown["neuron"]
     assert not re.findall(r"(?i)https?:.*|//.*", json.dumps(data))
-    found = Reader(text)
     addresses = [
-        has[name]
-        for _, has in found.elements
+        attributes[name]
+        for _, attributes in Reader(text).elements
         for name in ("src", "href", "action", "data", "srcset")
-        if name in has
+        if name in attributes
     ]
     assert addresses == ["#"]
     style = page.page_file("style.css")
@@ -100,7 +99,7 @@ def test_the_page_names_nothing_outside_of_it():
         *("createContextualFragment", "localStorage", "cookie"),
     ],
 )
-def test_no_script_reads_html_runs_text_or_asks_outside(way):
+def test_no_script_parses_html_evaluates_text_or_fetches(way):
     assert way not in joined_modules(page.MODULES)
 
 
@@ -110,17 +109,17 @@ def fingerprint(text: str) -> str:
 
 
 def test_the_policy_fits_what_is_inlined_and_allows_nothing_else():
-    found = Reader(page_of(ATTENTION))
+    reader = Reader(page_of(ATTENTION))
     (policy,) = [
-        has["content"]
-        for tag, has in found.elements
-        if has.get("http-equiv") == "Content-Security-Policy"
+        attributes["content"]
+        for tag, attributes in reader.elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
     ]
     allowed = dict(
         directive.split(maxsplit=1) for directive in policy.split("; ")
     )
-    (script,) = found.inside("script", type="module")
-    (style,) = found.inside("style")
+    (script,) = reader.inside("script", type="module")
+    (style,) = reader.inside("style")
     assert allowed["default-src"] == "'none'"
     assert allowed["script-src"] == fingerprint(script)
     assert allowed["style-src"] == fingerprint(style)
@@ -128,7 +127,7 @@ def test_the_policy_fits_what_is_inlined_and_allows_nothing_else():
     assert "unsafe" not in policy
     assert "connect-src" not in allowed
     inline = {"style", "onclick", "onload", "onerror"}
-    assert not any(inline & {*has} for _, has in found.elements)
+    assert not any(inline & {*own} for _, own in reader.elements)
 
 
 def test_the_same_attention_gives_the_same_bytes(tmp_path):
@@ -138,22 +137,22 @@ def test_the_same_attention_gives_the_same_bytes(tmp_path):
     assert one == again
 
 
-def test_hostile_tokens_stay_inside_of_the_json():
+def test_hostile_tokens_stay_inside_the_json():
     about = "</title><script>alert(1)</script>"
     hostile = attention_of(HOSTILE, about=about)
     text = page_of(hostile, hostile, start="</script><script>")
     assert Reader(text).elements == Reader(page_of(ATTENTION)).elements
-    found = read_data(text)
-    assert [one["tokens"] for one in found["texts"]] == [[*HOSTILE]] * 2
+    texts = read_data(text)["texts"]
+    assert [held["tokens"] for held in texts] == [[*HOSTILE]] * 2
     assert Reader(text).inside("title") == [f"Attention: {about}"]
     (data,) = Reader(text).inside("script", type="application/json")
     assert "<" not in data
     assert data.isascii()
 
 
-def test_a_part_of_a_page_in_a_module_is_not_filled_in():
-    found = read_data(page_of(attention_of(("{{data}}", "{{script}}"))))
-    assert found["texts"][0]["tokens"] == ["{{data}}", "{{script}}"]
+def test_a_placeholder_in_the_data_is_not_filled_in():
+    data = read_data(page_of(attention_of(("{{data}}", "{{script}}"))))
+    assert data["texts"][0]["tokens"] == ["{{data}}", "{{script}}"]
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -170,12 +169,12 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(ValueError, match=r"page\.html, got No space left"):
         write_page(path, OTHER)
-    assert [one.name for one in tmp_path.iterdir()] == ["page.html"]
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["missing/page.html", "."])
-def test_a_place_where_nothing_can_be_written_is_named(tmp_path, name):
+def test_a_path_that_cannot_be_written_is_named(tmp_path, name):
     with pytest.raises(ValueError, match="expected to write"):
         write_page(tmp_path / name, ATTENTION)
 
@@ -193,20 +192,20 @@ def test_two_models_do_not_fit_on_one_page(other, tmp_path):
 
 
 @pytest.mark.parametrize("layer", [-1, 2])
-def test_a_layer_that_there_is_not_is_named(layer):
+def test_a_layer_out_of_range_is_refused(layer):
     with pytest.raises(ValueError, match="layer from 0 to 1, got"):
         page_of(ATTENTION, neuron_layers=(0, layer))
 
 
 @pytest.mark.parametrize("missing", ["queries", "keys", "values"])
-def test_without_one_of_three_there_is_no_arithmetic(missing):
-    found = read_data(page_of(attention_of(**{missing: None})))
-    assert found["texts"][0]["neuron"] is None
+def test_without_queries_keys_or_values_there_are_no_steps(missing):
+    data = read_data(page_of(attention_of(**{missing: None})))
+    assert data["texts"][0]["neuron"] is None
 
 
 def test_values_of_another_width_are_refused():
     values = np.ones((2, 3, len(WORDS), D_HEAD + 1), np.float32)
-    with pytest.raises(ValueError, match="of one width, got 4, 4, 5"):
+    with pytest.raises(ValueError, match="of the same width, got 4, 4, 5"):
         page_of(attention_of(values=values, outputs=None))
 
 
@@ -214,7 +213,7 @@ def test_one_token_words_and_weights_alone_have_a_page():
     alone = from_arrays(["a"], np.ones((1, 2, 1, 1)))
     words = joined(ATTENTION)
     left = ATTENTION.without_special()
-    for one in (alone, words, left):
-        found = read_data(page_of(one))["texts"][0]
-        assert found["tokens"] == [*one.tokens]
-        assert found["rows"] == one.rows
+    for attention in (alone, words, left):
+        text = read_data(page_of(attention))["texts"][0]
+        assert text["tokens"] == [*attention.tokens]
+        assert text["rows"] == attention.rows

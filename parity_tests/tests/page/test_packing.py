@@ -1,4 +1,4 @@
-"""Numbers packed into a page: what they lose, and who unpacks them."""
+"""Packing arrays into a page: what they lose, and how they are unpacked."""
 
 from base64 import b64encode
 
@@ -33,32 +33,32 @@ FLOATS = hnp.arrays(
 @given(SHARES)
 def test_weights_come_back_within_half_a_step(weights):
     packed = pack_weights(weights)
-    found = unpack(packed)
+    unpacked = unpack(packed)
     assert packed["error"] == ERROR == 1 / 510
-    assert found.shape == weights.shape == tuple(packed["shape"])
+    assert unpacked.shape == weights.shape == tuple(packed["shape"])
     u = np.finfo(weights.dtype).eps  # of the product that is rounded
-    assert abs(found - weights).max(initial=0) <= ERROR + u
+    assert abs(unpacked - weights).max(initial=0) <= ERROR + u
 
 
 @given(FLOATS)
 def test_float32_comes_back_to_the_last_bit(numbers):
     packed = pack_floats(numbers)
-    found = unpack(packed)
-    assert (packed["error"], found.dtype) == (0, np.float32)
-    assert found.shape == numbers.shape == tuple(packed["shape"])
+    unpacked = unpack(packed)
+    assert (packed["error"], unpacked.dtype) == (0, np.float32)
+    assert unpacked.shape == numbers.shape == tuple(packed["shape"])
     np.testing.assert_array_equal(
-        found.view(np.uint32), numbers.view(np.uint32)
+        unpacked.view(np.uint32), numbers.view(np.uint32)
     )
 
 
-def test_a_view_with_odd_strides_is_packed_like_its_copy():
+def test_an_array_with_odd_strides_is_packed_like_its_copy():
     view = ATTENTION.queries[::-1, :, 1::3].swapaxes(0, 2)
     assert pack_floats(view) == pack_floats(view.copy())
     weights = ATTENTION.weights[..., ::-2].swapaxes(1, 3)
     assert pack_weights(weights) == pack_weights(weights.copy())
 
 
-def test_float64_says_what_it_lost():
+def test_float64_states_what_it_lost():
     numbers = np.random.default_rng(0).normal(size=(3, 5))
     packed = pack_floats(numbers)
     lost = abs(unpack(packed).astype(np.float64) - numbers).max()
@@ -66,7 +66,7 @@ def test_float64_says_what_it_lost():
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.01, 1.01, np.inf])
-def test_what_is_no_weight_is_refused(wrong):
+def test_numbers_that_are_not_weights_are_refused(wrong):
     with pytest.raises(ValueError, match="weights from 0 to 1, got"):
         pack_weights(np.array([0.5, wrong]))
 
@@ -78,12 +78,12 @@ def test_the_page_unpacks_what_python_packs(script, weights, numbers):
         np.array(steps).reshape(weights.shape) / 255,
         unpack(pack_weights(weights)),
     )
-    found = np.array(script.unpacked(pack_floats(numbers)), np.float32)
-    np.testing.assert_array_equal(found.reshape(numbers.shape), numbers)
+    floats = np.array(script.unpacked(pack_floats(numbers)), np.float32)
+    np.testing.assert_array_equal(floats.reshape(numbers.shape), numbers)
 
 
 @given(st.binary(max_size=40))
 def test_the_page_reads_base64(script, content):
     text = b64encode(content).decode()
-    found = script("Array.from(bytesOf(text))", text=text)
-    assert bytes(found) == content
+    decoded = script("Array.from(bytesOf(text))", text=text)
+    assert bytes(decoded) == content

@@ -1,4 +1,4 @@
-"""What the page saves is read back as it was."""
+"""Saved tables and pictures are read back unchanged."""
 
 import re
 
@@ -18,8 +18,8 @@ def test_a_saved_table_is_read_back(script, rows):
     from io import StringIO
 
     text = script("csvOf(rows)", rows=rows)
-    found = [*csv.reader(StringIO(text, newline=""), strict=True)]
-    assert found == [[str(cell) for cell in row] for row in rows]
+    read = [*csv.reader(StringIO(text, newline=""), strict=True)]
+    assert read == [[str(cell) for cell in row] for row in rows]
 
 
 @given(st.text(max_size=20) | st.sampled_from(HOSTILE))
@@ -32,7 +32,7 @@ def test_a_saved_picture_is_xml_with_the_token_as_text(script, token):
         text=token,
     )
     root = ElementTree.fromstring(svg.encode("utf-8", "surrogatepass"))
-    assert [one.tag.split("}")[1] for one in root] == ["rect", "text"]
+    assert [child.tag.split("}")[1] for child in root] == ["rect", "text"]
     lost = r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
     kept = re.sub(lost, "\ufffd", token)
     read = re.sub(r"\r\n?", "\n", kept)  # as every reader of XML does

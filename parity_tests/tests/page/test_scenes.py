@@ -1,4 +1,4 @@
-"""Lines and pictures: what is drawn of many weights, and where."""
+"""Lines and pictures: which of many weights are drawn, and where."""
 
 from itertools import pairwise
 
@@ -34,9 +34,9 @@ def test_lines_are_the_strongest_and_end_inside(
     rows, columns = weights.shape
     row = data.draw(st.none() | st.integers(0, rows - 1))
     column = data.draw(st.none() | st.integers(0, columns - 1))
-    places = {"query": row, "key": column}
-    focus = {k: v for k, v in places.items() if v is not None}
-    found = script(
+    chosen = {"query": row, "key": column}
+    focus = {side: at for side, at in chosen.items() if at is not None}
+    drawn = script(
         f"linesOf({MATRIX}, threshold, most, focus)",
         **as_matrix(weights),
         threshold=threshold,
@@ -45,20 +45,21 @@ def test_lines_are_the_strongest_and_end_inside(
     )
     weights = weights.astype(np.float64)  # as the script compares them
     strong = (abs(weights) >= threshold) & (weights != 0)
-    for axis, place in enumerate((row, column)):
-        if place is not None:
-            strong &= np.indices(weights.shape)[axis] == place
-    lines = found["lines"]
-    assert found["found"] == strong.sum()
+    for axis, index in enumerate((row, column)):
+        if index is not None:
+            strong &= np.indices(weights.shape)[axis] == index
+    lines = drawn["lines"]
+    assert drawn["count"] == strong.sum()
     assert len(lines) == min(most, strong.sum())
     ends = {(line["row"], line["column"]) for line in lines}
     assert len(ends) == len(lines)
     assert ends <= {*zip(*np.nonzero(strong), strict=True)}
     assert all(
-        weights[one["row"], one["column"]] == one["weight"] for one in lines
+        weights[line["row"], line["column"]] == line["weight"]
+        for line in lines
     )
     sizes = [abs(line["weight"]) for line in lines]
-    assert sizes == sorted(sizes)  # the weakest lies under the others
+    assert sizes == sorted(sizes)  # the weakest below the others
     left = [
         abs(weights[at])
         for at in zip(*np.nonzero(strong), strict=True)
@@ -70,11 +71,11 @@ def test_lines_are_the_strongest_and_end_inside(
 
 @given(MATRICES, st.integers(1, 5))
 def test_the_strongest_come_first(script, weights, count):
-    found = script(
+    lines = script(
         f"strongest({MATRIX}, count)", **as_matrix(weights), count=count
     )
     sizes = np.sort(abs(weights[weights != 0]))[::-1][:count]
-    assert [abs(one["weight"]) for one in found] == sizes.tolist()
+    assert [abs(line["weight"]) for line in lines] == sizes.tolist()
 
 
 @given(MATRICES, st.integers(1, 10))
@@ -82,7 +83,7 @@ def test_a_smaller_picture_keeps_the_farthest_of_each_block(
     script, weights, size
 ):
     rows, columns = weights.shape
-    found = script(
+    picture = script(
         "(({ numbers, rows, columns }) => ({ rows, columns, numbers: "
         "Array.from(numbers) }))(pooled(weights, rows, columns, size))",
         weights=weights.ravel().tolist(),
@@ -91,21 +92,21 @@ def test_a_smaller_picture_keeps_the_farthest_of_each_block(
         size=size,
     )
     few = min(rows, size), min(columns, size)
-    assert (found["rows"], found["columns"]) == few
+    assert (picture["rows"], picture["columns"]) == few
     block = [
         np.arange(side) * less // side
         for side, less in zip((rows, columns), few, strict=True)
     ]
-    for at, number in enumerate(found["numbers"]):
+    for at, number in enumerate(picture["numbers"]):
         row, column = divmod(at, few[1])
         part = weights[block[0] == row][:, block[1] == column]
         assert abs(number) == abs(part).max()
         assert number in part
 
 
-def test_many_tokens_stand_closer_never_wider(script):
+def test_rows_of_many_tokens_are_lower_never_higher(script):
     heights = script(
         "Array.from({ length: 513 }, (_, tokens) => rowHeight(tokens))"
     )
     assert all(more <= few for few, more in pairwise(heights))
-    assert heights[-1] >= 16  # what still can be pointed at
+    assert heights[-1] >= 16  # pixels, to be pointed at

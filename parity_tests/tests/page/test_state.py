@@ -1,4 +1,4 @@
-"""The state and the address, each of which comes back from the other."""
+"""State and address: each is recovered from the other."""
 
 import re
 from string import printable
@@ -31,7 +31,7 @@ STATES = st.fixed_dictionaries(
         "words": st.booleans(),
         "between": st.sampled_from(["all", "ab", "ba", "aa", "bb"]),
         "text": st.sampled_from(["both", "first", "second", "difference"]),
-        "sort": st.sampled_from(["place", *LIMITS["metrics"]]),
+        "sort": st.sampled_from(["model", *LIMITS["metrics"]]),
         "ascending": st.booleans(),
         "least": st.none() | st.floats(-1e9, 1e9),
         "pattern": st.sampled_from(["", *LIMITS["patterns"]]),
@@ -42,7 +42,7 @@ READ = "stateOf(fragment, limits)"
 
 
 @given(STATES)
-def test_a_state_comes_back_from_its_address(script, state):
+def test_a_state_is_recovered_from_its_address(script, state):
     if not state["several"]:
         state["heads"] = state["heads"][:1]
     fragment = script("fragmentOf(state)", state=state)
@@ -61,7 +61,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=30).map("".join))
 @example("constructor=1&__proto__=2&toString=3")
 @example("layer=-1&layer=3&least=1e999&threshold=&heads=,&view=%ff")
-def test_no_address_leads_out_of_what_there_is(script, fragment):
+def test_every_address_leads_to_a_valid_state(script, fragment):
     state = script(READ, fragment=fragment, limits=LIMITS)
     start = script("DEFAULTS")
     assert state.keys() == start.keys()
@@ -70,7 +70,7 @@ def test_no_address_leads_out_of_what_there_is(script, fragment):
     assert state["layer"] in range(3)
     assert state["query"] in (None, *range(9))
     assert 0 <= state["threshold"] <= 1
-    assert state["sort"] in ("place", *LIMITS["metrics"])
+    assert state["sort"] in ("model", *LIMITS["metrics"])
     assert state["least"] is None or abs(state["least"]) <= 1e9
     assert (
         script(
@@ -80,7 +80,7 @@ def test_no_address_leads_out_of_what_there_is(script, fragment):
     )
 
 
-def test_a_wrong_part_of_an_address_leaves_the_others(script):
+def test_a_wrong_part_of_an_address_is_ignored_alone(script):
     fragment = "view=nothing&layer=3&heads=99,2&several=1&query=9&key=8"
     state = script(READ, fragment=fragment, limits=LIMITS)
     start = script("DEFAULTS")

@@ -1,4 +1,4 @@
-"""What the page says in words: of a head, and of a token."""
+"""Wording of the page: a head as a sentence, a token made visible."""
 
 import re
 
@@ -21,7 +21,7 @@ def test_a_summary_has_the_strongest_weights_and_the_entropy(
     script, attention, head
 ):
     script.hold(attention)
-    said = script(
+    summary = script(
         "(() => { const panel = panelsOf(data, 'first')[0]; return "
         "plain(summaryOf(panel, 1, head, matrixOf(panel, 1, head, state)))"
         "})()",
@@ -40,31 +40,31 @@ def test_a_summary_has_the_strongest_weights_and_the_entropy(
     )
     table = metric_table(attention)
     entropy = in_words(table.values["entropy"][1, head])
-    assert said.startswith(f"Layer 1, head {head}. ")
-    assert f"The strongest weights: {strongest}. " in said
-    assert f"Entropy, of all tokens, {entropy}, where" in said
+    assert summary.startswith(f"Layer 1, head {head}. ")
+    assert f"Strongest weights: {strongest}. " in summary
+    assert f"Entropy over all tokens: {entropy}, where" in summary
     for name, heads in named_heads(table).items():
-        here = any((one.layer, one.head) == (1, head) for one in heads)
-        assert (f"{name} (" in said) == here
+        here = any(named[:2] == (1, head) for named in heads)
+        assert (f"{name} (" in summary) == here
 
 
 def visible(token: str) -> str:
     """A space at an end, as the page shows it."""
-    return re.sub(r"^ +| +$", lambda found: "·" * len(found[0]), token)
+    return re.sub(r"^ +| +$", lambda spaces: "·" * len(spaces[0]), token)
 
 
 @given(st.text(max_size=60))
-def test_what_is_shown_of_a_token_is_never_empty_or_long(script, token):
+def test_a_token_is_never_shown_empty_or_long(script, token):
     shown = script("visible(token)", token=token)
     assert shown
     assert len(shown) <= 41
     assert not re.search(r"^ | $|[\n\r\t]", shown)
 
 
-def test_what_cannot_be_seen_has_a_sign(script):
+def test_white_space_is_shown_by_signs(script):
     tokens = ["", " a ", "a\nb", "a\r\nb", "\t", "x" * 41, "👩" * 41]
-    found = script("tokens.map((token) => visible(token))", tokens=tokens)
-    assert found == [
+    shown = script("tokens.map((token) => visible(token))", tokens=tokens)
+    assert shown == [
         *("(empty)", "·a·", "a↵b", "a↵b", "⇥"),
         *("x" * 40 + "…", "👩" * 40 + "…"),
     ]

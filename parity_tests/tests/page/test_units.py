@@ -1,4 +1,4 @@
-"""What a panel shows: words, special tokens, segments, differences."""
+"""Units of a panel: words, special tokens, segments, differences."""
 
 import numpy as np
 import pytest
@@ -35,20 +35,20 @@ def matrix_of(script, layer=0, head=0, panel="first", **changes) -> dict:
     )
 
 
-def expect_weights(found, weights, pieces):
-    """Within the error that each column says, of as many pieces."""
+def expect_weights(matrix, weights, pieces):
+    """Within each column's stated error, which grows with its pieces."""
     errors = np.array(pieces) / 510
-    assert np.allclose(found["errors"], errors, rtol=1e-12, atol=0)
+    assert np.allclose(matrix["errors"], errors, rtol=1e-12, atol=0)
     # Float32 sums of steps: a rounding for each step that is added.
     roundings = len(ATTENTION.tokens) ** 2
     u = Rounding.of(np.float32).gamma(roundings)
-    expect_near("weights", weights, found["weights"], errors + u)
+    expect_near("weights", weights, matrix["weights"], errors + u)
 
 
 def pieces_of(attention, words: bool, special: bool) -> list[int]:
-    """Of how many tokens each unit is."""
-    numbers = page_data(attention, None, ())["texts"][0]["words"]
-    units = np.array(numbers) if words else np.arange(len(numbers))
+    """The number of tokens of each unit."""
+    ids = page_data(attention, None, ())["texts"][0]["word_ids"]
+    units = np.array(ids) if words else np.arange(len(ids))
     kept = units[special | ~attention.special]
     return np.unique(kept, return_counts=True)[1].tolist()
 
@@ -64,32 +64,34 @@ def test_words_and_special_tokens_are_as_in_python(
         expected = expected.without_special()
     pieces = pieces_of(attention, words, special)
     for layer, head in ((0, 0), (1, 2)):
-        found = matrix_of(script, layer, head, words=words, special=special)
-        assert found["keys"] == found["queries"] == [*expected.tokens]
-        expect_weights(found, expected.weights[layer, head], pieces)
+        matrix = matrix_of(
+            script, layer, head, words=words, special=special
+        )
+        assert matrix["keys"] == matrix["queries"] == [*expected.tokens]
+        expect_weights(matrix, expected.weights[layer, head], pieces)
 
 
 def test_a_piece_that_begins_a_word_is_named_as_in_python(script):
     cut = attention_of(("[CLS]", "##ing", "##s", "a", "[SEP]"))
     script.hold(cut)
-    found = matrix_of(script, words=True)
-    assert found["keys"] == [*joined(cut).tokens]
+    matrix = matrix_of(script, words=True)
+    assert matrix["keys"] == [*joined(cut).tokens]
 
 
 @pytest.mark.parametrize("between", ["all", "aa", "ab", "ba", "bb"])
-def test_of_a_pair_the_segments_that_are_asked_for(script, between):
+def test_of_a_pair_only_the_chosen_segments_are_shown(script, between):
     script.hold(OF_A_PAIR)
-    found = matrix_of(script, between=between)
+    matrix = matrix_of(script, between=between)
     sides = {"a": SEGMENTS == 0, "b": SEGMENTS == 1}
     every = np.ones(len(PAIR), bool)
     rows, columns = (
         (every, every) if between == "all" else (sides[s] for s in between)
     )
     tokens = np.array(PAIR)
-    assert found["queries"] == tokens[rows].tolist()
-    assert found["keys"] == tokens[columns].tolist()
+    assert matrix["queries"] == tokens[rows].tolist()
+    assert matrix["keys"] == tokens[columns].tolist()
     expected = OF_A_PAIR.weights[0, 0][rows][:, columns]
-    expect_weights(found, expected, [1] * columns.sum())
+    expect_weights(matrix, expected, [1] * columns.sum())
 
 
 def test_of_one_text_no_segment_is_left_out(script):
@@ -99,20 +101,20 @@ def test_of_one_text_no_segment_is_left_out(script):
 
 def test_a_difference_is_second_minus_first_with_both_errors(script):
     script.hold(ATTENTION, OTHER)
-    found = matrix_of(script, 1, 1, "difference")
+    matrix = matrix_of(script, 1, 1, "difference")
     difference = OTHER.weights[1, 1] - ATTENTION.weights[1, 1]
-    expect_weights(found, difference, [2] * len(WORDS))
+    expect_weights(matrix, difference, [2] * len(WORDS))
 
 
-def test_texts_of_unlike_length_have_no_difference(script):
+def test_texts_of_different_lengths_have_no_difference(script):
     script.hold(ATTENTION, attention_of(WORDS[:5], about=ATTENTION.about))
-    ask = "refusal(panelsOf(data, which)[0], options)"
-    said = script(ask, which="difference", options=state_of())
-    assert "9 and 5 queries" in said
-    assert script(ask, which="first", options=state_of()) == ""
+    refusal = "refusal(panelsOf(data, which)[0], options)"
+    message = script(refusal, which="difference", options=state_of())
+    assert "same number of tokens; these have 9 and 5 queries" in message
+    assert script(refusal, which="first", options=state_of()) == ""
 
 
-def test_where_texts_differ_both_tokens_are_named(script):
+def test_where_texts_differ_both_tokens_are_shown(script):
     other = ("[CLS]", "the", *WORDS[2:])
     script.hold(ATTENTION, attention_of(other, about=ATTENTION.about))
     assert matrix_of(script, panel="difference")["keys"] == [

@@ -1,4 +1,4 @@
-"""Random attention for the tests of `bert_viz`, and how near is near."""
+"""Random attention for the tests of `bert_viz`, and its error bounds."""
 
 from functools import cache
 from math import exp, fsum
@@ -12,14 +12,14 @@ from parity_tests.tests.conftest import expect_holds
 from parity_tests.twins.comparing import within
 
 SEED = "The artist painted the portrait of a woman with a brush"
-MARKS = (",", "?!")
-TOKENS = ("[CLS]", "a", "b", "##b", *MARKS, "[SEP]")
+PUNCTUATION = (",", "?!")
+TOKENS = ("[CLS]", "a", "b", "##b", *PUNCTUATION, "[SEP]")
 DTYPES = ("float32", "float64")
 
 
 @st.composite
 def attentions(draw, causal=None, dtype=None):
-    """Heads from nearly uniform to nearly one-hot, every axis another."""
+    """Heads from nearly uniform to nearly one-hot; every axis differs."""
     layers, heads = draw(st.integers(1, 2)), draw(st.integers(3, 4))
     count = draw(st.integers(5, 8))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
@@ -38,18 +38,18 @@ def attentions(draw, causal=None, dtype=None):
 
 def heads_and_rows(attention):
     """(layer, head), and its rows as lists of Python's floats."""
-    for place in np.ndindex(attention.weights.shape[:2]):
-        yield place, attention.weights[place].astype(float).tolist()
+    for head in np.ndindex(attention.weights.shape[:2]):
+        yield head, attention.weights[head].astype(float).tolist()
 
 
-def expect_near(name, found, expected, roundings, size=None, dtype=None):
-    """Apart by so many roundings of what the numbers were made of."""
-    found, expected = np.asarray(found), np.asarray(expected, float)
-    rounding = Rounding.of(dtype or found.dtype)
+def expect_near(name, got, expected, roundings, size=None, dtype=None):
+    """At most `roundings` apart, of numbers of that size."""
+    got, expected = np.asarray(got), np.asarray(expected, float)
+    rounding = Rounding.of(dtype or got.dtype)
     size = abs(expected) if size is None else np.asarray(size)
     bound = rounding.gamma(roundings) * size + rounding.eta
-    comparison = within(name, found, expected, bound)
-    expect_holds(f"metrics of heads, {dtype or found.dtype}", comparison)
+    comparison = within(name, got, expected, bound)
+    expect_holds(f"metrics of heads, {dtype or got.dtype}", comparison)
 
 
 def mean(numbers):
@@ -59,7 +59,7 @@ def mean(numbers):
 
 def one_head(rows, tokens=None):
     rows = np.asarray(rows, float)
-    tokens = tokens or [f"w{place}" for place in range(len(rows))]
+    tokens = tokens or [f"w{position}" for position in range(len(rows))]
     return from_arrays(tokens, rows[None, None])
 
 

@@ -1,8 +1,8 @@
-"""What `attend` returns is what transformers attends to.
+"""What `attend` returns equals the attention of transformers.
 
-Through a whole model errors pile up (`test_end_to_end` says how they are
-held): float64 to 1e-10 of the largest value. The steps from queries and
-keys to weights are within their bounds.
+Through a whole model errors accumulate (see `test_end_to_end`): float64
+agrees to 1e-10 of the largest value. The steps from queries and keys to
+weights are within their bounds.
 """
 
 from functools import cache
@@ -31,7 +31,7 @@ from parity_tests.tests.steps.test_bert import MINILM, SEED
 from parity_tests.twins.comparing import within
 
 PAIR = "Who painted it?", "A woman did, in 1908; she used a brush."
-# Letters, digits, marks, and a letter of two bytes.
+# Letters, digits, punctuation, and a letter of two bytes.
 TEXT = "A woman's brush paints naïve portraits, 1908; unaffable ones!"
 HIEROGLYPH = "𓀀"  # four bytes, and no token of its own
 PARTS = {"weights": "weights", "query": "queries"} | {
@@ -50,13 +50,13 @@ def minilm(*texts):
 
 
 @cache
-def minilm_judge():
+def minilm_oracle():
     return judge("BertModel", MINILM, "float64")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_tokenizer():
-    """That of GPT-2, made once: nothing else here takes as long."""
+    """GPT-2's tokenizer, made once: nothing else here takes as long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             training_checkpoint, "gpt2_tokenizer", cached_tokenizer
@@ -66,7 +66,7 @@ def one_tokenizer():
 
 @pytest.fixture(scope="module")
 def gpt2_model(tmp_path_factory):
-    """A random GPT-2 of GPT-2's vocabulary, and its folder."""
+    """A random GPT-2 with GPT-2's vocabulary, and its folder."""
     folder = tmp_path_factory.mktemp("gpt2")
     sizes = {"vocab_size": len(cached_tokenizer().tokens), "n_layer": 3}
     return random_judge(folder, **sizes), str(folder)
@@ -74,7 +74,7 @@ def gpt2_model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_gpt2(gpt2_model):
-    """Two texts in float32, read by one model."""
+    """Two texts in float32, read by the same model."""
     texts = [TEXT, f"a {HIEROGLYPH}"]
     read = attend_all(texts, "gpt2", gpt2_model[1])
     return dict(zip(texts, read, strict=True))
@@ -92,111 +92,123 @@ def tiny_bert(tmp_path):
     return str(folder)
 
 
-def expect_near(name, found, judged):
-    assert (found.shape, found.dtype) == (judged.shape, judged.dtype), name
-    assert abs(found - judged).max() <= 1e-10 * abs(judged).max(), name
+def expect_near(name, got, expected):
+    assert (got.shape, got.dtype) == (expected.shape, expected.dtype), name
+    assert abs(got - expected).max() <= 1e-10 * abs(expected).max(), name
 
 
 # --- the numbers ---------------------------------------------------------
 
 
 @pytest.mark.parametrize("texts", [(SEED,), PAIR], ids=["one", "pair"])
-def test_every_layer_and_head_of_a_bert_is_transformers(texts):
+def test_every_layer_and_head_of_a_bert_equals_transformers(texts):
     encoded = wordpiece_of(MINILM).encode(*texts)
-    judged = theirs(minilm_judge(), padded([encoded]))
-    found = attend(*texts, dtype="float64")
-    assert found.tokens == tuple(encoded.tokens)
-    assert found.segments.tolist() == encoded.segments.tolist()
-    assert max(found.segments) == len(texts) - 1
-    assert (found.layers, found.heads, found.causal) == (6, 12, False)
+    expected = theirs(minilm_oracle(), padded([encoded]))
+    attention = attend(*texts, dtype="float64")
+    assert attention.tokens == tuple(encoded.tokens)
+    assert attention.segments.tolist() == encoded.segments.tolist()
+    assert max(attention.segments) == len(texts) - 1
+    assert (attention.layers, attention.heads, attention.causal) == (
+        6,
+        12,
+        False,
+    )
     for their, our in PARTS.items():
         for layer in range(6):
             name = f"{layer}/{their}"
-            expect_near(name, getattr(found, our)[layer], judged[name][0])
+            got = getattr(attention, our)[layer]
+            expect_near(name, got, expected[name][0])
 
 
-def test_every_layer_and_head_of_a_gpt2_is_transformers(
+def test_every_layer_and_head_of_a_gpt2_equals_transformers(
     gpt2_model, wide_gpt2
 ):
-    (model, _), found = gpt2_model, wide_gpt2
+    (model, _), attention = gpt2_model, wide_gpt2
     ids = torch.tensor(cached_tokenizer().encode_ordinary(TEXT))[None]
     with torch.no_grad():
         output = model(ids, output_attentions=True)
-    assert (found.layers, found.heads, found.causal) == (3, 4, True)
-    assert not found.segments.any()
+    assert (attention.layers, attention.heads, attention.causal) == (
+        3,
+        4,
+        True,
+    )
+    assert not attention.segments.any()
     for layer in range(3):
         cached = output.past_key_values.layers[layer]
         for name, ours, other in (
-            ("weights", found.weights, output.attentions[layer]),
-            ("keys", found.keys, cached.keys),
-            ("values", found.values, cached.values),
+            ("weights", attention.weights, output.attentions[layer]),
+            ("keys", attention.keys, cached.keys),
+            ("values", attention.values, cached.values),
         ):
             expect_near(f"{layer}/{name}", ours[layer], other[0].numpy())
 
 
-def expect_softmax_of_scores(found, mask):
+def expect_softmax_of_scores(attention, mask):
     """Queries and keys make the scores, and those the weights."""
     query, key = (
         Bounded.exactly(array, array.astype(np.float64))
-        for array in (found.queries, found.keys)
+        for array in (attention.queries, attention.keys)
     )
     scores = scaled_scores(query, key)
     weights = distribution(scores, mask)
     for name, ours, exact in (
-        ("scores", found.scores, scores),
-        ("weights", found.weights, weights),
+        ("scores", attention.scores, scores),
+        ("weights", attention.weights, weights),
     ):
         comparison = within(name, ours, exact.value, exact.error)
         expect_holds(f"attend, {ours.dtype}", comparison)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_softmax_of_the_scores_of_a_bert_is_the_weights(dtype):
-    found = attend(*PAIR, dtype=dtype)
-    expect_softmax_of_scores(found, np.ones((1, 1), bool))
-    assert found.weights.dtype == dtype
+def test_softmax_of_the_scores_of_a_bert_gives_its_weights(dtype):
+    attention = attend(*PAIR, dtype=dtype)
+    expect_softmax_of_scores(attention, np.ones((1, 1), bool))
+    assert attention.weights.dtype == dtype
 
 
-def test_so_it_is_of_a_gpt2_and_no_token_sees_a_later(by_gpt2, wide_gpt2):
-    for found in (by_gpt2[TEXT], wide_gpt2):
-        mask = np.tri(len(found.tokens), dtype=bool)
-        expect_softmax_of_scores(found, mask)
+def test_so_does_that_of_a_gpt2_and_no_token_sees_a_later(
+    by_gpt2, wide_gpt2
+):
+    for attention in (by_gpt2[TEXT], wide_gpt2):
+        mask = np.tri(len(attention.tokens), dtype=bool)
+        expect_softmax_of_scores(attention, mask)
 
 
-def test_all_parts_have_the_shape_that_their_axes_say(by_gpt2):
-    for found, sizes, d_head in (
+def test_all_arrays_have_the_shape_of_their_axes(by_gpt2):
+    for attention, sizes, d_head in (
         (minilm(SEED), (6, 12, 13), 32),
         (by_gpt2[TEXT], (3, 4, 14), 6),
     ):
-        assert found.weights.shape == found.scores.shape
-        assert found.weights.shape == (*sizes, sizes[-1])
-        for part in (found.queries, found.keys, found.values):
+        assert attention.weights.shape == attention.scores.shape
+        assert attention.weights.shape == (*sizes, sizes[-1])
+        for part in (attention.queries, attention.keys, attention.values):
             assert part.shape == (*sizes, d_head)
             assert part.dtype == np.float32
-        assert found.value_norms.shape == sizes
-        assert len(found.outputs) == found.layers
-        assert len(found.tokens) == len(found.special) == sizes[-1]
+        assert attention.value_norms.shape == sizes
+        assert len(attention.outputs) == attention.layers
+        assert len(attention.tokens) == len(attention.special) == sizes[-1]
 
 
-def test_what_is_known_of_the_heads_of_minilm_is_so():
-    """The figures of the project's facts, to the digits given there."""
-    found = minilm(SEED)
-    assert len(found.tokens) == 13
-    assert round(float(found.head(0, 2).diagonal(-1).mean()), 3) == 1
-    assert 0.63 <= found.head(1, 8).diagonal(1).mean() <= 0.69
+def test_known_heads_of_minilm():
+    """The figures of the project's facts, to their digits."""
+    attention = minilm(SEED)
+    assert len(attention.tokens) == 13
+    assert round(float(attention.head(0, 2).diagonal(-1).mean()), 3) == 1
+    assert 0.63 <= attention.head(1, 8).diagonal(1).mean() <= 0.69
     for query, key, weight in (
         ("portrait", "brush", 0.48),
         ("painted", "artist", 0.34),
         ("brush", "painted", 0.33),
     ):
-        places = found.tokens.index(query), found.tokens.index(key)
-        assert round(float(found.head(0, 1)[places]), 2) == weight
+        tokens = attention.tokens
+        entry = tokens.index(query), tokens.index(key)
+        assert round(float(attention.head(0, 1)[entry]), 2) == weight
 
 
-# --- what is said of them ------------------------------------------------
+# --- names and descriptions ----------------------------------------------
 
 
-def test_it_says_whose_heads_they_are():
+def test_attention_says_whose_heads_they_are():
     about = minilm(SEED).about
     assert "all-MiniLM-L6-v2" in about
     assert "to embed sentences" in about
@@ -205,30 +217,32 @@ def test_it_says_whose_heads_they_are():
     assert "not bert-base" in " ".join(attend.__doc__.split())
 
 
-def test_a_folder_is_named_as_one(tiny_bert, gpt2_model, by_gpt2):
-    for found, folder in (
+def test_a_folder_is_named_as_a_folder(tiny_bert, gpt2_model, by_gpt2):
+    for attention, folder in (
         (attend("a b", model_version=tiny_bert), tiny_bert),
         (by_gpt2[TEXT], gpt2_model[1]),
     ):
-        assert found.about.startswith(f"the folder {folder}; ")
+        assert attention.about.startswith(f"the folder {folder}; ")
 
 
 def test_special_tokens_are_marked(by_gpt2):
-    found = minilm(*PAIR)
+    attention = minilm(*PAIR)
     marked = [
         token
-        for token, special in zip(found.tokens, found.special, strict=True)
+        for token, special in zip(
+            attention.tokens, attention.special, strict=True
+        )
         if special
     ]
     assert marked == ["[CLS]", "[SEP]", "[SEP]"]
-    assert found.rows == AS_GIVEN
+    assert attention.rows == AS_GIVEN
     assert not by_gpt2[TEXT].special.any()
 
 
-def test_the_tokens_of_a_gpt2_spell_the_text(by_gpt2):
-    found = by_gpt2[TEXT]
-    assert "".join(found.tokens) == TEXT
-    assert found.tokens[1] == " woman"
+def test_the_tokens_of_a_gpt2_make_up_the_text(by_gpt2):
+    attention = by_gpt2[TEXT]
+    assert "".join(attention.tokens) == TEXT
+    assert attention.tokens[1] == " woman"
 
 
 def test_part_of_a_letter_is_shown_as_its_bytes(by_gpt2):
@@ -250,11 +264,11 @@ def test_a_bert_that_truncates_loses_the_end(tiny_bert):
 
 
 def test_a_pair_that_is_truncated_stays_one(tiny_bert):
-    found = attend(
+    attention = attend(
         "a b c d a", "b c", model_version=tiny_bert, truncate=True
     )
-    assert found.tokens == ("[CLS]", *"ab", "[SEP]", *"bc", "[SEP]")
-    assert found.segments.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert attention.tokens == ("[CLS]", *"ab", "[SEP]", *"bc", "[SEP]")
+    assert attention.segments.tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
 def test_a_gpt2_that_truncates_loses_the_end(gpt2_model, by_gpt2):
@@ -271,11 +285,11 @@ def test_a_gpt2_that_truncates_loses_the_end(gpt2_model, by_gpt2):
 def test_a_bert_truncates_nothing_that_is_short_enough(tiny_bert):
     texts = ["a b c d e"]
     for truncate in (False, True):
-        (found,) = attend_all(texts, "bert", tiny_bert, truncate)
-        assert found.tokens == ("[CLS]", *"abcde", "[SEP]")
+        (attention,) = attend_all(texts, "bert", tiny_bert, truncate)
+        assert attention.tokens == ("[CLS]", *"abcde", "[SEP]")
 
 
-OFFER = r"; with truncate \(--truncate\) the text loses its end"
+OFFER = r"; truncate \(--truncate\) cuts the text off at its end"
 
 
 def test_a_text_that_is_too_long_is_refused_with_its_count(
@@ -301,23 +315,25 @@ def test_several_texts_are_read_by_one_model(monkeypatch):
 
     load = attending.load_bert
     monkeypatch.setattr(attending, "load_bert", counted)
-    found = list(attend_all(["A brush.", PAIR, ("She paints.", None)]))
+    together = list(attend_all(["A brush.", PAIR, ("She paints.", None)]))
     assert len(loads) == 1
     alone = [minilm("A brush."), minilm(*PAIR), minilm("She paints.")]
-    for one, other in zip(found, alone, strict=True):
-        assert one.tokens == other.tokens
-        np.testing.assert_array_equal(one.weights, other.weights)
+    for got, expected in zip(together, alone, strict=True):
+        assert got.tokens == expected.tokens
+        np.testing.assert_array_equal(got.weights, expected.weights)
 
 
-def test_a_text_for_several_is_refused():
+def test_one_text_instead_of_several_is_refused():
     with pytest.raises(ValueError, match="several texts, got one: 'A br"):
         next(attend_all("A brush."))
     for wrong in (("a", "b", "c"), 7):
-        with pytest.raises(ValueError, match="texts, or pairs of them"):
+        with pytest.raises(
+            ValueError, match="expected texts or pairs of texts"
+        ):
             next(attend_all([wrong]))
 
 
-# --- mistakes ------------------------------------------------------------
+# --- refusals ------------------------------------------------------------
 
 NO_TEXT = {
     "empty": ("", None, "a sentence with words, got ''"),
@@ -331,14 +347,14 @@ NO_TEXT = {
 
 
 @pytest.mark.parametrize("kind", NO_TEXT)
-def test_what_is_no_sentence_is_refused(kind):
+def test_anything_but_a_sentence_is_refused(kind):
     first, second, message = NO_TEXT[kind]
     with pytest.raises(ValueError, match=f"^expected {message}"):
         attend(first, second)
 
 
 def test_a_pair_is_refused_by_a_gpt2(gpt2_model):
-    message = "one sentence for a GPT-2, which knows no pairs, got two"
+    message = "one sentence for a GPT-2, which takes no pairs, got two"
     with pytest.raises(ValueError, match=message):
         attend("a", "b", "gpt2", gpt2_model[1])
 
@@ -350,7 +366,7 @@ def test_a_gpt2_without_a_version_is_refused():
 
 @pytest.mark.parametrize("kind", ["t5", "BERT", "", None])
 def test_another_kind_of_model_is_refused(kind):
-    message = rf"bert or gpt2, got {kind!r}; .*\(`from_arrays`\)"
+    message = rf"bert or gpt2, got {kind!r}; .*pass its weights as arrays"
     with pytest.raises(ValueError, match=message):
         attend("a", model_type=kind)
 
@@ -378,7 +394,7 @@ def test_a_gpt2_with_another_vocabulary_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_a_name_that_is_nowhere_tells_what_there_is(
+def test_an_unknown_name_is_refused_with_the_known_ones(
     tmp_path, monkeypatch, kind
 ):
     from huggingface_hub import constants
@@ -411,7 +427,7 @@ FOUR = ["[CLS]", "a", "b", "<|endoftext|>"]
 
 
 def changed(value):
-    """Equal weights but for one row."""
+    """Equal weights except in one row."""
     weights = EQUAL.copy()
     weights[1, 2, 3] = value
     return weights
@@ -423,19 +439,34 @@ BAD_ARRAYS = {
     "batch": (EQUAL[None], r"of one text, .* got a batch of shape \(1, 2,"),
     "no head": (EQUAL[:, :0], r"one layer, head and token, got \(2, 0"),
     "no layer": (EQUAL[:0], r"one layer, head and token, got \(0, 3"),
-    "whole": (EQUAL.astype(int), "weights of floats, got int"),
-    "true": (EQUAL > 0, "weights of floats, got bool"),
-    "NaN": (changed(np.nan), "got nan .* layer 1, head 2, query 3, one of"),
-    "infinite": (changed([np.inf, 0, 0, 0]), "got inf"),
-    "negative": (changed([1.5, -0.5, 0, 0]), "got 1 with a least of -0.5"),
-    "too little": (changed([0.5, 0, 0, 0.4]), "got 0.9 .* one of 1$"),
-    "scores": (changed([3.0, 1, 0, 0]), "got 4 "),
-    "nothing": (EQUAL * 0, "got 0 .* layer 0, head 0, query 0, one of 24"),
+    "whole": (
+        EQUAL.astype(int),
+        "expected floating-point weights, got int",
+    ),
+    "true": (EQUAL > 0, "expected floating-point weights, got bool"),
+    "NaN": (
+        changed(np.nan),
+        "sum of nan .* layer 1, head 2, query 3; wrong rows: 1$",
+    ),
+    "infinite": (changed([np.inf, 0, 0, 0]), "got a sum of inf"),
+    "negative": (
+        changed([1.5, -0.5, 0, 0]),
+        "a sum of 1 and a minimum of -0.5",
+    ),
+    "too little": (
+        changed([0.5, 0, 0, 0.4]),
+        "a sum of 0.9 .* wrong rows: 1$",
+    ),
+    "scores": (changed([3.0, 1, 0, 0]), "a sum of 4 "),
+    "nothing": (
+        EQUAL * 0,
+        "a sum of 0 .* layer 0, head 0, query 0; wrong rows: 24$",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", BAD_ARRAYS)
-def test_arrays_that_are_no_attention_are_refused(kind):
+def test_arrays_that_are_not_attention_are_refused(kind):
     weights, message = BAD_ARRAYS[kind]
     with pytest.raises(ValueError, match=message):
         from_arrays(FOUR, weights)
@@ -447,32 +478,36 @@ def test_no_tokens_are_refused():
 
 
 @pytest.mark.parametrize("name", ["queries", "keys", "values"])
-def test_parts_of_another_shape_are_named(name):
+def test_arrays_of_another_shape_are_named(name):
     message = rf"expected {name} of shape \(2, 3, 4, 'd_head'\), got \(2, 3"
     with pytest.raises(ValueError, match=message):
         from_arrays(FOUR, EQUAL, **{name: np.zeros((2, 3, 5, 6))})
 
 
 @pytest.mark.parametrize("name", ["special", "segments"])
-def test_one_for_each_token_is_wanted(name):
+def test_special_and_segments_have_one_entry_for_each_token(name):
     message = rf"expected {name} of shape \(4,\), got \(3,\)"
     with pytest.raises(ValueError, match=message):
         from_arrays(FOUR, EQUAL, **{name: np.zeros(3, int)})
 
 
-def test_arrays_are_taken_as_they_are():
-    found = from_arrays(FOUR, [*EQUAL.astype(np.float16)], "mine")
-    assert found.weights.dtype == np.float16
-    assert found.tokens == tuple(FOUR)
-    assert found.special.tolist() == [True, False, False, True]
-    assert found.segments.tolist() == [0] * 4
-    assert (found.about, found.rows) == ("mine", AS_GIVEN)
-    assert (found.layers, found.heads, found.causal) == (2, 3, False)
+def test_arrays_are_kept_as_they_are():
+    attention = from_arrays(FOUR, [*EQUAL.astype(np.float16)], "mine")
+    assert attention.weights.dtype == np.float16
+    assert attention.tokens == tuple(FOUR)
+    assert attention.special.tolist() == [True, False, False, True]
+    assert attention.segments.tolist() == [0] * 4
+    assert (attention.about, attention.rows) == ("mine", AS_GIVEN)
+    assert (attention.layers, attention.heads, attention.causal) == (
+        2,
+        3,
+        False,
+    )
 
 
-def test_what_is_special_may_be_told():
-    found = from_arrays(FOUR, EQUAL, special=[0, 1, 0, 0])
-    assert found.without_special().tokens == ("[CLS]", "b", FOUR[3])
+def test_special_tokens_may_be_passed():
+    attention = from_arrays(FOUR, EQUAL, special=[0, 1, 0, 0])
+    assert attention.without_special().tokens == ("[CLS]", "b", FOUR[3])
 
 
 def test_a_model_is_causal_when_no_token_looks_at_a_later_one():
@@ -484,24 +519,24 @@ def test_a_model_is_causal_when_no_token_looks_at_a_later_one():
     assert not from_arrays(["a"], np.ones((2, 3, 1, 1))).causal
 
 
-def test_a_head_that_is_not_there_is_refused():
-    found = from_arrays(FOUR, EQUAL)
-    assert found.head(1, 2).shape == (4, 4)
-    for place, message in (
+def test_a_head_out_of_range_is_refused():
+    attention = from_arrays(FOUR, EQUAL)
+    assert attention.head(1, 2).shape == (4, 4)
+    for layer_and_head, message in (
         ((2, 0), "layer from 0 to 1, got 2"),
         ((-1, 0), "layer from 0 to 1, got -1"),
         ((0, 3), "head from 0 to 2, got 3"),
         ((0, -1), "head from 0 to 2, got -1"),
     ):
         with pytest.raises(ValueError, match=message):
-            found.head(*place)
+            attention.head(*layer_and_head)
 
 
-def test_what_is_not_known_is_said():
-    given, words = from_arrays(FOUR, EQUAL, "mine"), joined(minilm(SEED))
-    for found, why in ((given, "mine; rows as"), (words, "joined into")):
-        alone = f"beside the weights, got none .*{why}"
+def test_missing_arrays_are_named():
+    bare, words = from_arrays(FOUR, EQUAL, "mine"), joined(minilm(SEED))
+    for attention, why in ((bare, "mine; rows as"), (words, "joined into")):
+        alone = f"along with the weights, got none .*{why}"
         with pytest.raises(ValueError, match=f"expected queries {alone}"):
-            _ = found.scores
+            _ = attention.scores
         with pytest.raises(ValueError, match=f"expected values {alone}"):
-            _ = found.value_norms
+            _ = attention.value_norms

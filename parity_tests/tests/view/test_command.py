@@ -20,7 +20,7 @@ LAYER, HEAD = "--layer", "--head"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_seeds_sentence_and_the_heads_that_have_a_name(twice):
+def test_the_default_sentence_and_the_heads_with_a_pattern(twice):
     code, out, _ = twice("view", "--metrics")
     assert code == 0
     lines = out.splitlines()
@@ -75,7 +75,7 @@ def test_every_kind_of_plot(twice, tmp_path, options):
     assert path.read_bytes().startswith(PNG)
 
 
-def test_without_special_tokens_words_a_pair_and_a_cut(twice):
+def test_no_special_tokens_words_and_a_pair(twice):
     _, out, _ = twice("view", "Is it?", "--pair", "It is.", "--no-special")
     assert "6 tokens: is it ? it is ." in out
     assert out.count("heads as layer.head") == 1
@@ -85,7 +85,7 @@ def test_without_special_tokens_words_a_pair_and_a_cut(twice):
 
 
 @pytest.mark.usefixtures("few_positions")
-def test_a_text_that_is_cut(twice):
+def test_a_text_that_is_truncated(twice):
     code, out, _ = twice("view", "one two three four five", "--truncate")
     assert code == 0
     assert "\n6 tokens: [CLS] one two three four [SEP]" in out
@@ -113,9 +113,8 @@ def test_a_page_of_two_texts(twice, tmp_path, monkeypatch):
     assert out.splitlines()[-1] == str(path)
     assert opened == [path.as_uri()]
     page = path.read_text(encoding="utf-8")
-    text = page.split('id="data">')[1].split("</script>")[0]
-    data = json.loads(text)
-    assert [one["tokens"][1] for one in data["texts"]] == ["a", "it"]
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert [text["tokens"][1] for text in data["texts"]] == ["a", "it"]
     assert list(data["texts"][0]["neuron"]) == ["0"]
 
 
@@ -124,7 +123,7 @@ def test_what_a_page_shows_first():
     assert start(2, 7) == "view=head&layer=2&heads=7"
 
 
-def test_names_and_places_of_tokens():
+def test_names_and_positions_of_tokens():
     assert chosen_tokens(" portrait ,11,") == ["portrait", 11]
     assert chosen_tokens(None) == []
 
@@ -187,6 +186,7 @@ def test_objects_show_themselves_in_a_notebook():
     assert repr(attention).startswith(
         "<Attention: 13 tokens, 6 layers of 12"
     )
-    shown = metric_table(attention)._repr_html_()
-    assert "<th>previous token</th><td>0.077</td>" in shown
-    assert "rows as the model gives them" in shown
+    html = metric_table(attention)._repr_html_()
+    assert "<th>largest in</th></tr>" in html
+    assert "<th>previous token</th><td>0.077</td>" in html
+    assert "rows as the model gives them" in html

@@ -1,4 +1,4 @@
-"""The map of heads: known places found again."""
+"""The map of heads: known points are recovered."""
 
 import numpy as np
 import pytest
@@ -12,42 +12,42 @@ from parity_tests.bounds.rounding import Rounding
 from .cases import attentions, expect_near
 
 
-def between(places):
-    """The distances of points, any to any."""
-    return np.linalg.norm(places[:, None] - places, axis=-1)
+def between(points):
+    """The distances of all pairs of points."""
+    return np.linalg.norm(points[:, None] - points, axis=-1)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_points_in_a_plane_are_found_again(seed, monkeypatch):
+def test_points_in_a_plane_are_recovered(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     attention = from_arrays(["a"], np.ones((2, 4, 1, 1)))
     apart = between(rng.normal(size=(8, 2)) * [3, 1])
     monkeypatch.setattr(head_map, "head_distances", lambda _: apart)
-    found = head_map.head_map(attention)
-    assert found.places.shape == (2, 4, 2)
+    drawn = head_map.head_map(attention)
+    assert drawn.points.shape == (2, 4, 2)
     # A squared distance is made of four entries of the centred matrix,
     # each off by the roundings of its sums; the two eigenvalues and their
     # vectors are those of one that is off by n roundings of its norm
     # (backward stability), which is at most the sum of the squares.
-    squared = between(found.places.reshape(-1, 2)) ** 2
+    squared = between(drawn.points.reshape(-1, 2)) ** 2
     expect_near("map", squared, apart**2, 4 * 8, (apart**2).sum())
-    expect_near("share", np.float64(found.share), 1.0, 4 * 8 * 8)
+    expect_near("share", np.float64(drawn.share), 1.0, 4 * 8 * 8)
 
 
-def test_three_strangers_are_a_triangle_and_four_do_not_fit():
+def test_three_equidistant_heads_fit_into_a_plane_and_four_do_not():
     """Each head looks at a token of its own: all distances are 1."""
     for heads, share in ((2, 1), (3, 1), (4, 2 / 3), (5, 2 / 4)):
         rows = np.repeat(np.eye(5)[:heads, None], 5, axis=1)
-        found = head_map.head_map(from_arrays([*"abcde"], rows[None]))
+        drawn = head_map.head_map(from_arrays([*"abcde"], rows[None]))
         rounding = 4 * heads * heads
-        expect_near("share", np.float64(found.share), share, rounding)
+        expect_near("share", np.float64(drawn.share), share, rounding)
         if heads <= 3:
-            apart = between(found.places[0])
+            apart = between(drawn.points[0])
             expect_near("map", apart, 1 - np.eye(heads), rounding, 1.0)
 
 
 @pytest.mark.parametrize("heads", [2, 3])
-def test_so_few_heads_are_shown_whole(heads):
+def test_two_or_three_heads_are_shown_without_loss(heads):
     rng = np.random.default_rng(heads)
     for _ in range(50):
         rows = rng.dirichlet(np.ones(5), size=(1, heads, 5))
@@ -58,9 +58,9 @@ def test_so_few_heads_are_shown_whole(heads):
 
 @given(attention=attentions())
 def test_the_share_of_a_map_is_from_0_to_1(attention):
-    found = head_map.head_map(attention)
-    assert found.places.shape == (*attention.weights.shape[:2], 2)
-    assert 0 <= found.share <= 1
+    drawn = head_map.head_map(attention)
+    assert drawn.points.shape == (*attention.weights.shape[:2], 2)
+    assert 0 <= drawn.share <= 1
 
 
 @given(
@@ -78,15 +78,15 @@ def test_a_map_does_not_depend_on_the_signs_of_eigenvectors(
     expected, eigh = head_map.head_map(attention), np.linalg.eigh
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(np.linalg, "eigh", turned)
-        found = head_map.head_map(attention)
-    np.testing.assert_array_equal(found.places, expected.places)
-    flat = found.places.reshape(-1, 2)
+        drawn = head_map.head_map(attention)
+    np.testing.assert_array_equal(drawn.points, expected.points)
+    flat = drawn.points.reshape(-1, 2)
     assert (flat.max(axis=0) >= -flat.min(axis=0)).all()
 
 
 @pytest.mark.parametrize("heads", [1, 2])
-def test_few_heads_and_equal_ones_have_a_map(heads):
+def test_one_head_and_equal_heads_have_a_map(heads):
     rows = np.full((1, heads, 3, 3), 1 / 3)
-    found = head_map.head_map(from_arrays([*"abc"], rows))
-    assert found.places.tolist() == [[[0, 0]] * heads]
-    assert found.share == 1
+    drawn = head_map.head_map(from_arrays([*"abc"], rows))
+    assert drawn.points.tolist() == [[[0, 0]] * heads]
+    assert drawn.share == 1

@@ -1,4 +1,4 @@
-"""Every metric of heads, beside a second spelling and what is known."""
+"""Metrics of heads against an independent definition and known values."""
 
 from itertools import compress
 from math import exp, fsum, log, log2
@@ -26,7 +26,7 @@ from parity_tests.bounds.rounding import Rounding
 
 from .cases import (
     DTYPES,
-    MARKS,
+    PUNCTUATION,
     attentions,
     expect_near,
     heads_and_rows,
@@ -34,23 +34,23 @@ from .cases import (
     one_head,
 )
 
-# --- every metric, spelled out -------------------------------------------
+# --- every metric, by its definition -------------------------------------
 
 
 # Which weights are counted: the tokens and segments of the text, i, j.
 COUNTED = {
-    "[CLS]": lambda one, i, j: one.tokens[j] == "[CLS]",
-    "[SEP]": lambda one, i, j: one.tokens[j] == "[SEP]",
-    "punctuation": lambda one, i, j: one.tokens[j] in MARKS,
-    "same token": lambda one, i, j: (
-        i != j and one.tokens[i] == one.tokens[j]
+    "[CLS]": lambda tokens, segments, i, j: tokens[j] == "[CLS]",
+    "[SEP]": lambda tokens, segments, i, j: tokens[j] == "[SEP]",
+    "punctuation": lambda tokens, segments, i, j: tokens[j] in PUNCTUATION,
+    "same token": lambda tokens, segments, i, j: (
+        i != j and tokens[i] == tokens[j]
     ),
-    "other text": lambda one, i, j: one.segments[i] != one.segments[j],
+    "other text": lambda tokens, segments, i, j: segments[i] != segments[j],
 }
 
 
 def share_of(row):
-    """The entropy over its greatest; SciPy makes rows sum to 1."""
+    """The entropy divided by its largest; SciPy normalises rows."""
     return scipy_entropy(row) / log(len(row))
 
 
@@ -58,15 +58,15 @@ def flat(rows):
     return [a for row in rows for a in row]
 
 
-def far(rows):
+def weighted_distances(rows):
     return [
         [a * abs(i - j) for j, a in enumerate(row)]
         for i, row in enumerate(rows)
     ]
 
 
-# Of rows which end where a causal model sees no further.
-SPELLED = {
+# Rows end where a causal model sees no further.
+DEFINITIONS = {
     "previous token": lambda rows: mean(
         rows[i][i - 1] for i in range(1, len(rows))
     ),
@@ -82,17 +82,22 @@ SPELLED = {
         exp(scipy_entropy(row)) for row in rows
     ),
     "confidence": lambda rows: mean(max(row) for row in rows),
-    "distance": lambda rows: fsum(flat(far(rows))) / fsum(flat(rows)),
+    "distance": lambda rows: (
+        fsum(flat(weighted_distances(rows))) / fsum(flat(rows))
+    ),
 }
 ONLY_CAUSAL, NEVER_CAUSAL = {"first token"}, {"next token"}
 
 
-def spelled(name, attention, rows):
-    """What a metric must be, or None where it means nothing."""
+def by_definition(name, attention, rows):
+    """What a metric must be, or None where it does not apply."""
     n = len(rows)
     if name in COUNTED:
         counts = [
-            [COUNTED[name](attention, i, j) for j in range(n)]
+            [
+                COUNTED[name](attention.tokens, attention.segments, i, j)
+                for j in range(n)
+            ]
             for i in range(n)
         ]
         if not any(map(any, counts)):
@@ -105,11 +110,11 @@ def spelled(name, attention, rows):
         return None
     if attention.causal:
         rows = [row[: i + 1] for i, row in enumerate(rows)]
-    return SPELLED[name](rows)
+    return DEFINITIONS[name](rows)
 
 
 def size_of(name, value, n):
-    """What the roundings are of.
+    """The size that roundings are relative to.
 
     A row whose weights are off by n roundings has an entropy that is off
     by as many of H + 1; so is ours, by its sum and the logarithms. Over
@@ -121,30 +126,32 @@ def size_of(name, value, n):
     return value * factors.get(name, 1)
 
 
-def test_every_metric_has_another_spelling():
-    assert {*COUNTED, *SPELLED} == set(BY_NAME)
+def test_every_metric_has_a_second_definition():
+    assert {*COUNTED, *DEFINITIONS} == set(BY_NAME)
     assert len(METRICS) == len(BY_NAME)
 
 
 @pytest.mark.parametrize("name", BY_NAME)
 @given(attention=attentions())
-def test_a_metric_is_what_it_is_by_its_definition(name, attention):
+def test_a_metric_follows_its_definition(name, attention):
     n = len(attention.tokens)
     metric = metric_named(name)
-    found = metric.measure(attention) if metric.applies(attention) else None
-    for place, rows in heads_and_rows(attention):
-        value = spelled(name, attention, rows)
-        if value is None:
-            assert found is None
+    values = (
+        metric.measure(attention) if metric.applies(attention) else None
+    )
+    for head, rows in heads_and_rows(attention):
+        expected = by_definition(name, attention, rows)
+        if expected is None:
+            assert values is None
             continue
         # n for a row, n for SciPy's, n for the mean; the rest for two
         # functions of 8 each, and for products and quotients.
         expect_near(
             name,
-            found[place],
-            value,
+            values[head],
+            expected,
             3 * n + 24,
-            size_of(name, value, n),
+            size_of(name, expected, n),
             attention.weights.dtype,
         )
 
@@ -168,12 +175,12 @@ def test_every_metric_keeps_within_its_range(attention):
 def test_a_partition_of_the_keys_shares_all_of_the_weight(attention, seed):
     n = len(attention.tokens)
     part = np.random.default_rng(seed).integers(0, 3, n)
-    shares = sum(mass(attention, part == number) for number in range(3))
-    # n for a row of ours, n for the mean, n for the rows that were given.
+    shares = sum(mass(attention, part == label) for label in range(3))
+    # n for a row of ours, n for the mean, n for the rows passed in.
     expect_near("partition", shares, np.ones_like(shares), 3 * n + 3)
 
 
-# --- what is known -------------------------------------------------------
+# --- known values --------------------------------------------------------
 
 
 @pytest.mark.parametrize("offset", [-2, -1, 0, 1, 3])
@@ -193,7 +200,7 @@ def test_a_shift_has_all_of_its_own_offset_and_none_of_others(offset):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 65])
-def test_equal_weights_give_what_is_known_of_them(n):
+def test_equal_weights_give_known_values(n):
     table = metric_table(one_head(np.full((n, n), 1 / n)))
     known = {"effective keys": n, "self": 1 / n, "confidence": 1 / n}
     known["distance"] = (n * n - 1) / (3 * n)
@@ -208,7 +215,7 @@ def test_equal_weights_give_what_is_known_of_them(n):
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 65])
-def test_equal_weights_of_a_causal_model_give_their_own(n):
+def test_equal_weights_of_a_causal_model_give_known_values(n):
     rows = np.tri(n) / np.arange(1, n + 1)[:, None]
     one_hot = one_head(np.eye(n))
     assert one_hot.causal
@@ -227,8 +234,8 @@ def test_equal_weights_of_a_causal_model_give_their_own(n):
         size = size_of(name, value, n)
         expect_near(name, values[name], [[value]], 3 * n + 24, size)
         # The baseline comes from the mask, not from the weights.
-        found = baseline(metric_named(name), one_hot)
-        expect_near(name, np.float64(found), value, 3 * n + 24, size)
+        equal = baseline(metric_named(name), one_hot)
+        expect_near(name, np.float64(equal), value, 3 * n + 24, size)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -245,24 +252,24 @@ def test_a_row_with_one_key_does_not_count_for_the_entropy():
     assert metric_table(one_head(rows)).values["entropy"] == 1 / 2
 
 
-def test_what_means_nothing_for_a_text_is_left_out():
+def test_metrics_that_do_not_apply_are_left_out():
     rows = np.full((3, 3), 1 / 3)
-    given = {*metric_table(one_head(rows)).values}
-    assert not given & {*COUNTED, "first token"}
+    names = {*metric_table(one_head(rows)).values}
+    assert not names & {*COUNTED, "first token"}
     alone = metric_table(one_head([[1]]))
     assert not np.isnan([*alone.values.values()]).any()
     assert "entropy" not in alone.values
 
 
-def test_a_mark_that_is_special_is_no_punctuation():
+def test_a_special_token_is_no_punctuation():
     rows = np.full((1, 1, 3, 3), 1 / 3)
     tokens = ["a", "!", "."]
-    found = from_arrays(tokens, rows, special=[False, False, True])
-    values = metric_table(found).values["punctuation"]
+    attention = from_arrays(tokens, rows, special=[False, False, True])
+    values = metric_table(attention).values["punctuation"]
     assert values.tolist() == [[1 / 3]]
 
 
-def test_a_metric_that_none_has_is_refused():
+def test_an_unknown_metric_is_refused():
     with pytest.raises(ValueError, match="a metric: previous token, self,"):
         metric_named("attention")
 
@@ -270,8 +277,8 @@ def test_a_metric_that_none_has_is_refused():
 # --- the distance of two heads -------------------------------------------
 
 
-def js_spelled(p, q):
-    """Of two rows the mean of both ways to the middle, in bits."""
+def js_by_definition(p, q):
+    """Mean divergence of two rows from their middle, in bits."""
 
     def to_middle(a, b):
         return a * log2(2 * a / (a + b)) if a else 0
@@ -280,43 +287,41 @@ def js_spelled(p, q):
 
 
 def js_by_scipy(p, q):
-    """What `jensenshannon` sums; that takes a root, of -1e-17 as well."""
+    """What SciPy's `jensenshannon` sums, before it takes a square root."""
     middle = np.add(p, q) / 2
     return fsum([*rel_entr(p, middle), *rel_entr(q, middle)]) / 2 / log(2)
 
 
-@pytest.mark.parametrize("other", [js_spelled, js_by_scipy])
+@pytest.mark.parametrize("other", [js_by_definition, js_by_scipy])
 @given(attention=attentions(dtype="float64"))
-def test_the_distance_of_heads_is_that_of_jensen_and_shannon(
-    other, attention
-):
+def test_the_distance_of_heads_is_jensen_shannon(other, attention):
     n = len(attention.tokens)
     heads = [rows for _, rows in heads_and_rows(attention)]
-    found = head_distances(attention)
+    distances = head_distances(attention)
     expected = [
         [0 if p is q else mean(map(other, p, q)) for q in heads]
         for p in heads
     ]
     # The parts of a row are no more than 2 together; n for the sum and n
     # for the mean, 8 for a logarithm, and the rest for its argument.
-    expect_near("JS", found, expected, 3 * n + 24, 2)
+    expect_near("JS", distances, expected, 3 * n + 24, 2)
 
 
 @given(attention=attentions())
 def test_the_distance_of_heads_is_symmetric_and_from_0_to_1(attention):
     room = Rounding.of(float).gamma(3 * len(attention.tokens) + 24)
-    found = head_distances(attention)
-    assert found.dtype == np.float64
-    # Not to the last bit: NumPy's log may round by where a number stands.
-    assert abs(found - found.T).max() <= 4 * room
-    assert not found.diagonal().any()
-    assert found.min() >= -2 * room
-    assert found.max() <= 1 + 2 * room
+    distances = head_distances(attention)
+    assert distances.dtype == np.float64
+    # Not to the last bit: NumPy's log may depend on an entry's position.
+    assert abs(distances - distances.T).max() <= 4 * room
+    assert not distances.diagonal().any()
+    assert distances.min() >= -2 * room
+    assert distances.max() <= 1 + 2 * room
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_weight_that_is_almost_0_is_no_distance(dtype):
-    """The middle of it and 0 would be 0."""
+    """Half of it would be rounded to 0."""
     least = np.finfo(dtype).smallest_subnormal
     p, q = np.array([[[1, least]], [[1, 0]]], dtype)
     assert js_distance(p, q) == js_distance(q, p) == 0

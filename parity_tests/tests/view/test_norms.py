@@ -26,7 +26,7 @@ from .cases import SEED, attentions, expect_near, minilm
 
 @st.composite
 def with_values(draw):
-    """Random values, and layers that mix the heads."""
+    """Random values and output projections."""
     attention = draw(attentions(dtype="float64"))
     layers, heads, count, _ = attention.weights.shape
     rng = np.random.default_rng(draw(st.integers(0, 99)))
@@ -43,19 +43,19 @@ def with_values(draw):
 
 @given(attention=with_values())
 def test_a_norm_is_the_length_of_what_reaches_a_token(attention):
-    found = norms(attention)
-    for layer, head, i, j in np.ndindex(found.shape):
+    carried = norms(attention)
+    for layer, head, i, j in np.ndindex(carried.shape):
         own = slice(2 * head, 2 * head + 2)
         weight = attention.outputs[layer].weight[:, own].tolist()
         x, y = attention.values[layer, head, j].tolist()
-        given_ = [a * x + b * y for a, b in weight]
+        transformed = [a * x + b * y for a, b in weight]
         size = [abs(a * x) + abs(b * y) for a, b in weight]
         a = float(attention.weights[layer, head, i, j])
         # Two products and their sum, on both sides, the squares, theirs.
         expect_near(
             "norms",
-            found[layer, head, i, j],
-            a * fsum(part**2 for part in given_) ** 0.5,
+            carried[layer, head, i, j],
+            a * fsum(part**2 for part in transformed) ** 0.5,
             len(weight) + 12,
             a * fsum(part**2 for part in size) ** 0.5,
         )
@@ -63,12 +63,12 @@ def test_a_norm_is_the_length_of_what_reaches_a_token(attention):
 
 @given(attention=with_values())
 def test_shares_of_norms_sum_to_1(attention):
-    n, found = len(attention.tokens), norm_shares(attention)
+    n, shares = len(attention.tokens), norm_shares(attention)
     expect_near(
-        "shares", found.sum(axis=-1), np.ones(found.shape[:-1]), 3 * n
+        "shares", shares.sum(axis=-1), np.ones(shares.shape[:-1]), 3 * n
     )
     expected = norms(attention)[..., 1] / norms(attention).sum(axis=-1)
-    expect_near("shares", found[..., 1], expected, 2 * n)
+    expect_near("shares", shares[..., 1], expected, 2 * n)
 
 
 def test_a_row_without_norms_has_no_shares():
@@ -95,8 +95,8 @@ def attention_outputs():
     )
     inputs = [x, *(layer.hidden for layer in layers)]
     return [
-        multi_head_attention(one, block.attention, mask, heads)
-        for one, block in zip(inputs, model.encoder.blocks, strict=False)
+        multi_head_attention(hidden, block.attention, mask, heads)
+        for hidden, block in zip(inputs, model.encoder.blocks, strict=False)
     ]
 
 
@@ -126,7 +126,7 @@ def test_all_parts_and_the_bias_are_the_output_of_the_attention(layer):
 
 
 def test_a_large_weight_may_carry_little():
-    """Nowhere are weight and norm of [CLS] so far apart as in L2H7."""
+    """Weight and norm of [CLS] are farthest apart in layer 2, head 7."""
     attention = minilm()
     weight, share = (
         array[..., 0].mean(axis=-1)

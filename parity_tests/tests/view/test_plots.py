@@ -1,4 +1,4 @@
-"""The plots of bert_viz: they show the numbers, and say it in words."""
+"""The plots of bert_viz: they show the numbers, and describe them."""
 
 import doctest
 import errno
@@ -49,7 +49,7 @@ SEEN = (
 )
 
 
-def attention_of(tokens=WORDS, layers=2, heads=3, seed=0, **given):
+def attention_of(tokens=WORDS, layers=2, heads=3, seed=0, **others):
     """Weights of random heads, sharp and broad, with values of 4."""
     generator = np.random.default_rng(seed)
     shape = layers, heads, len(tokens), len(tokens)
@@ -63,7 +63,7 @@ def attention_of(tokens=WORDS, layers=2, heads=3, seed=0, **given):
         weights / weights.sum(axis=-1, keepdims=True),
         values=generator.normal(size=(*shape[:3], 4)),
         outputs=outputs,
-        **given,
+        **others,
     )
 
 
@@ -76,31 +76,39 @@ OTHER = attention_of(
 TABLE, OTHER_TABLE = metric_table(ATTENTION), metric_table(OTHER)
 
 IN_AXES = {
-    "heads": lambda one, axes=None: plot_heads(one, axes),
-    "head": lambda one, axes=None: plot_head(one, 0, 0, axes),
-    "from": lambda one, axes=None: plot_token(one, 0, "from", axes),
-    "to": lambda one, axes=None: plot_token(one, 0, "to", axes),
-    "metric": lambda one, axes=None: plot_metric(
-        metric_table(one), "confidence", axes
+    "heads": lambda attention, axes=None: plot_heads(attention, axes),
+    "head": lambda attention, axes=None: plot_head(attention, 0, 0, axes),
+    "from": lambda attention, axes=None: plot_token(
+        attention, 0, "from", axes
     ),
-    "difference": lambda one, axes=None: plot_difference(
-        *(metric_table(one),) * 2, "distance", axes
+    "to": lambda attention, axes=None: plot_token(attention, 0, "to", axes),
+    "metric": lambda attention, axes=None: plot_metric(
+        metric_table(attention), "confidence", axes
     ),
-    "weights": lambda one, axes=None: plot_weight_difference(
-        one, one, 0, 0, axes
+    "difference": lambda attention, axes=None: plot_difference(
+        *(metric_table(attention),) * 2, "distance", axes
     ),
-    "map": lambda one, axes=None: plot_map(one, axes),
-    "rollout": lambda one, axes=None: plot_rollout(one, 0, axes),
+    "weights": lambda attention, axes=None: plot_weight_difference(
+        attention, attention, 0, 0, axes
+    ),
+    "map": lambda attention, axes=None: plot_map(attention, axes),
+    "rollout": lambda attention, axes=None: plot_rollout(
+        attention, 0, axes
+    ),
 }
 IN_FIGURE = {
-    "tokens": lambda one, figure=None: plot_tokens(one, [0], figure),
-    "norms": lambda one, figure=None: plot_norms(one, 0, 0, figure),
+    "tokens": lambda attention, figure=None: plot_tokens(
+        attention, [0], figure
+    ),
+    "norms": lambda attention, figure=None: plot_norms(
+        attention, 0, 0, figure
+    ),
 }
 ALL = IN_AXES | IN_FIGURE
 
 
 def drawn(axes) -> np.ndarray:
-    """The numbers of the only image, NaN where there are none."""
+    """The numbers of the only image, NaN where it has none."""
     (image,) = axes.images
     return image.get_array().filled(np.nan)
 
@@ -108,6 +116,11 @@ def drawn(axes) -> np.ndarray:
 def look(axes) -> tuple:
     (image,) = axes.images
     return image.get_cmap().name, *image.get_clim()
+
+
+def title_line(axes) -> str:
+    """The title of an Axes, as one line."""
+    return " ".join(axes.get_title().split())
 
 
 def ticks(axis) -> list[str]:
@@ -119,16 +132,17 @@ def ticks(axis) -> list[str]:
 
 def test_the_mosaic_has_each_weight_of_each_head():
     axes = plot_heads(ATTENTION)
-    found = drawn(axes)
-    assert found.shape == (2 * 6 + 1, 3 * 6 + 2)
+    mosaic = drawn(axes)
+    assert mosaic.shape == (2 * 6 + 1, 3 * 6 + 2)
     for layer, head in product(range(2), range(3)):
-        square = found[7 * layer :, 7 * head :][:6, :6]
+        square = mosaic[7 * layer :, 7 * head :][:6, :6]
         np.testing.assert_array_equal(
             square, ATTENTION.weights[layer, head]
         )
-    assert np.isnan(found).sum() == found.size - ATTENTION.weights.size
-    assert np.isnan(found[6]).all()
-    assert np.isnan(found[:, [6, 13]]).all()
+    between = mosaic.size - ATTENTION.weights.size
+    assert np.isnan(mosaic).sum() == between
+    assert np.isnan(mosaic[6]).all()
+    assert np.isnan(mosaic[:, [6, 13]]).all()
     assert look(axes) == ("viridis", 0, 1)
     assert to_hex(axes.images[0].to_rgba(np.nan)) == heat_map.ABSENT
     assert axes.images[0].get_interpolation() == "nearest"
@@ -137,23 +151,24 @@ def test_the_mosaic_has_each_weight_of_each_head():
     assert list(axes.get_yticks()) == [2.5, 9.5]
     assert axes.yaxis.get_inverted()
     for words in ("six random heads", "6 tokens", ATTENTION.rows):
-        assert words in axes.get_title()
+        assert words in title_line(axes)
 
 
-def test_of_many_tokens_the_mosaic_shows_the_largest_weights():
+def test_with_many_tokens_the_mosaic_shows_the_largest_weights():
     count = 131
-    one = attention_of(tuple("a" * count), 1, 2)
-    found = drawn(plot_heads(one))
+    attention = attention_of(tuple("a" * count), 1, 2)
+    mosaic = drawn(plot_heads(attention))
     side = 3
     dots = -(-count // side)
     for head, row, column in product(range(2), range(dots), range(dots)):
         rows = slice(side * row, side * row + side)
         columns = slice(side * column, side * column + side)
         assert (
-            found[row, head * (dots + 3) + column]
-            == one.weights[0, head, rows, columns].max()
+            mosaic[row, head * (dots + 3) + column]
+            == attention.weights[0, head, rows, columns].max()
         )
-    assert "largest of 3 × 3" in plot_heads(one).get_title()
+    axes = plot_heads(attention)
+    assert "each dot: largest of 3 × 3" in title_line(axes)
 
 
 def test_a_head_in_full():
@@ -164,13 +179,13 @@ def test_a_head_in_full():
     assert ticks(axes.xaxis) == ticks(axes.yaxis) == list(WORDS)
     assert axes.get_xlabel() == "to (key)"
     assert axes.get_ylabel() == "from (query)"
-    assert "Layer 1, head 2" in axes.get_title()
+    assert "Layer 1, head 2" in title_line(axes)
     written = {text.get_position(): text for text in axes.texts}
     for (row, column), weight in np.ndenumerate(weights):
         assert written[column, row].get_text() == f"{weight:.2f}"
 
 
-def test_of_many_tokens_no_numbers_are_written():
+def test_with_many_tokens_no_numbers_are_written():
     assert len(plot_head(attention_of("a" * 16), 0, 0).texts) == 256
     assert not plot_head(attention_of("a" * 17), 0, 0).texts
     small = Figure(figsize=(2, 1.5)).add_subplot()
@@ -178,14 +193,14 @@ def test_of_many_tokens_no_numbers_are_written():
 
 
 def luminance(rgb) -> float:
-    """WCAG 2.2's relative luminance, word for word."""
+    """Relative luminance (WCAG 2.2)."""
     low, high = np.array(rgb) / 12.92, ((np.array(rgb) + 0.055) / 1.055)
     parts = np.where(np.array(rgb) <= 0.04045, low, high**2.4)
     return float(parts @ (0.2126, 0.7152, 0.0722))
 
 
 @pytest.mark.parametrize("colours", ["viridis", "RdBu_r"])
-def test_numbers_are_seen_on_every_colour(colours):
+def test_numbers_are_legible_on_every_colour(colours):
     axes = Figure().add_subplot()
     image = heat_map.draw(axes, np.eye(2), 0, 1, colours)
     for value in np.linspace(0, 1, 101):
@@ -199,18 +214,19 @@ def test_numbers_are_seen_on_every_colour(colours):
 def test_a_token_in_all_heads(token):
     for direction, other in (("from", "to (key)"), ("to", "from (query)")):
         axes = plot_token(ATTENTION, token, direction)
-        found = drawn(axes)
+        rows = drawn(axes)
         for layer, head in product(range(2), range(3)):
             weights = ATTENTION.weights[layer, head]
             np.testing.assert_array_equal(
-                found[3 * layer + head],
+                rows[3 * layer + head],
                 weights[2] if direction == "from" else weights[:, 2],
             )
         assert look(axes) == ("viridis", 0, 1)
         assert ticks(axes.xaxis) == list(WORDS)
         assert axes.get_xlabel() == other
-        assert f"{direction} cat (token 2)" in axes.get_title()
-        # A line between the layers, each of which has its number.
+        expected = f"Attention {direction} cat (token 2) in all heads"
+        assert expected in title_line(axes)
+        # A line between the layers, each of which has a label.
         assert [list(line.get_ydata()) for line in axes.lines] == [
             [2.5] * 2
         ]
@@ -243,12 +259,12 @@ def test_a_metric_of_all_heads(metric):
     assert look(axes) == ("viridis", 0, top)
     bar = axes.images[0].colorbar
     assert bar.ax.lines[-1].get_ydata() == pytest.approx([equal] * 2)
-    assert ("the largest" in bar.ax.get_ylabel()) == unbounded
-    assert f"{equal:.2g}" in axes.get_title()
+    assert ("largest here" in bar.ax.get_ylabel()) == unbounded
+    assert f"marks equal weights: {equal:.2g}" in title_line(axes)
     assert len(axes.texts) == values.size
 
 
-def test_the_heads_that_have_a_pattern_are_outlined():
+def test_heads_with_a_pattern_are_outlined():
     weights = np.full((2, 2, 4, 4), 0.25)
     weights[1, 0] = np.eye(4)
     axes = plot_metric(metric_table(from_arrays("abcd", weights)), "self")
@@ -256,15 +272,15 @@ def test_the_heads_that_have_a_pattern_are_outlined():
     x, y = box.get_xy()
     assert (round(x), round(y)) == (0, 1)
     assert not box.get_fill()
-    assert "self at least 0.5" in axes.get_title()
+    assert "self at least 0.5" in title_line(axes)
     axes = plot_metric(
         metric_table(from_arrays("abcd", weights)), "entropy"
     )
     styles = {box.get_linestyle(): box.get_xy() for box in axes.patches}
     assert len(axes.patches) == 4
     assert [round(part) for part in styles[":"]] == [0, 1]
-    assert "broad" in axes.get_title()
-    assert "sharp" in axes.get_title()
+    assert "broad" in title_line(axes)
+    assert "sharp" in title_line(axes)
     axes = plot_metric(
         metric_table(from_arrays("abcd", weights)), "confidence"
     )
@@ -273,10 +289,11 @@ def test_the_heads_that_have_a_pattern_are_outlined():
 
 def test_a_difference_is_the_second_minus_the_first():
     axes = plot_difference(TABLE, OTHER_TABLE, "entropy")
-    found = OTHER_TABLE.values["entropy"] - TABLE.values["entropy"]
-    np.testing.assert_array_equal(drawn(axes), found)
-    assert look(axes) == ("RdBu_r", -abs(found).max(), abs(found).max())
-    assert "second text minus the first" in axes.get_title()
+    expected = OTHER_TABLE.values["entropy"] - TABLE.values["entropy"]
+    np.testing.assert_array_equal(drawn(axes), expected)
+    most = abs(expected).max()
+    assert look(axes) == ("RdBu_r", -most, most)
+    assert "entropy: second text minus first" in title_line(axes)
     nothing = plot_difference(TABLE, TABLE, "entropy")
     assert look(nothing) == ("RdBu_r", -1, 1)
     assert {text.get_text() for text in nothing.texts} == {"0"}
@@ -284,25 +301,25 @@ def test_a_difference_is_the_second_minus_the_first():
 
 def test_a_difference_of_weights_is_centred_on_0():
     axes = plot_weight_difference(ATTENTION, OTHER, 1, 0)
-    found = OTHER.weights[1, 0] - ATTENTION.weights[1, 0]
-    np.testing.assert_array_equal(drawn(axes), found)
-    assert look(axes) == ("RdBu_r", -abs(found).max(), abs(found).max())
+    expected = OTHER.weights[1, 0] - ATTENTION.weights[1, 0]
+    np.testing.assert_array_equal(drawn(axes), expected)
+    most = abs(expected).max()
+    assert look(axes) == ("RdBu_r", -most, most)
     assert ticks(axes.xaxis)[:3] == ["[CLS]", "the → a", "cat"]
 
 
 def test_the_map_has_a_marker_and_a_colour_for_each_layer():
-    one = attention_of(layers=3, heads=4)
-    places, share = head_map(one)
-    axes = plot_map(one)
-    for points, layer in zip(axes.collections, places, strict=True):
-        np.testing.assert_array_equal(points.get_offsets(), layer)
-    kinds = [
-        (points.get_paths()[0].vertices.tobytes(), points.get_facecolor())
-        for points in axes.collections
-    ]
-    assert len({path for path, _ in kinds}) == 3
-    assert len({tuple(colour[0]) for _, colour in kinds}) == 3
-    assert f"{share:.0%} of the spread" in axes.get_title()
+    attention = attention_of(layers=3, heads=4)
+    points, share = head_map(attention)
+    axes = plot_map(attention)
+    for dots, layer in zip(axes.collections, points, strict=True):
+        np.testing.assert_array_equal(dots.get_offsets(), layer)
+    markers = {
+        dots.get_paths()[0].vertices.tobytes() for dots in axes.collections
+    }
+    colours = {tuple(dots.get_facecolor()[0]) for dots in axes.collections}
+    assert len(markers) == len(colours) == 3
+    assert f"{share:.0%} of the spread" in title_line(axes)
     legend = axes.get_legend().get_texts()
     assert [text.get_text() for text in legend] == ["0", "1", "2"]
 
@@ -317,20 +334,20 @@ def test_the_map_names_the_clearest_heads():
         if text.get_fontweight() == "bold"
     }
     assert "1.0" in bold
-    assert "self 1.0" in axes.get_title()
+    assert "self 1.0" in title_line(axes)
 
 
 @pytest.mark.parametrize(("layer", "up_to"), [(0, 0), (1, 1), (-1, 2)])
 def test_the_rollout_of_a_layer(layer, up_to):
-    one = attention_of(layers=3)
-    axes = plot_rollout(one, layer)
+    attention = attention_of(layers=3)
+    axes = plot_rollout(attention, layer)
     expected = np.eye(6)
-    for mean in one.weights.mean(axis=1)[: up_to + 1]:
+    for mean in attention.weights.mean(axis=1)[: up_to + 1]:
         expected = (mean + np.eye(6)) / 2 @ expected
     np.testing.assert_allclose(drawn(axes), expected)
     assert look(axes) == ("viridis", 0, drawn(axes).max())
     assert ticks(axes.xaxis) == ticks(axes.yaxis) == list(WORDS)
-    assert f"layer 0 to {up_to}" in axes.get_title()
+    assert f"Attention rollout, layer 0 to {up_to}" in title_line(axes)
 
 
 def test_weights_stand_beside_what_they_carry():
@@ -353,19 +370,19 @@ def test_weights_stand_beside_what_they_carry():
     by_row = np.array(carried) / np.sum(carried, axis=1, keepdims=True)
     for axes, rows in ((left, weights), (right, by_row)):
         share = rows[:, [0, 5]].sum() / 6
-        assert f"{share:.0%} on [CLS] and [SEP]" in axes.get_title()
+        assert f"{share:.0%} on [CLS] and [SEP]" in title_line(axes)
 
 
-def test_without_special_tokens_the_first_one_is_told_of():
+def test_without_special_tokens_the_title_names_the_first_token():
     figure = plot_norms(attention_of(["", "the", "cat"]), 0, 0)
-    assert '% on ""' in figure.axes[0].get_title()
+    assert '% on ""' in title_line(figure.axes[0])
 
 
 # --- axes, figures, pyplot -----------------------------------------------
 
 
 @pytest.mark.parametrize("name", IN_AXES)
-def test_axes_that_are_given_are_used(name):
+def test_axes_that_are_passed_are_used(name):
     figure = Figure()
     axes, untouched = figure.subplots(1, 2)
     assert IN_AXES[name](ATTENTION, axes) is axes
@@ -377,7 +394,7 @@ def test_axes_that_are_given_are_used(name):
 
 
 @pytest.mark.parametrize("name", IN_FIGURE)
-def test_a_figure_that_is_given_is_used(name):
+def test_a_figure_that_is_passed_is_used(name):
     figure = Figure()
     assert IN_FIGURE[name](ATTENTION, figure) is figure
     assert len([axes for axes in figure.axes if axes.images]) == 2
@@ -408,8 +425,8 @@ assert "matplotlib.pyplot" not in sys.modules
 # --- files ----------------------------------------------------------------
 
 
-def words_in(path: Path) -> tuple[str, str]:
-    """Title and description, as they stand in a file."""
+def texts_in(path: Path) -> tuple[str, str]:
+    """Title and description in a file."""
     if path.suffix == ".png":
         with Image.open(path) as image:
             return image.text["Title"], image.text["Description"]
@@ -429,27 +446,27 @@ def words_in(path: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_a_file_says_what_it_shows_and_is_the_same_again(tmp_path, suffix):
-    one = attention_of(("[CLS]", "cat"), about="six random heads")
+    attention = attention_of(("[CLS]", "cat"), about="six random heads")
     paths = [tmp_path / f"a{suffix}", tmp_path / f"b{suffix.upper()}"]
     for path in paths:
-        save(plot_head(one, 0, 0), path)
+        save(plot_head(attention, 0, 0), path)
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     for mark in (b"Date", b"dc:date", b"tIME"):
         assert mark not in first
-    title, description = words_in(paths[0])
+    title, description = texts_in(paths[0])
     assert title == (
         "Layer 0, head 0; six random heads; rows as the model gives them"
     )
-    largest = one.weights[0, 0].max()
-    assert f"The largest is {largest:.2f}, from" in description
+    largest = attention.weights[0, 0].max()
+    assert f"The largest weight is {largest:.2f}, from" in description
 
 
-def test_a_figure_is_saved_with_the_words_of_all_that_is_in_it(tmp_path):
-    one = attention_of(("[CLS]", "cat"), about="six random heads")
-    figure = plot_norms(one, 0, 1)
+def test_a_figure_is_saved_with_the_descriptions_of_all_its_axes(tmp_path):
+    attention = attention_of(("[CLS]", "cat"), about="six random heads")
+    figure = plot_norms(attention, 0, 1)
     save(figure, tmp_path / "a.svg")
-    title, description = words_in(tmp_path / "a.svg")
+    title, description = texts_in(tmp_path / "a.svg")
     assert title.startswith("Layer 0, head 1; six random heads; ")
     assert "Left, the weights" in description
     assert "Right, the norms" in description
@@ -471,7 +488,7 @@ def test_a_part_of_a_figure_is_saved_as_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_each_plot_says_in_words_what_is_to_be_seen(name):
+def test_each_plot_has_a_title_and_a_description(name):
     figure = ALL[name](ATTENTION).figure
     assert describing.title_of(figure)
     description = describing.description_of(figure)
@@ -480,8 +497,8 @@ def test_each_plot_says_in_words_what_is_to_be_seen(name):
 
 
 def test_a_png_for_a_notebook():
-    one = attention_of(("a",), 1, 1)
-    assert png_of(one).startswith(b"\x89PNG\r\n\x1a\n")
+    attention = attention_of(("a",), 1, 1)
+    assert png_of(attention).startswith(b"\x89PNG\r\n\x1a\n")
 
 
 WRONG = {
@@ -497,7 +514,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_where_nothing_can_be_written_is_told(tmp_path, wrong):
+def test_a_path_that_cannot_be_written_is_refused(tmp_path, wrong):
     name, message = WRONG[wrong]
     (tmp_path / "file").touch()
     (tmp_path / "taken.png").mkdir()
@@ -507,7 +524,9 @@ def test_where_nothing_can_be_written_is_told(tmp_path, wrong):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_folder_without_leave_to_write_is_told(tmp_path, monkeypatch):
+def test_a_folder_without_write_permission_is_refused(
+    tmp_path, monkeypatch
+):
     def refused(path, data):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -530,7 +549,7 @@ def test_a_full_disk_leaves_the_old_plot(tmp_path, monkeypatch):
     assert (tmp_path / "a.png").read_bytes() == b"old"
 
 
-# --- tokens as they come -------------------------------------------------
+# --- hostile tokens ------------------------------------------------------
 
 
 def test_tokens_are_made_visible():
@@ -538,12 +557,12 @@ def test_tokens_are_made_visible():
     assert token_labels.readable("x" * 20) == "x" * 20
 
 
-def test_hostile_tokens_are_drawn_as_they_stand(tmp_path):
-    one = attention_of(HOSTILE, 1, 2, about="$\\frac$ \x07中")
+def test_hostile_tokens_are_drawn_literally(tmp_path):
+    attention = attention_of(HOSTILE, 1, 2, about="$\\frac$ \x07中")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        save(plot_head(one, 0, 1), tmp_path / "a.svg")
-        save(plot_token(one, 3), tmp_path / "a.png")
+        save(plot_head(attention, 0, 1), tmp_path / "a.svg")
+        save(plot_token(attention, 3), tmp_path / "a.png")
     root = ElementTree.parse(tmp_path / "a.svg").getroot()
     texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
     for label in SEEN:
@@ -552,7 +571,7 @@ def test_hostile_tokens_are_drawn_as_they_stand(tmp_path):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_no_plot_minds_what_its_tokens_are(name):
+def test_every_plot_takes_hostile_tokens(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = ALL[name](attention_of(HOSTILE, 1, 2)).figure
@@ -561,7 +580,7 @@ def test_no_plot_minds_what_its_tokens_are(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_one_token_in_one_head_is_drawn(name):
+def test_every_plot_takes_one_token_in_one_head(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ALL[name](attention_of(("a",), 1, 1))
@@ -569,7 +588,7 @@ def test_one_token_in_one_head_is_drawn(name):
 
 @pytest.mark.parametrize("count", [30, 512])
 def test_labels_do_not_overlap(count):
-    tokens = [f"token{place}" for place in range(count)]
+    tokens = [f"token{position}" for position in range(count)]
     axes = plot_token(attention_of(tokens, 1, 1), 0)
     figure = axes.figure
     figure.draw_without_rendering()
@@ -580,7 +599,7 @@ def test_labels_do_not_overlap(count):
     step = -(-count // len(labels))
     assert [label.get_text() for label in labels] == tokens[::step]
     assert list(axes.get_xticks()) == list(range(0, count, step))
-    assert (f"one of {step} labelled" in axes.get_xlabel()) == (step > 1)
+    assert (f"one in {step} labelled" in axes.get_xlabel()) == (step > 1)
 
 
 # --- what is refused -----------------------------------------------------
@@ -593,18 +612,18 @@ REFUSED = {
         lambda: plot_head(ATTENTION, 2, 0),
         "expected layer from 0 to 1, got 2",
     ),
-    "no such place": (
+    "no such position": (
         lambda: plot_token(ATTENTION, 6),
         "expected a token from 0 to 5, got 6",
     ),
-    "a place below 0": (lambda: plot_token(ATTENTION, -1), "got -1"),
+    "a position below 0": (lambda: plot_token(ATTENTION, -1), "got -1"),
     "a token that occurs twice": (
         lambda: plot_token(ATTENTION, "the"),
-        "occurs once, or its place, got the, which stands at: 1, 4",
+        "occurs once, or its position, got the at positions: 1, 4",
     ),
     "a token that is not there": (
         lambda: plot_tokens(ATTENTION, ["cat", "dog"]),
-        "got dog, which stands at: none",
+        "got dog at positions: none",
     ),
     "no tokens": (lambda: plot_tokens(ATTENTION, []), "at least one"),
     "no such direction": (
@@ -617,21 +636,29 @@ REFUSED = {
     ),
     "tables of two models": (
         lambda: plot_difference(TABLE, metric_table(ANOTHER), "self"),
-        "the same about, got six random heads and another model",
+        "the same model, got six random heads and another model",
     ),
-    "tables made in two ways": (
+    "tables of other layers and heads": (
+        lambda: plot_difference(
+            TABLE,
+            metric_table(attention_of(heads=2, about="six random heads")),
+            "self",
+        ),
+        r"the same layers and heads, got \(2, 3\) and \(2, 2\)",
+    ),
+    "tables computed in two ways": (
         lambda: plot_difference(
             TABLE, metric_table(ATTENTION, False), "self"
         ),
-        "the same rows, got",
+        "the same treatment of rows, got",
     ),
     "more tokens in one sentence": (
         lambda: plot_weight_difference(ATTENTION, LONGER, 0, 0),
-        "as many tokens, got 6 and 7",
+        "the same number of tokens, got 6 and 7",
     ),
     "weights of two models": (
         lambda: plot_weight_difference(ATTENTION, ANOTHER, 0, 0),
-        "the same about",
+        "the same model",
     ),
     "no such layer of a rollout": (
         lambda: plot_rollout(ATTENTION, -3),
@@ -639,7 +666,7 @@ REFUSED = {
     ),
     "norms without values": (
         lambda: plot_norms(BARE, 0, 0),
-        "expected values beside the weights",
+        "expected values along with the weights",
     ),
 }
 
@@ -652,5 +679,5 @@ def test_what_cannot_be_drawn_is_refused(refused):
 
 
 @pytest.mark.parametrize("module", [describing, heat_map, token_labels])
-def test_what_a_docstring_shows_is_what_comes_out(module):
+def test_docstring_examples_hold(module):
     assert doctest.testmod(module).failed == 0

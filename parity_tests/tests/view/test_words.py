@@ -21,29 +21,29 @@ from .cases import (
     one_head,
 )
 
-# --- words, and the way through layers -----------------------------------
+# --- words, and rollout --------------------------------------------------
 
 
 def words_of(attention):
-    """Lists of places that are one word."""
+    """Lists of the positions of each word."""
     words = []
-    for place, token in enumerate(attention.tokens):
+    for position, token in enumerate(attention.tokens):
         if words and token.startswith("##"):
-            words[-1].append(place)
+            words[-1].append(position)
         else:
-            words.append([place])
+            words.append([position])
     return words
 
 
 @given(attention=attentions(causal=False))
 def test_a_word_gets_the_sum_and_gives_the_mean(attention):
-    n, found = len(attention.tokens), joined(attention)
+    n, merged = len(attention.tokens), joined(attention)
     words = words_of(attention)
     after = [*attention.special]
     # A piece after a special token stands alone, for that is a word.
     words = split_after_special(words, after)
-    assert len(found.tokens) == len(words)
-    for place, rows in heads_and_rows(attention):
+    assert len(merged.tokens) == len(words)
+    for head, rows in heads_and_rows(attention):
         expected = [
             [
                 mean(fsum(rows[i][j] for j in key) for i in query)
@@ -51,8 +51,8 @@ def test_a_word_gets_the_sum_and_gives_the_mean(attention):
             ]
             for query in words
         ]
-        expect_near("words", found.weights[place], expected, 2 * n + 2)
-    sums = found.weights.sum(axis=-1)
+        expect_near("words", merged.weights[head], expected, 2 * n + 2)
+    sums = merged.weights.sum(axis=-1)
     expect_near("words", sums, np.ones_like(sums), 4 * n + 2)
 
 
@@ -66,32 +66,32 @@ def split_after_special(words, special):
     return split
 
 
-def test_joined_words_are_spelled_and_marked():
+def test_joined_words_have_their_text_and_their_marks():
     tokens = ["[CLS]", "un", "##aff", "##able", ",", "[SEP]", "##ed"]
     segments = np.array([0, 0, 0, 0, 0, 0, 1])
     weights = np.full((1, 1, 7, 7), 1 / 7)
-    found = joined(from_arrays(tokens, weights, segments=segments))
-    assert found.tokens == ("[CLS]", "unaffable", ",", "[SEP]", "ed")
-    assert found.special.tolist() == [True, False, False, True, False]
-    assert found.segments.tolist() == [0, 0, 0, 0, 1]
-    assert JOINED in found.rows
-    assert JOINED in found.without_special(renormalise=True).rows
-    assert found.values is None
+    merged = joined(from_arrays(tokens, weights, segments=segments))
+    assert merged.tokens == ("[CLS]", "unaffable", ",", "[SEP]", "ed")
+    assert merged.special.tolist() == [True, False, False, True, False]
+    assert merged.segments.tolist() == [0, 0, 0, 0, 1]
+    assert JOINED in merged.rows
+    assert JOINED in merged.without_special(renormalise=True).rows
+    assert merged.values is None
 
 
 def test_the_words_of_a_causal_model_begin_with_a_space():
     tokens = ["<|endoftext|>", "Hel", "lo", " wor", "ld", "!", "\n", "a"]
     rows = np.tri(8) / np.arange(1, 9)[:, None]
-    found = joined(one_head(rows, tokens))
-    assert found.tokens[:3] == ("<|endoftext|>", "Hello", " world!")
-    assert found.special.tolist() == [True, False, False, False]
-    assert found.causal
+    merged = joined(one_head(rows, tokens))
+    assert merged.tokens[:3] == ("<|endoftext|>", "Hello", " world!")
+    assert merged.special.tolist() == [True, False, False, False]
+    assert merged.causal
 
 
 @given(attention=attentions())
-def test_rollout_multiplies_the_layers_up(attention):
+def test_rollout_multiplies_the_layers(attention):
     n, heads = len(attention.tokens), attention.heads
-    found = rollout.rollout(attention)
+    shares = rollout.rollout(attention)
     expected = np.eye(n)
     for layer in range(attention.layers):
         rows = attention.weights[layer].astype(float).tolist()
@@ -111,16 +111,16 @@ def test_rollout_multiplies_the_layers_up(attention):
         ]
         # For each layer the mean, the half, and a product of n terms.
         roundings = (layer + 1) * (heads + n + 3)
-        expect_near("rollout", found[layer], expected, roundings)
-        sums = found[layer].sum(axis=-1)
+        expect_near("rollout", shares[layer], expected, roundings)
+        sums = shares[layer].sum(axis=-1)
         expect_near("rollout", sums, np.ones(n), 2 * roundings)
 
 
-def test_each_layer_of_rollout_lies_over_that_below():
+def test_rollout_multiplies_each_layer_onto_the_one_below():
     """The first looks back by one, the second at the first token."""
     weights = np.stack([np.eye(4)[[0, 0, 1, 2]], np.eye(4)[[0] * 4]])
-    found = rollout.rollout(from_arrays([*"abcd"], weights[:, None]))
-    assert found[1][3].tolist() == [1 / 2, 0, 1 / 4, 1 / 4]
+    shares = rollout.rollout(from_arrays([*"abcd"], weights[:, None]))
+    assert shares[1][3].tolist() == [1 / 2, 0, 1 / 4, 1 / 4]
 
 
 # --- without special tokens ----------------------------------------------
@@ -132,17 +132,17 @@ WITH_WORDS = attentions(dtype="float64").filter(
 
 
 @given(attention=WITH_WORDS)
-def test_without_special_tokens_what_they_had_is_missing(attention):
-    n, found = len(attention.tokens), attention.without_special()
-    assert found.rows == LEFT_OUT
-    assert found.tokens == tuple(
+def test_without_special_tokens_their_weight_is_missing(attention):
+    n, others = len(attention.tokens), attention.without_special()
+    assert others.rows == LEFT_OUT
+    assert others.tokens == tuple(
         token
         for token in attention.tokens
         if token not in ("[CLS]", "[SEP]")
     )
-    assert not found.special.any()
+    assert not others.special.any()
     missing = attention.weights[..., attention.special].sum(axis=-1)
-    sums = found.weights.sum(axis=-1)
+    sums = others.weights.sum(axis=-1)
     expected = 1 - missing[..., ~attention.special]
     expect_near("left out", sums, expected, 3 * n, 1.0)
 
@@ -150,33 +150,36 @@ def test_without_special_tokens_what_they_had_is_missing(attention):
 @given(attention=WITH_WORDS)
 def test_rows_that_are_renormalised_sum_to_1_again(attention):
     n = len(attention.tokens)
-    left, found = (
+    plain, renormalised = (
         attention.without_special(renormalise) for renormalise in (0, 1)
     )
-    assert found.rows == RENORMALISED
-    sums = left.weights.sum(axis=-1, keepdims=True)
-    expect_near("again", found.weights * sums, left.weights, n + 3)
-    total = found.weights.sum(axis=-1)
-    expect_near("again", total, (sums[..., 0] > 0).astype(float), 3 * n)
+    assert renormalised.rows == RENORMALISED
+    sums = plain.weights.sum(axis=-1, keepdims=True)
+    products = renormalised.weights * sums
+    expect_near("renormalised", products, plain.weights, n + 3)
+    total = renormalised.weights.sum(axis=-1)
+    expect_near(
+        "renormalised", total, (sums[..., 0] > 0).astype(float), 3 * n
+    )
 
 
-def test_all_that_belongs_to_special_tokens_goes_with_them():
+def test_all_arrays_of_special_tokens_are_left_out():
     whole = minilm()
-    found = whole.without_special()
-    assert found.segments.tolist() == [0] * 11
+    others = whole.without_special()
+    assert others.segments.tolist() == [0] * 11
     for name in ("queries", "keys", "values"):
         own = getattr(whole, name)[..., 1:-1, :]
-        np.testing.assert_array_equal(getattr(found, name), own)
+        np.testing.assert_array_equal(getattr(others, name), own)
     np.testing.assert_array_equal(
-        found.weights, whole.weights[..., 1:-1, 1:-1]
+        others.weights, whole.weights[..., 1:-1, 1:-1]
     )
     np.testing.assert_array_equal(
-        found.value_norms, whole.value_norms[..., 1:-1]
+        others.value_norms, whole.value_norms[..., 1:-1]
     )
-    assert found.outputs is whole.outputs
+    assert others.outputs is whole.outputs
 
 
-def test_a_row_that_gave_all_to_special_tokens_stays_zero():
+def test_a_row_that_gave_everything_to_special_tokens_stays_zero():
     attention = one_head(np.eye(3)[[0, 0, 2]], ["[CLS]", "a", "b"])
     for renormalise in (False, True):
         rows = attention.without_special(renormalise).weights[0, 0]
