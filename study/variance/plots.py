@@ -14,7 +14,7 @@ BLUE, ORANGE, GREY = "#1f77b4", "#d95f02", "#666666"
 COLOURS = {"bare": ORANGE, "scaled": BLUE}
 NAMES = {"bare": "without the root", "scaled": "with 1/√d"}
 
-TITLE = "The square root of d: with it and without it"
+TITLE = "The square root of d, with and without it"
 DESCRIPTION = (
     "Six plots over d, the features of a query or a key, from 4 to 1024. "
     "The variance of q·k grows like d, and 1/√d brings it to 1. Without "

@@ -75,7 +75,7 @@ FIRST_BLOCK = (
         f"{BLOCK}/merge_heads[0]/merged",
     ),
     Stop(
-        "residual connection around the attention",
+        "residual: input plus attention output",
         "X + concat(O_1, …, O_h) W_Oᵀ + b_O",
         FEATURES,
         f"{BLOCK}/attended",
@@ -100,7 +100,7 @@ FIRST_BLOCK = (
         f"{BLOCK}/feed_forward[0]/gelu[0]/y",
     ),
     Stop(
-        "residual connection around the feed-forward layer",
+        "residual: input plus feed-forward output",
         "H + gelu(F) W_2ᵀ + b_2",
         FEATURES,
         f"{BLOCK}/fed",
@@ -109,7 +109,7 @@ FIRST_BLOCK = (
 )
 
 POOLED = Stop(
-    "pooled: the first token, for the whole text",
+    "pooled first token, for the whole text",
     "tanh(Y_0 Wᵀ + b)",
     ("features",),
     "pooler[0]/pooled",
