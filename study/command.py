@@ -141,7 +141,7 @@ def walk(
         str | None,
         typer.Option(
             help="Walk through a corpus: the-verdict. With --text or "
-            "--file, only its vocabulary is used."
+            "--file, it serves only to train the tokenizer."
         ),
     ] = None,
     example: Annotated[
@@ -198,8 +198,8 @@ def walk(
     detail: Annotated[
         Detail,
         typer.Option(
-            help="Level of detail: brief, one line per step; steps, code "
-            "and values, too; every, all named steps."
+            help="Level of detail: brief (one line per step), steps (with "
+            "code and values) or every (all named steps)."
         ),
     ] = Detail.steps,
     as_json: Annotated[
