@@ -79,5 +79,5 @@ def check_path(
     if not path.parent.is_dir():
         raise ValueError(
             f"expected a folder to write {path.name} into, "
-            f"got {path.parent}, which is none"
+            f"got {path.parent}, which does not exist"
         )

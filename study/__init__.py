@@ -1,1 +1,1 @@
-"""The learning path: the `twice` command and what it shows."""
+"""The learning path: the `twice` command, and what it shows."""

@@ -1,4 +1,4 @@
-"""The `twice` command: its options, its errors, its exit codes.
+"""The `twice` command: options, errors, exit codes.
 
 Exit code 0 when everything holds, 1 when something does not, 2 for wrong
 use. PyTorch is imported only once there is something to compute.
@@ -23,8 +23,8 @@ from .variance import command as variance_command
 from .view import command as view_command
 
 EXAMPLES = """
-Walk from a text to attention, in NumPy and in PyTorch: every step is shown
-from both sides and compared.
+Walk from a text to attention, step by step. Each step is computed twice, in
+NumPy and in PyTorch, and the two results are compared.
 
 Examples:
 
@@ -32,27 +32,29 @@ Examples:
 
   twice --text "A cat sat, and I sat too."   a text of your own
 
-  twice --file story.txt --dtype float64     one from a file
+  twice --file story.txt --dtype float64     a text from a file
 
   twice --corpus the-verdict --detail brief  a whole short story
 
-  twice --model bert --text "A cat sat."     on through a real BERT
+  twice --model bert --text "A cat sat."     every layer of a real BERT
 
-  twice --example                            four tokens, by hand
+  twice --example                            four tokens, worked by hand
 
-  twice train                                a small GPT-2 learns a story
-
-  twice generate --model my-gpt2 --prompt "I had"   and writes on
+  twice notebooks lessons                    the lessons, to run yourself
 
   twice variance                             the root of d_k, measured
 
-  twice notebooks lessons                    from a text to many heads
+  twice train                                a small GPT-2 learns a story
+
+  twice generate --model my-gpt2 --prompt "I had"   and continues a text
 
   twice view --plot heads.png                the heads of a real BERT
+
+  twice check my_attention.py                your own attention, judged
 """
 
 
-# The options that make sense with --model: it brings the rest.
+# The options that make sense with --model: it decides the rest.
 WITH_A_MODEL = ("model", "text", "file", "dtype", "detail", "as_json")
 
 
@@ -115,8 +117,8 @@ def missing(error: ModuleNotFoundError) -> str:
     )
 
 
-def say_version(wanted: bool) -> None:
-    if wanted:
+def print_version(is_requested: bool) -> None:
+    if is_requested:
         print(f"twice {importlib.metadata.version('attention-twice')}")
         raise typer.Exit
 
@@ -125,74 +127,90 @@ def say_version(wanted: bool) -> None:
 def walk(
     context: typer.Context,
     text: Annotated[
-        str | None, typer.Option(help="Walk this text.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Walk through this text; default: the sample text.",
+            show_default=False,
+        ),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help="Walk the text of this file, UTF-8."),
+        typer.Option(help="Walk through the text of this UTF-8 file."),
     ] = None,
     corpus: Annotated[
         str | None,
         typer.Option(
-            help="Walk a corpus: the-verdict. With --text or --file, "
-            "take only its vocabulary."
+            help="Walk through a corpus: the-verdict. With --text or "
+            "--file, it serves only to train the tokenizer."
         ),
     ] = None,
     example: Annotated[
-        bool, typer.Option("--example", help="Walk the example by hand.")
+        bool,
+        typer.Option(
+            "--example",
+            help="Walk through the worked example: four tokens, by hand.",
+        ),
     ] = False,
     model: Annotated[
         str | None,
         typer.Option(
-            help="Walk through a whole model with its real weights: bert, "
-            "a folder, or a name on the hub.",
+            help="Walk through a whole BERT with its real weights: bert, "
+            "a folder, or a name on the Hugging Face hub.",
             show_default=False,
         ),
     ] = None,
     tokenizer: Annotated[
         Tokenizer,
         typer.Option(
-            help="Words; byte pairs learned from the text; those of "
-            "GPT-2; or BERT's WordPiece."
+            help="Tokenizer: words; bpe, trained on the text; GPT-2's "
+            "BPE; or BERT's WordPiece."
         ),
     ] = Tokenizer.bpe,
-    d_model: Annotated[int, typer.Option(help="Features of a token.")] = 64,
+    d_model: Annotated[
+        int, typer.Option(help="Features per token (d_model).")
+    ] = 64,
     heads: Annotated[
-        int, typer.Option(help="Heads; a divisor of d-model.")
+        int,
+        typer.Option(
+            help="Number of attention heads; must divide d-model."
+        ),
     ] = 4,
     context_length: Annotated[
         int | None,
         typer.Option(
-            help="Tokens in a window; 8, or fewer if the text is short."
+            help="Context length in tokens; default: 8, or less if the "
+            "text is shorter."
         ),
     ] = None,
     stride: Annotated[
         int | None,
         typer.Option(
-            help="Tokens from one window to the next; as long as a window."
+            help="Tokens from the start of one window to the start of the "
+            "next; default: the context length."
         ),
     ] = None,
     dtype: Annotated[
-        Dtype, typer.Option(help="Precision of both sides.")
+        Dtype, typer.Option(help="Floating-point precision.")
     ] = Dtype.float32,
     seed: Annotated[
-        int, typer.Option(help="Seed of the random weights.")
+        int, typer.Option(help="Random seed of the weights.")
     ] = 0,
     detail: Annotated[
         Detail,
         typer.Option(
-            help="A line a step, code and values, or every named step."
+            help="Level of detail: brief (one line per step), steps (with "
+            "code and values) or every (all named steps)."
         ),
     ] = Detail.steps,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, for machines.")
+        bool, typer.Option("--json", help="Print JSON.")
     ] = False,
     version: Annotated[
         bool,
         typer.Option(
             "--version",
-            help="Print the version.",
-            callback=say_version,
+            help="Print the version and exit.",
+            callback=print_version,
             is_eager=True,
         ),
     ] = False,
@@ -201,10 +219,12 @@ def walk(
         check_alone(context)
         return
     if example and not (text is file is corpus is None):
-        raise ValueError("expected --example alone, got a text with it")
+        raise ValueError("expected --example without a text, got both")
     if model is not None:
         check_fits_a_model(context)
-    read, known = ("", "") if example else chosen_texts(text, file, corpus)
+    own, training_text = (
+        ("", "") if example else chosen_texts(text, file, corpus)
+    )
     from .walk.by_hand import print_example
     from .walk.machine_readable import as_json as to_json
     from .walk.printing import print_walk
@@ -217,34 +237,35 @@ def walk(
     if model is not None:
         from .walk.bert import walk_bert
 
-        walked = walk_bert(read, model, dtype)
+        walked = walk_bert(own, model, dtype)
     elif example:
         walked = walk_example()
     else:
-        walked = walk_text(read, known, settings)
+        walked = walk_text(own, training_text, settings)
     console = Console(highlight=False)
-    with console.capture() as shown:
+    with console.capture() as captured:
         if as_json:
             console.out(to_json(walked))
         elif example:
             print_example(walked, console)
         else:
             print_walk(walked, detail, console)
-    for line in shown.get().splitlines():
+    for line in captured.get().splitlines():
         print(line.rstrip())
     raise typer.Exit(0 if walked.tally.holds else 1)
 
 
+# In the order in which a learner needs them; so `twice --help` lists them.
+app.command(help=notebooks_command.HELP)(notebooks_command.notebooks)
+app.command(help=variance_command.HELP)(variance_command.variance)
 app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
-app.command(help=check_command.HELP)(check_command.check)
-app.command(help=variance_command.HELP)(variance_command.variance)
-app.command(help=notebooks_command.HELP)(notebooks_command.notebooks)
 app.command(help=view_command.HELP)(view_command.view)
+app.command(help=check_command.HELP)(check_command.check)
 
 
-def given_in(context: typer.Context) -> list[str]:
-    """The options that were spelled out."""
+def explicit_options(context: typer.Context) -> list[str]:
+    """The options that were typed, not left at their defaults."""
     return [
         name
         for name in context.params
@@ -254,7 +275,7 @@ def given_in(context: typer.Context) -> list[str]:
 
 def check_alone(context: typer.Context) -> None:
     """Raise ValueError for an option of the walk before a command."""
-    for name in given_in(context):
+    for name in explicit_options(context):
         raise ValueError(
             f"expected --{name.replace('_', '-')} without "
             f"{context.invoked_subcommand}, got both"
@@ -262,8 +283,8 @@ def check_alone(context: typer.Context) -> None:
 
 
 def check_fits_a_model(context: typer.Context) -> None:
-    """Raise ValueError for an option that a model has decided already."""
-    for name in given_in(context):
+    """Raise ValueError for an option that the model already decides."""
+    for name in explicit_options(context):
         if name not in WITH_A_MODEL:
             raise ValueError(
                 f"expected --model without --{name.replace('_', '-')}, "
@@ -274,12 +295,12 @@ def check_fits_a_model(context: typer.Context) -> None:
 def chosen_texts(
     text: str | None, file: Path | None, corpus: str | None
 ) -> tuple[str, str]:
-    """The text to walk, and the one that the vocabulary is taken from."""
+    """The text to walk through, and the one to train a tokenizer on."""
     if text is not None and file is not None:
         raise ValueError("expected --text or --file, got both")
     own = text if file is None else texts.read_file(file)
     if corpus is not None:
-        known = texts.read_corpus(corpus)
-        return (known if own is None else own), known
+        corpus_text = texts.read_corpus(corpus)
+        return (corpus_text if own is None else own), corpus_text
     own = texts.sample() if own is None else own
     return own, own

@@ -1,1 +1,1 @@
-"""`twice check`: a submission in a process of its own, and its verdict."""
+"""`twice check`: a submission, judged in a process of its own."""

@@ -1,4 +1,4 @@
-"""`twice check`: anybody's attention, judged."""
+"""`twice check`: your own attention, judged."""
 
 import json
 from enum import StrEnum
@@ -9,21 +9,22 @@ from typing import Annotated
 import typer
 
 from .printing import print_csv, print_report, print_table
-from .process import Judged, Limits, judge_files
+from .process import JudgedFile, Limits, judge_files
 
 HELP = """
-Judge the attention in a file of Python or a notebook: every function that
-has a name of the reference's, and every class of attention, or function of
-attention that takes tokens and weights. The file is run, in a process of
-its own; folders are passed over.
+Judge your own attention, in Python files or notebooks.
 
-By the properties that any attention has, and against the reference; for a
-failure the smallest input that shows it, and the likely cause. Exit code 0
-when all holds, 1 when something does not, 2 when something could not be
-judged, and for wrong use.
+What is judged: every function that has the name of one in the reference,
+every attention class, and every attention function that takes tokens and
+weights. Each file is run, in a process of its own; folders are skipped.
+
+Each is tested for the properties that any attention must have, and against
+the reference. For a failure you get the smallest input that shows it and
+the likely cause. Exit code 0 when everything holds, 1 when something fails,
+2 when something could not be judged, and for wrong use.
 """
 SECONDS, THOROUGH_SECONDS = 60, 1800
-IN_TIME = 0.8  # of them: no property is begun after that
+IN_TIME = 0.8  # the share of that after which no new property is begun
 
 
 class Arrays(StrEnum):
@@ -42,7 +43,7 @@ class Alignment(StrEnum):
     last = "last"
 
 
-class Blocked(StrEnum):
+class FullyMasked(StrEnum):
     zeros = "zeros"
 
 
@@ -51,72 +52,79 @@ MASKS = {
     Mask.hides: "True is hidden",
     Mask.added: "added",
 }
+ALIGNMENTS = {
+    Alignment.first: "the first queries",
+    Alignment.last: "the last queries",
+}
 
 
 def check(
     files: Annotated[
-        list[Path], typer.Argument(help="Files of Python, or notebooks.")
+        list[Path], typer.Argument(help="Python files or notebooks.")
     ],
     role: Annotated[
         str | None,
         typer.Option(
             "--as",
-            help="What the last class or function of the file is, where "
-            "its name does not say so: causal_attention, for one.",
+            help="What the last class or function of the file is, if its "
+            "name does not say so; for example causal_attention.",
             show_default=False,
         ),
     ] = None,
     array: Annotated[
         Arrays | None,
-        typer.Option(help="Which arrays it takes; else found out."),
+        typer.Option(help="Array library; default: detected."),
     ] = None,
     mask: Annotated[
         Mask | None,
         typer.Option(
-            help="What True in a mask means, or that a mask is added; "
-            "else found out."
+            help="Mask convention: True attends, True hides, or the mask "
+            "is added to the scores; default: detected."
         ),
     ] = None,
     alignment: Annotated[
         Alignment | None,
         typer.Option(
-            help="Whether a causal form takes fewer queries for the first "
-            "or the last tokens; else found out."
+            help="Causal attention with fewer queries than keys: whether "
+            "the queries are the first or the last tokens; default: "
+            "detected."
         ),
     ] = None,
-    blocked: Annotated[
-        Blocked | None,
+    fully_masked: Annotated[
+        FullyMasked | None,
         typer.Option(
-            help="What a query should get that may attend to nothing; "
-            "else found out."
+            help="Required output of a fully masked row, one whose query "
+            "may attend to no key; default: detected."
         ),
     ] = None,
     thorough: Annotated[
         bool,
         typer.Option(
-            "--thorough", help="1,000 inputs for each property, not 25."
+            "--thorough", help="Try 1,000 inputs per property, not 25."
         ),
     ] = False,
     examples: Annotated[
         int | None,
-        typer.Option(help="Or as many as this.", show_default=False),
+        typer.Option(
+            help="Number of inputs per property.", show_default=False
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all inputs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     timeout: Annotated[
         float | None,
         typer.Option(
-            help=f"Seconds for one file; {SECONDS}, or {THOROUGH_SECONDS} "
-            "if thorough."
+            help=f"Time limit per file, in seconds; default: {SECONDS}, "
+            f"or {THOROUGH_SECONDS} with --thorough."
         ),
     ] = None,
     memory: Annotated[
-        float, typer.Option(help="Gigabytes that a file's code may take.")
+        float, typer.Option(help="Memory limit per file, in gigabytes.")
     ] = 4,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, for machines.")
+        bool, typer.Option("--json", help="Print JSON.")
     ] = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print a row for each, as CSV.")
+        bool, typer.Option("--csv", help="Print CSV, one row per verdict.")
     ] = False,
 ) -> None:
     files = [path for path in files if not path.is_dir()]
@@ -124,7 +132,7 @@ def check(
         if not path.is_file():
             raise ValueError(f"expected a file, got {path}")
     if not files:
-        raise ValueError("expected files, got folders only")
+        raise ValueError("expected at least one file, got only folders")
     check_role(role)
     if examples is not None and examples < 1:
         raise ValueError(
@@ -132,44 +140,43 @@ def check(
         )
     if as_json and as_csv:
         raise ValueError("expected --json or --csv, got both")
-    usual = THOROUGH_SECONDS if thorough else SECONDS
-    seconds = usual if timeout is None else timeout
+    default = THOROUGH_SECONDS if thorough else SECONDS
+    seconds = default if timeout is None else timeout
     check_positive("--timeout", seconds)
     check_positive("--memory", memory)
-    last = {Alignment.first: "the first queries"}
-    asked = {
+    request = {
         "role": role,
         "array": array and array.value,
         "mask": mask and MASKS[mask],
-        "alignment": alignment and last.get(alignment, "the last queries"),
-        "blocked_row": blocked and blocked.value,
+        "alignment": alignment and ALIGNMENTS[alignment],
+        "blocked_row": fully_masked and fully_masked.value,
         "examples": examples or (1000 if thorough else 25),
         "seed": seed,
         "seconds": IN_TIME * seconds,
     }
-    judged = judge_files(files, asked, Limits(seconds, memory))
+    judged = judge_files(files, request, Limits(seconds, memory))
     if as_json:
-        print(json.dumps([as_plain(one) for one in judged], indent=2))
+        print(json.dumps([as_plain(file) for file in judged], indent=2))
     elif as_csv:
         print_csv(judged)
     elif len(judged) > 1:
         print_table(judged)
     else:
         print_report(judged[0])
-    if any(one.fails for one in judged):
+    if any(file.fails for file in judged):
         raise typer.Exit(1)
-    raise typer.Exit(2 if any(one.open for one in judged) else 0)
+    raise typer.Exit(2 if any(file.open for file in judged) else 0)
 
 
-def verdict(judged: Judged) -> str:
-    """That of a file, in a word or two."""
+def verdict(judged: JudgedFile) -> str:
+    """The verdict on a file, in a word or two."""
     if judged.fails:
         return "fails"
     return "holds" if judged.holds else "not judged"
 
 
 def check_positive(option: str, number: float) -> None:
-    """Raise ValueError for what is no amount; a NaN is none."""
+    """Raise ValueError unless the number is finite and above 0."""
     if not 0 < number < inf:
         raise ValueError(
             f"expected {option} to be finite and above 0, got {number:g}"
@@ -177,7 +184,7 @@ def check_positive(option: str, number: float) -> None:
 
 
 def check_role(role: str | None) -> None:
-    """Raise ValueError for what is no role."""
+    """Raise ValueError for an unknown role."""
     if role is None:
         return
     from parity_tests.judge.classes.verdict import ROLES
@@ -187,15 +194,16 @@ def check_role(role: str | None) -> None:
         judged_names,
     )
 
-    first = [*ROLES, ATTENTION]
-    if role not in (*first, *ALIASES, *judged_names()):
+    common = [*ROLES, ATTENTION]
+    if role not in (*common, *ALIASES, *judged_names()):
         raise ValueError(
-            f"expected --as to be one of {', '.join(first)}, or the name "
+            f"expected --as to be one of {', '.join(common)}, or the name "
             f"of another step of numpy_ref, got {role}"
         )
 
 
-def as_plain(judged) -> dict:
+def as_plain(judged: JudgedFile) -> dict:
+    """A judged file as JSON has it."""
     return {
         "file": str(judged.path),
         "verdict": verdict(judged),

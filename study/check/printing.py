@@ -7,38 +7,38 @@ import textwrap
 from rich.console import Console
 from rich.table import Table
 
-from .process import Judged
+from .process import JudgedFile
 
-WORDS = {
+LABELS = {
     "arrays": "arrays",
     "mask": "mask",
     "causal": "causal by",
     "alignment": "fewer queries than keys are",
-    "causal_and_mask": "causal and a mask",
+    "causal_and_mask": "causal together with a mask",
     "mask_of_numbers": "numbers in a mask",
-    "blocked_row": "a query without a key gets",
-    "nan_in_masked_key": "a NaN in a hidden key",
-    "nan_in_masked_value": "a NaN in a hidden value",
+    "blocked_row": "a fully masked row gets",
+    "nan_in_masked_key": "a NaN in a masked key",
+    "nan_in_masked_value": "a NaN in a masked value",
     "weights": "weights were read as",
     "float32": "float32",
     "batch_axes": "axes before the last two",
     "dtypes": "precisions",
-    "as_many_queries_as_keys": "wants as many queries as keys",
-    "values_as_wide_as_keys": "wants values as wide as keys",
+    "as_many_queries_as_keys": "needs as many queries as keys",
+    "values_as_wide_as_keys": "needs values as wide as keys",
 }
 
 
-def print_report(judged: Judged) -> None:
-    """All that is known of one file."""
+def print_report(judged: JudgedFile) -> None:
+    """Everything about one file."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     say = console.print
-    say(f"{judged.path}: was run, in a process of its own")
+    say(f"{judged.path}: was run in a process of its own")
     if judged.printed:
-        say(f"  what it printed ({judged.printed} bytes) is not shown")
+        say(f"  its output ({judged.printed} bytes) is not shown")
     for note in judged.notes:
         say(f"  {note}")
-    for one in judged.unjudged:
-        say(f"  {one['name']} is not judged: {one['text']}")
+    for candidate in judged.unjudged:
+        say(f"  {candidate['name']} is not judged: {candidate['text']}")
     for report in judged.reports:
         say()
         print_one(say, report)
@@ -48,7 +48,7 @@ def print_report(judged: Judged) -> None:
         say(f"{what}: {judged.trouble}")
     elif not judged.reports:
         say()
-        say("NOT JUDGED: there was nothing to judge")
+        say("NOT JUDGED: nothing in it can be judged")
 
 
 def print_one(say, report: dict) -> None:
@@ -71,54 +71,54 @@ def print_one(say, report: dict) -> None:
         print_failure(say, finding["failure"])
     if failed[SHOWN:]:
         say()
-        say(f"  and {len(failed[SHOWN:])} more, in full with --json:")
+        say(f"  and {len(failed[SHOWN:])} more, shown in full by --json:")
     for finding in failed[SHOWN:]:
         say(f"    {finding['name']}")
     say()
     say(f"  {figures(report)}")
     if report["conventions"]:
-        say("  found out, and not held against it:")
+        say("  conventions detected (not failures):")
     for name, value in report["conventions"].items():
         shown = (
             ", ".join(map(str, value)) if isinstance(value, list) else value
         )
         if not isinstance(value, bool):
-            say(f"    {WORDS[name]:32} {shown}")
+            say(f"    {LABELS[name]:32} {shown}")
         elif value:
-            say(f"    {WORDS[name]}")
+            say(f"    {LABELS[name]}")
 
 
 def print_input(say, finding: dict) -> None:
     """The smallest failing input, to be pasted into Python."""
-    say("    the smallest input found:")
+    say("    the smallest failing input found:")
     say("      import numpy as np")
     for line in finding["failure"]["inputs"].split("\n"):
         say(f"      {line}")
 
 
 def print_failure(say, failure: dict) -> None:
-    """What came, and what should have come."""
+    """What the function returned, and what it should have returned."""
     if "got" not in failure:
         say(f"    {failure['text']}")
         return
     say(
         f"    {failure['what']} at {failure['at']}: got {failure['got']}, "
-        f"expected {failure['expected']}; the most that rounding explains "
-        f"is {failure['bound']:.3g}"
+        f"expected {failure['expected']}; rounding explains a difference "
+        f"of at most {failure['bound']:.3g}"
     )
 
 
 def verdict(report: dict) -> str:
     if report["verdict"] == "holds":
-        return "all holds"
+        return "all properties hold"
     verdicts = {finding["verdict"] for finding in report["findings"]}
     if "no time" in verdicts and "fails" not in verdicts:
-        return "NOT FINISHED: --timeout gives it more time"
+        return "NOT FINISHED: give it more time with --timeout"
     return "REJECTED"
 
 
 def figures(report: dict) -> str:
-    """Counts of a report, in a line."""
+    """The counts of a report, in a line."""
     findings = report["findings"]
     count = {
         kind: sum(finding["verdict"] == kind for finding in findings)
@@ -130,15 +130,15 @@ def figures(report: dict) -> str:
     examples = sum(finding["examples"] for finding in findings)
     return (
         f"{len(findings)} properties: {count['holds']} hold, "
-        f"{count['fails']} fail, {count['not judged']} not asked of it, "
-        f"{count['no time']} not in time; "
+        f"{count['fails']} fail, {count['not judged']} not applicable, "
+        f"{count['no time']} out of time; "
         f"{examples} inputs, {compared} comparisons, {unchecked} with a "
-        f"bound too wide to check; worst error of those that hold "
+        f"bound too wide to check; largest error where they hold: "
         f"{max(holding, default=0):.2f} of its bound"
     )
 
 
-def rows(files: list[Judged]):
+def rows(files: list[JudgedFile]):
     """File, name, verdict and cause: a row for each thing judged."""
     for judged in files:
         for report in judged.reports:
@@ -157,12 +157,12 @@ def rows(files: list[Judged]):
                 cause,
                 str(len(failed)),
             )
-        for one in judged.unjudged:
+        for candidate in judged.unjudged:
             yield (
                 judged.path.name,
-                one["name"],
+                candidate["name"],
                 "not judged",
-                one["text"],
+                candidate["text"],
                 "",
             )
         if judged.trouble:
@@ -171,12 +171,12 @@ def rows(files: list[Judged]):
 
 
 SHOWN = 1  # failures in full
-COLUMNS = ("file", "what", "verdict", "likely cause, or why", "failures")
+COLUMNS = ("file", "what", "verdict", "likely cause or reason", "failures")
 
 
-def print_table(files: list[Judged]) -> None:
-    """A row for each, all asked the same."""
-    print("each file was run, in a process of its own")
+def print_table(files: list[JudgedFile]) -> None:
+    """A row for each thing judged."""
+    print("each file was run in a process of its own")
     table = Table()
     for column in COLUMNS:
         table.add_column(column, overflow="fold")
@@ -185,7 +185,7 @@ def print_table(files: list[Judged]) -> None:
     Console(highlight=False, markup=False).print(table)
 
 
-def print_csv(files: list[Judged]) -> None:
+def print_csv(files: list[JudgedFile]) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow(COLUMNS)
     writer.writerows(rows(files))

@@ -1,4 +1,4 @@
-"""Files are judged in processes of their own, with limits."""
+"""Running the judge: each file in a process of its own, with limits."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ from pathlib import Path
 
 
 @dataclass
-class Judged:
-    """What came of one file; `trouble` says why there is no more of it.
+class JudgedFile:
+    """The reports on one file; `trouble` says why there are no more.
 
     `began` tells whether anything was being judged by then.
     """
@@ -43,28 +43,28 @@ class Judged:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may take: seconds in all, and gigabytes of memory."""
+    """What a file may use: seconds in all, and gigabytes of memory."""
 
     seconds: float
     gigabytes: float
 
 
 def judge_files(
-    paths: list[Path], asked: dict, limits: Limits
-) -> list[Judged]:
-    """Every file, as many at once as there are processors."""
+    paths: list[Path], request: dict, limits: Limits
+) -> list[JudgedFile]:
+    """Judge every file, as many at once as there are processors."""
     with ThreadPoolExecutor(cpu_count()) as pool:
         return list(
-            pool.map(lambda path: judge_file(path, asked, limits), paths)
+            pool.map(lambda path: judge_file(path, request, limits), paths)
         )
 
 
-def judge_file(path: Path, asked: dict, limits: Limits) -> Judged:
-    """One file; what it said before it was ended counts."""
+def judge_file(path: Path, request: dict, limits: Limits) -> JudgedFile:
+    """Judge one file; what was reported before it was ended counts."""
     with tempfile.TemporaryDirectory() as folder:
         answers = Path(folder) / "answers"
         answers.touch()
-        given = asked | {
+        request = request | {
             "path": str(path),
             "answers": str(answers),
             "memory": limits.gigabytes,
@@ -72,7 +72,7 @@ def judge_file(path: Path, asked: dict, limits: Limits) -> Judged:
         command = [sys.executable, "-m", "parity_tests.judge.files.worker"]
         try:
             done = subprocess.run(
-                [*command, json.dumps(given)],
+                [*command, json.dumps(request)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -80,21 +80,21 @@ def judge_file(path: Path, asked: dict, limits: Limits) -> Judged:
             )
         except subprocess.TimeoutExpired:
             ended = f"there was no answer after {limits.seconds:g} seconds"
-            complaint = b""
+            stderr = b""
         else:
             ended = f"the process ended with code {done.returncode}"
-            complaint = done.stderr
-        return understood(path, answers, ended, complaint)
+            stderr = done.stderr
+        return read_answers(path, answers, ended, stderr)
 
 
-def understood(
-    path: Path, answers: Path, ended: str, complaint: bytes
-) -> Judged:
-    """The events of a process, as far as it came.
+def read_answers(
+    path: Path, answers: Path, ended: str, stderr: bytes
+) -> JudgedFile:
+    """The events that a process reported, as far as it came.
 
     Raises RuntimeError when the judge itself failed.
     """
-    judged, doing, complete = Judged(path), "starting", False
+    judged, doing, complete = JudgedFile(path), "starting", False
     for line in answers.read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
         kind = event.pop("event")
@@ -113,13 +113,13 @@ def understood(
             judged.trouble = event["text"]
         elif kind == "end":
             judged.printed, complete = event["printed"], True
-    if b"ModuleNotFoundError" in complaint:
-        missing = complaint.decode().split("No module named ")[-1]
+    if b"ModuleNotFoundError" in stderr:
+        missing = stderr.decode().split("No module named ")[-1]
         raise ModuleNotFoundError(
             missing, name=missing.strip().strip("'").split(".")[0]
         )
-    if doing == "starting" and complaint:
-        raise RuntimeError(f"{path}: {complaint.decode()}")
+    if doing == "starting" and stderr:
+        raise RuntimeError(f"{path}: {stderr.decode()}")
     if not complete:
         judged.trouble = f"{ended}, while {doing}"
     return judged

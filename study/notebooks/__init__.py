@@ -1,1 +1,1 @@
-"""`twice notebooks`: the notebooks, and what their cells call."""
+"""`twice notebooks`: the notebooks, and the functions their cells call."""

@@ -1,4 +1,4 @@
-"""What is said of a reader's answer: right, or what is wrong with it."""
+"""Feedback on a reader's answer: right, or what is wrong with it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ import numpy as np
 from parity_tests.judge.attention.verdict import Finding, Report, judge
 from parity_tests.judge.steps.verdict import judge_step
 
-CLOSE = 1e-9  # for a fraction that was answered as a decimal number
+CLOSE = 1e-9  # for a fraction that was answered in decimals
 RIGHT = "✓ Right."
 EXAMPLES = 12  # inputs for each property; `twice check` takes more
-SHOWN = 2  # of what fails
-LONGEST = 200  # characters of one input
+SHOWN = 2  # of the failures
+LONGEST = 200  # characters of an input that is shown
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer is right, and a sentence on it."""
+    """Whether an answer is right, and a sentence about it."""
 
     right: bool
     text: str
 
 
 def is_missing(answer) -> bool:
-    """Whether it is what stands there at first: None, or an empty body."""
+    """Whether nothing was answered yet: None, or an empty body."""
 
     def empty(): ...
 
@@ -38,7 +38,7 @@ def is_missing(answer) -> bool:
 def judged(
     answer, right, mistakes: Iterable[tuple[object, str]] = ()
 ) -> Verdict:
-    """An answer beside the right one; `mistakes` are what often comes."""
+    """Compare an answer with the right one, and with common mistakes."""
     if same(answer, right):
         return Verdict(True, RIGHT)
     for wrong, sentence in mistakes:
@@ -46,7 +46,7 @@ def judged(
             return Verdict(False, f"✗ Not quite. {sentence}")
     if not fits(answer, right):
         return Verdict(False, f"✗ Expected {kind(right)}, got {answer!r}.")
-    return Verdict(False, "✗ Not yet: work it out step by step once more.")
+    return Verdict(False, "✗ Not yet: work it out again, step by step.")
 
 
 def same(answer, right) -> bool:
@@ -63,7 +63,7 @@ def same(answer, right) -> bool:
 
 
 def fits(answer, right) -> bool:
-    """Whether an answer is of the kind that was asked for."""
+    """Whether an answer has the type that was asked for."""
     if isinstance(right, str):
         return isinstance(answer, str)
     if isinstance(right, list | tuple):
@@ -73,23 +73,23 @@ def fits(answer, right) -> bool:
 
 
 def kind(right) -> str:
-    """What was asked for, in words."""
+    """The type that was asked for, in words."""
     if isinstance(right, str):
-        return "a text"
+        return "a string"
     if isinstance(right, list | tuple):
         return f"a list of {len(right)}"
     return "a number"
 
 
 def judged_step(function: Callable, name: str) -> Verdict:
-    """A function for the step `name`, by the judge of `twice check`."""
+    """Judge a function for the step `name`, as `twice check` does."""
     if not callable(function):
         return Verdict(False, f"✗ Expected a function, got {function!r}.")
     return of_report(judge_step(function, name, name, EXAMPLES, 0))
 
 
 def judged_attention(function: Callable) -> Verdict:
-    """A function of query, key and value, by the same judge."""
+    """Judge a function of query, key and value, as `twice check` does."""
     if not callable(function):
         return Verdict(False, f"✗ Expected a function, got {function!r}.")
     report = judge(function, examples=EXAMPLES)
@@ -97,19 +97,19 @@ def judged_attention(function: Callable) -> Verdict:
 
 
 def of_report(report: Report) -> Verdict:
-    """What holds, or what fails, the cause, and an input to see it with."""
+    """What holds; or what fails, the cause, and an input that shows it."""
     if report.trouble:
         return Verdict(False, f"✗ Your function {report.trouble}.")
-    held = sum(one.verdict == "holds" for one in report.findings)
+    held = sum(finding.verdict == "holds" for finding in report.findings)
     if not report.failed:
         return Verdict(
             True,
-            f"{RIGHT} All {held} properties that the judge tried hold.",
+            f"{RIGHT} All {held} properties that the judge tested hold.",
         )
     failed = len(report.failed)
-    lines = [f"✗ Of {held + failed} properties, {held} hold."]
+    lines = [f"✗ {held} of {held + failed} properties hold."]
     if report.cause:
-        lines.append(f"The likely cause: {report.cause}.")
+        lines.append(f"Likely cause: {report.cause}.")
     lines += map(of_finding, report.failed[:SHOWN])
     if failed > SHOWN:
         lines.append(f"\nAnd {failed - SHOWN} more fail.")
@@ -117,21 +117,20 @@ def of_report(report: Report) -> Verdict:
 
 
 def of_finding(finding: Finding) -> str:
-    """A claim that fails, what came in its place, and where."""
+    """A claim that fails, what the function did instead, and where."""
     failure = finding.failure
-    seen, case = failure.comparison, joined(str(failure.case))
-    came = joined(failure.trouble)
-    if seen is not None:
+    comparison, case = failure.comparison, joined(str(failure.case))
+    trouble = joined(failure.trouble)
+    if comparison is not None:
+        at = comparison.at
         got, expected = (
-            np.asarray(side) for side in (seen.ours, seen.theirs)
+            np.asarray(side)[at]
+            for side in (comparison.ours, comparison.theirs)
         )
-        came = (
-            f"at {[*seen.at]}, got {got[seen.at]:.6g}, "
-            f"expected {expected[seen.at]:.6g}"
-        )
+        trouble = f"at {[*at]}, got {got:.6g}, expected {expected:.6g}"
     return (
         f"\n- Fails: {joined(finding.claim)}\n\n"
-        f"  With `{shortened(case)}` {came}."
+        f"  With `{shortened(case)}` {trouble}."
     )
 
 
@@ -140,5 +139,5 @@ def joined(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """An input may be long; its beginning tells the most."""
+    """A long input, cut off: its beginning tells the most."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"

@@ -1,8 +1,8 @@
 """The questions of the notebook `real_bert`, each with its check.
 
-As in `questions`: a question takes an answer and what was given, computes
-the right one with the project's own functions, and has a sentence for what
-readers often answer in its place.
+As in `questions`: a question takes an answer and what the reader was given,
+computes the right answer with the project's own functions, and has a hint
+for each common wrong answer.
 """
 
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ ORDER = "First the layer, then the head."
 
 
 def features_of_a_head(answer, d_model: int, heads: int) -> Verdict:
-    """How long a query of one head is."""
+    """How many features the query of one head has."""
     return judged(
         answer,
         d_model // heads,
         [
-            (d_model, "That is all heads' together; they share it."),
+            (d_model, "That is for all heads together; they share it."),
             (d_model * heads, "The heads share the features."),
             (heads, "That is how many heads there are."),
         ],
@@ -57,13 +57,13 @@ def pieces_of_a_word(
     right = [piece.token for piece in cut_word(placed, vocabulary)]
     plain = [piece.removeprefix("##") for piece in right]
     first = min(
-        (one for one in vocabulary if word.startswith(one)), key=len
+        (piece for piece in vocabulary if word.startswith(piece)), key=len
     )
     return judged(
         answer,
         right,
         [
-            (plain, "A piece that goes on with a word begins with ##."),
+            (plain, "A piece that continues a word begins with ##."),
             (
                 [first, f"##{word.removeprefix(first)}"],
                 "The longest piece that fits comes first.",
@@ -78,11 +78,11 @@ def pieces_of_a_word(
 
 
 def shortest_pieces(vocabulary: Sequence[str], word: str) -> list[str]:
-    """A word, always cut where the shortest piece of all ends."""
+    """A word, always cut after the shortest piece that fits."""
     pieces: list[str] = []
     rest = word
     while rest:
-        fit = [one for one in vocabulary if rest.startswith(one)]
+        fit = [piece for piece in vocabulary if rest.startswith(piece)]
         if not fit:
             break
         pieces.append(min(fit, key=len))
@@ -98,9 +98,9 @@ def numbers_of_all_heads(answer, attention: Attention) -> Verdict:
         answer,
         attention.weights.size,
         [
-            (layers * heads * tokens, "Each token looks at each token."),
-            (tokens**2, "That is one head's."),
-            (heads * tokens**2, "That is one layer's."),
+            (layers * heads * tokens, "Each token looks at every token."),
+            (tokens**2, "That is one head."),
+            (heads * tokens**2, "That is one layer."),
             (layers * heads, "That is how many heads there are."),
         ],
     )
@@ -110,16 +110,21 @@ def most_looked_at(
     answer, attention: Attention, layer: int, head: int, token: int | str
 ) -> Verdict:
     """The token that another one looks at most."""
-    place = position_of(attention, token)
+    position = position_of(attention, token)
     weights = attention.head(layer, head)
     looked_at, looks = (
         attention.tokens[row.argmax()]
-        for row in (weights[place], weights[:, place])
+        for row in (weights[position], weights[:, position])
     )
     return judged(
         answer,
         looked_at,
-        [(looks, "That one looks at it: a row is what a token looks at.")],
+        [
+            (
+                looks,
+                "That one looks at it. What a token looks at is its row.",
+            )
+        ],
     )
 
 
@@ -135,14 +140,14 @@ def strongest_feature(
         answer,
         right,
         [
-            (int(products.argmin()), "That one takes most away."),
+            (int(products.argmin()), "That one takes away the most."),
             (
                 int(query.argmax()),
-                "That counts only together with the key.",
+                "It counts only together with the key's.",
             ),
             (
                 int(key.argmax()),
-                "That counts only together with the query.",
+                "It counts only together with the query's.",
             ),
             (right + 1, "Features are counted from 0."),
         ],
@@ -153,7 +158,7 @@ def head_between(
     answer, attention: Attention, token: int | str, target: int | str
 ) -> Verdict:
     """The head in which one token looks most at another."""
-    query, key = (position_of(attention, one) for one in (token, target))
+    query, key = (position_of(attention, end) for end in (token, target))
     right = greatest(attention.weights[..., query, key])
     return judged(
         answer,
@@ -162,7 +167,7 @@ def head_between(
             (right[::-1], ORDER),
             (
                 greatest(attention.weights[..., key, query]),
-                "There the second looks at the first.",
+                "There the second looks most at the first.",
             ),
         ],
     )
@@ -174,18 +179,21 @@ def greatest(numbers: Float[Array, "layer head"]) -> tuple[int, int]:
 
 
 def effective_number(answer, row: Sequence[float]) -> Verdict:
-    """As how many keys, equally spread, a row of weights is."""
+    """The number of equally weighted keys that a row amounts to."""
     attention = one_head([row] * len(row))
     right = float(effective_keys(attention)[0, 0])
     return judged(
         answer,
         right,
         [
-            (len(row), "So it would be if all weighed alike."),
-            (log(right), "That is the entropy; take e to it."),
-            (np.log2(right), "That is the entropy in bits; take 2 to it."),
+            (len(row), "That would be so if all weights were equal."),
+            (log(right), "That is the entropy; raise e to it."),
+            (np.log2(right), "That is the entropy in bits; raise 2 to it."),
             *(
-                (wrong, "Take the entropy itself, divided by nothing.")
+                (
+                    wrong,
+                    "Take the entropy undivided.",
+                )
                 for share in [log(right) / log(len(row))]
                 for wrong in (share, exp(share))
             ),
@@ -212,7 +220,7 @@ def head_with_most(
             (right[::-1], ORDER),
             (
                 greatest(other.values[metric]),
-                f"That is of the other table: {other.rows}.",
+                f"That is from the other table: {other.rows}.",
             ),
         ],
     )
@@ -226,21 +234,23 @@ def mean_over_texts(answer, numbers: Sequence[float | None]) -> Verdict:
             empty,
             values={"self": np.ones((1, 1))}
             | (
-                {} if one is None else {"punctuation": np.full((1, 1), one)}
+                {}
+                if value is None
+                else {"punctuation": np.full((1, 1), value)}
             ),
             baselines={"self": 1.0, "punctuation": 0.0},
         )
-        for one in numbers
+        for value in numbers
     ]
     right = float(averaged(tables).values["punctuation"][0, 0])
-    known = [one for one in numbers if one is not None]
+    known = [value for value in numbers if value is not None]
     return judged(
         answer,
         right,
         [
             (
                 sum(known) / len(numbers),
-                "A text without a mark says nothing of it, not zero.",
+                "A text without punctuation does not count as zero.",
             )
         ],
     )
@@ -251,9 +261,9 @@ def nearest_head(
 ) -> Verdict:
     """The head whose weights are most like those of another."""
     own = layer * attention.heads + head
-    far = head_distances(attention)[own]
-    far[own] = np.inf
-    nearest = divmod(int(far.argmin()), attention.heads)
+    distances = head_distances(attention)[own]
+    distances[own] = np.inf
+    nearest = divmod(int(distances.argmin()), attention.heads)
     return judged(
         answer,
         nearest,
@@ -261,7 +271,7 @@ def nearest_head(
             ((layer, head), "That is the head itself."),
             (nearest[::-1], ORDER),
             (
-                divmod(int(far.argsort()[-2]), attention.heads),
+                divmod(int(distances.argsort()[-2]), attention.heads),
                 "That one is the farthest.",
             ),
         ],
@@ -269,38 +279,41 @@ def nearest_head(
 
 
 def weight_of_words(answer, tokens, rows, query: str, key: str) -> Verdict:
-    """From one word to another, when the pieces are joined."""
+    """The weight from one word to another when their pieces are joined."""
     attention = one_head(rows, tokens)
     words = joined(attention)
-    places = [words.tokens.index(one) for one in (query, key)]
-    right = float(words.weights[(0, 0, *places)])
+    positions = [words.tokens.index(word) for word in (query, key)]
+    right = float(words.weights[(0, 0, *positions)])
     pieces = tokens_of_words(tokens)
     block = np.array(rows)[np.ix_(pieces[query], pieces[key])]
     return judged(
         answer,
         right,
         [
-            (block.sum(), "Of the pieces that look, take the mean."),
-            (block.mean(), "Of the pieces looked at, take the sum."),
+            (block.sum(), "Take the mean over the pieces that look."),
+            (
+                block.mean(),
+                "Take the sum over the pieces looked at.",
+            ),
             (block.max(), "All pieces of a word take part."),
         ],
     )
 
 
 def tokens_of_words(tokens: Sequence[str]) -> dict[str, list[int]]:
-    """The places of each word's pieces."""
-    found: list[tuple[str, list[int]]] = []
-    for place, token in enumerate(tokens):
+    """The positions of each word's pieces."""
+    words: list[tuple[str, list[int]]] = []
+    for position, token in enumerate(tokens):
         if token.startswith("##"):
-            word, places = found.pop()
-            found.append((word + token[2:], [*places, place]))
+            word, positions = words.pop()
+            words.append((word + token[2:], [*positions, position]))
         else:
-            found.append((token, [place]))
-    return dict(found)
+            words.append((token, [position]))
+    return dict(words)
 
 
 def tokens_of_a_pair(answer, first: int, second: int) -> Verdict:
-    """How many tokens BERT reads of a pair of sentences."""
+    """How many tokens BERT reads for a pair of sentences."""
     both = first + second
     return judged(
         answer,
@@ -316,7 +329,7 @@ def tokens_of_a_pair(answer, first: int, second: int) -> Verdict:
 def head_that_changed_most(
     answer, first: Attention, second: Attention
 ) -> Verdict:
-    """The head in which most weight has moved."""
+    """The head in which the most weight has moved."""
     moved = abs(second.weights - first.weights).sum(axis=(-2, -1))
     right = greatest(moved)
     summed = (second.weights - first.weights).sum(axis=(-2, -1))
@@ -325,17 +338,17 @@ def head_that_changed_most(
         right,
         [
             (right[::-1], ORDER),
-            (greatest(-moved), "In that one least has moved."),
+            (greatest(-moved), "That is where the least has moved."),
             (
                 greatest(summed),
-                "What is lost counts as well as what is won.",
+                "What is lost counts as much as what is gained.",
             ),
         ],
     )
 
 
 def rolled_out(answer, rows, layers: int) -> Verdict:
-    """The share of the first token in itself, after some equal layers."""
+    """The first token's share in itself after several equal layers."""
     weights = np.array([rows] * layers, dtype=np.float64)[:, None]
     attention = from_arrays([*"abcdefgh"[: len(rows)]], weights)
     shares = rollout(attention)[:, 0, 0]
@@ -345,10 +358,10 @@ def rolled_out(answer, rows, layers: int) -> Verdict:
         float(shares[-1]),
         [
             (float(shares[0]), "That is after the first layer."),
-            (pure, "Half of each layer is the token itself."),
+            (pure, "In each layer, half of a token is the token itself."),
             (
                 float(shares[0]) ** layers,
-                "Some of it comes back by way of the other token.",
+                "Some of it comes back through the other token.",
             ),
         ],
     )
@@ -376,20 +389,23 @@ def share_of_the_norm(
                 "That is the norm; divide it by the sum of both.",
             ),
             (lengths[0] / sum(lengths), "The weights count as well."),
-            (1 - right, "That is what the other key has."),
+            (1 - right, "That is the other key's share."),
             *rounded(right),
         ],
     )
 
 
 def least_tokens_left_open(answer, d_head: int) -> Verdict:
-    """From how many tokens on an output leaves the weights open."""
+    """The number of tokens from which an output leaves weights open."""
     return judged(
         answer,
         d_head + 2,
         [
-            (d_head + 1, "So many can still be found: they sum to one."),
-            (d_head, "So many can be found from the output alone."),
+            (
+                d_head + 1,
+                "That many are determined: they sum to one.",
+            ),
+            (d_head, "That many are determined by the output alone."),
         ],
     )
 
@@ -398,7 +414,7 @@ def least_tokens_left_open(answer, d_head: int) -> Verdict:
 CLAIMS = {
     "a": "In the first sentence, the head that was drawn by weight and by "
     "norm gives most of its weight to [CLS].",
-    "b": "The model decides by [CLS], for most of the weight goes there.",
+    "b": "The model decides by [CLS], since most of the weight goes there.",
     "c": "bert-base has a previous-token head in its first layer.",
     "d": "Over these sentences, the clearest previous-token head gives far "
     "more weight to the previous token than equal weights would.",
@@ -407,7 +423,7 @@ CLAIMS = {
 }
 FOLLOW = ("a", "d")
 WHY_NOT = {
-    "b": "A weight says nothing of what is carried: b does not follow.",
+    "b": "A weight does not say what is carried: b does not follow.",
     "c": "These are another model's weights: c does not follow.",
     "e": "Nobody has taken the head out: e does not follow from weights.",
 }
@@ -415,28 +431,25 @@ WHY_NOT = {
 
 def claims_that_follow(answer) -> Verdict:
     """Which of `CLAIMS` can be read off the weights."""
-    given = answer
+    letters = answer
     if isinstance(answer, list | tuple | set):
-        given = sorted(str(letter).lower() for letter in answer)
+        letters = sorted(str(letter).lower() for letter in answer)
     return judged(
-        given,
+        letters,
         [*FOLLOW],
-        [
-            (sorted(letters), why)
-            for letters, why in mistaken_sets().items()
-        ],
+        [(sorted(wrong), why) for wrong, why in mistaken_sets().items()],
     )
 
 
 def mistaken_sets() -> dict[tuple[str, ...], str]:
-    """Every wrong set of letters, and what is wrong with it."""
-    found = {}
+    """Every wrong set of letters, and why it is wrong."""
+    reasons = {}
     for count in range(1, len(CLAIMS) + 1):
         for letters in combinations(CLAIMS, count):
-            wrong = [one for one in letters if one in WHY_NOT]
-            found[letters] = (
+            wrong = [letter for letter in letters if letter in WHY_NOT]
+            reasons[letters] = (
                 WHY_NOT[wrong[0]]
                 if wrong
-                else "There is one more that was measured."
+                else "One more of them was measured."
             )
-    return found
+    return reasons

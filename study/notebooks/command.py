@@ -1,9 +1,9 @@
-"""`twice notebooks`: the notebooks, where the reader wants them.
+"""`twice notebooks`: write the notebooks into a folder.
 
 They are kept as Markdown and built here, without outputs. A notebook that
-a reader has worked in is never written over: its metadata hold a hash of
-the cells it came with. To run it is not to change it, because a hash is
-of sources alone.
+a reader has worked in is never overwritten: its metadata hold a hash of
+the cells it came with. Running it is not changing it, because the hash is
+of the cells' sources alone.
 """
 
 import hashlib
@@ -16,8 +16,11 @@ import typer
 from numpy_ref.files import write_file
 
 HELP = """
-Write the notebooks into a folder, as .ipynb files without outputs. One that
-was changed there is never written over: then nothing is written at all.
+Write the lessons into a folder, as Jupyter notebooks.
+
+They come without outputs, for you to run and to answer. A notebook that
+you have changed is never overwritten: as long as one stands in the way,
+nothing is written at all.
 """
 MADE_BY = "attention_twice"  # the key of our metadata
 NEEDED = '"attention-twice[torch,bert,test,notebooks]"'
@@ -25,29 +28,40 @@ NEEDED = '"attention-twice[torch,bert,test,notebooks]"'
 
 def notebooks(
     folder: Annotated[
-        Path, typer.Argument(help="A folder that exists; else this one.")
+        Path,
+        typer.Argument(help="Folder to write into; created if missing."),
     ] = Path("."),
 ) -> None:
-    if not folder.is_dir():
-        raise ValueError(
-            f"expected a folder to write notebooks into, got {folder}, "
-            "which is none"
-        )
     built = {
         folder / f"{name}.ipynb": build(name) for name in notebook_names()
     }
+    create(folder)
     check_unchanged([*built])
     for path, notebook in built.items():
         if is_the_same(path, notebook):
-            print(f"{path}: is there already")
+            print(f"{path}: already there")
         else:
             write(path, notebook)
             print(path)
-    print(f"To run them: pip install {NEEDED}, and Jupyter or an editor")
+    print(
+        f"To run them: pip install {NEEDED}, then open them in Jupyter or "
+        "an editor"
+    )
+
+
+def create(folder: Path) -> None:
+    """Create a folder with its parents, unless it is there already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"expected a folder to write notebooks into, got {folder}: "
+            f"{error.strerror}"
+        ) from error
 
 
 def notebook_names() -> list[str]:
-    """The notebooks that there are, without their suffix."""
+    """The names of the notebooks, without a suffix."""
     sources = files(__package__).iterdir()
     return sorted(
         source.name.removesuffix(".md")
@@ -62,15 +76,15 @@ def build(name: str):
 
     source = files(__package__).joinpath(f"{name}.md")
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), "myst")
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"{name}-{number}"  # the same each time
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"{name}-{index}"  # the same each time
     notebook.metadata.pop("jupytext", None)
     notebook.metadata[MADE_BY] = {"cells": hash_of(notebook)}
     return notebook
 
 
 def hash_of(notebook) -> str:
-    """Of what a reader may change: the sources of cells, unless empty."""
+    """Hash of what a reader may change: the sources of non-empty cells."""
     hashed = hashlib.sha256()
     for cell in notebook.cells:
         if cell.source.strip():
@@ -79,11 +93,11 @@ def hash_of(notebook) -> str:
 
 
 def check_unchanged(paths: list[Path]) -> None:
-    """Raise ValueError when a file there is not as it was written."""
+    """Raise ValueError when a file is no longer as it was written."""
     changed = [path for path in paths if path.exists() and is_changed(path)]
     if changed:
         raise ValueError(
-            "expected to write over nothing that was changed, got "
+            "expected to overwrite only unchanged notebooks, got "
             f"{' and '.join(map(str, changed))}; move "
             f"{'it' if len(changed) == 1 else 'them'} away, or name "
             "another folder"
@@ -91,7 +105,7 @@ def check_unchanged(paths: list[Path]) -> None:
 
 
 def is_changed(path: Path) -> bool:
-    """True as well for a file that did not come from here."""
+    """Whether it was changed, or did not come from here at all."""
     notebook = read(path)
     if notebook is None:
         return True
@@ -101,12 +115,12 @@ def is_changed(path: Path) -> bool:
 
 def is_the_same(path: Path, notebook) -> bool:
     """Whether it is there already; its outputs are then kept."""
-    found = read(path) if path.exists() else None
-    return found is not None and hash_of(found) == hash_of(notebook)
+    existing = read(path) if path.exists() else None
+    return existing is not None and hash_of(existing) == hash_of(notebook)
 
 
 def read(path: Path):
-    """A notebook, or None for what is none."""
+    """The notebook in a file, or None when it holds none."""
     import nbformat
 
     try:
@@ -116,7 +130,7 @@ def read(path: Path):
 
 
 def write(path: Path, notebook) -> None:
-    """Raises ValueError when nothing can be written there."""
+    """Write a notebook. Raises ValueError when that cannot be done."""
     import nbformat
 
     data = nbformat.writes(notebook, version=4)

@@ -1,8 +1,8 @@
 """The questions of the notebook `from_scratch`, each with its check.
 
-A question takes an answer and what was given, and computes the right one
-with the project's own functions; what readers often answer in its place
-gets a sentence of its own.
+A question takes an answer and what the reader was given, and computes the
+right answer with the project's own functions; each common wrong answer has
+a hint of its own.
 """
 
 from collections.abc import Callable
@@ -29,30 +29,30 @@ from parity_tests.claims.heads import LEAST_ERROR
 
 from .answers import Verdict, judged, judged_attention, judged_step
 
-MOST = 1000  # the largest denominator that an answer here has
+MOST = 1000  # the largest denominator of an answer
 
 
 def rounded(right: float) -> list[tuple[float, str]]:
-    """What a reader may copy of a long number, and what to say of it."""
-    sentence = "That is rounded: answer with what you computed it from."
+    """Rounded forms of a long number, each with a hint."""
+    hint = "That is rounded: answer with the expression itself."
     near = [round(right, digits) for digits in range(7)]
-    return [(n, sentence) for n in near if abs(n / right - 1) < 1 / 100]
+    return [(n, hint) for n in near if abs(n / right - 1) < 1 / 100]
 
 
 def tokens_of(answer, text: str) -> Verdict:
-    """Section on tokens: the list of a text's tokens."""
+    """The list of a text's tokens."""
     return judged(
         answer,
         split_words(text),
         [
-            (text.split(), "The pattern cuts at punctuation, too."),
+            (text.split(), "The pattern also cuts at punctuation."),
             (
                 [token for token in split_words(text) if token.isalpha()],
-                "Punctuation marks are tokens, too.",
+                "Punctuation marks are tokens as well.",
             ),
             (
                 text.replace("--", " -- ").replace("!", " !").split(),
-                "An apostrophe is one of the marks, too.",
+                "An apostrophe is a punctuation mark, too.",
             ),
             (
                 text.replace("--", " -- ")
@@ -84,13 +84,13 @@ def entries_of(answer, text: str) -> Verdict:
 def there_and_back(answer, known: str, text: str) -> Verdict:
     """What is left of a text after encoding and decoding."""
     vocabulary = build_vocabulary(split_words(known))
-    right, small = (
-        decode(encode(one, vocabulary), vocabulary)
-        for one in (text, text.lower())
+    right, lower_case = (
+        decode(encode(form, vocabulary), vocabulary)
+        for form in (text, text.lower())
     )
-    kept = " ".join(
-        one if one in vocabulary or not one.isalpha() else "<|unk|>"
-        for one in split_words(text)
+    marks_kept = " ".join(
+        token if token in vocabulary or not token.isalpha() else "<|unk|>"
+        for token in split_words(text)
     )
     return judged(
         answer,
@@ -100,19 +100,19 @@ def there_and_back(answer, known: str, text: str) -> Verdict:
             (
                 right.replace(" <|unk|>", "<|unk|>"),
                 "Only punctuation has no space before it, and an unknown "
-                "token is none.",
+                "token does not count as punctuation.",
             ),
-            (small, "A capital letter makes another token."),
+            (lower_case, "A capital letter makes it a different token."),
             (
-                kept.replace(" !", "!"),
-                "A mark that the vocabulary lacks is unknown, too.",
+                marks_kept.replace(" !", "!"),
+                "A mark that is not in the vocabulary is unknown, too.",
             ),
         ],
     )
 
 
 def merged_pieces(answer, merges: Array, word: str) -> Verdict:
-    """The pieces that a word ends in."""
+    """The pieces that are left of a word when all merges are done."""
     return judged(
         answer,
         pieces_of(merges, word),
@@ -120,7 +120,7 @@ def merged_pieces(answer, merges: Array, word: str) -> Verdict:
             ([*word], "Merge the pair of lowest rank first."),
             (
                 ["aa", "aa", "b"],
-                "Look again: there is one more pair that can be merged.",
+                "Look again: one more pair can be merged.",
             ),
             (
                 ["a", "a", "aab"],
@@ -135,23 +135,26 @@ def merged_pieces(answer, merges: Array, word: str) -> Verdict:
 
 
 def pieces_of(merges: Array, word: str) -> list[str]:
-    """A word, merged, as texts."""
+    """The pieces of a word after merging, as strings."""
     tokens = BytePairTokenizer(merges).tokens
     ids = merge_all(byte_ids(word.encode()), merge_table(merges))
-    return [tokens[number].decode() for number in ids.tolist()]
+    return [tokens[token_id].decode() for token_id in ids.tolist()]
 
 
 def most_tokens(answer, word: str) -> Verdict:
-    """How many tokens byte-pair encoding makes of a word, at most."""
+    """The largest number of tokens that BPE can make of a word."""
     return judged(
         answer,
         len(word.encode()),
         [
-            (len(word), "The tokens begin as bytes, not as characters."),
-            (1, "That is the least; its merges may not be known."),
+            (
+                len(word),
+                "It starts from bytes, not from characters.",
+            ),
+            (1, "That is the fewest, when all its merges were learned."),
             (
                 len(gpt2_tokenizer().encode_ordinary(word)),
-                "So many are left by GPT-2's merges; there may be none.",
+                "That is with GPT-2's merges; there may be none at all.",
             ),
         ],
     )
@@ -174,8 +177,11 @@ def how_many_windows(
         answer,
         right,
         [
-            (right + 1, "The last one would lack its last target."),
-            (tokens // stride, "A window must end inside of the text."),
+            (
+                right + 1,
+                "The last window would lack its last target.",
+            ),
+            (tokens // stride, "A window must end before the text does."),
         ],
     )
 
@@ -191,7 +197,7 @@ def how_many_batches(
         right,
         [
             (other, "What happens to the last batch, which is not full?"),
-            (windows / batch_size, "A batch is there or it is not."),
+            (windows / batch_size, "There are no fractions of a batch."),
         ],
     )
 
@@ -207,11 +213,11 @@ def slowest_wave(answer, d_model: int) -> Verdict:
         answer,
         right,
         [
-            (10000, "The last pair has not quite reached the base."),
+            (10000, "The last pair does not quite reach the base."),
             (1 / right, "That is the frequency itself."),
             (
                 10000 ** ((d_model - 1) / d_model),
-                "Of a pair, the even feature counts: the last but one.",
+                "The even feature of a pair counts, here the last but one.",
             ),
             *rounded(right),
         ],
@@ -224,8 +230,8 @@ def shape_of_input(answer, ids: tuple[int, int], d_model: int) -> Verdict:
         answer,
         (*ids, d_model),
         [
-            ((ids[1], d_model), "That is one window's."),
-            (ids, "Each id has become a row of features."),
+            ((ids[1], d_model), "That is the shape for one window."),
+            (ids, "Each id becomes a row of features."),
         ],
     )
 
@@ -243,11 +249,11 @@ def score_in_ln_2(answer, query, key) -> Verdict:
         answer,
         round(float(score)),
         [
-            (score * sqrt(2), "The scale has taken the root away."),
+            (score * sqrt(2), "The scale has cancelled the root."),
             (score * log(2), "Count in units of ln 2."),
             (
                 score / sqrt(2),
-                "The scale only takes away the root in the query's factor.",
+                "The scale only cancels the root in the query's factor.",
             ),
         ],
     )
@@ -273,8 +279,8 @@ def greatest_weight(
         right,
         [
             (unheated, "Divide the scores by the temperature first."),
-            (times, "Divide by the temperature, do not multiply."),
-            (bare, "The scores are in units of ln 2: take 2 to them."),
+            (times, "Divide by the temperature instead of multiplying."),
+            (bare, "The scores are in units of ln 2: raise 2 to them."),
             *rounded(float(right)),
         ],
     )
@@ -299,7 +305,7 @@ def mean_context(answer, values) -> Verdict:
 def parameters_of_self_attention(
     answer, d_model: int, d_head: int
 ) -> Verdict:
-    """How many numbers three linear layers have learned."""
+    """How many parameters three linear layers have."""
     one = d_model * d_head + d_head
     return judged(
         answer,
@@ -309,7 +315,7 @@ def parameters_of_self_attention(
             (3 * d_model * d_head, "Each layer has a bias, too."),
             (
                 3 * (d_model * d_head + d_model),
-                "A bias is added to what comes out.",
+                "A bias is added to the output, so it is as long as that.",
             ),
         ],
     )
@@ -325,9 +331,12 @@ def own_derivative(answer, weight: Fraction) -> Verdict:
         answer,
         weight * (1 - weight),
         [
-            (weight, "The sum in the divisor grows as well."),
-            (1 - weight, "That is of the weight's logarithm."),
-            (-weight * weight, "That is what another weight's part loses."),
+            (weight, "The sum in the denominator grows as well."),
+            (1 - weight, "That is the derivative of its logarithm."),
+            (
+                -weight * weight,
+                "So it is by the score of another key of equal weight.",
+            ),
         ],
     )
 
@@ -356,13 +365,13 @@ def sum_after_dropout(
 
 
 def merged_width(answer, heads: int, d_head: int) -> Verdict:
-    """How many features stand side by side after the heads."""
+    """How many features the concatenated heads have."""
     return judged(
         answer,
         heads * d_head,
         [
-            (d_head, "That is one head's; they stand side by side."),
-            (heads + d_head, "Each head brings that many features."),
+            (d_head, "That is one head; they stand side by side."),
+            (heads + d_head, "Each head has that many features."),
         ],
     )
 
@@ -372,27 +381,27 @@ def heads_that_are_split(answer: Callable) -> Verdict:
 
 
 def multiplications(answer, heads: int) -> Verdict:
-    """How many times as many multiplications stacked queries take."""
+    """How many times as many multiplications stacked heads take."""
     return judged(
         answer,
         1,
         [
-            (heads, "Each head's layer is narrower by as much."),
-            (1 / heads, "There are as many of them as that."),
+            (heads, "Each head's layer is narrower by that factor."),
+            (1 / heads, "There are as many layers as heads."),
         ],
     )
 
 
 def least_odds(answer) -> Verdict:
-    """How many times as much the right token must weigh as the other."""
+    """How many times the wrong token's weight the right one must get."""
     right = sqrt(2) / LEAST_ERROR - 1
     return judged(
         answer,
         round(right, 9),
         [
-            (log(right), "That is the gap of the scores; take e to it."),
+            (log(right), "That is the gap of the scores; raise e to it."),
             (right + 1, "The odds are one weight over the other."),
-            (1 / right, "Take the right one over the wrong one."),
+            (1 / right, "Divide the right one by the wrong one."),
             (right / (1 + right), "That is the right one's weight."),
             (1 / (1 + right), "That is the wrong one's weight."),
         ],
@@ -400,7 +409,7 @@ def least_odds(answer) -> Verdict:
 
 
 def previous_token_head(answer, weights: Array) -> Verdict:
-    """The head that looks most at the token before: layer and head.
+    """The head that looks most at the previous token: layer and head.
 
     `weights` is (layer, head, query, key).
     """
@@ -416,7 +425,7 @@ def previous_token_head(answer, weights: Array) -> Verdict:
 
 
 def offset_mass(weights: Array, offset: int) -> Array:
-    """Of each head, the mean weight at so many tokens from the query."""
+    """Each head's mean weight at a fixed offset from the query."""
     return weights.diagonal(offset, -2, -1).mean(axis=-1)
 
 
@@ -431,7 +440,7 @@ def more_with_more_heads(answer, config: Gpt2Config) -> Verdict:
         answer,
         0,
         [
-            (parameter_count(config), "Each head is half as wide then."),
+            (parameter_count(config), "Each head is then half as wide."),
             (
                 4 * (config.d_model**2 + config.d_model),
                 "The layers stay as wide as they were.",

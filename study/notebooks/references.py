@@ -1,4 +1,4 @@
-"""The works that a docstring or a notebook quotes, by how it does so."""
+"""References: the works that docstrings and notebooks cite."""
 
 import re
 
@@ -159,6 +159,6 @@ REFERENCES = {
 
 
 def cited_in(text: str | None) -> list[str]:
-    """The works that a text quotes, in its order, each once."""
-    found = CITATION.findall(" ".join((text or "").split()))
-    return [*dict.fromkeys(found)]
+    """The works that a text cites, in its order, each once."""
+    citations = CITATION.findall(" ".join((text or "").split()))
+    return [*dict.fromkeys(citations)]

@@ -1,8 +1,8 @@
-"""What the cells of a notebook call: both sides shown, run, compared.
+"""Notebook tools: show a step's two sources, run both, compare.
 
-`show` prints a step's two sources beside its equation; `both` runs it in
+`show` prints a step's two sources below its equation; `both` runs it in
 NumPy and in PyTorch and asserts that every named step is equal; `agree`
-and `by_hand` hold it against somebody else's numbers. Their bounds are
+and `by_hand` compare it with somebody else's numbers. Their bounds are
 those of the tests. `check` looks at a reader's answer, `solve` at ours.
 """
 
@@ -36,14 +36,14 @@ from .references import REFERENCES, cited_in
 
 
 def say(sentence: str) -> None:
-    """A sentence with numbers in it: no number is typed into prose."""
+    """Display a sentence whose numbers are computed, not typed."""
     display(Markdown(textwrap.dedent(sentence)))
 
 
 def the_text() -> tuple[str, str]:
-    """The Verdict, or without it the sample text; and what it is."""
+    """The Verdict, or the sample text in its place; and which it is."""
     with warnings.catch_warnings():
-        # Of a progress bar, which nobody draws.
+        # From a progress bar that nobody draws.
         warnings.filterwarnings("ignore", message="IProgress not found")
         from ..text import corpus as texts
     try:
@@ -51,19 +51,19 @@ def the_text() -> tuple[str, str]:
         return corpus, "*The Verdict* by Edith Wharton"
     except texts.OfflineError:
         return texts.sample(), (
-            "the sample text, because *The Verdict* is neither cached nor "
-            "to be fetched"
+            "the sample text, because *The Verdict* is not cached and "
+            "cannot be downloaded"
         )
 
 
-# What a docstring says of wrong use is not for the reader of an equation.
+# What a docstring says of errors is not for the reader of an equation.
 RAISES = re.compile(r"\s*Raises\s\w+Error[^.]*\.")
 
 # --- sources --------------------------------------------------------------
 
 
 def show(*steps: Callable) -> None:
-    """What each step does, its equation, and its source on both sides."""
+    """Show each step: what it does, its equation, both its sources."""
     for step in steps:
         twin = twin_of(step)
         display(Markdown(f"{title(step)} {without_examples(step)}"))
@@ -78,7 +78,7 @@ def show(*steps: Callable) -> None:
 
 
 def title(step: Callable) -> str:
-    """A step's name, and the file that it stands in."""
+    """A step's name, and its file."""
     return f"**{step.__name__}**, in {file_of(step)}."
 
 
@@ -90,7 +90,7 @@ def file_of(step: Callable) -> str:
 def without_examples(step: Callable) -> str:
     """The docstring, as Markdown, up to its examples and without errors."""
     words = RAISES.sub("", inspect.getdoc(step).split(">>>")[0])
-    # A line that begins with + in the midst of an equation is no list.
+    # Joined: a line that begins with + inside of an equation is no list.
     paragraphs = [part.split() for part in words.strip().split("\n\n")]
     return "\n\n".join(map(" ".join, paragraphs))
 
@@ -109,7 +109,7 @@ def source_of(step: Callable) -> str:
 
 
 def columns(sources: dict[str, str]) -> str:
-    """Sources side by side, one below the other where it is narrow."""
+    """Sources side by side, or one below the other on a narrow page."""
     return (
         '<div style="display: flex; flex-wrap: wrap; gap: 1.5em">'
         + "".join(map(column, sources, sources.values()))
@@ -128,7 +128,7 @@ def column(name: str, source: str) -> str:
 
 
 def without_twin(step: Callable) -> str:
-    """On which side a function stands alone, and why."""
+    """Which side a function without a twin is on, and why."""
     reason = reason_without_twin(file_of(step), step.__name__)
     theirs = step.__module__.startswith("torch_impl")
     return f"{'PyTorch' if theirs else 'NumPy'} only: {reason}"
@@ -139,15 +139,15 @@ def twin_of(step: Callable | nn.Module) -> Twin | None:
     name = snake_case(type(step).__name__)
     if not isinstance(step, nn.Module):
         name = step.__name__
-    found = [twin for twin in find_twins() if twin.name == name]
-    return found[0] if found else None
+    twins = [twin for twin in find_twins() if twin.name == name]
+    return twins[0] if twins else None
 
 
 # --- both sides -----------------------------------------------------------
 
 
 def both(step: Callable | nn.Module, **arguments):
-    """Run a step in NumPy and in PyTorch; return what NumPy found.
+    """Run a step in NumPy and in PyTorch; return NumPy's result.
 
     `step` is a function of `numpy_ref` or, where there are weights, a
     module of `torch_impl`, whose weights NumPy then takes. Arguments are
@@ -157,21 +157,21 @@ def both(step: Callable | nn.Module, **arguments):
     """
     twin = twin_of(step)
     theirs = step if isinstance(step, nn.Module) else twin.torch
-    given = {name: to_torch(value) for name, value in arguments.items()}
+    tensors = {name: to_torch(value) for name, value in arguments.items()}
     with torch.no_grad():
-        _, calls = record(theirs, **given)
+        _, calls = record(theirs, **tensors)
     tally = Tally()
     for comparison in compare(calls):
         assert comparison.holds, comparison
         tally.add(comparison)
     say(f"✓ {twin.name}: {agreement(tally)}")
-    return twin.reference(**arguments, **holder(calls[0]))
+    return twin.reference(**arguments, **params_of(calls[0]))
 
 
 def agreement(tally: Tally) -> str:
     """What was compared, in a sentence."""
-    one = tally.compared == 1
-    steps = "1 named step" if one else f"{tally.compared:,} named steps"
+    plural = "s" if tally.compared != 1 else ""
+    steps = f"{tally.compared:,} named step{plural}"
     worst = tally.worst
     if not worst.difference:
         return f"NumPy and PyTorch are equal in {steps}."
@@ -181,7 +181,7 @@ def agreement(tally: Tally) -> str:
     )
 
 
-def holder(call) -> dict:
+def params_of(call) -> dict:
     """The parameters of a call, as NumPy's side takes them."""
     params = numpy_params(call)
     return {} if params is None else {"params": params}
@@ -190,12 +190,12 @@ def holder(call) -> dict:
 def agree(
     step: Callable | nn.Module, theirs, at: str | None = None, **arguments
 ):
-    """Hold a step against somebody else's numbers; return ours.
+    """Compare a step with somebody else's numbers; return ours.
 
     `at` is one of its named steps, else the result. Raises AssertionError
     when they are further apart than two correct evaluations can be.
     """
-    ours, bound = found_at(step, at, arguments)
+    ours, bound = value_and_bound(step, at, arguments)
     theirs = np.asarray(to_numpy(theirs))
     name = twin_of(step).name
     comparison = within(name, ours, theirs.astype(ours.dtype), bound)
@@ -203,15 +203,15 @@ def agree(
     return ours
 
 
-def found_at(step, at: str | None, arguments: dict):
-    """What NumPy finds at a named step, and how far others may be off."""
+def value_and_bound(step, at: str | None, arguments: dict):
+    """NumPy's value of a named step, and how far others may be off."""
     twin = twin_of(step)
     params = {}
     if isinstance(step, nn.Module):
-        given = {n: to_torch(value) for n, value in arguments.items()}
+        tensors = {n: to_torch(value) for n, value in arguments.items()}
         with torch.no_grad():
-            _, calls = record(step, **given)
-        params = holder(calls[0])
+            _, calls = record(step, **tensors)
+        params = params_of(calls[0])
     _, calls = record(twin.reference, **arguments, **params)
     name = at or output_name(twin)
     exact = exact_steps(twin.name, arguments, params.get("params"))
@@ -227,7 +227,7 @@ def by_hand(
     rows: tuple[str, ...] = example.TOKENS,
     **arguments,
 ) -> None:
-    """Show what a pencil finds beside what NumPy finds, and assert it."""
+    """Show values found by hand beside NumPy's; assert that they agree."""
     expected = unit * np.array(pencil, dtype=np.float64)
     ours = agree(step, expected, at, **arguments)
     if unit_name:
@@ -237,9 +237,9 @@ def by_hand(
         line_of("", "by hand", *blanks, "in NumPy", *blanks),
         line_of(*["--:"] * (1 + 2 * len(pencil[0]))),
     ]
-    for name, found, row in zip(rows, pencil, ours / unit, strict=True):
-        numbers = (f"{entry:.4f}" for entry in row)
-        lines.append(line_of(name, *map(Fraction, found), *numbers))
+    for name, exact, row in zip(rows, pencil, ours / unit, strict=True):
+        decimals = (f"{entry:.4f}" for entry in row)
+        lines.append(line_of(name, *map(Fraction, exact), *decimals))
     display(Markdown("\n".join(lines)))
 
 
@@ -248,13 +248,13 @@ def line_of(*cells) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-# --- looks ----------------------------------------------------------------
+# --- plots ----------------------------------------------------------------
 
 
 def draw_weights(
     panels: dict[str, np.ndarray], tokens, caption: str = ""
 ) -> None:
-    """Weights as shades with their numbers: a row a query."""
+    """Heat maps of weights, with their numbers: one row per query."""
     from matplotlib import pyplot
 
     size = min(1.2 + 0.45 * len(tokens), 4.8)
@@ -263,9 +263,9 @@ def draw_weights(
     )
     for axes, (name, weights) in zip(row[0], panels.items(), strict=True):
         axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
-        places = range(len(tokens))
-        axes.set_xticks(places, tokens, rotation=45, ha="right")
-        axes.set_yticks(places, tokens)
+        positions = range(len(tokens))
+        axes.set_xticks(positions, tokens, rotation=45, ha="right")
+        axes.set_yticks(positions, tokens)
         axes.set_title(name, fontsize=10)
         axes.tick_params(labelsize=8)
         if len(tokens) <= MOST_NUMBERED:
@@ -279,10 +279,10 @@ MOST_NUMBERED = 8
 
 
 def write_numbers(axes, weights: np.ndarray) -> None:
-    for (row, place), weight in np.ndenumerate(weights):
+    for (query, key), weight in np.ndenumerate(weights):
         colour = "white" if weight > 0.5 else "black"
         axes.text(
-            *(place, row, f"{weight:.2f}"),
+            *(key, query, f"{weight:.2f}"),
             ha="center",
             va="center",
             color=colour,
@@ -291,7 +291,7 @@ def write_numbers(axes, weights: np.ndarray) -> None:
 
 
 def finish(figure, caption: str = "") -> None:
-    """Show a figure now, with its caption, and let go of it."""
+    """Show a figure now, with its caption."""
     from matplotlib import pyplot
 
     for axes in figure.axes:
@@ -303,7 +303,7 @@ def finish(figure, caption: str = "") -> None:
 
 
 def picture(drawn) -> None:
-    """A plot of `bert_viz`, with what it shows as its alternative text.
+    """Show a plot of `bert_viz`, described in its alternative text.
 
     Points are as large as those of the page around it; a plot that is
     wider than the page is made to fit.
@@ -318,11 +318,11 @@ def picture(drawn) -> None:
     display(Image(data, width=width, alt=words[1]))
 
 
-PIXELS = 84  # of a picture, to an inch of a figure
+PIXELS = 84  # of a picture, for an inch of a figure
 
 
 def table(heading: Iterable, rows: Iterable[Iterable]) -> None:
-    """Texts and numbers in rows below a heading."""
+    """Show a table: rows of texts and numbers below a heading."""
     heading = [*heading]
     lines = [line_of(*heading), line_of(*["---"] * len(heading))]
     for row in rows:
@@ -332,14 +332,14 @@ def table(heading: Iterable, rows: Iterable[Iterable]) -> None:
 
 
 def in_turn(functions: dict[str, Callable], rounds: int = 12) -> dict:
-    """The median time of each, run in turn on the same machine."""
+    """The median time of each function, run in turn."""
     times = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
             start = time.perf_counter()
             function()
             times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(some)) for name, some in times.items()}
+    return {name: float(np.median(runs)) for name, runs in times.items()}
 
 
 # --- questions ------------------------------------------------------------
@@ -355,8 +355,8 @@ def check(question: Callable, answer, **given) -> None:
 
 def solve(question: Callable, answer, **given) -> None:
     """The same check on our own answer, which must pass."""
-    found = question(answer, **given)
-    assert found.right, f"{question.__name__}: {found.text}"
+    verdict = question(answer, **given)
+    assert verdict.right, f"{question.__name__}: {verdict.text}"
     say("✓ The answer in the folded cell passes the same check.")
 
 
@@ -364,9 +364,9 @@ def solve(question: Callable, answer, **given) -> None:
 
 
 def origins(ideas: dict[str, Callable]) -> dict[str, int]:
-    """A table of ideas, where they stand, and what they quote there.
+    """Show a table of ideas, their functions, and the works cited there.
 
-    Returned is the year in which each was first published.
+    Return the year in which each was first published.
     """
     lines = [line_of("idea", "function", "comes from"), "|---|---|---|"]
     years = {}
@@ -379,9 +379,9 @@ def origins(ideas: dict[str, Callable]) -> dict[str, int]:
 
 
 def sources_of(step: Callable) -> list[str]:
-    """What a function's docstring quotes, or else its file's."""
-    quoted = cited_in(inspect.getdoc(step))
-    return quoted or cited_in(inspect.getmodule(step).__doc__)
+    """What a function's docstring cites, or else its file's."""
+    cited = cited_in(inspect.getdoc(step))
+    return cited or cited_in(inspect.getmodule(step).__doc__)
 
 
 def place_of(step: Callable) -> str:
@@ -389,11 +389,11 @@ def place_of(step: Callable) -> str:
 
 
 def references() -> None:
-    """Every work that the notebooks and their functions quote."""
+    """Show every work that the notebooks and their functions cite."""
     lines = [f"- {text}" for text in REFERENCES.values()]
     display(Markdown("\n".join(lines)))
 
 
 def plain(text: str) -> str:
-    """A token as one can see it: a space as ␣."""
+    """A token made visible: a space as ␣, a line break as ⏎."""
     return text.replace(" ", "␣").replace("\n", "⏎")

@@ -1,1 +1,1 @@
-"""Texts: where they come from, and how they are written out."""
+"""Texts: where they come from, and how they are printed."""

@@ -1,4 +1,4 @@
-"""Where a text comes from: the sample, a file, or a corpus to fetch."""
+"""Loading a text: the sample, a file, or a corpus to download."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ DATA = files("attention_twice_data")
 
 
 class OfflineError(ValueError):
-    """A corpus is neither cached nor to be had."""
+    """A corpus that is not cached and cannot be downloaded."""
 
 
 def sample() -> str:
@@ -36,37 +36,37 @@ def read_file(path: Path) -> str:
     if len(content) > MOST_BYTES:
         raise ValueError(
             f"expected a text of at most {MOST_BYTES // 10**6} MB, "
-            f"got {path} with more"
+            f"got {path}, which is larger"
         )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"expected UTF-8 text, got {path} with byte "
-            f"0x{content[error.start]:02x} at {error.start}"
+            f"0x{content[error.start]:02x} at position {error.start}"
         ) from error
 
 
 def manifest() -> dict[str, dict]:
-    """What can be fetched: address, checksum and licence, by name."""
+    """The corpora by name: address, checksum, licence."""
     return json.loads(DATA.joinpath("manifest.json").read_text("utf-8"))
 
 
 def read_corpus(name: str) -> str:
-    """A corpus of the manifest, from the cache or fetched into it.
+    """A corpus of the manifest, from the cache or downloaded into it.
 
     The cache is the user's, or the folder that CACHE_VARIABLE names. A
-    file whose checksum is wrong is fetched again. Raises OfflineError,
-    with the way out, when it is not there and cannot be fetched, and
+    file whose checksum is wrong is downloaded again. Raises OfflineError,
+    with the way out, when it is not there and cannot be downloaded, and
     ValueError for a name that the manifest lacks.
     """
-    known = manifest()
-    if name not in known:
+    corpora = manifest()
+    if name not in corpora:
         raise ValueError(
-            f"expected a corpus named {' or '.join(known)}, got {name}"
+            f"expected a corpus named {' or '.join(corpora)}, got {name}"
         )
-    entry = known[name]
-    shelf = pooch.create(
+    entry = corpora[name]
+    cache = pooch.create(
         path=pooch.os_cache("attention-twice"),
         base_url="",
         registry={entry["file"]: f"sha256:{entry['sha256']}"},
@@ -74,12 +74,13 @@ def read_corpus(name: str) -> str:
         env=CACHE_VARIABLE,
     )
     pooch.get_logger().setLevel(logging.WARNING)
-    fetch = pooch.HTTPDownloader(timeout=10)
+    download = pooch.HTTPDownloader(timeout=10)
     try:
-        return read_file(Path(shelf.fetch(entry["file"], downloader=fetch)))
+        path = cache.fetch(entry["file"], downloader=download)
+        return read_file(Path(path))
     except OSError as error:  # what requests raises is one, too
         raise OfflineError(
-            f"expected {entry['file']} with its checksum in {shelf.path}, "
-            f"or a connection to fetch it, got {type(error).__name__}; put "
-            f"the file there, or let {CACHE_VARIABLE} name its folder"
+            f"expected {entry['file']} with its checksum in {cache.path}, "
+            f"or a connection to download it, got {type(error).__name__}; "
+            f"put the file there, or set {CACHE_VARIABLE} to its folder"
         ) from error

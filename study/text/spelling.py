@@ -1,9 +1,8 @@
-"""How a text is written out: cut where it is long, and in ASCII where
-the stream cannot encode a sign.
+"""Encoding error handler: ASCII spellings for what cannot be encoded.
 
-Every text passes here on its way out, as an error handler of the stream:
-what can be encoded stays, a sign with a spelling gets it, and the rest is
-escaped, so that no text ends in a UnicodeEncodeError.
+What the stream can encode stays, a character with a spelling gets it, and
+the rest is escaped, so that no output ends in a UnicodeEncodeError. And
+`shortened` cuts a text that is too long to print.
 """
 
 import codecs
@@ -22,28 +21,29 @@ ASCII = {
 }
 
 
-def spelled(error: UnicodeError) -> tuple[str, int]:
-    """What to write in place of the signs that could not be encoded."""
-    signs = error.object[error.start : error.end]
-    return "".join(map(in_ascii, signs)), error.end
+HANDLER = "ascii_spelling"
 
 
-def in_ascii(sign: str) -> str:
+def replace_unencodable(error: UnicodeError) -> tuple[str, int]:
+    """What to write for the characters that could not be encoded."""
+    characters = error.object[error.start : error.end]
+    return "".join(map(in_ascii, characters)), error.end
+
+
+def in_ascii(character: str) -> str:
     """A spelling where there is one, an escape where there is none."""
-    return (
-        ASCII.get(sign) or sign.encode("ascii", "backslashreplace").decode()
-    )
+    escaped = character.encode("ascii", "backslashreplace").decode()
+    return ASCII.get(character, escaped)
 
 
 def as_encodable(text: str, encoding: str) -> str:
     """The text as a stream of that encoding will show it."""
-    return text.encode(encoding, "spelled").decode(encoding)
+    return text.encode(encoding, HANDLER).decode(encoding)
 
 
 def shortened(text: str, most: int = 40) -> str:
-    """A text, cut where it gets long."""
+    """A text, cut off where it gets long."""
     return text if len(text) <= most else text[:most] + "..."
 
 
-HANDLER = "spelled"
-codecs.register_error(HANDLER, spelled)
+codecs.register_error(HANDLER, replace_unencodable)

@@ -1,4 +1,4 @@
-"""`twice train`: a small GPT-2 learns a text, in NumPy."""
+"""`twice train`: train a small GPT-2 on a text, in NumPy."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,10 +9,12 @@ import typer
 from ..text import corpus as texts
 
 HELP = """
-Train a small GPT-2 on a text, in NumPy alone. The folder is one that
-transformers can read, and `twice generate --model FOLDER` writes with it.
-Interrupted at any moment, it goes on from the last checkpoint when it is
-started again.
+Train a small GPT-2 on a text, in NumPy alone.
+
+The model is saved in a folder that transformers can read, and that
+`twice generate --model FOLDER` generates text with. Training may be
+interrupted at any moment: the same command resumes from the last
+checkpoint.
 """
 
 
@@ -29,50 +31,58 @@ class Vocabulary(StrEnum):
 def train(
     context: typer.Context,
     out: Annotated[
-        Path, typer.Option(help="The folder of the model.")
+        Path,
+        typer.Option(help="Folder for the model and its checkpoints."),
     ] = Path("my-gpt2"),
     file: Annotated[
         Path | None,
-        typer.Option(help="Learn the text of this file, UTF-8."),
+        typer.Option(help="Train on the text of this UTF-8 file."),
     ] = None,
     corpus: Annotated[
-        str, typer.Option(help="Learn a corpus.")
+        str, typer.Option(help="Train on this corpus.")
     ] = "the-verdict",
     tokenizer: Annotated[
         Vocabulary,
-        typer.Option(help="Merges learned from the text, or GPT-2's."),
+        typer.Option(
+            help="Tokenizer: byte-pair encoding with merges learned from "
+            "the text (bpe), or with GPT-2's."
+        ),
     ] = Vocabulary.bpe,
     vocabulary: Annotated[
-        int, typer.Option(help="Tokens of a learned vocabulary, at most.")
+        int,
+        typer.Option(help="Vocabulary size at most, for --tokenizer bpe."),
     ] = 512,
-    layers: Annotated[int, typer.Option(help="Blocks.")] = 4,
+    layers: Annotated[int, typer.Option(help="Number of layers.")] = 4,
     d_model: Annotated[
-        int, typer.Option(help="Features of a token.")
+        int, typer.Option(help="Features per token (d_model).")
     ] = 128,
     heads: Annotated[
-        int, typer.Option(help="Heads; a divisor of d-model.")
+        int,
+        typer.Option(
+            help="Number of attention heads; must divide d-model."
+        ),
     ] = 4,
     context_length: Annotated[
-        int, typer.Option(help="Tokens in a window: the model's positions.")
+        int, typer.Option(help="Context length in tokens.")
     ] = 128,
-    batch_size: Annotated[int, typer.Option(help="Windows in a step.")] = 8,
-    steps: Annotated[int, typer.Option(help="Steps in all.")] = 400,
+    batch_size: Annotated[int, typer.Option(help="Windows per batch.")] = 8,
+    steps: Annotated[
+        int, typer.Option(help="Number of training steps.")
+    ] = 400,
     rate: Annotated[
-        float, typer.Option(help="The highest learning rate.")
+        float, typer.Option(help="Learning rate at its peak.")
     ] = 3e-3,
-    dropout: Annotated[
-        float, typer.Option(help="The share that dropout drops.")
-    ] = 0.1,
+    dropout: Annotated[float, typer.Option(help="Dropout rate.")] = 0.1,
     dtype: Annotated[
-        Dtype, typer.Option(help="Precision.")
+        Dtype, typer.Option(help="Floating-point precision.")
     ] = Dtype.float32,
-    seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     save_every: Annotated[
-        int, typer.Option(help="Steps from one checkpoint to the next.")
+        int, typer.Option(help="Steps between checkpoints.")
     ] = 50,
     sample_every: Annotated[
         int,
-        typer.Option(help="Steps from one sample to the next; 0: none."),
+        typer.Option(help="Steps between text samples; 0 for none."),
     ] = 100,
 ) -> None:
     from .run import TrainOptions, run
@@ -92,18 +102,20 @@ def train(
         dtype=dtype.value,
         seed=seed,
     )
-    given = {
+    explicit = {
         name
         for name in context.params
         if context.get_parameter_source(name).name == "COMMANDLINE"
     }
     about = corpus if file is None else file.name
-    done = run(out, text, about, options, given, save_every, sample_every)
-    raise typer.Exit(0 if done else 130)
+    finished = run(
+        out, text, about, options, explicit, save_every, sample_every
+    )
+    raise typer.Exit(0 if finished else 130)
 
 
 def read(file: Path) -> str:
-    """The text of a file. Raises ValueError when there is none in it."""
+    """The text of a file. Raises ValueError when it has no words."""
     text = texts.read_file(file)
     if not text.strip():
         raise ValueError(f"expected a text in {file}, got none")

@@ -1,4 +1,4 @@
-"""`twice generate`: a GPT-2 writes on, in NumPy, as it goes."""
+"""`twice generate`: continue a text with a GPT-2, in NumPy."""
 
 import sys
 from typing import Annotated
@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 HELP = """
-Let a GPT-2 write on after a prompt. What its weights are is said first, on
-the standard error; the text comes token by token.
+Continue a text with a GPT-2, in NumPy alone.
+
+The text appears token by token. Which weights wrote it is printed first, to
+standard error.
 """
 
 
@@ -15,41 +17,52 @@ def generate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A folder, of `twice train` for one, or a name on the "
-            "hub: gpt2.",
+            help="Model: a folder, such as one from `twice train`, or a "
+            "name on the Hugging Face hub, such as gpt2.",
             show_default=False,
         ),
     ] = None,
     prompt: Annotated[
         str | None,
-        typer.Option(help="What it is to go on from.", show_default=False),
+        typer.Option(help="Text to continue.", show_default=False),
     ] = None,
     length: Annotated[
         int | None,
         typer.Option(
-            help="Tokens to write; 100, or as many as there is room for."
+            help="Number of tokens to generate; default: 100, or as many "
+            "as fit into the context."
         ),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(help="Below 1: safer; 0: always the likeliest.")
+        float,
+        typer.Option(
+            help="Sampling temperature: lower is safer; 0 always takes the "
+            "most likely token."
+        ),
     ] = 0.8,
     top_k: Annotated[
-        int, typer.Option(help="Of so many likeliest tokens.")
+        int,
+        typer.Option(
+            help="Top-k sampling: sample from the k most likely tokens."
+        ),
     ] = 50,
     top_p: Annotated[
         float,
-        typer.Option(help="Of those that make up this share."),
+        typer.Option(
+            help="Top-p (nucleus) sampling: sample from the smallest set "
+            "of tokens whose probability reaches p."
+        ),
     ] = 0.95,
-    seed: Annotated[int, typer.Option(help="Seed of the choices.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
 ) -> None:
-    check_given(model, prompt)
-    check_choices(temperature, top_k, top_p, seed)
+    check_model_and_prompt(model, prompt)
+    check_sampling(temperature, top_k, top_p, seed)
     from numpy_ref.checked import check_at_least
     from numpy_ref.checkpoints.gpt2 import load_gpt2
     from numpy_ref.checkpoints.model_folders import find_model
     from numpy_ref.training.checkpoint import tokenizer_of
 
-    from .writing import Choices, write
+    from .writing import SamplingSettings, write
 
     folder = find_model(model)
     checkpoint = load_gpt2(folder.path)
@@ -66,53 +79,56 @@ def generate(
         checkpoint.config,
         tokenizer,
         length,
-        Choices(temperature, top_k, top_p, seed),
+        SamplingSettings(temperature, top_k, top_p, seed),
     )
-    print(about(folder), file=sys.stderr)
+    print(about_weights(folder), file=sys.stderr)
     print(prompt, end="", flush=True)
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
 
 
-def check_given(model: str | None, prompt: str | None) -> None:
+def check_model_and_prompt(model: str | None, prompt: str | None) -> None:
     """Raise ValueError unless there is a model and a prompt."""
     if model is None:
         raise ValueError(
-            "expected --model: a folder of `twice train`, another GPT-2's "
-            "folder, or a name on the hub such as gpt2, got none"
+            "expected --model: a folder from `twice train` or of another "
+            "GPT-2, or a name on the Hugging Face hub (gpt2), got none"
         )
     if not prompt:
         raise ValueError(f"expected --prompt with a text, got {prompt!r}")
 
 
-def check_choices(
+def check_sampling(
     temperature: float, top_k: int, top_p: float, seed: int
 ) -> None:
-    """Raise ValueError for a way to choose that leaves no choice."""
+    """Raise ValueError for settings that leave no token to sample."""
     if not 0 <= temperature < float("inf"):
         raise ValueError(
-            f"expected --temperature from 0 on, got {temperature}"
+            "expected --temperature to be finite and at least 0, "
+            f"got {temperature}"
         )
     if not 0 < top_p <= 1:
-        raise ValueError(f"expected --top-p above 0, to 1, got {top_p}")
-    for name, number, least in (("--top-k", top_k, 1), ("--seed", seed, 0)):
-        if number < least:
+        raise ValueError(
+            f"expected --top-p to be above 0 and at most 1, got {top_p}"
+        )
+    for name, value, least in (("--top-k", top_k, 1), ("--seed", seed, 0)):
+        if value < least:
             raise ValueError(
-                f"expected {name} to be at least {least}, got {number}"
+                f"expected {name} to be at least {least}, got {value}"
             )
 
 
-def about(folder) -> str:
-    """What the weights are, and what is not known of them."""
+def about_weights(folder) -> str:
+    """Where the weights come from, as far as it is known."""
     from numpy_ref.training.checkpoint import has_training, load_training
 
     if not has_training(folder.path):
-        return f"Weights: {folder.about}, read as they are."
+        return f"Weights: {folder.about}, taken as they are."
     training = load_training(folder.path)
     step, steps = training.state.step, training.settings.steps
     if step == 0:
-        return f"Weights: {folder.about}, random: no step has been taken."
+        return f"Weights: {folder.about}, random: not trained yet."
     return (
         f"Weights: {folder.about}, trained by `twice train` for {step:,} "
         f"of {steps:,} steps on {training.about} alone."

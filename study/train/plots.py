@@ -1,13 +1,13 @@
-"""Two plots of training: the drift between both sides, and the scale.
+"""Plots of training: the drift between both sides, and the scale.
 
     python -m study.train.plots FOLDER
 
 `drift.png`: the same 20 steps in NumPy and in PyTorch, in float64, and how
-far each entry of each parameter is apart. `scale.png`: the same training
-with and without 1/√d_head, and what that does to losses, to the attention
-of each layer, and to the gradients; once from GPT-2's first weights, which
-are so small that scores begin near 0, and once from queries and keys of
-variance 1, for which the scale was made.
+far apart each entry of each parameter ends up. `scale.png`: the same
+training with and without 1/√d_head, and what that does to losses, to the
+attention of each layer, and to the gradients; once from GPT-2's initial
+weights, so small that scores begin near 0, and once from queries and keys
+of variance 1, for which the scale was made.
 """
 
 import argparse
@@ -51,7 +51,7 @@ SCALE = (
         context_length=64, batch_size=8, steps=200, warm_up=20, highest=1e-3
     ),
 )
-EVERY = 5  # steps from one look at the attention to the next
+EVERY = 5  # steps between two looks at the attention
 BLUE, ORANGE, GREY = "#1f77b4", "#d95f02", "#888888"
 
 
@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     plot_drift(list(both_trained(ids, *DRIFT)), folder / "drift.png")
     beginnings = {
-        "GPT-2's first weights (0.02)": DEVIATION,
+        "GPT-2's initial weights (0.02)": DEVIATION,
         "queries and keys of variance 1": 1 / sqrt(SCALE[0].d_model),
     }
     runs = {
@@ -80,18 +80,18 @@ def plot_drift(steps: list[Step], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5))
-    numbers = range(1, len(steps) + 1)
+    numbered = range(1, len(steps) + 1)
     bound = DRIFT[1].highest
     for name in steps[0].ours:
         key_bias = name.endswith("key.bias")
         left.plot(
-            numbers,
+            numbered,
             [relative(step, name) for step in steps],
             color=ORANGE if key_bias else BLUE,
             linewidth=1.5 if key_bias else 0.6,
         )
     left.axhline(1e-9, color=GREY, linestyle="--")
-    left.text(1, 1.6e-9, "what is asked for: 1e-9", color=GREY)
+    left.text(1, 1.6e-9, "required: 1e-9", color=GREY)
     left.set(
         yscale="log",
         xlabel="step",
@@ -102,9 +102,9 @@ def plot_drift(steps: list[Step], path: Path) -> None:
     left.legend(loc="upper right", bbox_to_anchor=(1, 0.86))
     left.set_xticks(range(0, len(steps) + 1, 5))
     for keys, colour in ((False, BLUE), (True, ORANGE)):
-        sizes, apart = entries(steps[-1], keys)
+        sizes, differences = entries(steps[-1], keys)
         right.scatter(
-            sizes, apart, s=2, color=colour, alpha=0.4, linewidths=0
+            sizes, differences, s=2, color=colour, alpha=0.4, linewidths=0
         )
     line = np.logspace(-16, 1, 50)
     right.plot(line, line, color=GREY, linewidth=0.8)
@@ -115,9 +115,9 @@ def plot_drift(steps: list[Step], path: Path) -> None:
     right.set(
         xscale="log",
         yscale="log",
-        xlabel="an entry's size",
+        xlabel="size of the entry",
         ylim=(1e-21, 1e-8),
-        title=f"each entry's difference after step {len(steps)}",
+        title=f"difference of each entry after step {len(steps)}",
     )
     figure.suptitle(
         "The same training in NumPy and in PyTorch, float64: losses differ "
@@ -127,8 +127,8 @@ def plot_drift(steps: list[Step], path: Path) -> None:
 
 
 def relative(step: Step, name: str) -> float:
-    apart = abs(step.ours[name] - step.theirs[name]).max()
-    return max(apart / abs(step.theirs[name]).max(), 1e-17)
+    difference = abs(step.ours[name] - step.theirs[name]).max()
+    return max(difference / abs(step.theirs[name]).max(), 1e-17)
 
 
 def entries(step: Step, keys: bool) -> tuple[Array, Array]:
@@ -138,9 +138,9 @@ def entries(step: Step, keys: bool) -> tuple[Array, Array]:
         np.concatenate([side[name].ravel() for name in names])
         for side in (step.ours, step.theirs)
     )
-    apart = abs(ours - theirs)
-    some = (apart > 0) & (theirs != 0)
-    return abs(theirs)[some], apart[some]
+    differences = abs(ours - theirs)
+    some = (differences > 0) & (theirs != 0)
+    return abs(theirs)[some], differences[some]
 
 
 def worst_loss(steps: list[Step]) -> float:
@@ -149,7 +149,10 @@ def worst_loss(steps: list[Step]) -> float:
 
 @dataclass
 class Run:
-    """What was seen of a training, step by step."""
+    """The record of a training, step by step.
+
+    `looks` are the steps at which the attention was looked at.
+    """
 
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -163,31 +166,31 @@ def scaled_run(
     settings: TrainingSettings,
     deviation: float,
 ) -> Run:
-    """A training as it is, looked at now and then.
+    """Train with the scale, and look at the attention now and then.
 
-    `deviation` is that of the first weights of queries and keys.
+    `deviation` is that of the initial weights of queries and keys.
     """
     generator = np.random.default_rng(0)
     params = with_deviation(initial_gpt2(config, generator), deviation)
-    state, seen = initial_state(params), Run()
-    for number in range(settings.steps):
+    state, run = initial_state(params), Run()
+    for step in range(settings.steps):
         batch = draw_batch(ids, generator, config, settings)
-        if number % EVERY == 0:
+        if step % EVERY == 0:
             _, layers, _ = gpt2.gpt2(
                 batch.ids, state.params, config.heads, config.epsilon
             )
-            seen.looks.append(number)
-            seen.entropies.append(
+            run.looks.append(step)
+            run.entropies.append(
                 [entropy(layer.weights) for layer in layers]
             )
         state, metrics = training_step(state, batch, config, settings)
-        seen.losses.append(metrics.loss)
-        seen.norms.append(metrics.norm)
-    return seen
+        run.losses.append(metrics.loss)
+        run.norms.append(metrics.norm)
+    return run
 
 
 def with_deviation(params: gpt2.Gpt2, deviation: float) -> gpt2.Gpt2:
-    """The same weights, those of queries and keys made larger."""
+    """The same weights, with those of queries and keys made larger."""
     factor = np.float32(deviation / DEVIATION)
     grown = (".query.weight", ".key.weight")
     arrays = state_dict(params)
@@ -206,14 +209,14 @@ def unscaled_run(
     settings: TrainingSettings,
     deviation: float,
 ) -> Run:
-    """The same, with all queries and keys multiplied without the root."""
+    """Train without the scale."""
     with unscaled():
         return scaled_run(ids, config, settings, deviation)
 
 
 @contextmanager
 def unscaled() -> Iterator[None]:
-    """Scores without 1/√d_head, and their gradient, while this lasts."""
+    """Leave 1/√d_head out of the scores and of their gradient."""
     scores = mock.patch.object(multi_head, "attention_scores", bare_scores)
     learning = mock.patch.multiple(
         attention,
@@ -236,9 +239,9 @@ def bare_scores_backward(
 
 
 def entropy(weights: Array) -> float:
-    """Of a row of weights, over that of a uniform one: 0 to 1.
+    """Mean entropy of the rows, as a share of that of equal weights.
 
-    The first row, with one key only, has none.
+    The first row is left out: it has one key only.
     """
     some = np.where(weights > 0, weights, 1)
     rows = -(weights * np.log(some)).sum(axis=-1)[..., 1:]
@@ -247,7 +250,7 @@ def entropy(weights: Array) -> float:
 
 
 def plot_scale(runs: dict[str, dict[str, Run]], path: Path) -> None:
-    """A row for each beginning."""
+    """Plot one row of panels for each pair of runs."""
     from matplotlib import pyplot
 
     figure, rows = pyplot.subplots(len(runs), 3, figsize=(14, 7.6))
@@ -259,13 +262,13 @@ def plot_scale(runs: dict[str, dict[str, Run]], path: Path) -> None:
             plot_run(row, name, run, colour)
     first, second, third = rows[0]
     first.set_title("loss, mean of 10 steps")
-    second.set_title("entropy of attention, over that of uniform weights")
+    second.set_title("entropy of attention, as a share of equal weights'")
     third.set_title("norm of all gradients, before clipping")
     first.legend()
     third.legend()
     for axes in rows[-1]:
         axes.set_xlabel("step")
-    rows[-1][1].set_xlabel("step (a line a layer, the first one boldest)")
+    rows[-1][1].set_xlabel("step (one line per layer, the first boldest)")
     config, settings = SCALE
     figure.suptitle(
         f"The Verdict, with and without 1/√d_head (d_head = "
@@ -280,14 +283,14 @@ def plot_run(row, name: str, run: Run, colour: str) -> None:
     first, second, third = row
     first.plot(smooth(run.losses), color=colour, label=name)
     first.axhline(log(VOCABULARY), color=GREY, linestyle="--")
-    first.text(90, log(VOCABULARY) + 0.03, "a uniform guess", color=GREY)
-    for number, layer in enumerate(zip(*run.entropies, strict=True)):
+    first.text(90, log(VOCABULARY) + 0.03, "uniform guess", color=GREY)
+    for index, entropies in enumerate(zip(*run.entropies, strict=True)):
         second.plot(
             run.looks,
-            layer,
+            entropies,
             color=colour,
-            alpha=1 - 0.2 * number,
-            linewidth=2 - 0.4 * number,
+            alpha=1 - 0.2 * index,
+            linewidth=2 - 0.4 * index,
         )
     second.set(ylim=(0, 1.03))
     third.plot(run.norms, color=colour, alpha=0.25, linewidth=0.8)
@@ -295,10 +298,10 @@ def plot_run(row, name: str, run: Run, colour: str) -> None:
     third.set(yscale="log")
 
 
-def smooth(numbers: list[float], width: int = 10) -> Array:
-    """The mean of the last `width`, or of as many as there are."""
-    sums = np.cumsum([0.0, *numbers])
-    ends = np.arange(1, len(numbers) + 1)
+def smooth(values: list[float], width: int = 10) -> Array:
+    """Moving average of the last `width`, or of as many as there are."""
+    sums = np.cumsum([0.0, *values])
+    ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - width, 0)
     return (sums[ends] - sums[starts]) / (ends - starts)
 

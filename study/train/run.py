@@ -1,4 +1,4 @@
-"""A run of training: begun or gone on with, shown, saved now and then."""
+"""Running a training: started or resumed, shown, checkpointed."""
 
 import hashlib
 import time
@@ -32,16 +32,16 @@ from numpy_ref.training.steps import (
     train,
 )
 
-from .writing import Choices, write
+from .writing import SamplingSettings, write
 
 WARM_UP = 20  # steps, or a tenth of all where that is less
-FALL = 0.1  # the last learning rate, as a share of the highest
+DECAY = 0.1  # the last learning rate, as a share of the peak
 SAMPLE = 40  # tokens
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What a training is made of; `--` options bear these names."""
+    """The options of a training, named as on the command line."""
 
     tokenizer: str = "bpe"
     vocabulary: int = 512
@@ -62,37 +62,38 @@ def run(
     text: str,
     about: str,
     options: TrainOptions,
-    given: set[str],
+    explicit: set[str],
     save_every: int,
     sample_every: int,
 ) -> bool:
     """Train to the last step; False when the user stopped it before.
 
-    `given` are the options that must fit what a folder has begun with.
-    Raises ValueError for wrong options, for a training that diverges, and
-    when no checkpoint can be written; the last one then stays.
+    `explicit` are the options that the user typed: when a training is
+    resumed, they must agree with it. Raises ValueError for wrong options,
+    for a training that diverges, and when no checkpoint can be written; the
+    last one then stays.
     """
     check_at_least("--save-every", save_every, 1)
     check_at_least("--sample-every", sample_every, 0)
     if has_training(folder):
         training = load_training(folder)
-        check_same(training, text, about, options, given, folder)
-        verb = f"going on from step {training.state.step}"
+        check_same(training, text, about, options, explicit, folder)
+        start = f"resuming from step {training.state.step}"
     else:
-        training = begun(folder, text, about, options)
-        verb = "beginning with random weights"
+        training = new_training(folder, text, about, options)
+        start = "starting from random weights"
     tokenizer = load_tokenizer(folder)
     ids = tokenizer.encode_ordinary(text)
-    print(described(training, len(ids), folder), f"{verb}.", sep="\n")
-    return keep_training(
+    print(description(training, len(ids), folder), f"{start}.", sep="\n")
+    return train_and_save(
         folder, training, ids, tokenizer, save_every, sample_every
     )
 
 
-def begun(
+def new_training(
     folder: Path, text: str, about: str, options: TrainOptions
 ) -> Training:
-    """A folder with a checkpoint of step 0."""
+    """Begin a folder, with a checkpoint of step 0."""
     check_options(options)
     merges = (
         gpt2_merges()
@@ -101,7 +102,8 @@ def begun(
     )
     tokenizer = BytePairTokenizer(merges, (END_OF_TEXT,))
     check_at_least(
-        f"tokens of the text for a window of {options.context_length}",
+        "the number of tokens in the text, for a context length of "
+        f"{options.context_length},",
         len(tokenizer.encode_ordinary(text)),
         options.context_length + 1,
     )
@@ -142,12 +144,12 @@ def settings_of(options: TrainOptions) -> TrainingSettings:
         steps=options.steps,
         warm_up=min(WARM_UP, options.steps // 10),
         highest=options.rate,
-        lowest=FALL * options.rate,
+        lowest=DECAY * options.rate,
     )
 
 
 def check_options(options: TrainOptions) -> None:
-    """Raise ValueError for options that no training can have."""
+    """Raise ValueError for options out of range."""
     for name in (
         "layers",
         "d_model",
@@ -166,7 +168,8 @@ def check_options(options: TrainOptions) -> None:
         )
     if not 0 <= options.dropout < 1:
         raise ValueError(
-            f"expected --dropout from 0 to below 1, got {options.dropout}"
+            "expected --dropout to be at least 0 and below 1, "
+            f"got {options.dropout}"
         )
 
 
@@ -175,17 +178,17 @@ def check_same(
     text: str,
     about: str,
     options: TrainOptions,
-    given: set[str],
+    explicit: set[str],
     folder: Path,
 ) -> None:
-    """Raise ValueError when a training is to go on as another one."""
+    """Raise ValueError for a text or options unlike those before."""
     if training.text != hash_of(text):
         raise ValueError(
-            f"expected the text that {folder} learns, {training.about}, "
-            f"got {about}, which is another"
+            f"expected the text that {folder} was trained on, "
+            f"{training.about}, got {about}, which differs"
         )
     config, settings = training.config, training.settings
-    begun_with = {
+    before = {
         "layers": config.layers,
         "d_model": config.d_model,
         "heads": config.heads,
@@ -196,28 +199,28 @@ def check_same(
         "dropout": settings.dropout,
         "dtype": training.state.params.norm.weight.dtype.name,
     }
-    for name in sorted(given & begun_with.keys()):
-        if vars(options)[name] != begun_with[name]:
+    for name in sorted(explicit & before.keys()):
+        if vars(options)[name] != before[name]:
             raise ValueError(
-                f"expected --{name.replace('_', '-')} {begun_with[name]}, "
-                f"with which {folder} was begun, got {vars(options)[name]}"
+                f"expected --{name.replace('_', '-')} {before[name]}, as "
+                f"when {folder} was begun, got {vars(options)[name]}"
             )
 
 
-def described(training: Training, tokens: int, folder: Path) -> str:
-    """What learns what."""
+def description(training: Training, tokens: int, folder: Path) -> str:
+    """The model, the text and the plan, in a sentence."""
     config, settings = training.config, training.settings
     return (
         f"A GPT-2 of {in_millions(parameter_count(config))} "
-        f"({config.layers} layers, {config.heads} heads, d_model "
+        f"(layers {config.layers}, heads {config.heads}, d_model "
         f"{config.d_model}, vocabulary {config.vocabulary:,}) learns "
-        f"{training.about} ({tokens:,} tokens), {settings.steps:,} steps "
+        f"{training.about} ({tokens:,} tokens) in {settings.steps:,} steps "
         f"of {settings.batch_size} × {settings.context_length} tokens, "
-        f"into {folder};"
+        f"saved in {folder},"
     )
 
 
-def keep_training(
+def train_and_save(
     folder: Path,
     training: Training,
     ids: Array,
@@ -225,7 +228,7 @@ def keep_training(
     save_every: int,
     sample_every: int,
 ) -> bool:
-    """Step after step, with a bar; what is printed is the loss's mean."""
+    """Train step by step; at each checkpoint, print the mean loss."""
     saved, losses, began = training.state.step, [], time.perf_counter()
     console = Console(stderr=True)
     try:
@@ -263,11 +266,14 @@ def keep_training(
     except KeyboardInterrupt:
         step = load_training(folder).state.step
         print(
-            f"Stopped. {folder} has the checkpoint of step {step}: the "
-            "same command goes on from there."
+            f"Stopped. {folder} holds the checkpoint of step {step}: the "
+            "same command resumes from there."
         )
         return False
-    print(f"Done: twice generate --model {folder} --prompt 'I had always'")
+    print(
+        f"Done. Next: twice generate --model {folder} "
+        "--prompt 'I had always'"
+    )
     return True
 
 
@@ -275,12 +281,12 @@ def line(metrics: StepMetrics, losses: list[float], seconds: float) -> str:
     return (
         f"step {metrics.step:5}  loss {np.mean(losses):.3f}  "
         f"norm {metrics.norm:.2f}  rate {metrics.rate:.1e}  "
-        f"{1000 * seconds:.0f} ms a step  saved"
+        f"{1000 * seconds:.0f} ms per step  saved"
     )
 
 
 def save(folder: Path, training: Training, saved: int) -> None:
-    """Raises ValueError, which says that the old checkpoint stays."""
+    """Raises ValueError, which names the checkpoint that stays."""
     try:
         save_training(folder, training)
     except OSError as error:
@@ -294,13 +300,13 @@ def save(folder: Path, training: Training, saved: int) -> None:
 def sample(
     training: Training, ids: Array, tokenizer: BytePairTokenizer
 ) -> str:
-    """A few tokens after the beginning of the text.
+    """Generate a few tokens after the beginning of the text.
 
-    With chance of its own, so that looking changes nothing.
+    With a generator of its own, so that sampling changes no training.
     """
     positions = training.config.positions
     prompt = ids[: min(8, max(1, positions - 1))]
-    choices = replace(Choices(), seed=training.state.step)
+    sampling = replace(SamplingSettings(), seed=training.state.step)
     return "".join(
         write(
             prompt,
@@ -308,7 +314,7 @@ def sample(
             training.config,
             tokenizer,
             min(SAMPLE, positions - len(prompt)),
-            choices,
+            sampling,
         )
     )
 

@@ -1,4 +1,4 @@
-"""A model writes: sampled tokens, as text that comes piece by piece."""
+"""Generating text: sampled tokens, as text that comes piece by piece."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from numpy_ref.tokenizers.text_stream import stream_text
 
 
 @dataclass(frozen=True)
-class Choices:
-    """How the next token is chosen; a temperature of 0 is greedy."""
+class SamplingSettings:
+    """Temperature, top-k and top-p; a temperature of 0 is greedy."""
 
     temperature: float = 0.8
     k: int = 50
@@ -29,22 +29,22 @@ def write(
     config: Gpt2Config,
     tokenizer: BytePairTokenizer,
     length: int,
-    choices: Choices,
+    sampling: SamplingSettings,
 ) -> Iterator[str]:
-    """Up to `length` tokens after `ids`, as text.
+    """Generate up to `length` tokens after `ids`, as text.
 
     Raises ValueError as `generate` does, before the first piece.
     """
-    generator = np.random.default_rng(choices.seed)
+    generator = np.random.default_rng(sampling.seed)
 
-    def drawn(logits: Array) -> Array:
+    def sample(logits: Array) -> Array:
         uniform = np.asarray(generator.uniform(), logits.dtype)
         return choose(
             logits.reshape(-1),
             uniform,
-            choices.temperature,
-            min(choices.k, config.vocabulary),
-            choices.p,
+            sampling.temperature,
+            min(sampling.k, config.vocabulary),
+            sampling.p,
         )
 
     tokens = generate(
@@ -53,7 +53,7 @@ def write(
         config.heads,
         config.epsilon,
         length,
-        drawn if choices.temperature else greedy,
+        sample if sampling.temperature else greedy,
         (config.vocabulary - 1,),  # the end of a text
     )
     return stream_text(tokens, tokenizer.tokens)

@@ -1,1 +1,1 @@
-"""`twice variance`: what the square root of d_k does."""
+"""`twice variance`: what the square root of d_k is for."""

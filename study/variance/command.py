@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 HELP = """
-Measure what the square root of d_k does, and what happens without it: to
-the variance of q · k, to softmax, and to the gradients that come back
-through it. With --json the numbers are printed as JSON, and drawn only
-where --out says so.
+Measure what the square root of d_k does.
+
+Shows what happens with 1/√(d_k) and without it: to the variance of q · k,
+to softmax, and to the gradients that flow back through it. Draws a plot,
+too; with --json only if --out is given.
 """
 
 DEFAULT = Path("variance.png")
@@ -21,16 +22,17 @@ def variance(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The plot, PNG or SVG by its suffix; variance.png.",
+            help="Save the plot to this .png or .svg file; default: "
+            "variance.png.",
             show_default=False,
         ),
     ] = None,
     samples: Annotated[
-        int, typer.Option(help="Pairs of query and key, for each d_k.")
+        int, typer.Option(help="Query-key pairs for each d_k.")
     ] = 4096,
-    seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, for machines.")
+        bool, typer.Option("--json", help="Print JSON.")
     ] = False,
 ) -> None:
     check_numbers(samples, seed)
@@ -54,7 +56,7 @@ def variance(
 
 
 def check_numbers(samples: int, seed: int) -> None:
-    """Raise ValueError for too few samples, too many, or no seed."""
+    """Raise ValueError for too few or too many samples, or a bad seed."""
     least, most = SAMPLES
     if not least <= samples <= most:
         raise ValueError(

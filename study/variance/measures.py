@@ -1,4 +1,4 @@
-"""What `twice variance` measures, as a table and as JSON."""
+"""Measuring the square root of d_k, as a table and as JSON."""
 
 import json
 from math import ceil, log
@@ -16,20 +16,23 @@ from parity_tests.claims.softmax import Saturation, saturation, sorted_rows
 from ..text.spelling import as_encodable
 
 D_HEADS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
-OF_ROWS = (16, 64, 256, 1024)  # those of which a row is shown
+OF_ROWS = (16, 64, 256, 1024)  # those for which a row is shown
 TOKENS = 64
 OUTSIDE = 0.001  # how often chance alone leaves the band
 
 
 class Row(NamedTuple):
-    """One query's weights, the greatest first."""
+    """One query's weights, largest first."""
 
     bare: Array
     scaled: Array
 
 
 class AtWidth(NamedTuple):
-    """What was measured at one d_k, without the scale and with it."""
+    """What was measured at one d_k, without the scale and with it.
+
+    `bare` is without 1/√(d_k), `scaled` with it.
+    """
 
     d_head: int
     variance: float
@@ -40,7 +43,7 @@ class AtWidth(NamedTuple):
 
 
 class Measures(NamedTuple):
-    """All there is to draw; `band` is what chance does to a variance."""
+    """Everything to draw; `band` is the range of a variance by chance."""
 
     samples: int
     seed: int
@@ -50,33 +53,35 @@ class Measures(NamedTuple):
 
     @property
     def hold(self) -> bool:
-        return all(one.holds for one in self.widths)
+        return all(width.holds for width in self.widths)
 
     @property
     def inside(self) -> int:
         """How many variances lie in the band."""
         low, high = self.band
         return sum(
-            low <= one.variance_of_scores <= high for one in self.widths
+            low <= width.variance_of_scores <= high for width in self.widths
         )
 
 
 def measure(samples: int, seed: int) -> Measures:
-    """At each d_k, with chance of its own."""
+    """Measure at each d_k, each with a generator of its own."""
     band = (
         lower_quantile(OUTSIDE / 2, samples) / samples,
         upper_quantile(OUTSIDE / 2, samples) / samples,
     )
     widths = tuple(at_width(samples, seed, d_head) for d_head in D_HEADS)
     rows = {
-        d_head: Row(*sorted_rows(chance(seed, d_head), d_head, TOKENS))
+        d_head: Row(
+            *sorted_rows(generator_for(seed, d_head), d_head, TOKENS)
+        )
         for d_head in OF_ROWS
     }
     return Measures(samples, seed, band, widths, rows)
 
 
 def at_width(samples: int, seed: int, d_head: int) -> AtWidth:
-    generator = chance(seed, d_head)
+    generator = generator_for(seed, d_head)
     products = normal_products(generator, samples, d_head)
     sums = (products.lengths, products.products, products.scores)
     sequences = ceil(samples / TOKENS)
@@ -84,12 +89,12 @@ def at_width(samples: int, seed: int, d_head: int) -> AtWidth:
         d_head,
         products.variance,
         products.variance_of_scores,
-        all(one.is_chance for one in sums),
+        all(total.is_chance for total in sums),
         *saturation(generator, sequences, d_head, TOKENS),
     )
 
 
-def chance(seed: int, d_head: int) -> np.random.Generator:
+def generator_for(seed: int, d_head: int) -> np.random.Generator:
     return np.random.default_rng([seed, d_head])
 
 
@@ -106,7 +111,7 @@ def json_of(measures: Measures) -> str:
             },
             "inside_the_band": measures.inside,
             "agree": measures.hold,
-            "widths": [as_object(one) for one in measures.widths],
+            "widths": [as_object(width) for width in measures.widths],
             "rows": [
                 {"d_head": d_head}
                 | {
@@ -120,32 +125,32 @@ def json_of(measures: Measures) -> str:
     )
 
 
-def as_object(one: AtWidth) -> dict:
-    sides = {"bare": one.bare, "scaled": one.scaled}
-    return one._asdict() | {
-        side: found._asdict() for side, found in sides.items()
+def as_object(width: AtWidth) -> dict:
+    sides = {"bare": width.bare, "scaled": width.scaled}
+    return width._asdict() | {
+        side: measured._asdict() for side, measured in sides.items()
     }
 
 
 def print_measures(measures: Measures) -> None:
-    """A line for each d_k, and one on what chance could have done."""
+    """A line for each d_k, and one on what chance explains."""
     console = Console(highlight=False)
-    with console.capture() as shown:
+    with console.capture() as captured:
         for part in (about(measures), table(measures), verdict(measures)):
             console.print(part, soft_wrap=isinstance(part, str))
-    lines = as_encodable(shown.get(), console.encoding).splitlines()
+    lines = as_encodable(captured.get(), console.encoding).splitlines()
     print(*map(str.rstrip, lines), sep="\n")
 
 
 def about(measures: Measures) -> str:
-    """What was counted, and what stands in the table."""
+    """How much was measured, and what the columns mean."""
     rows = measures.widths[0].bare.rows
     return (
-        f"For each d_k {measures.samples:,} pairs of query and key, and "
+        f"For each d_k, {measures.samples:,} pairs of query and key, and "
         f"{rows:,} rows of {TOKENS} weights.\n"
-        "Entropy over that of equal weights; of the norm of softmax's "
-        "Jacobian the median\n"
-        "and the root mean square; without 1/√(d_k) and with it.\n"
+        "Entropy is a share of that of equal weights; median and rms (root "
+        "mean square)\nare of the norm of softmax's Jacobian; each without "
+        "1/√(d_k) and with it.\n"
     )
 
 
@@ -159,12 +164,12 @@ def table(measures: Measures) -> Table:
     )
     for title in titles:
         lines.add_column(title, justify="right")
-    for one in measures.widths:
-        sides = (one.bare, one.scaled)
+    for width in measures.widths:
+        sides = (width.bare, width.scaled)
         lines.add_row(
-            f"{one.d_head}",
-            f"{one.variance:.4g}",
-            f"{one.variance_of_scores:.3f}",
+            f"{width.d_head}",
+            f"{width.variance:.4g}",
+            f"{width.variance_of_scores:.3f}",
             *(f"{share(side):.0%}" for side in sides),
             *(f"{side.jacobian_median:.2g}" for side in sides),
             *(f"{side.jacobian_rms:.3f}" for side in sides),
@@ -172,17 +177,17 @@ def table(measures: Measures) -> Table:
     return lines
 
 
-def share(found: Saturation) -> float:
-    """An entropy over that of equal weights."""
-    return found.entropy / log(TOKENS)
+def share(measured: Saturation) -> float:
+    """Entropy, as a share of that of equal weights."""
+    return measured.entropy / log(TOKENS)
 
 
 def verdict(measures: Measures) -> str:
-    """What chance could have done, and whether it was chance."""
+    """The range that chance explains, and whether chance explains it."""
     low, high = measures.band
-    said = (
-        f"\nChance alone keeps {1 - OUTSIDE:.1%} of the variances of a "
-        f"score within {low:.3f} to {high:.3f}:\n{measures.inside} of "
-        f"{len(measures.widths)} are there"
+    count = (
+        f"\nBy chance alone, {1 - OUTSIDE:.1%} of the variances of a score "
+        f"lie between {low:.3f} and {high:.3f}.\nHere {measures.inside} of "
+        f"{len(measures.widths)} do"
     )
-    return f"{said}." if measures.hold else f"{said}. THIS IS NOT CHANCE."
+    return f"{count}." if measures.hold else f"{count}. THIS IS NOT CHANCE."

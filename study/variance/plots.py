@@ -1,4 +1,4 @@
-"""The plot of `twice variance`: six looks at the square root of d_k."""
+"""The plot of `twice variance`: the square root of d_k, in six panels."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ BLUE, ORANGE, GREY = "#1f77b4", "#d95f02", "#666666"
 COLOURS = {"bare": ORANGE, "scaled": BLUE}
 NAMES = {"bare": "without the root", "scaled": "with 1/√d"}
 
-TITLE = "The square root of d, with it and without"
+TITLE = "The square root of d, with and without it"
 DESCRIPTION = (
     "Six plots over d, the features of a query or a key, from 4 to 1024. "
     "The variance of q·k grows like d, and 1/√d brings it to 1. Without "
-    "the root, one weight of 64 comes near 1 as d grows, the entropy of a "
+    "the root, one weight of 64 approaches 1 as d grows, the entropy of a "
     "row goes to 0, and the median gradient vanishes while the root mean "
     "square falls slowly or even grows; with it, all stay as they are."
 )
@@ -54,11 +54,11 @@ def plot(measures: Measures) -> Figure:
 
 
 def plot_variance(axes, measures: Measures) -> None:
-    """What was measured, on what is claimed and what chance may do."""
+    """What was measured, over what is claimed and what chance explains."""
     claims = {"bare": lambda d: d, "scaled": lambda d: 1}
     measured = {
-        "bare": [one.variance for one in measures.widths],
-        "scaled": [one.variance_of_scores for one in measures.widths],
+        "bare": [width.variance for width in measures.widths],
+        "scaled": [width.variance_of_scores for width in measures.widths],
     }
     for side, claim in claims.items():
         plot_claim(axes, measures, claim, COLOURS[side])
@@ -70,7 +70,7 @@ def plot_variance(axes, measures: Measures) -> None:
             color=COLOURS[side],
             label=NAMES[side],
         )
-    axes.plot([], [], color=GREY, label="claimed: d, and 1")
+    axes.plot([], [], color=GREY, label="claimed: d and 1")
     axes.fill_between([], [], color=GREY, alpha=0.3, label=band_name())
     axes.set(yscale="log", title="variance of q·k, and of q·k/√d")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 0.13), frameon=False)
@@ -80,7 +80,9 @@ def plot_claim(
     axes, measures: Measures, claim: Callable[[int], float], colour: str
 ) -> None:
     claimed = [claim(d) for d in widths(measures)]
-    low, high = ([edge * one for one in claimed] for edge in measures.band)
+    low, high = (
+        [edge * variance for variance in claimed] for edge in measures.band
+    )
     axes.fill_between(
         widths(measures), low, high, color=colour, alpha=0.25, linewidth=0
     )
@@ -88,23 +90,23 @@ def plot_claim(
 
 
 def band_name() -> str:
-    return f"what chance does in {1 - OUTSIDE:.1%} of runs"
+    return f"range by chance in {1 - OUTSIDE:.1%} of runs"
 
 
 def plot_rows(left, right, measures: Measures) -> None:
-    """One row of weights at several widths, the greatest first."""
+    """One row of weights at several widths, largest first."""
     shades = matplotlib.colormaps["viridis"]
-    places = range(1, TOKENS + 1)
-    for number, (d_head, row) in enumerate(measures.rows.items()):
-        shade = shades(0.9 * number / (len(measures.rows) - 1))
+    ranks = range(1, TOKENS + 1)
+    for index, (d_head, row) in enumerate(measures.rows.items()):
+        shade = shades(0.9 * index / (len(measures.rows) - 1))
         for axes, weights in ((left, row.bare), (right, row.scaled)):
             axes.plot(
-                places,
+                ranks,
                 weights,
                 ".-",
                 color=shade,
-                linewidth=3 - 0.7 * number,
-                markersize=9 - 2 * number,
+                linewidth=3 - 0.7 * index,
+                markersize=9 - 2 * index,
                 label=f"d = {d_head}",
             )
     left.set_title("one row of weights, without the root")
@@ -114,7 +116,8 @@ def plot_rows(left, right, measures: Measures) -> None:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.set(
-            ylim=(-0.02, 1.02), xlabel=f"{TOKENS} keys, greatest first"
+            ylim=(-0.02, 1.02),
+            xlabel=f"{TOKENS} keys, largest first",
         )
         axes.legend(frameon=False)
     right.text(
@@ -126,7 +129,7 @@ def plot_entropy(axes, measures: Measures) -> None:
     for side, colour in COLOURS.items():
         axes.plot(
             widths(measures),
-            [share(getattr(one, side)) for one in measures.widths],
+            [share(getattr(width, side)) for width in measures.widths],
             "o-",
             color=colour,
             label=NAMES[side],
@@ -149,8 +152,8 @@ def plot_norms(axes, measures: Measures, name: str) -> None:
             axes.plot(
                 widths(measures),
                 [
-                    getattr(getattr(one, side), f"{name}_{kind}")
-                    for one in measures.widths
+                    getattr(getattr(width, side), f"{name}_{kind}")
+                    for width in measures.widths
                 ],
                 line,
                 color=colour,
@@ -165,8 +168,8 @@ def over_widths(axes, measures: Measures) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(widths(measures), map(str, widths(measures)))
     axes.minorticks_off()
-    axes.set_xlabel("d, the features of a query or a key (d_k)")
+    axes.set_xlabel("d, the number of features of a query or a key (d_k)")
 
 
 def widths(measures: Measures) -> list[int]:
-    return [one.d_head for one in measures.widths]
+    return [width.d_head for width in measures.widths]

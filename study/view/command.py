@@ -1,4 +1,4 @@
-"""`twice view`: what a real model attends to, in numbers and in plots."""
+"""`twice view`: what a real model attends to, as numbers and plots."""
 
 import webbrowser
 from enum import StrEnum
@@ -9,10 +9,11 @@ import typer
 
 SENTENCE = "The artist painted the portrait of a woman with a brush"
 HELP = f"""
-See what a real BERT attends to in a sentence: which heads do what, found
-by stated thresholds; with --plot as a picture, with --html as a page, with
---csv and --npz as numbers. Without a sentence, this one is taken:
-"{SENTENCE}".
+Show what a real BERT attends to in a sentence.
+
+Prints which heads do what, by stated thresholds. With --plot it also draws
+a picture, with --html it writes an interactive page, and with --csv and
+--npz it saves the numbers. The default sentence is "{SENTENCE}".
 """
 
 
@@ -31,32 +32,35 @@ OF_ONE_HEAD = (Kind.head, Kind.norms)
 
 def view(
     sentence: Annotated[
-        str, typer.Argument(help="The text.", show_default=False)
+        str,
+        typer.Argument(help="The sentence to read.", show_default=False),
     ] = SENTENCE,
     pair: Annotated[
         str | None,
-        typer.Option(help="A second text, as BERT reads pairs."),
+        typer.Option(
+            help="Second sentence, read together with the first as a pair."
+        ),
     ] = None,
     model_type: Annotated[
-        str, typer.Option(help="The architecture: bert or gpt2.")
+        str, typer.Option(help="Architecture: bert or gpt2.")
     ] = "bert",
     model_version: Annotated[
         str | None,
         typer.Option(
-            help="A folder, or a name on the hub such as "
-            "bert-base-uncased; else a small BERT that is a package.",
+            help="Checkpoint: a folder, or a name on the Hugging Face hub "
+            "such as bert-base-uncased; default: a small packaged BERT.",
             show_default=False,
         ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw into this file: PNG, SVG or PDF."),
+        typer.Option(help="Save a plot to this PNG, SVG or PDF file."),
     ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
-            help="Write a page that needs nothing beside it: every head, "
-            "and the arithmetic of one layer (--layer, else 0)."
+            help="Save a self-contained page to this file: every head, "
+            "and how one layer's weights are computed (--layer, else 0)."
         ),
     ] = None,
     open_page: Annotated[
@@ -70,50 +74,56 @@ def view(
     kind: Annotated[
         Kind | None,
         typer.Option(
-            help="What to draw; else what the other options are for, or "
-            "all heads.",
+            help="Kind of plot; default: whichever the other options "
+            "imply, else all heads.",
             show_default=False,
         ),
     ] = None,
     layer: Annotated[
-        int | None, typer.Option(help="One layer, from 0.")
+        int | None, typer.Option(help="Layer, counted from 0.")
     ] = None,
     head: Annotated[
-        int | None, typer.Option(help="One head of it, from 0.")
+        int | None, typer.Option(help="Head of that layer, counted from 0.")
     ] = None,
     tokens: Annotated[
         str | None,
         typer.Option(
-            help="Draw the weights from and to these tokens, by name or "
-            "by place: portrait,brush or 5,11."
+            help="Plot the weights from and to these tokens, by name or "
+            "position: portrait,brush or 5,11."
         ),
     ] = None,
     metrics: Annotated[
         bool,
-        typer.Option("--metrics", help="Print every metric, defined."),
+        typer.Option(
+            "--metrics", help="Print every metric, with definition."
+        ),
     ] = False,
     csv: Annotated[
         Path | None,
-        typer.Option(help="Every metric of every head into this file."),
+        typer.Option(help="Save every metric of every head to this file."),
     ] = None,
     npz: Annotated[
         Path | None,
-        typer.Option(help="Weights, queries, keys, values as NumPy's NPZ."),
+        typer.Option(
+            help="Save weights, queries, keys and values to this NPZ file."
+        ),
     ] = None,
     special: Annotated[
         bool,
         typer.Option(
             "--special/--no-special",
-            help="With special tokens, or without them and rows "
-            "renormalised.",
+            help="Keep special tokens, or leave them out and renormalise "
+            "the rows.",
         ),
     ] = True,
     words: Annotated[
-        bool, typer.Option("--words", help="Join word pieces into words.")
+        bool, typer.Option("--words", help="Merge word pieces into words.")
     ] = False,
     truncate: Annotated[
         bool,
-        typer.Option("--truncate", help="Cut off what is too long."),
+        typer.Option(
+            "--truncate", help="Truncate texts that are too long."
+        ),
     ] = False,
 ) -> None:
     if html is None:
@@ -136,13 +146,16 @@ def view(
     ):
         if path is not None:
             check_path(path, suffixes, name)
-    read = [(sentence, pair)] + ([] if beside is None else [(beside, None)])
-    found = [
-        prepared(one, special, words)
-        for one in attend_all(read, model_type, model_version, truncate)
+    texts = [(sentence, pair)]
+    texts += [] if beside is None else [(beside, None)]
+    attentions = [
+        prepared(attention, special, words)
+        for attention in attend_all(
+            texts, model_type, model_version, truncate
+        )
     ]
-    attention = found[0]
-    attention.head(layer or 0, head or 0)  # are there such?
+    attention = attentions[0]
+    attention.head(layer or 0, head or 0)  # raises if there is no such head
     table = metric_table(attention)
     tables = [table]
     if attention.special.any() and not attention.special.all():
@@ -162,7 +175,7 @@ def view(
 
         chosen = (layer or 0,) if attention.values is not None else ()
         page = page_of(
-            *found, neuron_layers=chosen, start=start(layer, head)
+            *attentions, neuron_layers=chosen, start=start(layer, head)
         )
         write_file(html, page.encode())
     print_attention(attention, tables)
@@ -181,7 +194,7 @@ def kind_of(
     tokens: str | None,
     metrics: bool,
 ) -> Kind:
-    """What is to be drawn, by the options that were given.
+    """The kind of plot that the options ask for.
 
     Raises ValueError for options that do not fit together.
     """
@@ -202,7 +215,7 @@ def kind_of(
 
 
 def check_needs_a_page(open_page: bool, beside: str | None) -> None:
-    """Raise ValueError for what only a page can do, without one."""
-    for name, given in (("--open", open_page), ("--beside", beside)):
-        if given:
+    """Raise ValueError for an option of the page without a page."""
+    for name, value in (("--open", open_page), ("--beside", beside)):
+        if value:
             raise ValueError(f"expected --html with {name}, got none")

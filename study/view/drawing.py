@@ -1,4 +1,4 @@
-"""Which plot `twice view` draws."""
+"""Plots of `twice view`, by kind."""
 
 from matplotlib.figure import Figure
 
@@ -50,9 +50,9 @@ def figure_of_metrics(table: MetricTable) -> Figure:
         figsize=(COLUMNS * (2 + 0.5 * heads), rows * (1.4 + 0.5 * layers)),
         layout="constrained",
     )
-    places = figure.subplots(rows, COLUMNS, squeeze=False).flat
-    for name, axes in zip(table.values, places, strict=False):
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    for name, axes in zip(table.values, panels, strict=False):
         plot_metric(table, name, axes)
-    for axes in places:  # those that are left
+    for axes in panels:  # those that are left over
         axes.set_axis_off()
     return figure

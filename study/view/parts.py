@@ -1,4 +1,4 @@
-"""What `twice view` makes of its options: tokens, arrays, a first view."""
+"""Parts of `twice view`: chosen tokens, arrays to save, the first view."""
 
 from io import BytesIO
 
@@ -9,7 +9,7 @@ from bert_viz.words import joined
 
 
 def prepared(attention: Attention, special: bool, words: bool) -> Attention:
-    """Without special tokens, and with words for pieces, where asked."""
+    """Drop special tokens and merge word pieces, as the options say."""
     if not special:
         attention = attention.without_special(renormalise=True)
     if words:
@@ -18,7 +18,7 @@ def prepared(attention: Attention, special: bool, words: bool) -> Attention:
 
 
 def chosen_tokens(tokens: str | None) -> list[str | int]:
-    """Names and places, as they were typed.
+    """Names and positions, as they were typed.
 
     >>> chosen_tokens("portrait, 11")
     ['portrait', 11]

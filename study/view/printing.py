@@ -1,4 +1,4 @@
-"""What `twice view` prints: the text, named heads, every metric."""
+"""Printing for `twice view`: the text, named heads, every metric."""
 
 from rich.console import Console
 from rich.table import Table
@@ -27,36 +27,36 @@ def print_attention(
     say(f"{len(attention.tokens)} tokens: {tokens}")
     for table in tables:
         say(f"\nheads as layer.head; {table.rows}")
-        found = named_heads(table)
-        if not found:
-            say("  none has a name by the thresholds")
-        for name, heads in found.items():
+        by_name = named_heads(table)
+        if not by_name:
+            say("  no head passes the thresholds")
+        for name, heads in by_name.items():
             say(f"  {name:{WIDTH}} {listed(heads)}")
             say(f"  {'':{WIDTH}} {BY_NAME[name].condition}")
 
 
 def listed(heads: list[NamedHead]) -> str:
-    """Heads as layer.head, the clearest first, the rest counted."""
+    """Heads as layer.head, the clearest first; the rest are counted."""
     shown = ", ".join(
-        f"{one.layer}.{one.head} ({one.value:.2f})"
-        for one in heads[:MOST_HEADS]
+        f"{named.layer}.{named.head} ({named.value:.2f})"
+        for named in heads[:MOST_HEADS]
     )
     more = len(heads) - MOST_HEADS
     return f"{shown} and {more} more" if more > 0 else shown
 
 
 def print_metrics(tables: list[MetricTable]) -> None:
-    """Every metric: what equal weights give, who is where, what it is."""
+    """Every metric: equal weights, the spread over heads, a definition."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for table in tables:
         console.print()
-        console.print(shown(table))
+        console.print(metric_rows(table))
     for metric in map(metric_named, tables[0].values):
         console.print(f"  {metric.name:{WIDTH}} {metric.definition}")
         console.print(f"  {'':{WIDTH}} {metric.source}")
 
 
-def shown(table: MetricTable) -> Table:
+def metric_rows(table: MetricTable) -> Table:
     """A row for each metric: four numbers, and the head with the most."""
     rows = Table(title=table.rows, title_justify="left")
     rows.add_column("metric")

@@ -1,1 +1,1 @@
-"""The walk: from a text to attention, both sides, step by step."""
+"""The walk: from a text to attention, step by step, on both sides."""

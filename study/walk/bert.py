@@ -1,6 +1,6 @@
-"""The walk through a whole BERT, on the weights of a checkpoint.
+"""The walk through a whole BERT, with the weights of a checkpoint.
 
-As in `walk`: PyTorch goes from the ids to the end on its own, and NumPy
+As in `run`: PyTorch goes from the ids to the end on its own, and NumPy
 replays each call.
 """
 
@@ -88,16 +88,16 @@ def check_sizes(
     config: BertConfig,
 ) -> None:
     """Raise ValueError for a text or a vocabulary that is too long."""
-    tokens, known = len(encoded.ids), len(tokenizer.vocabulary)
+    tokens, entries = len(encoded.ids), len(tokenizer.vocabulary)
     if tokens > config.positions:
         raise ValueError(
-            f"expected a text of at most {config.positions} tokens, as "
-            f"many as the model has positions, got {tokens}"
+            f"expected a text of at most {config.positions} tokens, the "
+            f"number of the model's positions, got {tokens}"
         )
-    if known > config.vocabulary:
+    if entries > config.vocabulary:
         raise ValueError(
             f"expected at most {config.vocabulary} tokens in vocab.txt, "
-            f"as many as the model knows, got {known}"
+            f"the size of the model's vocabulary, got {entries}"
         )
 
 
@@ -109,36 +109,36 @@ def guesses(
     """For each [MASK] the most likely tokens, with their probabilities."""
     if logits is None:
         return []
-    known = list(vocabulary)
+    known_tokens = list(vocabulary)
     return [
-        f"{MASK} at {place}: "
+        f"{MASK} at {position}: "
         + ", ".join(
-            f"{known[number]} {weight:.2f}"
-            for weight, number in most_likely(logits[place])
+            f"{known_tokens[token_id]} {probability:.2f}"
+            for probability, token_id in most_likely(logits[position])
         )
-        for place, token in enumerate(tokens)
+        for position, token in enumerate(tokens)
         if token == MASK
     ]
 
 
 def most_likely(logits: torch.Tensor) -> list[tuple[float, int]]:
-    """The largest probabilities, and which tokens have them."""
-    weights = softmax(logits).numpy()
-    best = np.argsort(-weights, kind="stable")[:MOST_GUESSES]
-    return [(float(weights[number]), int(number)) for number in best]
+    """The largest probabilities, and the ids of their tokens."""
+    probabilities = softmax(logits).numpy()
+    best = np.argsort(-probabilities, kind="stable")[:MOST_GUESSES]
+    return [(float(probabilities[i]), int(i)) for i in best]
 
 
 def about_bert(
     folder: str, counts: dict[str, int], checkpoint: BertCheckpoint
 ) -> str:
-    """What the weights are, and the counts, in sentences."""
+    """Whose weights these are, and the counts, in sentences."""
     unknown = counts["unknown_tokens"]
     return (
         f"{folder}, {counts['layers']} blocks with {counts['heads']} heads "
         f"each, with{'out' * (checkpoint.head is None)} a masked-language "
         f"head. {counts['characters']:,} characters; WordPiece: "
-        f"{counts['tokens']:,} tokens with [CLS] and [SEP], of "
-        f"{counts['positions']:,} at most"
+        f"{counts['tokens']:,} tokens with [CLS] and [SEP], of at most "
+        f"{counts['positions']:,}"
         + f"; {unknown:,} unknown to the vocabulary" * bool(unknown)
-        + ". Places are counted from 0."
+        + ". Positions are counted from 0."
     )

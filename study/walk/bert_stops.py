@@ -1,4 +1,4 @@
-"""What the walk through a BERT stops at: a block in full, then the rest."""
+"""The stops of a walk through a BERT: one block in full, then the rest."""
 
 from .stops import Stop
 
@@ -28,7 +28,7 @@ EMBEDDING = (
         "bert[0]/bert_embedding[0]/segment_embeddings",
     ),
     Stop(
-        "their sum, normed",
+        "layer norm of their sum",
         "X = norm(E + G + P)",
         FEATURES,
         "bert[0]/bert_embedding[0]/x",
@@ -63,7 +63,7 @@ FIRST_BLOCK = (
     ),
     Stop(
         "weights",
-        "A_ij = exp(S_ij) / Σ_k exp(S_ik): every token sees every other",
+        "A_ij = exp(S_ij) / Σ_k exp(S_ik), over all k: no token is masked",
         ("heads", "queries", "keys"),
         f"{HEADS_OF_BLOCK}/masked_softmax[0]/weights",
     ),
@@ -75,26 +75,26 @@ FIRST_BLOCK = (
         ("weights", "value"),
     ),
     Stop(
-        "heads side by side",
+        "concatenated heads",
         "concat(O_1, …, O_h)",
         FEATURES,
         f"{BLOCK}/merge_heads[0]/merged",
     ),
     Stop(
-        "output of the attention, and what came in",
+        "residual: input plus attention output",
         "X + concat(O_1, …, O_h) W_Oᵀ + b_O",
         FEATURES,
         f"{BLOCK}/attention_sum",
         ("merged",),
     ),
     Stop(
-        "the first norm",
+        "first layer norm",
         "H = norm(X + attention(X))",
         FEATURES,
         f"{BLOCK}/layer_norm[0]/y",
     ),
     Stop(
-        "inside of the feed-forward layer",
+        "feed-forward layer, widened",
         "F = H W_1ᵀ + b_1",
         FEATURES,
         f"{BLOCK}/feed_forward[0]/inner",
@@ -106,7 +106,7 @@ FIRST_BLOCK = (
         f"{BLOCK}/feed_forward[0]/gelu[0]/y",
     ),
     Stop(
-        "output of the feed-forward layer, and what came in",
+        "residual: input plus feed-forward output",
         "H + gelu(F) W_2ᵀ + b_2",
         FEATURES,
         f"{BLOCK}/mlp_sum",
@@ -115,7 +115,7 @@ FIRST_BLOCK = (
 )
 
 POOLED = Stop(
-    "the first token for the whole text",
+    "pooled first token, for the whole text",
     "tanh(Y_0 Wᵀ + b)",
     ("features",),
     "pooler[0]/pooled",
@@ -124,24 +124,24 @@ POOLED = Stop(
 LOGITS = Stop(
     "logits of the masked-language head",
     "norm(gelu(Y Wᵀ + b)) W_tokenᵀ + b_token",
-    ("positions", "known tokens"),
+    ("positions", "vocabulary entries"),
     "masked_language_head[0]/logits",
 )
 
 
-def hidden(number: int) -> Stop:
-    """The tokens as they leave a block."""
+def hidden(block: int) -> Stop:
+    """Hidden states: the tokens as they leave a block."""
     return Stop(
-        f"tokens after block {number}",
+        f"tokens after block {block}",
         "Y = norm(H + feedforward(H))",
         FEATURES,
-        f"{ENCODER}/encoder_block[{number}]/layer_norm[1]/y",
+        f"{ENCODER}/encoder_block[{block}]/layer_norm[1]/y",
         ("normalised",),
     )
 
 
 def bert_stops(layers: int, pooler: bool, head: bool) -> tuple[Stop, ...]:
-    """The stops of a model with so many blocks, and with these parts."""
+    """The stops of a model with that many blocks, and with these parts."""
     return (
         *EMBEDDING,
         *FIRST_BLOCK,

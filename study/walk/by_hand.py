@@ -1,4 +1,4 @@
-"""The example by hand: every value, and what the pencil found beside it."""
+"""The worked example: every value beside the one found by hand."""
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +15,7 @@ from .printing import (
 )
 from .run import Shown, Walk
 
-# What the pencil found at each stop.
+# What a pencil finds at each stop.
 PENCIL = {
     "queries": example.QUERIES,
     "keys": example.KEYS,
@@ -31,33 +31,33 @@ GIVEN = """\
          0  1  (x1)         0 1                         0 1         3 4
          1  1  (x2)
          1 -1  (x3)
-By hand: x2 times W_Q is (1 2), in units of √(2) ln 2. It scores x1, whose
-key is (0 1), at 1 times 0 plus 2 times 1, which is 2, in units of ln 2.
-For x0, x1 and x2 it finds 1, 2 and 3; their exponentials are 2, 4 and 8."""
+By hand: x2 times W_Q is the query (1 2), in units of √(2) ln 2. With the
+key of x1, (0 1), its score is 1 times 0 plus 2 times 1, so 2, in units of
+ln 2. With x0, x1, x2 the scores are 1, 2, 3; the exponentials 2, 4, 8."""
 
 
 def print_example(walk: Walk, console: Console) -> None:
     """Every stop, token by token, and the verdict in one line."""
     console.print(text(walk.about, console))
     console.print(text(GIVEN, console))
-    for number, one in enumerate(walk.shown, start=1):
-        print_heading(number, one, console)
-        console.print(indented(rows(one, console)))
-        print_difference(one.comparison, console)
+    for index, shown in enumerate(walk.shown, start=1):
+        print_heading(index, shown, console)
+        console.print(indented(rows(shown)))
+        print_difference(shown.comparison, console)
     print_verdict(walk, console)
 
 
-def rows(one: Shown, console: Console) -> Table:
+def rows(shown: Shown) -> Table:
     """For each token: by hand, in NumPy, in PyTorch."""
-    pencil = PENCIL[one.stop.title]
+    pencil = PENCIL[shown.stop.title]
     table = Table.grid(padding=(0, 2, 0, 0))
     for column in range(2 + len(pencil[0])):
         table.add_column(justify="left" if column < 2 else "right")
     sides = zip(
         example.TOKENS,
         pencil,
-        one.comparison.ours.tolist(),
-        one.comparison.theirs.tolist(),
+        shown.comparison.ours.tolist(),
+        shown.comparison.theirs.tolist(),
         strict=True,
     )
     for token, by_hand, ours, theirs in sides:

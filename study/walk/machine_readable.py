@@ -1,4 +1,4 @@
-"""A walk as JSON, for machines."""
+"""A walk as JSON."""
 
 import json
 import math
@@ -9,7 +9,7 @@ MOST_VALUES = 8
 
 
 def as_json(walk: Walk) -> str:
-    """The stops, and the verdict; an infinite difference stands as null."""
+    """The stops and the verdict; an infinite difference becomes null."""
     tally = walk.tally
     return json.dumps(
         {
@@ -19,7 +19,7 @@ def as_json(walk: Walk) -> str:
             "ids": walk.ids[:MOST_VALUES],
             "segments": walk.segments[:MOST_VALUES],
             "merging": walk.merging,
-            "steps": [step(one) for one in walk.shown],
+            "steps": [step(shown) for shown in walk.shown],
             "guesses": walk.guesses,
             "compared": tally.compared,
             "too_wide_to_check": tally.wide,
@@ -31,24 +31,24 @@ def as_json(walk: Walk) -> str:
     )
 
 
-def step(one: Shown) -> dict:
+def step(shown: Shown) -> dict:
     """One stop, with the first few values of one row from both sides."""
-    ours, at = a_row_of(one, one.comparison.ours)
-    theirs, _ = a_row_of(one, one.comparison.theirs)
+    ours, at = a_row_of(shown, shown.comparison.ours)
+    theirs, _ = a_row_of(shown, shown.comparison.theirs)
     return {
-        "name": one.stop.title,
-        "path": one.comparison.path,
-        "equation": one.stop.equation,
-        "shape": sizes(one.comparison.ours),
-        "axes": one.stop.axes,
-        "numpy_lines": one.numpy_lines,
-        "torch_lines": one.torch_lines,
+        "name": shown.stop.title,
+        "path": shown.comparison.path,
+        "equation": shown.stop.equation,
+        "shape": sizes(shown.comparison.ours),
+        "axes": shown.stop.axes,
+        "numpy_lines": shown.numpy_lines,
+        "torch_lines": shown.torch_lines,
         "values_at": at,
         "numpy_values": ours[:MOST_VALUES],
         "torch_values": theirs[:MOST_VALUES],
-        "difference": finite(one.comparison.difference),
-        "bound": one.comparison.bound,
-        "share": finite(one.comparison.share),
+        "difference": finite(shown.comparison.difference),
+        "bound": shown.comparison.bound,
+        "share": finite(shown.comparison.share),
     }
 
 

@@ -1,4 +1,4 @@
-"""A walk as lines for a terminal."""
+"""Printing a walk: lines for a terminal."""
 
 from rich.cells import cell_len
 from rich.console import Console, Group
@@ -12,26 +12,32 @@ from ..text.spelling import as_encodable, shortened
 from .run import Shown, Walk, a_row_of, sizes
 
 SIDE_BY_SIDE = 110  # columns from which both sides stand abreast
-MOST_SIGNS = 24  # of a token that is shown
-SINGULAR = {"queries": "query", "entries": "entry"}
+MOST_CHARACTERS = 24  # of a token that is shown
+SINGULAR = {
+    "queries": "query",
+    "entries": "entry",
+    "vocabulary entries": "vocabulary entry",
+}
 
 
 def print_walk(walk: Walk, detail: str, console: Console) -> None:
     """Every stop of the walk, and the verdict in one line.
 
-    `detail` is "brief" for a line each, "steps" for code and values, and
-    "every" for that and all other named steps that were compared.
+    `detail` is "brief" for a line per stop, "steps" for code and values,
+    and "every" for that and all other named steps that were compared.
     """
     console.print(text(walk.about, console))
     print_tokens(walk, console)
     if detail == "brief":
-        rows = [(one.stop.title, one.comparison) for one in walk.shown]
+        rows = [
+            (shown.stop.title, shown.comparison) for shown in walk.shown
+        ]
         console.print(differences(rows))
     else:
-        for number, one in enumerate(walk.shown, start=1):
-            print_heading(number, one, console)
-            print_both_sides(one, console)
-            print_difference(one.comparison, console)
+        for index, shown in enumerate(walk.shown, start=1):
+            print_heading(index, shown, console)
+            print_both_sides(shown, console)
+            print_difference(shown.comparison, console)
     if detail == "every":
         console.print()
         console.print(differences([(c.path, c) for c in walk.comparisons]))
@@ -48,13 +54,13 @@ def print_tokens(walk: Walk, console: Console) -> None:
     for name, values in rows.items():
         line = entries(values, console.width - 14)
         console.print(indented(text(f"{name:8} {line}", console)))
-    for place, row in enumerate(walk.merging):
-        label = "merging  " if place == 0 else "         "
+    for index, row in enumerate(walk.merging):
+        label = "merging  " if index == 0 else "         "
         console.print(indented(text(f"{label}{row!r}", console)))
 
 
 def print_verdict(walk: Walk, console: Console) -> None:
-    """What does not hold, if anything; then one line on all there was."""
+    """The steps that differ, if any; then one line about all of them."""
     for comparison in walk.comparisons:
         if not comparison.holds:
             line = text(str(comparison), console, "red")
@@ -64,7 +70,7 @@ def print_verdict(walk: Walk, console: Console) -> None:
 
 
 def verdict(walk: Walk) -> str:
-    """How much was compared, how near a bound it came, and the word.
+    """How much was compared, how near to a bound it came, the verdict.
 
     Loosely: within a bound too wide to say much. That happens to steps
     that sum up many others, which were each held to a bound of their own.
@@ -78,27 +84,27 @@ def verdict(walk: Walk) -> str:
     )
 
 
-def print_heading(number: int, one: Shown, console: Console) -> None:
+def print_heading(index: int, shown: Shown, console: Console) -> None:
     """Name, equation, and the shape in words."""
-    pairs = zip(sizes(one.comparison.ours), one.stop.axes, strict=True)
+    pairs = zip(sizes(shown.comparison.ours), shown.stop.axes, strict=True)
     words = [
         f"{size:,} {axis if size != 1 else singular(axis)}"
         for size, axis in pairs
     ]
     shape = text(" × ".join(words), console, "dim")
     console.print()
-    title = text(f"{number:2}  {one.stop.title}", console, "bold cyan")
-    console.print(title + Text(f"  {one.where}", "dim"))
-    console.print(indented(text(one.stop.equation, console)))
+    title = text(f"{index:2}  {shown.stop.title}", console, "bold cyan")
+    console.print(title + Text(f"  {shown.where}", "dim"))
+    console.print(indented(text(shown.stop.equation, console)))
     console.print(indented(shape))
 
 
-def print_both_sides(one: Shown, console: Console) -> None:
-    """The code line and a few values, NumPy's and PyTorch's."""
-    ours, at = a_row_of(one, one.comparison.ours)
-    theirs, _ = a_row_of(one, one.comparison.theirs)
-    where = f"at {place(one.stop.axes, at)}" if at else ""
-    lines = "\n".join(one.numpy_lines), "\n".join(one.torch_lines)
+def print_both_sides(shown: Shown, console: Console) -> None:
+    """The code and a few values, NumPy's and PyTorch's."""
+    ours, at = a_row_of(shown, shown.comparison.ours)
+    theirs, _ = a_row_of(shown, shown.comparison.theirs)
+    where = f"at {position(shown.stop.axes, at)}" if at else ""
+    lines = "\n".join(shown.numpy_lines), "\n".join(shown.torch_lines)
     abreast = console.width >= SIDE_BY_SIDE
     room = half(console) if abreast else console.width - 14
     values = entries(ours, room), entries(theirs, room)
@@ -174,7 +180,7 @@ def indented(*lines) -> Padding:
 
 
 def entries(values: list, room: int = 10**6) -> str:
-    """The entries there is room for, and a sign when some are left."""
+    """As many entries as there is room for; dots stand for the rest."""
     words = [entry(value) for value in values]
     for count in range(len(words), 0, -1):
         more = " ..." if count < len(words) else ""
@@ -188,11 +194,11 @@ def entry(value) -> str:
     if isinstance(value, float):
         return f"{value:9.5f}"
     if isinstance(value, str):
-        return repr(shortened(value, MOST_SIGNS))
+        return repr(shortened(value, MOST_CHARACTERS))
     return f"{int(value)}"
 
 
-def place(axes: tuple[str, ...], at: tuple[int, ...]) -> str:
+def position(axes: tuple[str, ...], at: tuple[int, ...]) -> str:
     """Where a row stands: "window 0, head 0, query 2"."""
     pairs = zip(axes, at, strict=False)
     return ", ".join(f"{singular(axis)} {index}" for axis, index in pairs)

@@ -1,8 +1,8 @@
-"""The walk itself: PyTorch runs, NumPy follows, each step is compared.
+"""Running the walk: PyTorch runs, NumPy replays, each step is compared.
 
 PyTorch goes from the text to the output on its own. NumPy then repeats
-each call with the inputs that PyTorch's call got (`comparing.compare`),
-so that a difference is that one step's, and held to that step's bound.
+each call on the inputs that PyTorch's call got (`replaying.compare`), so
+that a difference belongs to that one step, and is held to its bound.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,13 @@ from torch_impl.multi_head import MultiHeadAttention
 from torch_impl.self_attention import CausalAttention
 from torch_impl.windows import window_starts, windows
 
-from .settings import LENGTH, Settings, check_settings, chosen, most_windows
+from .settings import (
+    CONTEXT_LENGTH,
+    Settings,
+    check_settings,
+    chosen,
+    most_windows,
+)
 from .source import code_of
 from .stops import EXAMPLE_BY_HAND, IDS_TO_ATTENTION, MERGING, Stop
 from .tokenizing import TOKENIZERS, distinct, merge_lines
@@ -29,7 +35,7 @@ from .tokenizing import TOKENIZERS, distinct, merge_lines
 
 @dataclass(frozen=True)
 class Shown:
-    """A stop with what was found there, and both sides' code for it."""
+    """A stop, what was compared there, and both sides' code for it."""
 
     stop: Stop
     comparison: Comparison
@@ -58,20 +64,20 @@ class Walk:
     guesses: tuple[str, ...] | list[str] = ()
 
 
-def walk_text(text: str, known: str, settings: Settings) -> Walk:
+def walk_text(text: str, training_text: str, settings: Settings) -> Walk:
     """From `text` to the output of one attention layer, compared.
 
-    A vocabulary that is learned is learned from `known`, which may be the
-    text itself; the weights are random numbers from `settings.seed`, and
-    nothing is trained.
-    Raises ValueError for a text or settings that cannot be walked.
+    A tokenizer that has to be trained is trained on `training_text`, which
+    may be the text itself; the weights are random, from `settings.seed`,
+    and are not trained. Raises ValueError for a text that is too short,
+    and for settings outside of the limits.
     """
     check_settings(settings)
-    tokenized = TOKENIZERS[settings.tokenizer](text, known)
+    tokenized = TOKENIZERS[settings.tokenizer](text, training_text)
     check_tokens(text, len(tokenized.ids))
     ids = torch.from_numpy(tokenized.ids)
     context_length = chosen(
-        settings.context_length, min(LENGTH, len(ids) - 1)
+        settings.context_length, min(CONTEXT_LENGTH, len(ids) - 1)
     )
     stride = chosen(settings.stride, context_length)
     counts: dict[str, int] = {
@@ -98,9 +104,9 @@ def walk_text(text: str, known: str, settings: Settings) -> Walk:
         return {"windows": len(starts), "windows_walked": len(inputs)}
 
     with torch.no_grad():
-        found, calls = record(run)
-    counts |= found
-    merging = merge_lines(calls, tokenized.spelled)
+        window_counts, calls = record(run)
+    counts |= window_counts
+    merging = merge_lines(calls, tokenized.token_text)
     stops = tokenized.stops if merging or tokenized.stops != MERGING else ()
     return walked(
         about_text(counts, tokenized.about),
@@ -125,7 +131,7 @@ def walk_example() -> Walk:
     dropout_mask = torch.ones(4, 4, dtype=torch.bool)
     with torch.no_grad():
         _, calls = record(module, x, dropout_mask, 0.0)
-    about = "four tokens with two features each; all can be checked by hand"
+    about = "four tokens with two features each, worked by hand"
     return walked(about, {}, EXAMPLE_BY_HAND, calls)
 
 
@@ -140,10 +146,10 @@ def layers(vocabulary: int, context_length: int, settings: Settings):
 
 
 def check_tokens(text: str, count: int) -> None:
-    """Raise ValueError when there is nothing to walk with."""
+    """Raise ValueError for a text without words or with one token."""
     if not text.strip() or not count:
         raise ValueError(f"expected a text with words, got {text!r}")
-    check_at_least("the tokens of the text", count, 2)
+    check_at_least("the number of tokens", count, 2)
 
 
 def about_text(counts: dict[str, int], tokenizer: str) -> str:
@@ -151,14 +157,14 @@ def about_text(counts: dict[str, int], tokenizer: str) -> str:
     about = (
         f"{counts['characters']:,} characters; {tokenizer}: "
         f"{counts['tokens']:,} tokens, {counts['distinct_tokens']:,} of "
-        f"them distinct, of a vocabulary of {counts['vocabulary']:,}"
+        f"them distinct, in a vocabulary of {counts['vocabulary']:,}"
     )
     if counts["unknown_tokens"]:
-        about += f"; {counts['unknown_tokens']:,} tokens unknown to it"
+        about += f"; {counts['unknown_tokens']:,} unknown tokens"
     if counts["windows"] > counts["windows_walked"]:
         about += f"; the first {counts['windows_walked']:,} "
         about += f"of {counts['windows']:,} windows"
-    return f"{about}. Places are counted from 0."
+    return f"{about}. Positions are counted from 0."
 
 
 def walked(
@@ -176,7 +182,11 @@ def walked(
         tally.add(comparison)
     by_path = {comparison.path: comparison for comparison in comparisons}
     shown = [
-        Shown(stop, by_path[stop.path], *code_of(stop.path, stop.known))
+        Shown(
+            stop,
+            by_path[stop.path],
+            *code_of(stop.path, stop.already_shown),
+        )
         for stop in stops
     ]
     return Walk(
@@ -189,8 +199,8 @@ def a_row_of(shown: Shown, value) -> tuple[list, tuple[int, ...]]:
     """A few neighbouring entries, and where in the array they stand.
 
     Always in the first window and the first head, and at position 2, or
-    the last where there are fewer: under a causal mask it has something
-    to show.
+    the last where there are fewer: even under a causal mask that row has
+    something to show.
     """
     if not isinstance(value, np.ndarray):
         return list(value), ()

@@ -1,4 +1,4 @@
-"""The code that makes a step, from both sides."""
+"""Source of a step: the lines that compute it, from both sides."""
 
 import ast
 import inspect
@@ -9,9 +9,9 @@ from parity_tests.twins.rules import assigned
 
 
 def code_of(
-    path: str, known: tuple[str, ...] = ()
+    path: str, already_shown: tuple[str, ...] = ()
 ) -> tuple[str, list[str], list[str]]:
-    """Where a step is made, and the lines for it, from both sides."""
+    """Where a step is computed, and the lines for it, from both sides."""
     *_, call, step = path.split("/")
     name = call.split("[")[0]
     (twin,) = [twin for twin in find_twins() if twin.name == name]
@@ -19,15 +19,18 @@ def code_of(
     file = module.replace(".", "/") + ".py"
     theirs = getattr(twin.torch, "forward", twin.torch)
     lines = [
-        lines_to(side, step, known) for side in (twin.reference, theirs)
+        lines_to(side, step, already_shown)
+        for side in (twin.reference, theirs)
     ]
     return f"{file}, {name}", *lines
 
 
-def lines_to(function, step: str, known: tuple[str, ...] = ()) -> list[str]:
+def lines_to(
+    function, step: str, already_shown: tuple[str, ...] = ()
+) -> list[str]:
     """The assignments that a local depends on, and its own, in order.
 
-    Those of `known` locals are left out.
+    Those that only locals in `already_shown` need are left out.
     """
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     needed, lines = {step}, []
@@ -40,7 +43,7 @@ def lines_to(function, step: str, known: tuple[str, ...] = ()) -> list[str]:
                 part.id
                 for part in ast.walk(assign.value)
                 if isinstance(part, ast.Name)
-            } - {*known}
+            } - {*already_shown}
     if not lines:
         raise LookupError(f"expected {function.__name__} to make {step}")
     return lines

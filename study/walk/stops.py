@@ -1,4 +1,4 @@
-"""What the walk stops at: a name, an equation, and how to read it."""
+"""The stops of the walk: a name, an equation, and how to read it."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,14 @@ class Stop:
 
     `axes` are words for the axes of its shape, outermost first; `path` is
     that of `parity_tests.twins.recording`, with the step's name at its end.
-    `known` are steps of the same call whose lines need not stand there
-    again.
+    `already_shown` are steps of the same call whose lines are not repeated.
     """
 
     title: str
     equation: str
     axes: tuple[str, ...]
     path: str
-    known: tuple[str, ...] = ()
+    already_shown: tuple[str, ...] = ()
 
 
 WORDS = (
@@ -45,7 +44,7 @@ WORDS = (
 
 MERGING = (
     Stop(
-        "the first merge of that word",
+        "the first merge in that word",
         "the pair of lowest rank becomes one token, wherever it occurs",
         ("tokens",),
         "merge_all[0]/merge_lowest[0]/merged",
@@ -78,7 +77,7 @@ IDS_TO_ATTENTION = (
         "input_embedding[0]/position_embeddings",
     ),
     Stop(
-        "input of the attention",
+        "attention input",
         "X = E + P",
         ("windows", "positions", "features"),
         "input_embedding[0]/x",
@@ -109,7 +108,7 @@ IDS_TO_ATTENTION = (
     ),
     Stop(
         "mask",
-        "M_ij = 1 where j ≤ i: no token sees a later one",
+        "M_ij = 1 where j ≤ i: no token attends to a later one",
         ("queries", "keys"),
         "causal_mask[0]/mask",
     ),
@@ -126,7 +125,7 @@ IDS_TO_ATTENTION = (
         f"{ATTENTION}/context",
     ),
     Stop(
-        "heads side by side",
+        "concatenated heads",
         "concat(O_1, …, O_h)",
         ("windows", "positions", "features"),
         "multi_head_attention[0]/merge_heads[0]/merged",
@@ -168,7 +167,7 @@ EXAMPLE_BY_HAND = (
     ),
     Stop(
         "mask",
-        "M_ij = 1 where j ≤ i: no token sees a later one",
+        "M_ij = 1 where j ≤ i: no token attends to a later one",
         ("queries", "keys"),
         "causal_attention[0]/causal_mask[0]/mask",
     ),

@@ -1,4 +1,4 @@
-"""The tokenizers of the walk: words, BPE, GPT-2's BPE, BERT's WordPiece."""
+"""Tokenizers of the walk: words, BPE, GPT-2's BPE, BERT's WordPiece."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,16 +32,16 @@ from ..text.spelling import shortened
 from .stops import MERGING, WORDS, Stop
 
 MOST_MERGES = 256  # learned from a text; a short one has fewer
-PER_MERGE = 4  # characters: so few that some words stay in pieces
+PER_MERGE = 4  # characters; at that rate some words stay in pieces
 LONG = 10**6  # characters; from here on training shows its progress
 
 
 @dataclass(frozen=True)
 class Tokenized:
-    """A text in tokens, and what there is to see of how it was done.
+    """A text in tokens, and what the walk shows of how it got there.
 
-    `steps` takes the twinned steps, to be recorded, and `stops` are those
-    to show; `spelled` writes out an id of a BPE, for the merging.
+    `steps` runs the twinned steps, to be recorded, and `stops` are those
+    to show; `token_text` is the text of an id of a BPE, for the merging.
     """
 
     tokens: list[str]
@@ -51,19 +51,18 @@ class Tokenized:
     about: str
     steps: Callable[[], None] = lambda: None
     stops: tuple[Stop, ...] = ()
-    spelled: Callable[[int], str] = str
+    token_text: Callable[[int], str] = str
 
 
-def by_words(text: str, known: str) -> Tokenized:
-    """Words and punctuation, with the vocabulary of `known`."""
-    words = split_words(text) if known == text else split_words(known)
-    tokens = split_words(text)
+def by_words(text: str, training_text: str) -> Tokenized:
+    """Words and punctuation, with the vocabulary of `training_text`."""
+    words, tokens = split_words(training_text), split_words(text)
     check_some_known(text, tokens, set(words))
     vocabulary = build_vocabulary(words)
     ids = encode(text, vocabulary).numpy()
 
     def steps():
-        encode(text, build_vocabulary(split_words(known)))
+        encode(text, build_vocabulary(split_words(training_text)))
 
     unknown = int((ids == vocabulary[UNKNOWN]).sum())
     about = "words, punctuation and double dashes"
@@ -71,27 +70,29 @@ def by_words(text: str, known: str) -> Tokenized:
     return Tokenized(tokens, ids, size, unknown, about, steps, WORDS)
 
 
-def by_trained_bpe(text: str, known: str) -> Tokenized:
-    """Byte-pair encoding, its merges learned from `known`."""
-    merges = min(MOST_MERGES, len(known) // PER_MERGE)
+def by_trained_bpe(text: str, training_text: str) -> Tokenized:
+    """Byte-pair encoding, its merges learned from `training_text`."""
+    merges = min(MOST_MERGES, len(training_text) // PER_MERGE)
     watch = partial(
         track,
         description="learning merges",
         total=merges,
         console=Console(stderr=True),
         transient=True,
-        disable=len(known) < LONG,
+        disable=len(training_text) < LONG,
     )
-    learned = train_bpe(known, 256 + merges, watch=watch)
+    learned = train_bpe(training_text, 256 + merges, watch=watch)
     tokenizer = BytePairTokenizer(learned)
-    whose = "this text" if known == text else "the corpus"
-    about = f"byte-pair encoding, {len(learned)} merges from {whose}"
+    source = "this text" if training_text == text else "the corpus"
+    about = (
+        f"byte-pair encoding, {len(learned)} merges learned from {source}"
+    )
     return by_merging(text, tokenizer, about)
 
 
-def by_gpt2(text: str, known: str) -> Tokenized:
+def by_gpt2(text: str, training_text: str) -> Tokenized:
     """Byte-pair encoding with the vocabulary of GPT-2."""
-    return by_merging(text, gpt2_tokenizer(), "byte-pair encoding of GPT-2")
+    return by_merging(text, gpt2_tokenizer(), "GPT-2's byte-pair encoding")
 
 
 def by_merging(
@@ -100,19 +101,21 @@ def by_merging(
     ids = tokenizer.encode(text, allowed_special="all")
     word = a_word_of(text)
 
-    def spelled(number: int) -> str:
-        return tokenizer.tokens[number].decode(errors="replace")
+    def token_text(token_id: int) -> str:
+        return tokenizer.tokens[token_id].decode(errors="replace")
 
     def steps():
         table = merge_table(torch.from_numpy(tokenizer.merges))
         merge_all(byte_ids(word.encode()), table)
 
-    tokens = [spelled(number) for number in ids.tolist()]
+    tokens = [token_text(token_id) for token_id in ids.tolist()]
     size = len(tokenizer.tokens)
-    return Tokenized(tokens, ids, size, 0, about, steps, MERGING, spelled)
+    return Tokenized(
+        tokens, ids, size, 0, about, steps, MERGING, token_text
+    )
 
 
-def by_wordpiece(text: str, known: str) -> Tokenized:
+def by_wordpiece(text: str, training_text: str) -> Tokenized:
     """BERT's WordPiece, with the vocabulary of the packaged model."""
     tokenizer = wordpiece_of(packaged_folder("bert"))
     encoded = tokenizer.encode(text)
@@ -121,7 +124,7 @@ def by_wordpiece(text: str, known: str) -> Tokenized:
         encoded.ids,
         len(tokenizer.vocabulary),
         encoded.tokens.count(wordpiece.UNKNOWN),
-        "WordPiece of BERT, lower case, with [CLS] and [SEP]",
+        "BERT's WordPiece, lower case, with [CLS] and [SEP]",
     )
 
 
@@ -133,30 +136,32 @@ TOKENIZERS = {
 }
 
 
-def merge_lines(calls: list[Call], spelled) -> list[str]:
-    """The merging of one word, a line before and after each merge."""
+def merge_lines(
+    calls: list[Call], token_text: Callable[[int], str]
+) -> list[str]:
+    """One word, merge by merge: a line before and after each."""
     merges = [call for call in calls if call.name == "merge_lowest"]
     if not merges:
         return []
     rows = [merges[0].arguments["ids"]]
     rows += [call.steps["merged"] for call in merges]
-    return ["|".join(map(spelled, row.tolist())) for row in rows]
+    return ["|".join(map(token_text, row.tolist())) for row in rows]
 
 
 def a_word_of(text: str, most: int = 12) -> str:
-    """The longest of the first pre-tokens, but none too long to show."""
+    """The longest of the first pre-tokens that is not too long to show."""
     pretokens = [
         piece for piece in split(text[:2000]) if len(piece) <= most
     ]
     return max(pretokens, key=len, default=text[:most])
 
 
-def check_some_known(text: str, tokens: list[str], known: set[str]) -> None:
+def check_some_known(text: str, tokens: list[str], words: set[str]) -> None:
     """Raise ValueError when no word of the text is in the vocabulary."""
-    if tokens and not known & set(tokens):
+    if tokens and not words & set(tokens):
         raise ValueError(
-            f"expected at least one of the {len(known):,} known words, "
-            f"got {shortened(text)!r}"
+            f"expected at least one of the {len(words):,} words in the "
+            f"vocabulary, got {shortened(text)!r}"
         )
 
 

@@ -1,11 +1,11 @@
-"""The interactive views, as a reader meets them: JupyterLab in a browser.
+"""The notebook's interactive views, in JupyterLab in a browser.
 
 A server on this machine, an executed notebook, and Chromium, which may
 reach nothing but that server. Each frame is scrolled to, as a reader
 would: JupyterLab keeps only what is near in its page.
 
-These tests need the extras `lab` and `browser`, and a Chromium, as those
-of `test_browser_*` do. Without, they are skipped; but in CI, where
+These tests need the extras `lab` and `browser`, and a Chromium, as the
+others of this folder do. Without, they are skipped; but in CI, where
 `-m browser` asks for them, they fail.
 """
 
@@ -44,7 +44,7 @@ QUIET = (
 )
 
 
-# --- what is needed, or why there is none ---------------------------------
+# --- what is needed, or why it is missing ---------------------------------
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +69,7 @@ def folder(is_there, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def notebook(folder):
-    """What shows frames, and what they need, executed and trusted."""
+    """The cells with frames, and those they need, executed and trusted."""
     built = build(NAME)
     last = max(n for n, cell in enumerate(built.cells) if has_frame(cell))
     built.cells = [
@@ -88,11 +88,11 @@ def notebook(folder):
 
 @pytest.fixture(scope="module")
 def server(folder, notebook):
-    """The address of a JupyterLab that knows no settings of its user."""
+    """The address of a JupyterLab without any settings of its user."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    places = {
+    folders = {
         name: str(folder / name.split("_")[-2].lower())
         for name in (
             *("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"),
@@ -113,7 +113,7 @@ def server(folder, notebook):
     with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **places, "IPYTHONDIR": str(folder / "ip")},
+            env={**os.environ, **folders, "IPYTHONDIR": str(folder / "ip")},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -126,7 +126,7 @@ def server(folder, notebook):
 
 
 def wait_for(address: str, process, log: str) -> None:
-    """Until somebody answers there, without any proxy."""
+    """Wait until a server answers there."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -144,16 +144,16 @@ def wait_for(address: str, process, log: str) -> None:
 
 @pytest.fixture
 def opened(server):
-    """The notebook in a tab; in the end nothing unasked has happened."""
+    """The notebook in a tab; fails if anything unexpected has happened."""
     from playwright.sync_api import sync_playwright
 
-    unasked = []
+    unexpected = []
 
     def answer(route):
         if route.request.url.startswith((f"{server}/", "data:", "blob:")):
             route.continue_()
         else:
-            unasked.append(f"request: {route.request.url[:99]}")
+            unexpected.append(f"request: {route.request.url[:99]}")
             route.abort()
 
     def said(message):
@@ -161,7 +161,7 @@ def opened(server):
         # is read back is the test's doing.
         at_home = message.location["url"].startswith(server)
         if not at_home and not message.text.startswith("Canvas2D"):
-            unasked.append(f"{message.type}: {message.text}")
+            unexpected.append(f"{message.type}: {message.text}")
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -172,26 +172,28 @@ def opened(server):
         )
         context.set_default_timeout(1000 * PATIENCE)
         context.route("**/*", answer)
-        context.on("weberror", lambda one: unasked.append(f"{one.error}"))
+        context.on(
+            "weberror", lambda event: unexpected.append(f"{event.error}")
+        )
         context.on("console", said)
         tab = context.new_page()
         tab.goto(f"{server}/lab/tree/{NAME}.ipynb?token={TOKEN}")
         tab.wait_for_selector(".jp-Notebook .jp-MarkdownOutput h1")
         yield tab
         browser.close()
-    assert not unasked, "\n".join(["nobody asked for:", *unasked[:9]])
+    assert not unexpected, "\n".join(["unexpected:", *unexpected[:9]])
 
 
 def starts_of(notebook) -> list[str]:
     """What each frame shows first, as the notebook's outputs have it."""
-    found = [
+    frames = [
         output.data["text/html"]
         for cell in notebook.cells
         if has_frame(cell)
         for output in cell.outputs
     ]
     quoted = re.compile(r"&quot;start&quot;:&quot;(.*?)&quot;")
-    return [quoted.search(one)[1].replace("&amp;", "&") for one in found]
+    return [quoted.search(one)[1].replace("&amp;", "&") for one in frames]
 
 
 SEEN = """window.attentionPage && attentionPage.ready.then(() => ({
@@ -219,9 +221,9 @@ def frames_seen(tab, most: int) -> dict[str, dict]:
     end = time.monotonic() + PATIENCE
     while len(seen) < most and time.monotonic() < end:
         for shown in tab.query_selector_all("iframe[srcdoc]"):
-            found = drawn_in(shown)
-            if found:
-                seen[found["start"]] = found
+            drawn = drawn_in(shown)
+            if drawn:
+                seen[drawn["start"]] = drawn
         # The wheel over a frame is the frame's.
         tab.evaluate(FURTHER)
         tab.wait_for_timeout(200)
@@ -235,7 +237,7 @@ FURTHER = """() => {
 
 
 def drawn_in(shown) -> dict | None:
-    """What a frame tells; None while it loads, and when it is gone."""
+    """What a frame has drawn; None while it loads, or when it is gone."""
     from playwright.sync_api import Error
 
     try:
@@ -252,12 +254,12 @@ def test_jupyterlab_shows_each_interactive_view(opened, notebook):
     assert len(starts) == sum(map(has_frame, build(NAME).cells))
     seen = frames_seen(opened, len(starts))
     assert seen.keys() == {*starts}
-    for start, found in seen.items():
+    for start, drawn in seen.items():
         view = re.search(r"view=(\w+)", start)[1]
-        assert found["view"] == found["drawn"] == view
-        assert not found["messages"], start
-        assert all(found["inked"]), start
-        assert found["inked"] or view == "metrics", start
-        assert found["fits"] or view != "head", start  # else it is cut off
-    views = {found["view"] for found in seen.values()}
+        assert drawn["view"] == drawn["drawn"] == view
+        assert not drawn["messages"], start
+        assert all(drawn["inked"]), start
+        assert drawn["inked"] or view == "metrics", start
+        assert drawn["fits"] or view != "head", start  # else it is cut off
+    views = {drawn["view"] for drawn in seen.values()}
     assert views == {"model", "head", "neuron", "metrics"}

@@ -10,7 +10,7 @@ import pytest
 from parity_tests import bug_zoo
 from parity_tests.judge.files.worker import judge_file
 from study.check.printing import print_csv, print_report, print_table
-from study.check.process import Judged, Limits, judge_files
+from study.check.process import JudgedFile, Limits, judge_files
 from study.command import missing
 
 ZOO = Path(bug_zoo.__path__[0])
@@ -41,14 +41,14 @@ ASKED = {
 }
 
 
-def written(folder: Path, text: str, name: str = "homework.py") -> Path:
+def written(folder: Path, text: str, name: str = "submission.py") -> Path:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory) -> list[Judged]:
+def judged(tmp_path_factory) -> list[JudgedFile]:
     """A good file and two of the zoo, by the real processes."""
     good = written(tmp_path_factory.mktemp("files"), GOOD)
     paths = [good, ZOO / "no_scale.py", ZOO / "one_future_key.py"]
@@ -68,13 +68,16 @@ def test_what_is_right_holds_and_what_is_not_does_not(judged):
 def test_the_report_of_what_is_right(judged, capsys):
     print_report(judged[0])
     out = capsys.readouterr().out
-    assert "was run, in a process of its own" in out
-    assert "what it printed (37 bytes) is not shown" in out
+    assert "was run in a process of its own" in out
+    assert "its output (37 bytes) is not shown" in out
     assert "LOUD" not in out
-    assert "scaled_dot_product_attention, as attention: all holds" in out
+    assert (
+        "scaled_dot_product_attention, as attention: all properties hold"
+        in out
+    )
     assert "0 fail" in out
     assert "with a bound too wide to check" in out
-    assert "a query without a key gets       zeros" in out
+    assert "a fully masked row gets          zeros" in out
 
 
 def test_the_report_of_what_is_not_right(judged, capsys):
@@ -95,7 +98,7 @@ def test_several_files_are_rows_of_a_table_or_of_csv(judged, capsys):
     print_csv(judged)
     header, good, *bad = csv.reader(io.StringIO(capsys.readouterr().out))
     assert header[:3] == ["file", "what", "verdict"]
-    assert good[2:] == ["all holds", "", "0"]
+    assert good[2:] == ["all properties hold", "", "0"]
     assert [row[3] for row in bad] == [
         "the scale is missing",
         "one future position is visible",
@@ -242,7 +245,7 @@ def test_what_raises_is_told_with_the_line_of_the_file(tmp_path):
 
 def test_what_raises_is_printed_as_a_sentence(tmp_path, capsys):
     path = written(tmp_path, SHORT.format("raise ValueError('no')"))
-    print_report(Judged(path, reports(path)))
+    print_report(JudgedFile(path, reports(path)))
     out = capsys.readouterr().out
     assert (
         "\n  with numpy arrays it raised ValueError: no (line 3)\n" in out
@@ -261,10 +264,10 @@ def test_a_file_that_raises_while_it_is_run(tmp_path):
 def test_a_notebook_is_run_cell_by_cell(tmp_path):
     cells = ["%matplotlib inline\nimport numpy as np", "1 / 0", GOOD]
     notebook = {
-        "cells": [{"cell_type": "markdown", "source": ["# Homework"]}]
+        "cells": [{"cell_type": "markdown", "source": ["# Exercise"]}]
         + [{"cell_type": "code", "source": [cell]} for cell in cells]
     }
-    path = written(tmp_path, json.dumps(notebook), "homework.ipynb")
+    path = written(tmp_path, json.dumps(notebook), "submission.ipynb")
     told = events(path)
     notes = [event["text"] for event in told if event["event"] == "note"]
     assert notes == ["a cell raised ZeroDivisionError: division by zero"]

@@ -1,6 +1,6 @@
-"""Each question about a BERT's attention takes the right answer only.
+"""Each question about a BERT's attention accepts only the right answer.
 
-The right ones are worked out by hand here, from weights small enough.
+The right ones are worked out by hand here, from small enough weights.
 """
 
 from math import log
@@ -37,7 +37,7 @@ WORDS = {
     "rows": [[0.5, 0.25, 0.25], [0.3, 0.4, 0.3], [0.5, 0.25, 0.25]],
 }
 
-# A question, what is given, the right answer, a wrong one and its hint.
+# A question, its arguments, the right answer, a wrong one and its hint.
 ANSWERS = {
     "features_of_a_head": (
         {"d_model": 384, "heads": 12},
@@ -49,7 +49,7 @@ ANSWERS = {
     ),
     "numbers_of_all_heads": (
         {"attention": SMALL},
-        (2 * 3 * 3 * 3, 2 * 3 * 3, "Each token looks at each"),
+        (2 * 3 * 3 * 3, 2 * 3 * 3, "Each token looks at every"),
     ),
     "most_looked_at": (
         {**MIXED_HEAD, "token": "a"},
@@ -57,15 +57,15 @@ ANSWERS = {
     ),
     "strongest_feature": (
         {"query": np.array([2.0, -1, 3]), "key": np.array([1.0, 4, 0])},
-        (0, 2, "together with the key"),
+        (0, 2, "together with the key's"),
     ),
     "head_between": (
         {"attention": SMALL, "token": "a", "target": "b"},
-        ((0, 1), (0, 0), "the second looks at the first"),
+        ((0, 1), (0, 0), "the second looks most at the first"),
     ),
     "effective_number": (
         {"row": [1 / 2, 1 / 4, 1 / 4]},
-        (2**1.5, 1.5 * log(2), "take e to it"),
+        (2**1.5, 1.5 * log(2), "raise e to it"),
     ),
     "head_with_most": (
         {
@@ -77,7 +77,7 @@ ANSWERS = {
     ),
     "mean_over_texts": (
         {"numbers": [None, 0.5, 0.25]},
-        (0.375, 0.25, "says nothing of it"),
+        (0.375, 0.25, "does not count as zero"),
     ),
     "nearest_head": (
         MIXED_HEAD,
@@ -85,7 +85,7 @@ ANSWERS = {
     ),
     "weight_of_words": (
         {**WORDS, "query": "lamplight", "key": "a"},
-        (0.4, 0.8, "take the mean"),
+        (0.4, 0.8, "Take the mean"),
     ),
     "tokens_of_a_pair": (
         {"first": 11, "second": 6},
@@ -105,17 +105,17 @@ ANSWERS = {
     ),
     "least_tokens_left_open": (
         {"d_head": 32},
-        (34, 33, "can still be found"),
+        (34, 33, "determined: they sum"),
     ),
     "claims_that_follow": ({}, (["d", "a"], ["a", "c"], "another model's")),
 }
 MORE_HINTS = [
     ("pieces_of_a_word", ["und", "o"], "begins with ##"),
-    ("effective_number", 3, "if all weighed alike"),
+    ("effective_number", 3, "if all weights were equal"),
     ("weight_of_words", 0.3, "Not yet"),
     ("head_between", (1, 0), "First the layer"),
     ("tokens_of_a_pair", 17, "special tokens are read"),
-    ("claims_that_follow", ["a"], "one more"),
+    ("claims_that_follow", ["a"], "One more"),
     ("claims_that_follow", ["a", "b"], "what is carried"),
     ("claims_that_follow", "a", "Expected a list of 2"),
 ]
@@ -123,17 +123,17 @@ MORE_HINTS = [
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_is_right_or_gets_a_hint(name):
-    given, (right, wrong, hint) = ANSWERS[name]
+    arguments, (right, wrong, hint) = ANSWERS[name]
     question = getattr(bert_questions, name)
-    assert question(right, **given).right
-    found = question(wrong, **given)
-    assert not found.right
-    assert hint in found.text
+    assert question(right, **arguments).right
+    verdict = question(wrong, **arguments)
+    assert not verdict.right
+    assert hint in verdict.text
 
 
 @pytest.mark.parametrize(("name", "wrong", "hint"), MORE_HINTS)
-def test_what_else_is_answered_gets_its_own_hint(name, wrong, hint):
-    given, _ = ANSWERS[name]
-    found = getattr(bert_questions, name)(wrong, **given)
-    assert not found.right
-    assert hint in found.text
+def test_another_wrong_answer_gets_its_own_hint(name, wrong, hint):
+    arguments, _ = ANSWERS[name]
+    verdict = getattr(bert_questions, name)(wrong, **arguments)
+    assert not verdict.right
+    assert hint in verdict.text

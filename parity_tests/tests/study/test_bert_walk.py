@@ -1,4 +1,4 @@
-"""`twice --model`: through a BERT, real or small, and what cannot be."""
+"""`twice --model`: the walk through a BERT, real or small; its errors."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_the_walk_goes_through_a_whole_real_bert(twice):
     assert VERDICT.fullmatch(lines[-1])
 
 
-def test_json_shows_what_transformers_finds(twice, small):
+def test_json_shows_the_numbers_of_transformers(twice, small):
     text = "The artist painted a woman"
     code, out, _ = twice(
         *("--model", small, "--text", text, "--json"),
@@ -71,13 +71,13 @@ def test_json_shows_what_transformers_finds(twice, small):
     assert walk["ids"] == ids
     assert walk["segments"] == [0] * len(ids)
     batch = padded([wordpiece_of(small).encode(text)])
-    found = theirs(judge("BertForMaskedLM", small, "float64"), batch)
+    oracle = theirs(judge("BertForMaskedLM", small, "float64"), batch)
     steps = {step["name"]: step for step in walk["steps"]}
     for title, expected in {
-        "weights": found["0/weights"][0, 0, 2],
-        "tokens after block 0": found["0/hidden"][0, 2],
-        "tokens after block 1": found["1/hidden"][0, 2],
-        "logits of the masked-language head": found["logits"][0, 2],
+        "weights": oracle["0/weights"][0, 0, 2],
+        "tokens after block 0": oracle["0/hidden"][0, 2],
+        "tokens after block 1": oracle["1/hidden"][0, 2],
+        "logits of the masked-language head": oracle["logits"][0, 2],
     }.items():
         values = steps[title]["numpy_values"]
         assert values == pytest.approx(
@@ -89,8 +89,8 @@ def test_json_shows_what_transformers_finds(twice, small):
 def test_a_masked_token_is_guessed(twice, small):
     text = "The artist [MASK] a [MASK]"
     _, out, _ = twice("--model", small, "--text", text, "--json")
-    places = [line.split(": ")[0] for line in json.loads(out)["guesses"]]
-    assert places == ["[MASK] at 3", "[MASK] at 5"]
+    positions = [line.split(": ")[0] for line in json.loads(out)["guesses"]]
+    assert positions == ["[MASK] at 3", "[MASK] at 5"]
     code, out, _ = twice("--model", small, "--text", text)
     assert code == 0
     assert re.search(r"\[MASK\] at 5: brush 1\.00, \S+ 0\.00", out)
@@ -107,7 +107,7 @@ def test_a_file_can_be_walked_briefly(twice, small, tmp_path):
     assert len(out.splitlines()) < 35
 
 
-def test_every_sign_of_the_walk_has_an_ascii_spelling():
+def test_every_character_of_the_walk_has_an_ascii_spelling():
     for stop in bert_stops(1, pooler=True, head=True):
         assert "\\" not in as_encodable(stop.equation, "ascii")
 
@@ -125,9 +125,9 @@ def test_every_sign_of_the_walk_has_an_ascii_spelling():
         ("--example", None),
     ],
 )
-def test_what_a_model_decides_is_no_option(twice, option, value):
-    given = [option] if value is None else [option, value]
-    code, out, err = twice("--model", "bert", *given)
+def test_an_option_that_the_model_decides_is_refused(twice, option, value):
+    options = [option] if value is None else [option, value]
+    code, out, err = twice("--model", "bert", *options)
     assert (code, out) == (2, "")
     assert err == f"twice: expected --model without {option}, got both\n"
 
@@ -144,7 +144,7 @@ def test_a_text_longer_than_the_model_is_refused(twice, small):
     text = "the artist painted a woman brush"
     expect_refused(
         twice("--model", small, "--text", text),
-        "at most 7 tokens, as many as the model has positions, got 8",
+        "at most 7 tokens, the number of the model's positions, got 8",
     )
 
 
@@ -154,7 +154,7 @@ def test_an_empty_text_is_refused(twice, small):
     )
 
 
-def test_a_model_that_is_nowhere_is_refused(twice):
+def test_a_model_that_does_not_exist_is_refused(twice):
     expect_refused(
         twice("--model", "no/model", "--text", "a b"),
         r"packaged model \(bert\).*cached \(.*got 'no/model'",
@@ -180,5 +180,5 @@ def test_a_vocabulary_of_another_model_is_refused(twice, small):
     shutil.copy(find_model("bert").path / "vocab.txt", small)
     expect_refused(
         twice("--model", small, "--text", "a b"),
-        r"at most 11 tokens in vocab\.txt, .*, got 30522",
+        r"11 tokens in vocab\.txt, the size of the model.*, got 30522",
     )

@@ -1,4 +1,4 @@
-"""The `twice` command, as a person and as a machine would use it."""
+"""The `twice` command: the walk, its options, its errors."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def in_a_process(*arguments, prelude="", **variables):
     )
 
 
-def test_the_walk_shows_every_stop_and_ends_with_the_verdict(twice):
+def test_the_walk_shows_every_stop_and_ends_with_a_verdict(twice):
     code, out, err = twice(*BY_WORDS)
     assert (code, err) == (0, "")
     for stop in TEXT_TO_ATTENTION:
@@ -217,7 +217,7 @@ def test_steps_of_another_shape_end_with_1(twice, monkeypatch):
     assert re.fullmatch(r"twice: .*: the kinds differ: .*\n", err)
 
 
-def test_signs_that_cannot_be_encoded_are_spelled():
+def test_characters_that_cannot_be_encoded_are_spelled_in_ascii():
     text = ("--text", "a 🎨 by Zoë", *BY_WORDS)
     run = in_a_process(*text, PYTHONIOENCODING="cp1252")
     assert (run.returncode, run.stderr) == (0, b"")
@@ -228,10 +228,21 @@ def test_signs_that_cannot_be_encoded_are_spelled():
     assert "4 heads × 3 queries × 3 keys" in out
 
 
-def test_every_sign_of_the_walk_has_an_ascii_spelling():
+def test_every_character_of_the_walk_has_an_ascii_spelling():
     for stop in (*TEXT_TO_ATTENTION, *EXAMPLE_BY_HAND):
-        spelled = as_encodable(f"{stop.equation} ×", "ascii")
-        assert "\\" not in spelled
+        equation = as_encodable(f"{stop.equation} ×", "ascii")
+        assert "\\" not in equation
+
+
+def test_help_lists_the_commands_in_a_learners_order_each_in_one_line(
+    twice,
+):
+    _, out, _ = twice("--help")
+    lines = out.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in lines] == [
+        *("notebooks", "variance", "train", "generate", "view", "check")
+    ]
+    assert not [line for line in lines if line.endswith("...")]
 
 
 def test_help_shows_examples_and_version_the_version(twice):
@@ -246,7 +257,10 @@ def test_help_shows_examples_and_version_the_version(twice):
 WRONG = {
     "an empty text": (["--text", ""], "a text with words, got ''"),
     "white space": (["--text", " \n "], "a text with words, got"),
-    "one word": (["--text", "one", *BY_WORDS], "at least 2, got 1"),
+    "one word": (
+        ["--text", "one", *BY_WORDS],
+        "expected the number of tokens to be at least 2, got 1",
+    ),
     "a window longer than the text": (
         ["--text", "one two three", "--context-length", "3", *BY_WORDS],
         "expected tokens for a window of 3 to be at least 4, got 3",
@@ -266,12 +280,15 @@ WRONG = {
     ),
     "too many features": (
         ["--d-model", "100000000"],
-        "expected --d-model up to 4096, got 100000000",
+        "expected --d-model to be at most 4096, got 100000000",
     ),
-    "too large a seed": (["--seed", "9" * 30], "expected --seed up to"),
+    "too large a seed": (
+        ["--seed", "9" * 30],
+        "expected --seed to be at most",
+    ),
     "an example with a text": (
         ["--example", "--text", "a b"],
-        "expected --example alone, got a text with it",
+        "expected --example without a text, got both",
     ),
     "no heads": (["--heads", "0"], "--heads to divide --d-model 64, got 0"),
     "a corpus without a name": (
@@ -307,8 +324,8 @@ def test_a_text_without_a_known_word_is_refused(twice, the_verdict):
     )
     assert code == 2
     assert err == (
-        "twice: expected at least one of the 1,130 known words, "
-        "got 'zyx wvu'\n"
+        "twice: expected at least one of the 1,130 words in the "
+        "vocabulary, got 'zyx wvu'\n"
     )
 
 
@@ -317,7 +334,10 @@ def test_a_file_that_is_not_utf8_is_refused(twice, tmp_path):
     path.write_bytes("Zoë".encode("latin-1"))
     code, _, err = twice("--file", path)
     assert code == 2
-    assert f"expected UTF-8 text, got {path} with byte 0xeb at 2" in err
+    assert (
+        f"expected UTF-8 text, got {path} with byte 0xeb at position 2"
+        in err
+    )
 
 
 def test_a_file_of_more_than_20_mb_is_refused(twice, tmp_path):
@@ -326,7 +346,7 @@ def test_a_file_of_more_than_20_mb_is_refused(twice, tmp_path):
         file.truncate(20_000_001)
     code, _, err = twice("--file", path)
     assert code == 2
-    assert "expected a text of at most 20 MB, got" in err
+    assert f"of at most 20 MB, got {path}, which is larger" in err
 
 
 def test_a_missing_vocabulary_is_named(twice, monkeypatch):

@@ -1,4 +1,4 @@
-"""A corpus is fetched by checksum, cached, and never trusted blindly."""
+"""A corpus is downloaded, cached, and checked by its checksum."""
 
 import hashlib
 import threading
@@ -40,7 +40,7 @@ def corpus(tmp_path, monkeypatch):
     server.server_close()
 
 
-def test_a_corpus_is_fetched_once_and_then_read_from_the_cache(corpus):
+def test_a_corpus_is_downloaded_once_and_then_read_from_the_cache(corpus):
     served, cache = corpus
     assert texts.read_corpus("story").encode() == CONTENT
     served.unlink()
@@ -72,10 +72,10 @@ def test_without_a_connection_the_way_out_is_named(corpus, monkeypatch):
         texts.read_corpus("story")
     (line,) = str(refused.value).splitlines()
     assert f"expected story.txt with its checksum in {cache}" in line
-    assert "let ATTENTION_TWICE_DATA name its folder" in line
+    assert "set ATTENTION_TWICE_DATA to its folder" in line
 
 
-def test_the_manifest_names_source_checksum_and_licence():
+def test_the_manifest_names_address_checksum_and_licence():
     for entry in texts.manifest().values():
         assert entry["url"].startswith("https://")
         assert len(entry["sha256"]) == 64

@@ -1,4 +1,4 @@
-"""The notebooks run, say no number that was typed, and name what exists.
+"""The notebooks run, no number in prose is typed, every name exists.
 
 `pytest -m slow` runs them, from a fresh kernel, also on the sample text.
 """
@@ -33,7 +33,7 @@ from .test_bert_questions import ANSWERS as ABOUT_BERT
 
 NOTEBOOKS = notebook_names()
 
-# What may have a digit in prose, or in what a cell says, and why.
+# What may have a digit in prose or in what a cell says, and why.
 MAY_HAVE_DIGITS = {
     "GPT-2": "a name",
     "1/√d": "the scale",
@@ -44,7 +44,7 @@ MAY_HAVE_DIGITS = {
 SAYING = {"say", "finish", "draw_weights"}
 NUMBERED = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
 IN_BACKTICKS = re.compile(r"`([^`]+)`")
-# What prose may name though no cell and no step does.
+# Names that prose may use although no cell and no step has them.
 KNOWN = {"re.split", "Dataset", "DataLoader", "None", "a", "aa", "b", "aab"}
 
 
@@ -70,7 +70,7 @@ def tagged(notebook, tag: str) -> list:
 
 
 def typed_numbers(text: str) -> list[str]:
-    """The words of a text that have a digit in them, for no reason."""
+    """The words of a text that contain a digit without a reason."""
     text = " ".join(NUMBERED.sub(r"\2", text).split())
     for allowed in sorted(MAY_HAVE_DIGITS, key=len, reverse=True):
         text = text.replace(allowed, "")
@@ -125,7 +125,7 @@ def test_a_typed_number_is_seen(text):
     assert said_in(f"say(f'{text} {{x:,}}')")
 
 
-def test_what_may_have_digits_is_seen_not():
+def test_what_may_have_digits_is_let_pass():
     assert not typed_numbers(
         "## 12. GPT-2 (Vaswani et\nal. 2017), x2, 1/√d"
     )
@@ -150,18 +150,17 @@ def test_each_section_ends_with_a_question_and_its_check(notebook):
             sections.append((cell.source.split("\n")[0], tags))
         tags += cell.metadata.get("tags", [])
         if cell.cell_type == "markdown" and "**Question.**" in cell.source:
-            tags.append("asked")
-    for heading, found in sections:
-        found = [tag for tag in found if tag != "repair"]
-        assert found, heading
-        rounds = len(found) // 3
-        assert found == ["asked", "question", "solution"] * rounds, heading
+            tags.append("prose")
+    for heading, tags in sections:
+        tags = [tag for tag in tags if tag != "repair"]
+        assert tags, heading
+        rounds = len(tags) // 3
+        assert tags == ["prose", "question", "solution"] * rounds, heading
 
 
 def test_question_and_solution_ask_the_same(notebook):
-    asked = tagged(notebook, "question")
-    solved = tagged(notebook, "solution")
-    for question, solution in zip(asked, solved, strict=True):
+    cells = tagged(notebook, "question"), tagged(notebook, "solution")
+    for question, solution in zip(*cells, strict=True):
         asks = re.findall(r"check\(\s*(\w+\.\w+),", question.source)
         solves = re.findall(r"solve\(\s*(\w+\.\w+),", solution.source)
         assert asks == solves, f"{question.source}\n{solution.source}"
@@ -173,18 +172,14 @@ def test_question_and_solution_ask_the_same(notebook):
 def identifiers(notebook, of_all_steps: bool = True) -> set[str]:
     """All that the cells name, and each step of the project."""
     steps = {twin.name for twin in find_twins()} | KNOWN
-    found = steps if of_all_steps else set()
+    names = steps if of_all_steps else set()
     for source in code_of(notebook):
         for node in ast.walk(ast.parse(source)):
-            found |= {
-                getattr(node, "id", None),
-                getattr(node, "attr", None),
+            names |= {
+                getattr(node, attribute, None)
+                for attribute in ("id", "attr", "arg", "name")
             }
-            found |= {
-                getattr(node, "arg", None),
-                getattr(node, "name", None),
-            }
-    return found
+    return names
 
 
 def is_module(name: str) -> bool:
@@ -228,20 +223,20 @@ def test_there_is_no_second_copy_of_a_step(notebook):
                 assert node.name not in steps, source
 
 
-def test_all_that_is_quoted_is_in_the_references(notebook):
+def test_every_cited_work_is_in_the_references(notebook):
     for text in prose_of(notebook):
         assert {*cited_in(text)} <= REFERENCES.keys()
     named = identifiers(notebook, of_all_steps=False)
     for twin in find_twins():
         if twin.name in named:
-            quoted = {*cited_in(twin.reference.__doc__)}
-            assert quoted <= REFERENCES.keys(), twin.name
+            cited = {*cited_in(twin.reference.__doc__)}
+            assert cited <= REFERENCES.keys(), twin.name
 
 
-def test_what_metrics_quote_is_in_the_references():
-    quoted = {one for metric in METRICS for one in cited_in(metric.source)}
-    assert quoted <= REFERENCES.keys()
-    assert "Clark et al. 2019" in quoted
+def test_every_work_that_a_metric_cites_is_in_the_references():
+    cited = {work for metric in METRICS for work in cited_in(metric.source)}
+    assert cited <= REFERENCES.keys()
+    assert "Clark et al. 2019" in cited
 
 
 # --- what runs ------------------------------------------------------------
@@ -262,7 +257,7 @@ def executed(notebook, folder):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Whoever asks for an address, asks at a closed port."""
+    """Every request goes to a closed port."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
@@ -279,7 +274,7 @@ def outputs(cell) -> str:
 
 
 def expect_good(notebook) -> None:
-    """No warning; each answer is right, and each mistake was found."""
+    """No warning; each answer is right, and each mistake is found."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.text
@@ -325,18 +320,18 @@ def test_they_run_on_the_sample_text_and_say_so(
 @pytest.fixture
 def said(monkeypatch) -> list[str]:
     """All that is displayed, as text."""
-    found = []
+    displayed = []
     monkeypatch.setattr(
-        notebook_tools, "display", lambda shown: found.append(shown.data)
+        notebook_tools, "display", lambda part: displayed.append(part.data)
     )
-    return found
+    return displayed
 
 
 ROW = np.log(2) * np.array([[0.0, 1.0, 2.0]])
 SEVENTHS = [(Fraction(1, 7), Fraction(2, 7), Fraction(4, 7))]
 
 
-def test_both_sides_are_run_and_said_to_agree(said):
+def test_both_sides_are_run_and_reported_to_agree(said):
     weights = notebook_tools.both(attention.softmax, scores=ROW)
     np.testing.assert_allclose(7 * weights, [[1, 2, 4]])
     (sentence,) = said
@@ -355,7 +350,7 @@ def softmax(scores):
 """
 
 
-def test_a_side_that_differs_is_not_said_to_agree(said, monkeypatch):
+def test_a_side_that_differs_is_not_reported_to_agree(said, monkeypatch):
     side = {"np": np, "__name__": "numpy_ref.attention"}
     exec(BROKEN, side)
     monkeypatch.setitem(replaying.references(), "softmax", side["softmax"])
@@ -364,7 +359,7 @@ def test_a_side_that_differs_is_not_said_to_agree(said, monkeypatch):
     assert not said
 
 
-def test_a_pencil_that_errs_is_caught(said):
+def test_a_value_that_is_wrong_by_hand_is_caught(said):
     notebook_tools.by_hand(
         attention.softmax, SEVENTHS, rows=("x2",), scores=ROW
     )
@@ -376,7 +371,7 @@ def test_a_pencil_that_errs_is_caught(said):
         )
 
 
-def test_a_source_is_shown_without_what_is_said_of_errors(said):
+def test_a_source_is_shown_without_docstring_and_errors(said):
     notebook_tools.show(multi_head.split_heads)
     about, sources = said
     assert about.startswith("**split_heads**, in multi_head.py. ")
@@ -388,18 +383,18 @@ def test_a_source_is_shown_without_what_is_said_of_errors(said):
     assert "@checked" not in sources
 
 
-def test_what_has_no_twin_is_shown_with_the_reason(said):
+def test_a_function_without_a_twin_is_shown_with_the_reason(said):
     notebook_tools.show(train_bpe, WindowDataset)
     assert "NumPy only: text to ids for use, in dicts and lists" in said[1]
     assert "PyTorch only: what DataLoader asks for" in said[3]
 
 
-def test_an_equation_stands_in_one_line(said):
+def test_an_equation_is_kept_in_one_line(said):
     notebook_tools.show(multi_head.multi_head_attention)
     assert r"W_O^\top + b_O$" in said[0]
 
 
-def test_a_module_that_was_not_handed_over_has_its_forward_shown(said):
+def test_of_a_module_the_forward_is_shown(said):
     notebook_tools.show(self_attention.matrix_attention)
     assert "query = x @ self.query" in said[1]
 
@@ -420,7 +415,7 @@ def test_without_the_verdict_it_says_that_it_is_the_sample_text(
 
 # --- questions ------------------------------------------------------------
 
-# A question, what is given, the right answer, a wrong one and its hint.
+# A question, its arguments, the right answer, a wrong one and its hint.
 ANSWERS = {
     "tokens_of": (
         {"text": "it's"},
@@ -438,7 +433,7 @@ ANSWERS = {
         {"merges": np.array([[64, 64], [256, 65]]), "word": "aab"},
         (["aab"], ["a", "a", "b"], "lowest rank"),
     ),
-    "most_tokens": ({"word": "ë"}, (2, 1, "bytes, not as characters")),
+    "most_tokens": ({"word": "ë"}, (2, 1, "bytes, not from characters")),
     "pairs_of": ({"tokens": ["a", "b"]}, (1, 2, "last token's target")),
     "how_many_windows": (
         {"tokens": 10, "context_length": 4, "stride": 3},
@@ -451,11 +446,11 @@ ANSWERS = {
     "slowest_wave": ({"d_model": 4}, (100, 10000, "last pair")),
     "shape_of_input": (
         {"ids": (2, 3), "d_model": 4},
-        ((2, 3, 4), (3, 4), "one window's"),
+        ((2, 3, 4), (3, 4), "one window"),
     ),
     "score_in_ln_2": (
         {"query": (1, 2), "key": (3, 1)},
-        (5, 5 * 2**0.5, "taken the root away"),
+        (5, 5 * 2**0.5, "cancelled the root"),
     ),
     "greatest_weight": (
         {"scores_in_ln_2": [0, 1], "temperature": 0.5},
@@ -471,7 +466,7 @@ ANSWERS = {
     ),
     "own_derivative": (
         {"weight": Fraction(1, 4)},
-        (Fraction(3, 16), 0.25, "divisor"),
+        (Fraction(3, 16), 0.25, "denominator"),
     ),
     "sum_after_dropout": (
         {
@@ -483,7 +478,7 @@ ANSWERS = {
     ),
     "merged_width": ({"heads": 2, "d_head": 5}, (10, 5, "side by side")),
     "multiplications": ({"heads": 4}, (1, 4, "narrower")),
-    "least_odds": ({}, (3, np.log(3), "take e to it")),
+    "least_odds": ({}, (3, np.log(3), "raise e to it")),
     "previous_token_head": (
         {"weights": np.stack([np.eye(3, k=1), np.eye(3, k=-1)])[None]},
         ((0, 1), (1, 0), "First the layer"),
@@ -499,27 +494,28 @@ CODE |= {"a_causal_mask", "heads_that_are_split"}
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_is_right_or_gets_a_hint(name):
-    given, (right, wrong, hint) = ANSWERS[name]
+    arguments, (right, wrong, hint) = ANSWERS[name]
     question = getattr(questions, name)
-    assert question(right, **given).right
-    found = question(wrong, **given)
-    assert not found.right
-    assert hint in found.text
+    assert question(right, **arguments).right
+    verdict = question(wrong, **arguments)
+    assert not verdict.right
+    assert hint in verdict.text
 
 
 def test_each_question_is_tested_or_in_code(notebook):
-    asked = "\n".join(cell.source for cell in tagged(notebook, "question"))
-    names = {*re.findall(r"questions\.(\w+)", asked)}
+    cells = tagged(notebook, "question")
+    source = "\n".join(cell.source for cell in cells)
+    names = {*re.findall(r"questions\.(\w+)", source)}
     tested = ANSWERS.keys() | CODE | ABOUT_BERT.keys()
     assert names - {"more_with_more_heads"} <= tested
 
 
-def test_what_is_no_answer_at_all_is_said():
+def test_an_answer_of_the_wrong_type_is_reported():
     assert "Expected a number" in judged("seven", 7).text
     assert "Expected a list of 2" in judged(7, [1, 2]).text
     assert "Expected a list of 2" in judged(np.array(7), [1, 2]).text
     assert "Expected a number" in judged(1j, 7).text
-    assert "Expected a text" in judged(7, "seven").text
+    assert "Expected a string" in judged(7, "seven").text
     assert "Not yet" in judged(8, 7).text
     assert "Expected a function" in judged_step(7, "softmax").text
     assert "Expected a function" in judged_attention(7).text
@@ -545,14 +541,15 @@ def test_a_solution_that_is_wrong_is_no_solution(said):
         notebook_tools.solve(questions.pairs_of, 2, tokens=["a", "b"])
 
 
-def test_the_judge_s_findings_are_said():
+def test_the_findings_of_the_judge_are_reported():
     def my_mask(queries, keys, past=0):
         return np.tri(queries, keys, past - 1, dtype=bool)
 
-    found = questions.a_causal_mask(my_mask)
-    assert not found.right
-    assert "Fails: Query i stands at position past + i" in found.text
-    assert "With `causal_mask(queries=1, keys=1, past=0)` at" in found.text
+    verdict = questions.a_causal_mask(my_mask)
+    assert not verdict.right
+    assert "Fails: Query i stands at position past + i" in verdict.text
+    case = "With `causal_mask(queries=1, keys=1, past=0)` at"
+    assert case in verdict.text
 
 
 # --- the command ----------------------------------------------------------
@@ -565,13 +562,13 @@ def test_it_writes_the_notebooks_without_outputs(twice, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:
         assert str(tmp_path / name) in out
-        found = nbformat.read(tmp_path / name, as_version=4)
-        nbformat.validate(found)
-        assert not any(cell.get("outputs") for cell in found.cells)
-        assert found.metadata.kernelspec.name == "python3"
+        notebook = nbformat.read(tmp_path / name, as_version=4)
+        nbformat.validate(notebook)
+        assert not any(cell.get("outputs") for cell in notebook.cells)
+        assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_one_that_was_changed_is_never_written_over(twice, tmp_path):
+def test_one_that_was_changed_is_never_overwritten(twice, tmp_path):
     twice("notebooks", tmp_path)
     path = tmp_path / f"{NOTEBOOKS[0]}.ipynb"
     changed = nbformat.read(path, as_version=4)
@@ -583,12 +580,12 @@ def test_one_that_was_changed_is_never_written_over(twice, tmp_path):
             other.unlink()
     code, out, err = twice("notebooks", tmp_path)
     assert (code, out) == (2, "")
-    assert f"got {path}; move it away" in err
+    assert f"only unchanged notebooks, got {path}; move it away" in err
     assert path.read_bytes() == before
     assert [*tmp_path.iterdir()] == [path]  # nothing at all was written
 
 
-def test_to_run_one_is_not_to_change_it(twice, tmp_path):
+def test_running_one_is_not_changing_it(twice, tmp_path):
     twice("notebooks", tmp_path)
     path = tmp_path / f"{NOTEBOOKS[0]}.ipynb"
     ran = nbformat.read(path, as_version=4)
@@ -600,7 +597,7 @@ def test_to_run_one_is_not_to_change_it(twice, tmp_path):
     before = path.read_bytes()
     code, out, _ = twice("notebooks", tmp_path)
     assert code == 0
-    assert f"{path}: is there already" in out
+    assert f"{path}: already there" in out
     assert path.read_bytes() == before  # its outputs are kept
 
 
@@ -611,14 +608,12 @@ def test_one_of_an_older_version_is_replaced(twice, tmp_path):
     old.metadata[notebooks_command.MADE_BY] = {"cells": hash_of(old)}
     nbformat.write(old, path)
     assert twice("notebooks", tmp_path)[0] == 0
-    found = nbformat.read(path, as_version=4)
-    assert hash_of(found) == hash_of(build(NOTEBOOKS[0]))
+    replaced = nbformat.read(path, as_version=4)
+    assert hash_of(replaced) == hash_of(build(NOTEBOOKS[0]))
 
 
 @pytest.mark.parametrize("content", ["", "{}", "not a notebook", "[1]"])
-def test_a_file_that_is_none_of_ours_is_left_alone(
-    twice, tmp_path, content
-):
+def test_a_file_that_is_not_ours_is_left_alone(twice, tmp_path, content):
     path = tmp_path / f"{NOTEBOOKS[0]}.ipynb"
     path.write_text(content)
     code, _, err = twice("notebooks", tmp_path)
@@ -627,13 +622,24 @@ def test_a_file_that_is_none_of_ours_is_left_alone(
     assert path.read_text() == content
 
 
-def test_a_folder_that_is_not_there_is_said(twice, tmp_path):
-    code, out, err = twice("notebooks", tmp_path / "nowhere")
+def test_a_folder_that_does_not_exist_is_created(twice, tmp_path):
+    folder = tmp_path / "course" / "lessons"
+    code, _, err = twice("notebooks", folder)
+    assert (code, err) == (0, "")
+    assert {path.stem for path in folder.iterdir()} == {*NOTEBOOKS}
+
+
+@pytest.mark.parametrize("below", ["", "lessons"])
+def test_a_file_is_no_folder_to_write_into(twice, tmp_path, below):
+    (tmp_path / "a.txt").touch()
+    folder = tmp_path / "a.txt" / below
+    code, out, err = twice("notebooks", folder)
     assert (code, out) == (2, "")
-    assert "expected a folder to write notebooks into" in err
+    assert f"a folder to write notebooks into, got {folder}: " in err
+    assert [*tmp_path.iterdir()] == [tmp_path / "a.txt"]
 
 
-def test_a_folder_that_takes_nothing_is_said(twice, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported(twice, tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""`twice train` and `twice generate`, as a person would use them."""
+"""`twice train` and `twice generate`: training, resuming, generating."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def story(tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """What a whole training leaves behind, and what was said of it."""
+    """The folder of a whole training, and what was printed."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "story.txt").write_text(TEXT)
     run = subprocess.run(
@@ -52,46 +52,46 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def trained(finished, tmp_path):
-    """A copy of that, to be used up."""
+    """A copy of that, free to change."""
     out = shutil.copytree(finished[0], tmp_path / "model")
     return out, finished[1]
 
 
 def contents(folder: Path) -> dict[str, object]:
     """What the files of a folder hold: each tensor's bytes, each text."""
-    found = {}
+    files = {}
     for path in sorted(folder.iterdir()):
         if path.suffix != ".safetensors":
-            found[path.name] = path.read_bytes()
+            files[path.name] = path.read_bytes()
             continue
         # A header's lines have no order.
-        found[path.name] = (
+        files[path.name] = (
             header_of(path),
             {
                 name: (str(array.dtype), array.shape, array.tobytes())
                 for name, array in load_file(path).items()
             },
         )
-    return found
+    return files
 
 
-def test_training_says_what_learns_what_and_how_it_goes(trained):
+def test_training_prints_model_text_and_progress(trained):
     _, said = trained
     lines = said.splitlines()
     assert re.match(
-        r"A GPT-2 of 3,\d{3} parameters \(1 layers, .*\) le", said
+        r"A GPT-2 of 3,\d{3} parameters \(layers 1, .*\) le", said
     )
     assert "learns story.txt" in said
-    assert "beginning with random weights." in lines
+    assert "starting from random weights." in lines
     steps = [line for line in lines if line.startswith("step")]
     assert [line.split()[1] for line in steps] == ["2", "4", "6"]
     samples = [line for line in lines if line.startswith("    ")]
     assert len(samples) == 2
-    assert lines[-1].startswith("Done: twice generate --model")
+    assert lines[-1].startswith("Done. Next: twice generate --model")
 
 
 def interrupted(steps):
-    """`train` that is stopped by the user after so many steps."""
+    """A `train` that the user stops after that many steps."""
 
     def stopped(*arguments):
         for state, metrics in training_run_train(*arguments):
@@ -114,24 +114,26 @@ def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(
     monkeypatch.setattr(training_run, "train", interrupted(steps))
     code, said, _ = twice(*again)
     assert code == 130
-    assert f"has the checkpoint of step {steps // 2 * 2}: the same" in said
+    assert (
+        f"holds the checkpoint of step {steps // 2 * 2}: the same" in said
+    )
     monkeypatch.undo()
     code, said, _ = twice(*again)
     assert code == 0
-    assert f"going on from step {steps // 2 * 2}." in said
+    assert f"resuming from step {steps // 2 * 2}." in said
     assert contents(whole) == contents(tmp_path / "again")
 
 
-def test_a_finished_training_is_not_gone_on_with(twice, story, trained):
+def test_a_finished_training_takes_no_further_step(twice, story, trained):
     out, _ = trained
     before = load_training(out).state.step
     code, said, _ = twice("train", "--file", story, "--out", out)
     assert code == 0
-    assert "going on from step 6." in said
+    assert "resuming from step 6." in said
     assert load_training(out).state.step == before
 
 
-def test_a_key_press_stops_it_in_good_order(story, tmp_path):
+def test_an_interrupt_stops_it_in_good_order(story, tmp_path):
     out = tmp_path / "model"
     process = subprocess.Popen(
         [
@@ -155,7 +157,7 @@ def test_a_key_press_stops_it_in_good_order(story, tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in err
     step = load_training(out).state.step
-    assert f"has the checkpoint of step {step}: the same command" in said
+    assert f"holds the checkpoint of step {step}: the same command" in said
     assert step > 0
 
 
@@ -186,7 +188,9 @@ def test_a_place_that_is_no_folder_is_named_before_training(twice, story):
     assert f"expected to write a model into {out}, got Not a dir" in err
 
 
-def test_a_rate_that_diverges_is_said_with_its_step(twice, story, tmp_path):
+def test_a_rate_that_diverges_is_reported_with_the_step(
+    twice, story, tmp_path
+):
     code, said, err = twice(
         *("train", "--file", story, "--out", tmp_path / "model", *TINY),
         *("--rate", "1e30"),
@@ -201,13 +205,16 @@ WRONG = {
     "no steps": (["--steps", 0], "--steps to be at least 1, got 0"),
     "heads": (["--heads", 3], "--heads to divide --d-model 8, got 3"),
     "a rate": (["--rate", 0], "--rate to be greater than 0, got 0.0"),
-    "dropout": (["--dropout", 1], "--dropout from 0 to below 1, got 1.0"),
+    "dropout": (["--dropout", 1], "to be at least 0 and below 1, got 1.0"),
     "saving": (["--save-every", 0], "--save-every to be at least 1, got 0"),
     "a vocabulary": (
         ["--vocabulary", 99],
         "vocabulary_size to be at least 257, got 99",
     ),
-    "a long window": (["--context-length", 900], "to be at least 901, got"),
+    "a long context": (
+        ["--context-length", 900],
+        "for a context length of 900, to be at least 901, got",
+    ),
 }
 
 
@@ -226,7 +233,7 @@ def test_wrong_options_end_with_one_clear_line(
     assert not out.exists()
 
 
-def test_another_text_or_another_size_is_not_gone_on_with(
+def test_a_training_is_not_resumed_with_another_text_or_size(
     twice, story, trained, tmp_path
 ):
     out, _ = trained
@@ -234,12 +241,12 @@ def test_another_text_or_another_size_is_not_gone_on_with(
         "train", "--file", story, "--out", out, "--layers", 2
     )
     assert code == 2
-    assert "expected --layers 1, with which" in err
+    assert "expected --layers 1, as when" in err
     other = tmp_path / "other.txt"
     other.write_text(TEXT[1:])
     code, _, err = twice("train", "--file", other, "--out", out)
     assert code == 2
-    assert "learns, story.txt, got other.txt, which is another" in err
+    assert "was trained on, story.txt, got other.txt, which differs" in err
 
 
 def test_an_empty_text_is_refused(twice, tmp_path):
@@ -249,7 +256,9 @@ def test_an_empty_text_is_refused(twice, tmp_path):
     assert "expected a text in" in err
 
 
-def test_a_trained_model_writes_and_says_what_it_is(twice, trained):
+def test_a_trained_model_generates_and_its_weights_are_named(
+    twice, trained
+):
     out, _ = trained
     again = ("generate", "--model", out, "--prompt", "low")
     code, said, err = twice(*again)
@@ -267,7 +276,7 @@ def test_a_trained_model_writes_and_says_what_it_is(twice, trained):
     assert twice(*safe, 1)[1] == twice(*safe, 2)[1]
 
 
-def test_random_weights_are_said_to_be_random(
+def test_random_weights_are_reported_as_random(
     twice, story, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(training_run, "train", interrupted(0))
@@ -275,7 +284,7 @@ def test_random_weights_are_said_to_be_random(
     _, _, err = twice(
         "generate", "--model", tmp_path / "m", "--prompt", "a"
     )
-    assert err.endswith("random: no step has been taken.\n")
+    assert err.endswith("random: not trained yet.\n")
 
 
 def test_of_another_models_weights_nothing_is_claimed(twice, tmp_path):
@@ -286,12 +295,15 @@ def test_of_another_models_weights_nothing_is_claimed(twice, tmp_path):
     )
     assert code == 0
     assert said.startswith("Hi")
-    assert err.endswith("parameters, read as they are.\n")
+    assert err.endswith("parameters, taken as they are.\n")
     assert "trained" not in err
 
 
-NOT_WRITTEN = {
-    "no model": (["--prompt", "a"], "expected --model: a folder of `twice"),
+NOT_GENERATED = {
+    "no model": (
+        ["--prompt", "a"],
+        "expected --model: a folder from `twice",
+    ),
     "no prompt": (["--model", "m"], "--prompt with a text, got None"),
     "an empty prompt": (
         ["--model", "m", "--prompt", ""],
@@ -303,11 +315,11 @@ NOT_WRITTEN = {
     ),
     "temperature": (
         ["--model", "m", "--prompt", "a", "--temperature", -1],
-        "--temperature from 0 on, got -1.0",
+        "--temperature to be finite and at least 0, got -1.0",
     ),
     "top p": (
         ["--model", "m", "--prompt", "a", "--top-p", 0],
-        "--top-p above 0, to 1, got 0.0",
+        "--top-p to be above 0 and at most 1, got 0.0",
     ),
     "top k": (
         ["--model", "m", "--prompt", "a", "--top-k", 0],
@@ -316,9 +328,9 @@ NOT_WRITTEN = {
 }
 
 
-@pytest.mark.parametrize("wrong", NOT_WRITTEN)
-def test_what_cannot_be_written_is_said(twice, wrong):
-    options, message = NOT_WRITTEN[wrong]
+@pytest.mark.parametrize("wrong", NOT_GENERATED)
+def test_wrong_options_of_generate_are_refused(twice, wrong):
+    options, message = NOT_GENERATED[wrong]
     code, said, err = twice("generate", *options)
     assert (code, said) == (2, "")
     assert message in err

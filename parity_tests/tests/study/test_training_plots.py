@@ -1,4 +1,4 @@
-"""What the plots of training show: entropies, and scores without a root."""
+"""Plots of training: entropies, and training without the scale."""
 
 import numpy as np
 import pytest
@@ -88,13 +88,13 @@ def test_the_root_is_back_afterwards():
     assert attention.attention_scores is before
 
 
-def test_a_run_is_looked_at_now_and_then():
+def test_a_run_records_losses_norms_and_entropies():
     run = scaled_run(IDS, CONFIG, SETTINGS, DEVIATION)
     assert len(run.losses) == len(run.norms) == 6
     assert run.looks == [0, 5]
     assert np.shape(run.entropies) == (2, CONFIG.layers)
 
 
-def test_the_mean_of_the_last_ones():
-    found = smooth([1.0, 3.0, 5.0, 11.0], width=2)
-    np.testing.assert_allclose(found, [1, 2, 4, 8])
+def test_smooth_is_a_moving_average():
+    smoothed = smooth([1.0, 3.0, 5.0, 11.0], width=2)
+    np.testing.assert_allclose(smoothed, [1, 2, 4, 8])

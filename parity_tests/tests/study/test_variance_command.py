@@ -1,4 +1,4 @@
-"""`twice variance`, as a person would use it."""
+"""`twice variance`: the table, the plot, JSON, errors."""
 
 import errno
 import json
@@ -55,7 +55,7 @@ def test_it_prints_a_table_and_draws_variance_png(twice, here):
     assert [line.split()[0] for line in lines if "%  " in line] == [
         str(2**power) for power in range(2, 11)
     ]
-    assert "9 of 9 are there." in out
+    assert "Here 9 of 9 do." in out
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "variance.png"
     assert (here / "variance.png").read_bytes().startswith(PNG)
@@ -66,22 +66,23 @@ def test_json_has_the_numbers_and_nothing_is_drawn(twice, here):
     code, out, err = twice("variance", *FEW, "--seed", 3, "--json")
     assert (code, err) == (0, "")
     assert not [*here.iterdir()]
-    found = json.loads(out)
-    assert (found["samples"], found["seed"], found["tokens"]) == (64, 3, 64)
-    assert found["agree"] is True
-    assert found["band"]["least"] < 1 < found["band"]["greatest"]
-    assert found["inside_the_band"] == 9
-    assert [one["d_head"] for one in found["widths"]] == [
+    measures = json.loads(out)
+    sizes = [measures[name] for name in ("samples", "seed", "tokens")]
+    assert sizes == [64, 3, 64]
+    assert measures["agree"] is True
+    assert measures["band"]["least"] < 1 < measures["band"]["greatest"]
+    assert measures["inside_the_band"] == 9
+    assert [width["d_head"] for width in measures["widths"]] == [
         *(4, 8, 16, 32, 64, 128, 256, 512, 1024)
     ]
-    for one in found["widths"]:
-        scaled = one["variance"] / one["d_head"]
-        assert one["variance_of_scores"] == pytest.approx(scaled)
-        assert 0 < one["bare"]["entropy"] < one["scaled"]["entropy"]
-        assert one["scaled"]["entropy"] < log(64)
-    last = found["widths"][-1]["bare"]
+    for width in measures["widths"]:
+        scaled = width["variance"] / width["d_head"]
+        assert width["variance_of_scores"] == pytest.approx(scaled)
+        assert 0 < width["bare"]["entropy"] < width["scaled"]["entropy"]
+        assert width["scaled"]["entropy"] < log(64)
+    last = measures["widths"][-1]["bare"]
     assert last["jacobian_median"] < 0.01 < last["jacobian_rms"]
-    for row in found["rows"]:
+    for row in measures["rows"]:
         for side in ("bare", "scaled"):
             assert sum(row[side]) == pytest.approx(1)
             assert row[side] == sorted(row[side], reverse=True)
@@ -127,7 +128,7 @@ def test_a_wrong_scale_ends_with_1(twice, monkeypatch):
     )
     code, out, _ = twice("variance", *FEW)
     assert code == 1
-    assert "0 of 2 are there. THIS IS NOT CHANCE." in out
+    assert "Here 0 of 2 do. THIS IS NOT CHANCE." in out
 
 
 WRONG = {
@@ -138,7 +139,7 @@ WRONG = {
     "no suffix": (["--out", "plot"], "end with .png or .svg, got plot"),
     "a folder that is not there": (
         ["--out", "no/such.png"],
-        "expected a folder to write such.png into, got no, which is none",
+        "a folder to write such.png into, got no, which does not exist",
     ),
     "no samples": (
         ["--samples", "0"],
@@ -209,6 +210,6 @@ def test_json_needs_no_matplotlib(twice):
     assert json.loads(out)["samples"] == 64
 
 
-def test_it_stands_in_the_examples(twice):
+def test_it_is_among_the_examples(twice):
     _, out, _ = twice("--help")
     assert "twice variance " in out
