@@ -20,6 +20,7 @@ WITHOUT_TWIN = {
     "checked.py": "finds wrong shapes; a tool, no step of the data",
     "files.py": "reads and writes files",
     "example.py": "numbers for both sides, no step of the data",
+    "gpt2_on_one_page.py": "the steps of gpt2.py again, on one page",
     "normal_distribution.py": "PyTorch brings torch.special.ndtr",
     "parameters.py": "nn.Module brings state_dict of its own",
     "generation.py:generate": "yields; what it calls has twins",
