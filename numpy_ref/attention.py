@@ -264,6 +264,8 @@ def attention_with_dropout_backward(
     d_value = dropped.swapaxes(-2, -1) @ d_context
     d_dropped = d_context @ value.swapaxes(-2, -1)
     d_weights = dropout_backward(d_dropped, weights, dropout_mask, rate)
-    d_scores = masked_softmax_backward(d_weights, scores, mask)
+    # `masked_softmax_backward`, with the weights that are here already.
+    mean = (weights * d_weights).sum(axis=-1, keepdims=True)
+    d_scores = weights * (d_weights - mean)
     d_query, d_key = attention_scores_backward(d_scores, query, key)
     return d_query, d_key, d_value

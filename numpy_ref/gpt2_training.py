@@ -5,9 +5,9 @@ embedding, on the attention's weights, and on what attention and
 feed-forward network add. Where nothing is dropped (masks all True, `rate`
 0), these are `gpt2` and its loss.
 
-Of the way there only what came into each block is kept; when its gradient
-is asked for, a block computes the rest again (gradient checkpointing, Chen
-et al. 2016, section 4.1). Axes as in `gpt2`.
+Of the way there only what came into each sublayer is kept; when its
+gradient is asked for, a sublayer computes the rest again (gradient
+checkpointing, Chen et al. 2016, section 4.1). Axes as in `gpt2`.
 """
 
 from typing import NamedTuple
@@ -50,8 +50,14 @@ def decoder_block_with_dropout(
     rate: float,
     heads: int,
     epsilon: float,
-) -> Float[Array, "*batch position d_model"]:
-    """`decoder_block`, with dropout in both sublayers."""
+) -> tuple[
+    Float[Array, "*batch position d_model"],
+    Float[Array, "*batch position d_model"],
+]:
+    """`decoder_block`, with dropout in both sublayers.
+
+    Also what came into the second one: its gradient begins there.
+    """
     after_attention = attention_sublayer_with_dropout(
         *(x, params.attention_sublayer, mask, dropout_masks),
         *(rate, heads, epsilon),
@@ -60,12 +66,13 @@ def decoder_block_with_dropout(
         *(after_attention, params.feed_forward_sublayer, dropout_masks),
         *(rate, epsilon),
     )
-    return hidden
+    return hidden, after_attention
 
 
 @checked
 def decoder_block_with_dropout_backward(
     d_hidden: Float[Array, "*batch position d_model"],
+    after_attention: Float[Array, "*batch position d_model"],
     x: Float[Array, "*batch position d_model"],
     params: DecoderBlock,
     mask: Bool[Array, "*#batch #position #position"],
@@ -75,10 +82,6 @@ def decoder_block_with_dropout_backward(
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], DecoderBlock]:
     """Back through the sublayers, the last one first."""
-    after_attention = attention_sublayer_with_dropout(
-        *(x, params.attention_sublayer, mask, dropout_masks),
-        *(rate, heads, epsilon),
-    )
     d_after_attention, d_params_feed_forward = (
         feed_forward_sublayer_with_dropout_backward(
             *(d_hidden, after_attention, params.feed_forward_sublayer),
@@ -102,17 +105,21 @@ def decoder_with_dropout(
     rate: float,
     heads: int,
     epsilon: float,
-) -> list[Float[Array, "*batch position d_model"]]:
-    """The tokens after each block; each block has masks of its own."""
-    hidden = []
+) -> tuple[
+    list[Float[Array, "*batch position d_model"]],
+    list[Float[Array, "*batch position d_model"]],
+]:
+    """The tokens after each block, and within it, before its network."""
+    hidden, after_attention = [], []
     for block, block_masks in zip(
         params.blocks, dropout_masks, strict=True
     ):
-        x = decoder_block_with_dropout(
+        x, within = decoder_block_with_dropout(
             x, block, mask, block_masks, rate, heads, epsilon
         )
         hidden.append(x)
-    return hidden
+        after_attention.append(within)
+    return hidden, after_attention
 
 
 class Gpt2DropoutMasks(NamedTuple):
@@ -142,7 +149,7 @@ def gpt2_loss(
     mask = causal_mask(ids.shape[-1], ids.shape[-1])
     hidden = decoder_with_dropout(
         x, params.decoder, mask, dropout_masks.blocks, rate, heads, epsilon
-    )
+    )[0]
     last = hidden[-1]
     normed = layer_norm(last, params.norm, epsilon)
     table = params.embedding.token.weight
@@ -175,27 +182,20 @@ def gpt2_loss_backward(
     embedded = input_embedding(ids, params.embedding)
     x = dropout(embedded, kept, rate)
     mask = causal_mask(ids.shape[-1], ids.shape[-1])
-    hidden = decoder_with_dropout(
+    hidden, after_attention = decoder_with_dropout(
         x, params.decoder, mask, block_masks, rate, heads, epsilon
     )
     normed = layer_norm(hidden[-1], params.norm, epsilon)
-    table = params.embedding.token.weight
-    logits = normed @ table.swapaxes(-2, -1)
+    logits = normed @ params.embedding.token.weight.swapaxes(-2, -1)
     loss = cross_entropy(logits, targets, ignored)
     d_logits = cross_entropy_backward(d_loss, logits, targets, ignored)
-    d_normed = d_logits @ table
+    d_normed = d_logits @ params.embedding.token.weight
     d_last, d_params_norm = layer_norm_backward(
         d_normed, hidden[-1], params.norm, epsilon
     )
     d_x, d_params_decoder = _back_through_blocks(
-        d_last,
-        [x, *hidden],
-        params,
-        mask,
-        block_masks,
-        rate,
-        heads,
-        epsilon,
+        *(d_last, (x, hidden, after_attention), params.decoder, mask),
+        *(block_masks, rate, heads, epsilon),
     )
     d_embedded = dropout_backward(d_x, embedded, kept, rate)
     as_input = input_embedding_backward(d_embedded, ids, params.embedding)
@@ -206,14 +206,17 @@ def gpt2_loss_backward(
 
 
 def _back_through_blocks(
-    d_x, hidden, params, mask, block_masks, rate, heads, epsilon
+    d_x, states, params, mask, block_masks, rate, heads, epsilon
 ):
     """The gradient of what came into the first block, and the blocks'."""
+    first, hidden, after_attention = states
+    came_in = [first, *hidden]
     d_blocks = []
-    for index in reversed(range(len(params.decoder.blocks))):
+    for index in reversed(range(len(params.blocks))):
         d_x, d_block = decoder_block_with_dropout_backward(
-            *(d_x, hidden[index], params.decoder.blocks[index], mask),
-            *(block_masks[index], rate, heads, epsilon),
+            *(d_x, after_attention[index], came_in[index]),
+            *(params.blocks[index], mask, block_masks[index]),
+            *(rate, heads, epsilon),
         )
         d_blocks.insert(0, d_block)
     return d_x, Decoder(tuple(d_blocks))

@@ -35,14 +35,17 @@ class DecoderBlockWithDropout(DecoderBlock):
         rate: float,
         heads: int,
         epsilon: float,
-    ) -> Float[Array, "*batch position d_model"]:
+    ) -> tuple[
+        Float[Array, "*batch position d_model"],
+        Float[Array, "*batch position d_model"],
+    ]:
         after_attention = self.attention_sublayer(
             x, mask, dropout_masks, rate, heads, epsilon
         )
         hidden = self.feed_forward_sublayer(
             after_attention, dropout_masks, rate, epsilon
         )
-        return hidden
+        return hidden, after_attention
 
 
 class DecoderWithDropout(Decoder):
@@ -61,14 +64,18 @@ class DecoderWithDropout(Decoder):
         rate: float,
         heads: int,
         epsilon: float,
-    ) -> list[Float[Array, "*batch position d_model"]]:
-        hidden = []
+    ) -> tuple[
+        list[Float[Array, "*batch position d_model"]],
+        list[Float[Array, "*batch position d_model"]],
+    ]:
+        hidden, after_attention = [], []
         for block, block_masks in zip(
             self.blocks, dropout_masks, strict=True
         ):
-            x = block(x, mask, block_masks, rate, heads, epsilon)
+            x, within = block(x, mask, block_masks, rate, heads, epsilon)
             hidden.append(x)
-        return hidden
+            after_attention.append(within)
+        return hidden, after_attention
 
 
 class Gpt2DropoutMasks(NamedTuple):
@@ -106,7 +113,7 @@ class Gpt2Loss(Gpt2):
         mask = causal_mask(ids.shape[-1], ids.shape[-1]).to(x.device)
         hidden = self.decoder(
             x, mask, dropout_masks.blocks, rate, heads, epsilon
-        )
+        )[0]
         last = hidden[-1]
         normed = self.norm(last, epsilon)
         table = self.embedding.token.weight

@@ -34,11 +34,16 @@ def decoder_block_with_dropout(
 
 
 def decoder_block_with_dropout_backward(
-    d_hidden, x, params, mask, dropout_masks, rate, heads, epsilon
+    d_hidden,
+    after_attention,
+    x,
+    params,
+    mask,
+    dropout_masks,
+    rate,
+    heads,
+    epsilon,
 ):
-    after_attention = decoder_block_with_dropout(
-        x, params, mask, dropout_masks, rate, heads, epsilon
-    )["after_attention"]
     outer = feed_forward_sublayer_with_dropout_backward(
         *(d_hidden, after_attention, params.feed_forward_sublayer),
         *(dropout_masks, rate, epsilon),
@@ -59,13 +64,19 @@ def decoder_block_with_dropout_backward(
 def decoder_with_dropout(
     x, params, mask, dropout_masks, rate, heads, epsilon
 ):
-    hidden, came = [], x
+    hidden, after_attention, previous = [], [], x
     for block, masks in zip(params.blocks, dropout_masks, strict=True):
-        came = decoder_block_with_dropout(
-            came, block, mask, masks, rate, heads, epsilon
-        )["hidden"]
-        hidden.append(came)
-    return {"hidden": hidden}
+        steps = decoder_block_with_dropout(
+            previous, block, mask, masks, rate, heads, epsilon
+        )
+        previous, within = steps["hidden"], steps["after_attention"]
+        hidden.append(previous)
+        after_attention.append(within)
+    return {
+        "hidden": hidden,
+        "after_attention": after_attention,
+        "within": within,
+    }
 
 
 def gpt2_loss(
@@ -75,9 +86,10 @@ def gpt2_loss(
     embedded = input_embedding(ids, params.embedding)["x"]
     x = dropout(embedded, kept, rate)["y"]
     mask = earlier(ids.shape[-1])
-    hidden = decoder_with_dropout(
+    states = decoder_with_dropout(
         x, params.decoder, mask, block_masks, rate, heads, epsilon
-    )["hidden"]
+    )
+    hidden = states["hidden"]
     last = hidden[-1]
     normed = layer_norm(last, params.norm, epsilon)["y"]
     table = params.embedding.token.weight
@@ -111,7 +123,8 @@ def gpt2_loss_backward(
     d_x, d_blocks = d_last, []
     for index, block in reversed([*enumerate(params.decoder.blocks)]):
         back = decoder_block_with_dropout_backward(
-            *(d_x, [x, *steps["hidden"]][index], block, steps["mask"]),
+            *(d_x, steps["states"]["after_attention"][index]),
+            *([x, *steps["hidden"]][index], block, steps["mask"]),
             *(dropout_masks.blocks[index], *sizes),
         )
         d_x = back["d_x"]

@@ -126,13 +126,22 @@ def gradient(value):
 def by_hand(case: Case, upstream: Array):
     """NumPy's gradients, and the arguments that they were called with."""
     function = backward(case.twin)
-    first = next(iter(inspect.signature(function).parameters))
-    d_arguments = {first: upstream} | case.arguments
+    first, *rest = inspect.signature(function).parameters
+    d_arguments = {first: upstream} | kept(case, rest) | case.arguments
     holder = {} if case.params is None else {"params": case.params}
     # A loss is a number; an array stays as it is.
     taken = d_arguments | {first: upstream[()]}
     _, calls = record(function, **taken, **holder)
     return named_gradients(calls[0].steps), d_arguments
+
+
+def kept(case: Case, names: list[str]) -> dict:
+    """What a gradient takes that its step has computed and returned."""
+    missing = [n for n in names if n not in {*case.arguments, "params"}]
+    if not missing:
+        return {}
+    _, calls = record(case.twin.reference, **case.numpy_arguments())
+    return {name: calls[0].steps[name] for name in missing}
 
 
 def named_gradients(steps: dict) -> dict:

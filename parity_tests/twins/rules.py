@@ -145,7 +145,7 @@ def misplaced_gradients(source: str) -> Iterator[str]:
 
     Before it comes the gradient of what the step returns, `d_weights` for
     `weights`, in the same shape. Of several results it is the first; the
-    others are shown in the open.
+    others are shown in the open, or kept for the gradient.
     """
     functions = functions_of(source)
     for above, node in zip([None, *functions], functions, strict=False):
@@ -154,12 +154,21 @@ def misplaced_gradients(source: str) -> Iterator[str]:
         if above is None or f"{above.name}_backward" != node.name:
             yield f"{node.name} does not stand under its step"
             continue
-        *taken, returned = arguments_of(above)
-        first = first_result(returned)
-        expected = [f"d_{returned_name(above)}: {first}", *taken]
+        *taken, result = arguments_of(above)
+        first = f"d_{returned_name(above)}: {first_result(result)}"
         *got, _ = arguments_of(node)
+        # What was kept on the way there may come next, by its name.
+        kept = [line for line in got if line.split(":")[0] in others(above)]
+        expected = [first, *kept, *taken]
         if got != expected:
             yield f"{node.name} takes {got}, and should take {expected}"
+
+
+def others(node: ast.FunctionDef) -> list[str]:
+    """The names of a step's results but for the first."""
+    (value,) = returned(node)
+    parts = value.elts[1:] if isinstance(value, ast.Tuple) else []
+    return [ast.unparse(part) for part in parts]
 
 
 def first_result(annotation: str) -> str:
@@ -175,13 +184,18 @@ def first_result(annotation: str) -> str:
 
 def returned_name(node: ast.FunctionDef) -> str:
     """What a step calls its result, or the first of several."""
-    (value,) = [
+    (value,) = returned(node)
+    first = value.elts[0] if isinstance(value, ast.Tuple) else value
+    return ast.unparse(first)
+
+
+def returned(node: ast.FunctionDef) -> list[ast.expr]:
+    """What stands behind each `return`."""
+    return [
         part.value
         for part in ast.walk(node)
         if isinstance(part, ast.Return)
     ]
-    first = value.elts[0] if isinstance(value, ast.Tuple) else value
-    return ast.unparse(first)
 
 
 def differences(name: str, ours, theirs) -> Iterator[str]:
