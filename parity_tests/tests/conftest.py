@@ -4,6 +4,7 @@ The whole suite runs in several processes (pytest-xdist), and what each of
 them compared is counted together.
 """
 
+import gc
 import os
 import pickle
 import re
@@ -102,6 +103,12 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--implementation"):
         wanted = "test_an_implementation_given_on_the_command_line"
         items[:] = [item for item in items if item.name == wanted]
+
+
+def pytest_collection_finish():
+    """Leave what is imported by then out of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def blind() -> list[str]:
