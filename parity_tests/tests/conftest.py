@@ -88,12 +88,10 @@ def pytest_xdist_auto_num_workers(config) -> int:
 
     Each starts with a few seconds of imports, and computes in one thread.
     """
-    all_files = config.args_source == config.ArgsSource.TESTPATHS
-    if (
-        not all_files
-        or config.option.keyword
-        or config.option.implementation
-    ):
+    option, typed = config.option, config.invocation_params.args
+    files_are_named = config.args_source != config.ArgsSource.TESTPATHS
+    are_chosen = option.keyword or option.implementation or "-m" in typed
+    if files_are_named or are_chosen:
         return 0
     os.environ["OMP_NUM_THREADS"] = "1"
     return min(os.cpu_count() or 1, MOST_WORKERS)
