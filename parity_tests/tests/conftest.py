@@ -1,8 +1,15 @@
-"""Hypothesis' profiles, and what the run compared, in its last lines."""
+"""Hypothesis' profiles, and what the run compared, in its last lines.
 
+The whole suite runs in several processes (pytest-xdist), and what each of
+them compared is counted together.
+"""
+
+import gc
 import os
+import pickle
 import re
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -42,6 +49,7 @@ settings.load_profile("default")
 
 MOST_WIDE = 0.2  # the share of bounds that may be too wide to check,
 ENOUGH = 200  # where so many were compared; of few it says nothing
+MOST_WORKERS = 4  # each takes about a gigabyte
 
 TALLIES: dict[str, Tally] = defaultdict(Tally)
 
@@ -75,10 +83,30 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_xdist_auto_num_workers(config) -> int:
+    """How many processes: several for all tests, none for a few of them.
+
+    Each starts with a few seconds of imports, and computes in one thread.
+    """
+    option, typed = config.option, config.invocation_params.args
+    files_are_named = config.args_source != config.ArgsSource.TESTPATHS
+    are_chosen = option.keyword or option.implementation or "-m" in typed
+    if files_are_named or are_chosen:
+        return 0
+    os.environ["OMP_NUM_THREADS"] = "1"
+    return min(os.cpu_count() or 1, MOST_WORKERS)
+
+
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--implementation"):
         wanted = "test_an_implementation_given_on_the_command_line"
         items[:] = [item for item in items if item.name == wanted]
+
+
+def pytest_collection_finish():
+    """Leave what is imported by then out of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def blind() -> list[str]:
@@ -95,15 +123,44 @@ def blind() -> list[str]:
 
 
 def pytest_sessionfinish(session):
-    if blind():
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["compared"] = packed_tallies()
+    elif blind():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Count what a worker compared; one that crashed has failed a test."""
+    if error is None:
+        add_tallies(node.workeroutput["compared"])
+
+
+def packed_tallies() -> bytes:
+    """All that this process compared, without the arrays."""
+    for tally in TALLIES.values():
+        tally.worst = replace(tally.worst, ours=None, theirs=None)
+    findings = {
+        subject: [replace(finding, failure=None) for finding in findings]
+        for subject, findings in FINDINGS.items()
+    }
+    return pickle.dumps((dict(TALLIES), findings))
+
+
+def add_tallies(packed: bytes) -> None:
+    """Count what another process compared."""
+    tallies, findings = pickle.loads(packed)
+    for witness, tally in tallies.items():
+        TALLIES[witness].add_all(tally)
+    for subject, more in findings.items():
+        FINDINGS[subject] += more
 
 
 def pytest_terminal_summary(terminalreporter):
     gradients = {w: t for w, t in TALLIES.items() if "_backward" in w}
     if TALLIES:
         terminalreporter.section("named steps compared")
-    for witness, tally in TALLIES.items():
+    for witness, tally in sorted(TALLIES.items()):
         if witness in gradients:
             continue
         terminalreporter.line(
@@ -118,7 +175,7 @@ def pytest_terminal_summary(terminalreporter):
     for name in sorted({witness.split(",")[0] for witness in gradients}):
         shares = "   ".join(
             f"{witness.split()[1]} {tally.worst.share:.2f}"
-            for witness, tally in gradients.items()
+            for witness, tally in sorted(gradients.items())
             if witness.split(",")[0] == name
         )
         terminalreporter.line(f"{name:44} {shares}")
@@ -126,7 +183,7 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"FAILED {witness}: most bounds are too wide")
     if FINDINGS:
         terminalreporter.section("properties")
-    for subject, findings in FINDINGS.items():
+    for subject, findings in sorted(FINDINGS.items()):
         compared = sum(finding.compared for finding in findings)
         unchecked = sum(finding.unchecked for finding in findings)
         worst = max(findings, key=lambda finding: finding.share)

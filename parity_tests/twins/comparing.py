@@ -83,6 +83,17 @@ class Tally:
         self.compared += 1
         self.failed += not comparison.holds
         self.wide += comparison.is_wide
+        self._keep_worst(comparison)
+
+    def add_all(self, other: "Tally") -> None:
+        """Count what another tally has counted."""
+        self.compared += other.compared
+        self.failed += other.failed
+        self.wide += other.wide
+        if other.worst is not None:
+            self._keep_worst(other.worst)
+
+    def _keep_worst(self, comparison: Comparison) -> None:
         if self.worst is None or comparison.share > self.worst.share:
             self.worst = comparison
 

@@ -4,6 +4,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 RECORDED = ("numpy_ref", "torch_impl")
@@ -62,11 +63,14 @@ class _Recorder:
         self.count = Counter()
 
     def watch(self, frame, event, _):
-        if not _is_step(frame):
+        if event not in ("call", "return"):
+            return  # of a function in C
+        module = frame.f_globals.get("__name__", "")
+        if not _is_step(module, frame.f_code.co_name):
             return
         if event == "call":
             self._begin(frame)
-        elif event == "return":
+        else:
             _keep_locals(self.open.pop(), frame)
 
     def _begin(self, frame):
@@ -80,12 +84,13 @@ class _Recorder:
         self.open.append(call)
 
 
-def _is_step(frame) -> bool:
-    package, _, module = frame.f_globals.get("__name__", "").partition(".")
-    if package not in RECORDED or module in NO_STEPS:
+@cache  # asked at every call while recording
+def _is_step(module: str, function: str) -> bool:
+    package, _, name = module.partition(".")
+    if package not in RECORDED or name in NO_STEPS:
         return False
     # Comprehensions and helpers are part of the step they stand in.
-    return not frame.f_code.co_name.startswith(("<", "_"))
+    return not function.startswith(("<", "_"))
 
 
 def _name(frame) -> str:

@@ -1,5 +1,8 @@
 """Printing a walk: lines for a terminal."""
 
+from bisect import bisect_right
+from itertools import accumulate
+
 from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.padding import Padding
@@ -182,12 +185,11 @@ def indented(*lines) -> Padding:
 def entries(values: list, room: int = 10**6) -> str:
     """As many entries as there is room for; dots stand for the rest."""
     words = [entry(value) for value in values]
-    for count in range(len(words), 0, -1):
-        more = " ..." if count < len(words) else ""
-        line = " ".join(words[:count]) + more
-        if cell_len(line) <= room:
-            return line
-    return "..."
+    ends = [*accumulate(cell_len(f" {word}") for word in words)]
+    if words and ends[-1] <= room + 1:  # the first has no space before it
+        return " ".join(words)
+    count = bisect_right(ends, room + 1 - len(" ..."))
+    return " ".join([*words[:count], "..."])
 
 
 def entry(value) -> str:

@@ -7,10 +7,11 @@ inflating is a browser's, and is Python's here.
 
 import json
 import zlib
+from base64 import b64decode
 
 import numpy as np
 import pytest
-import quickjs
+from py_mini_racer import MiniRacer
 
 from bert_viz import from_arrays
 from bert_viz.page.data import as_json, page_data
@@ -92,8 +93,9 @@ def one_named() -> np.ndarray:
 
 # --- the scripts, in an engine of their own -------------------------------
 
-# In place of a browser's streams, which inflate.
+# In place of a browser's streams, which inflate: what Python inflated.
 STREAMS = """
+const inflatedBytes = new Map();
 const DecompressionStream = Object;
 class Blob {
   constructor([bytes]) { this.bytes = bytes; }
@@ -102,7 +104,7 @@ class Blob {
 class Response {
   constructor(bytes) { this.bytes = bytes; }
   async arrayBuffer() {
-    return new Uint8Array(JSON.parse(inflate(this.bytes.join()))).buffer;
+    return new Uint8Array(inflatedBytes.get(this.bytes.join())).buffer;
   }
 }
 """
@@ -128,60 +130,58 @@ const plain = (sentence) => sentence.map((part) =>
 """
 
 
-def inflate(numbers: str) -> str:
-    """The bytes, or none: an error from here would end the process."""
-    try:
-        found = zlib.decompress(bytes(map(int, numbers.split(","))))
-    except zlib.error:
-        found = b""
-    return json.dumps([*found])
-
-
 class Engine:
     """The page's own functions, called with Python's values."""
 
-    def __init__(self):
-        self.context = quickjs.Context()
-        self.context.add_callable("inflate", inflate)
+    def __init__(self, context: MiniRacer):
+        self.context = context
         pure = joined_modules(PURE_MODULES)
         self.context.eval(STREAMS + pure + NAMES)
 
     def __call__(self, expression: str, **values):
         """What an expression comes to, `values` being names in it."""
-        given = ", ".join(json.dumps(value) for value in values.values())
-        found = self.context.eval(
+        numbers = ", ".join(json.dumps(value) for value in values.values())
+        text = self.context.eval(
             f"JSON.stringify((({', '.join(values)}) => "
-            f"({expression}))({given}))"
+            f"({expression}))({numbers}))"
         )
-        return json.loads(found)
+        return json.loads(text)
 
     def unpacked(self, packed) -> list:
         """What the page reads out of an array."""
-        self.context.eval(
-            f"var numbers; unpack({json.dumps(packed)})"
-            ".then((found) => { numbers = Array.from(found); });"
+        self.inflate(packed)
+        promise = self.context.eval(
+            f"unpack({json.dumps(packed)})"
+            ".then((array) => JSON.stringify(Array.from(array)))"
         )
-        self.settle()
-        return self("numbers")
+        return json.loads(promise.get())
 
     def hold(self, attention, other=None) -> None:
         """Hold the data of a page, its arrays unpacked."""
-        data = as_json(page_data(attention, other, (0,)))
+        page = page_data(attention, other, (0,))
+        for text in page["texts"]:
+            self.inflate(text["weights"])
+            if text["value_norms"]:
+                self.inflate(text["value_norms"])
         self.context.eval(
-            f"data = {data}; for (const text of data.texts)"
-            "for (const one of [text.weights, text.value_norms])"
-            "if (one) unpack(one);"
-        )
-        self.settle()
+            f"data = {as_json(page)};"
+            "Promise.all(data.texts.flatMap((text) =>"
+            "[text.weights, text.value_norms].filter(Boolean).map(unpack)))"
+        ).get()
 
-    def settle(self) -> None:
-        while self.context.execute_pending_job():
-            pass
+    def inflate(self, packed) -> None:
+        """Do a browser's part before the page asks for it."""
+        deflated = b64decode(packed["data"])
+        inflated = zlib.decompress(deflated)
+        self.context.eval(
+            f"inflatedBytes.set({[*deflated]}.join(), {[*inflated]})"
+        )
 
 
 @pytest.fixture(scope="module")
 def script():
-    return Engine()
+    with MiniRacer() as context:
+        yield Engine(context)
 
 
 def state_of(**changes) -> dict:

@@ -27,7 +27,10 @@ def corpus(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Quiet, directory=folder)
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # It looks often whether it should stop: we wait for that.
+    threading.Thread(
+        target=server.serve_forever, args=(0.01,), daemon=True
+    ).start()
     entry = {
         "file": "story.txt",
         "url": f"http://127.0.0.1:{server.server_port}/story.txt",

@@ -135,13 +135,12 @@ def test_a_finished_training_takes_no_further_step(twice, story, trained):
 
 def test_an_interrupt_stops_it_in_good_order(story, tmp_path):
     out = tmp_path / "model"
+    # What was started in the background would ignore the key.
+    heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = "from study.command import main; main()"
     process = subprocess.Popen(
         [
-            *(
-                sys.executable,
-                "-c",
-                "from study.command import main; main()",
-            ),
+            *(sys.executable, "-c", f"import signal; {heeding}; {command}"),
             *("train", "--file", story, "--out", out, *map(str, TINY)),
             *("--steps", "100000"),
         ],

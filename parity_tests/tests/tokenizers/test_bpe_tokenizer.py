@@ -137,7 +137,7 @@ def test_the_cache_is_bounded(ours, monkeypatch):
     monkeypatch.setattr(bpe_tokenizer, "MOST_CACHED", 100)
     tokenizer = BytePairTokenizer(ours.merges)
     words = map("".join, product(string.ascii_letters, repeat=2))
-    text = " ".join(words) + " " + "x" * 10_000
+    text = " ".join(words) + " " + "x" * 1000
     for _ in range(2):
         ids = tokenizer.encode(text).tolist()
         assert ids == gpt2_by_tiktoken().encode_ordinary(text)

@@ -40,7 +40,10 @@ def served(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("served")
     handler = partial(Quiet, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # It looks often whether it should stop: we wait for that.
+    threading.Thread(
+        target=server.serve_forever, args=(0.01,), daemon=True
+    ).start()
     url = f"http://127.0.0.1:{server.server_port}/vocab.bpe"
     monkeypatch.setattr(gpt2_vocabulary, "URL", url)
     yield folder

@@ -149,30 +149,32 @@ def reversed_arrows(house: Arrows) -> Arrows:
     }
 
 
-HOUSE_NOW = arrows(sources())
+@pytest.fixture(scope="module")
+def house() -> Arrows:
+    return arrows(sources())
 
 
-def test_no_import_leads_upward():
-    assert upward(HOUSE_NOW) == []
+def test_no_import_leads_upward(house):
+    assert upward(house) == []
 
 
-def test_no_circle_is_left():
-    assert circles(HOUSE_NOW) == []
+def test_no_circle_is_left(house):
+    assert circles(house) == []
 
 
-def test_every_room_of_the_table_is_there():
+def test_every_room_of_the_table_is_there(house):
     for room in FLOOR_OF:
-        assert room in HOUSE_NOW, room
+        assert room in house, room
 
 
-def test_every_package_is_a_room_or_in_one():
-    for module in HOUSE_NOW:
+def test_every_package_is_a_room_or_in_one(house):
+    for module in house:
         assert room_of(module)
 
 
 @pytest.mark.parametrize("room", ["adapters", "bug_zoo"])
-def test_what_is_judged_imports_nothing_of_the_house(room):
-    for module, others in HOUSE_NOW.items():
+def test_what_is_judged_imports_nothing_of_the_house(house, room):
+    for module, others in house.items():
         if module.startswith(f"parity_tests.{room}"):
             assert not others, module
 
