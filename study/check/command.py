@@ -48,7 +48,7 @@ class Blocked(StrEnum):
 
 MASKS = {
     Mask.attends: "True may attend",
-    Mask.hides: "True is hidden",
+    Mask.hides: "True is masked",
     Mask.added: "added",
 }
 
@@ -142,7 +142,7 @@ def check(
         "array": array and array.value,
         "mask": mask and MASKS[mask],
         "alignment": alignment and last.get(alignment, "the last queries"),
-        "blocked_row": blocked and blocked.value,
+        "fully_masked_row": blocked and blocked.value,
         "examples": examples or (1000 if thorough else 25),
         "seed": seed,
         "seconds": IN_TIME * seconds,

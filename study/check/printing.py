@@ -16,7 +16,7 @@ WORDS = {
     "alignment": "fewer queries than keys are",
     "causal_and_mask": "causal and a mask",
     "mask_of_numbers": "numbers in a mask",
-    "blocked_row": "a query without a key gets",
+    "fully_masked_row": "a query without a key gets",
     "nan_in_masked_key": "a NaN in a hidden key",
     "nan_in_masked_value": "a NaN in a hidden value",
     "weights": "weights were read as",
