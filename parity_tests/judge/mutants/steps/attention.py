@@ -145,19 +145,12 @@ def dropping(keep, rate, drop=scaled_up, weigh=weigh) -> Callable:
 
 
 def attention_with_dropout(
-    query,
-    key,
-    value,
-    mask,
-    keep,
-    rate,
-    drop=scaled_up,
-    weigh=weigh,
-    **parts,
+    query, key, value, mask, keep, rate, drop=scaled_up, **parts
 ):
+    """Attention with dropout, any part of which may be a wrong one."""
+    weights = dropping(keep, rate, drop, parts.get("weigh", weigh))
     probe = Probe(query, key, value, mask)
-    weights = dropping(keep, rate, drop, weigh)
-    return attention(probe, weigh=weights, **parts)
+    return attention(probe, **parts | {"weigh": weights})
 
 
 WITH_DROPOUT: Mutants = (
