@@ -9,7 +9,7 @@ import torch
 from numpy_ref import gpt2_on_one_page
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.gpt2_on_one_page import next_token_logits, write
-from parity_tests.oracles.gpt2 import judge_and_ours, random_ids
+from parity_tests.oracles.gpt2 import oracle_and_ours, random_ids
 from parity_tests.twins.finding import twin_files
 
 A_PAGE = 80  # lines
@@ -18,7 +18,7 @@ A_PAGE = 80  # lines
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """transformers' GPT-2 with random weights, and the same read by us."""
-    return judge_and_ours(tmp_path_factory.mktemp("gpt2"), n_layer=3)
+    return oracle_and_ours(tmp_path_factory.mktemp("gpt2"), n_layer=3)
 
 
 def sizes(ours):
