@@ -28,8 +28,12 @@ from parity_tests.judge.attention.property import (
 )
 from parity_tests.judge.subject.protocol import Broken
 from parity_tests.twins.comparing import Comparison, largest
-from parity_tests.twins.finding import find_twins
-from parity_tests.twins.gradients import named_leaves, output_name
+from parity_tests.twins.finding import Twin, find_twins
+from parity_tests.twins.gradients import (
+    kept,
+    named_leaves,
+    output_name,
+)
 
 STEP_PROPERTIES: dict[str, list[Property]] = {}
 IN_FLOAT64 = Rounding.of(np.float64)
@@ -72,7 +76,9 @@ class Step:
 
     def known(self, arguments: dict) -> Bounded:
         """The result, and how far it may be off if it is correct."""
-        return known(self(**arguments), self.error(arguments))
+        result = self(**arguments)
+        first = result[0] if isinstance(result, tuple) else result
+        return known(first, self.error(arguments))
 
 
 @dataclass(frozen=True)
@@ -92,14 +98,21 @@ class Gradient:
         return Step(self.name, self.forward)
 
     def __call__(self, **arguments):
-        return self.backward(**arguments)
+        return self.backward(**self.with_kept(arguments))
+
+    def with_kept(self, arguments: dict) -> dict:
+        """Also what the reference has kept on the way, if it is taken."""
+        first, *_ = arguments
+        before = kept(twins()[self.name], inputs(arguments))
+        return {first: arguments[first]} | before | inputs(arguments)
 
     def known(self, arguments: dict, inexact=None) -> dict[str, Bounded]:
         """The gradient of each input array, by its dotted name, and how
         far it may be off if it is correct."""
-        result = self.backward(**arguments)
-        gradients = named_results(result, inputs(arguments))
-        steps = description(f"{self.name}_backward", arguments, inexact)
+        gradients = named_results(self(**arguments), inputs(arguments))
+        steps = description(
+            f"{self.name}_backward", self.with_kept(arguments), inexact
+        )
         exact = dict(parts_of(steps))
         return {n: known(g, exact[n].error) for n, g in gradients.items()}
 
@@ -119,6 +132,11 @@ def description(name: str, arguments: dict, inexact=None) -> dict:
 def as_array(value):
     """The gradient of a loss as an array; anything else as it is."""
     return np.asarray(value) if isinstance(value, np.floating) else value
+
+
+@cache
+def twins() -> dict[str, Twin]:
+    return {twin.name: twin for twin in find_twins()}
 
 
 @cache

@@ -200,8 +200,10 @@ def gradients_equal_the_exact_ones(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
     """Each gradient is the derivative, within rounding."""
-    result = gradient.backward(**arguments)
-    steps = description(f"{gradient.name}{BACKWARD}", arguments)
+    result = gradient(**arguments)
+    steps = description(
+        f"{gradient.name}{BACKWARD}", gradient.with_kept(arguments)
+    )
     exact = dict(parts_of(steps))
     scale = max(largest(part.value) for part in exact.values())
     for name, got in named_results(result, inputs(arguments)).items():
