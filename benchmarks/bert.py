@@ -1,4 +1,4 @@
-"""How fast MiniLM's forward is, beside transformers' with attentions.
+"""Benchmark of BERT: MiniLM's forward, beside that of transformers.
 
     python -m benchmarks.bert
 
@@ -72,7 +72,7 @@ class Race(NamedTuple):
 
 
 def texts(lengths: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Random ids, and the mask of what is no padding."""
+    """Random ids, and the padding mask."""
     shape = (len(lengths), max(lengths))
     ids = np.random.default_rng(0).integers(1000, 30000, shape)
     return ids, padding_mask(np.array(lengths), shape[1])
@@ -100,7 +100,7 @@ def ours(checkpoint: BertCheckpoint, ids: np.ndarray, mask: np.ndarray):
 
 
 def import_theirs():
-    """What their side runs on, imported before its memory is counted."""
+    """Import their libraries, before their memory is measured."""
     import torch
     from transformers import BertModel
 
@@ -127,9 +127,9 @@ def their_forward(work: str) -> Callable[[], object]:
                 output_hidden_states=True,
                 output_attentions=True,
             )
-        found = list(kept)
+        caught = list(kept)
         kept.clear()
-        return output, found
+        return output, caught
 
     return forward
 
@@ -140,7 +140,7 @@ SIDES = {"ours": our_forward, "theirs": their_forward}
 def run(
     race: Race, rounds: int, pause: float
 ) -> tuple[list[float], list[float]]:
-    """Seconds of both sides, in turn; who begins changes each round."""
+    """Seconds of both sides, in turn; the order changes each round."""
     times = ([], [])
     for turn in range(rounds + WARM_UP):
         for side in (0, 1) if turn % 2 else (1, 0):
@@ -157,7 +157,7 @@ def run(
 def in_a_process_of_its_own(
     *arguments: str, variables: Mapping[str, str] = {}
 ) -> list[float]:
-    """The numbers that this file prints when it is asked for one part."""
+    """The numbers that this file prints when it is run for one part."""
     command = [sys.executable, "-m", "benchmarks.bert", *arguments]
     out = subprocess.run(
         command,
@@ -167,7 +167,7 @@ def in_a_process_of_its_own(
         text=True,
         check=True,
     ).stdout
-    return [float(number) for number in out.split()]
+    return [float(word) for word in out.split()]
 
 
 def print_peak(side: str, work: str) -> None:

@@ -1,12 +1,12 @@
-"""GPT-2 at its real size, in NumPy, beside transformers.
+"""Benchmark of GPT-2: decoding and prefill, beside transformers.
 
     python -m benchmarks.gpt2
 
 Random weights of the 124M model, read from one checkpoint by both sides,
 which run in turn in this one process, on the same number of threads.
-Writing a token reads every weight once, so the memory's bandwidth is a
-limit that nothing on this machine can pass: it is measured beside. For
-the peaks of memory each side has a process of its own.
+Decoding a token reads every weight once, so the memory bandwidth is a
+limit that nothing on this machine can pass; it is measured as well. For
+peak memory each side has a process of its own.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def compare(folder: str, rounds: int) -> None:
             times[side]["decode"].append(seconds_a_token(work["decode"]()))
             times[side]["prefill"].append(seconds(work["prefill"]))
     best = {
-        side: {kind: min(found[1:]) for kind, found in kinds.items()}
+        side: {kind: min(timed[1:]) for kind, timed in kinds.items()}
         for side, kinds in times.items()
     }
     peaks = {side: peak(side, folder) for side in sides}
@@ -97,8 +97,8 @@ def compare(folder: str, rounds: int) -> None:
         f"{ours['prefill'] / theirs['prefill']:.2f}",
         "<= 1.0",
     )
-    for place, kind in enumerate(("loading", "loading and decoding")):
-        mine, other = (peaks[side][place] for side in sides)
+    for index, kind in enumerate(("loading", "loading and decoding")):
+        mine, other = (peaks[side][index] for side in sides)
         table.add_row(
             f"peak of memory, {kind}, MiB",
             f"{mine:.0f}",
@@ -109,9 +109,9 @@ def compare(folder: str, rounds: int) -> None:
     Console(width=100).print(table)
     spread = {
         side: " - ".join(
-            f"{1 / t:.1f}" for t in (max(found), median(found), min(found))
+            f"{1 / t:.1f}" for t in (max(timed), median(timed), min(timed))
         )
-        for side, found in (
+        for side, timed in (
             (side, kinds["decode"][1:]) for side, kinds in times.items()
         )
     }

@@ -1,4 +1,4 @@
-"""How large and how quick the page of a text is, beside BertViz's.
+"""Benchmark of pages: size and speed, beside those of BertViz.
 
     python -m benchmarks.pages
 
@@ -106,8 +106,8 @@ def millions(path: Path) -> float:
 def chromium() -> str | None:
     """The one that is named or installed; None is playwright's own."""
     names = "chromium", "chromium-browser", "google-chrome"
-    asked = os.environ.get("ATTENTION_TWICE_BROWSER")
-    return next(filter(None, [asked, *map(shutil.which, names)]), None)
+    named = os.environ.get("ATTENTION_TWICE_BROWSER")
+    return next(filter(None, [named, *map(shutil.which, names)]), None)
 
 
 # --- a window -------------------------------------------------------------
@@ -179,12 +179,12 @@ def times_to_move(tab) -> list[float]:
     """Milliseconds from the click on another head until it is drawn."""
     tab.click("#tab-head")
     tab.evaluate(PAINTED)
-    found = []
+    times = []
     for move in range(1, MOVES + 1):
         tab.click(f'#heads [data-head="{move % 12}"]')
         tab.evaluate(PAINTED)
-        found.append(tab.evaluate("attentionPage.lastDraw.took"))
-    return found
+        times.append(tab.evaluate("attentionPage.lastDraw.took"))
+    return times
 
 
 # --- theirs ---------------------------------------------------------------
@@ -213,13 +213,13 @@ def write_theirs(path: Path, attention: Attention) -> None:
     import torch
     from bertviz import model_view
 
-    layers = [torch.from_numpy(one)[None] for one in attention.weights]
+    layers = [torch.from_numpy(w)[None] for w in attention.weights]
     page = model_view(layers, [*attention.tokens], html_action="return")
     path.write_text(page.data, encoding="utf-8")
 
 
 def reason_against_theirs(libraries: Path | None) -> str:
-    """Why the other side cannot be measured, or ""."""
+    """Why the other side cannot be measured; "" if it can."""
     try:
         import bertviz  # noqa: F401
     except ImportError as error:

@@ -1,8 +1,8 @@
-"""When is one wide layer, split into heads, faster than heads side by side?
+"""Benchmark of heads: one wide layer split, or one layer for each head?
 
 `python -m benchmarks.split_or_stack`: both compute the same (a test proves
 it); here they run in turn in one process, on the same threads. A ratio
-above 1 says that splitting is faster. It is not always.
+above 1 means that splitting is faster. It is not always.
 """
 
 import argparse
@@ -65,12 +65,12 @@ def contenders(texts: int, tokens: int, heads: int, d_model: int) -> dict:
 
 def ratios(stacked, split, rounds: int) -> list[float]:
     """Time of `stacked` over time of `split`, run in turn."""
-    found = []
+    measured = []
     for turn in range(rounds + 2):
         times = [seconds(function) for function in (stacked, split)]
         if turn >= 2:  # the first turns warm up
-            found.append(times[0] / times[1])
-    return found
+            measured.append(times[0] / times[1])
+    return measured
 
 
 def seconds(function) -> float:
@@ -92,8 +92,8 @@ def main() -> None:
         sides = contenders(texts, tokens, heads, d_model)
         for side, (stacked, split) in sides.items():
             with torch.no_grad():
-                found = ratios(stacked, split, rounds)
-            figures = (min(found), median(found), max(found))
+                measured = ratios(stacked, split, rounds)
+            figures = (min(measured), median(measured), max(measured))
             table.add_row(
                 f"{texts} × {tokens}",
                 str(heads),

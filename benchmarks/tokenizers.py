@@ -1,4 +1,4 @@
-"""How fast the tokenizers are, beside tiktoken and Hugging Face's.
+"""Benchmark of tokenizers, beside tiktoken and Hugging Face's.
 
     python -m benchmarks.tokenizers
 
@@ -172,12 +172,12 @@ def train_with_tokenizers(text: str, size: int) -> Tokenizer:
 
 
 def python_text(size: int) -> str:
-    """Python's own sources."""
+    """The sources of the standard library, and of what is installed."""
     return collected(sources(), size)
 
 
 def english_text(size: int) -> str:
-    """What docstrings say: those of Python and of what is installed."""
+    """The docstrings of the same sources."""
     return collected(chain.from_iterable(map(docstrings, sources())), size)
 
 

@@ -1,4 +1,4 @@
-"""One training step in NumPy, beside the same step of the PyTorch twin.
+"""Benchmark of training: one step in NumPy, beside the PyTorch twin.
 
     python -m benchmarks.training
 
@@ -57,10 +57,10 @@ def compare(rounds: int) -> None:
         batch = new_batch(generator)
         for side, step in steps.items():
             times[side].append(seconds(step, batch))
-    warm = {side: found[1:] for side, found in times.items()}
+    warm = {side: timed[1:] for side, timed in times.items()}
     table = Table("", *SIDES, "ratio", "reach")
     for what, view in (("best", min), ("median", median)):
-        ours, theirs = (1000 * view(found) for found in warm.values())
+        ours, theirs = (1000 * view(timed) for timed in warm.values())
         table.add_row(
             f"one step, ms, {what} of {rounds}",
             f"{ours:.0f}",
@@ -77,7 +77,7 @@ def compare(rounds: int) -> None:
     )
     Console(width=100).print(table)
     print(
-        f"{SETTINGS.batch_size} × {SETTINGS.length} tokens, "
+        f"{SETTINGS.batch_size} × {SETTINGS.context_length} tokens, "
         f"{CONFIG.layers} layers, d_model {CONFIG.d_model}, vocabulary "
         f"{CONFIG.vocabulary}; NumPy {np.__version__}, PyTorch "
         f"{torch.__version__} on {torch.get_num_threads()} threads"

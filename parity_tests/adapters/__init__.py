@@ -1,5 +1,5 @@
-"""A library's attention as a file that `twice check` can judge.
+"""Adapters: a library's attention as a file that `twice check` can judge.
 
-A few lines each: the library's function under the reference's name, its
-own conventions left as they are. They are found out, and reported.
+A few lines each: the library's function under the reference's name, with
+its own conventions, which the judge detects and reports.
 """

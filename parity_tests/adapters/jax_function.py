@@ -1,4 +1,4 @@
-"""`jax.nn.dot_product_attention`, which has the heads behind the tokens.
+"""`jax.nn.dot_product_attention`, whose heads come after the tokens.
 
 `pip install jax`
 """

@@ -40,6 +40,6 @@ def scaled_dot_product_attention(
     if mask is not None:
         shape = (*query.shape[:-1], key.shape[-2])
         arrays["mask"] = np.broadcast_to(mask, shape)
-    given = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
-    (context,) = session(mask is not None, is_causal).run(None, given)
+    inputs = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
+    (context,) = session(mask is not None, is_causal).run(None, inputs)
     return context

@@ -1,7 +1,7 @@
-"""`torch.nn.MultiheadAttention`, with projections that change nothing.
+"""`torch.nn.MultiheadAttention`, with identity projections.
 
-It takes a batch of texts, as many features everywhere, and a mask that is
-True where a key is hidden.
+It takes a batch of texts, the same number of features everywhere, and a
+mask that is True where a key is masked.
 """
 
 import torch

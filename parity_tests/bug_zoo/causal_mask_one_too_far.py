@@ -1,6 +1,6 @@
 """A query sees the key after it.
 
-Origin: no public report found; a mistake of exercises.
+Origin: no public report found; seen in exercises.
 
 Cause: one future key is visible
 """

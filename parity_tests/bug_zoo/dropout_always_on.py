@@ -1,4 +1,4 @@
-"""Weights are dropped at evaluation, too: F.dropout is not told of it.
+"""Weights are dropped at evaluation, too: F.dropout does not know.
 
 Origin: rixwew/pytorch-fm issue 21, F.dropout of the attention scores
 without training=self.training.

@@ -30,7 +30,7 @@ def scaled_dot_product_attention(
     if mask is not None:
         allowed = allowed & mask
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    blocked = ~allowed.any(dim=-1, keepdim=True)
-    scores.masked_fill(~allowed & ~blocked, -torch.inf)
-    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    fully_masked = ~allowed.any(dim=-1, keepdim=True)
+    scores.masked_fill(~allowed & ~fully_masked, -torch.inf)
+    weights = torch.softmax(scores, dim=-1).masked_fill(fully_masked, 0)
     return weights @ value

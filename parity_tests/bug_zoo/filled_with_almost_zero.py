@@ -1,4 +1,4 @@
-"""Hidden scores are set to -1e-9, which is nearly 0, where -1e9 was meant.
+"""Masked scores are set to -1e-9, which is nearly 0, where -1e9 was meant.
 
 Origin: Shujun-He/RibonanzaNet issue 5, with a picture of the weights that
 stay; also awslabs/gluonts pull request 1401, for 1e-9 in the Temporal
@@ -19,7 +19,7 @@ def scaled_dot_product_attention(query, key, value, mask):
     attend to nothing gets zeros.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    blocked = ~mask.any(dim=-1, keepdim=True)
+    fully_masked = ~mask.any(dim=-1, keepdim=True)
     scores = scores.masked_fill(~mask, -1e-9)
-    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    weights = torch.softmax(scores, dim=-1).masked_fill(fully_masked, 0)
     return weights @ value

@@ -1,4 +1,4 @@
-"""Hidden scores are set to -10000, which large scores can undercut.
+"""Masked scores are set to -10000, which large scores can undercut.
 
 Origin: karpathy/minGPT issue 75, where a model learned to drive its scores
 below the fill and read the future; also huggingface/transformers issue
@@ -19,7 +19,7 @@ def scaled_dot_product_attention(query, key, value, mask):
     attend to nothing gets zeros.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    blocked = ~mask.any(dim=-1, keepdim=True)
+    fully_masked = ~mask.any(dim=-1, keepdim=True)
     scores = scores.masked_fill(~mask, -1e4)
-    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    weights = torch.softmax(scores, dim=-1).masked_fill(fully_masked, 0)
     return weights @ value

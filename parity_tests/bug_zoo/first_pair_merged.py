@@ -23,14 +23,14 @@ def merge_all(ids, table):
     ranks = dict(zip(numbers, becomes, strict=True))
     tokens = ids.tolist()
     while True:
-        found = [
+        known = [
             (ranks[left * WIDTH + right], left, right)
             for left, right in pairwise(tokens)
             if left * WIDTH + right in ranks
         ]
-        if not found:
+        if not known:
             return np.array(tokens, dtype=ids.dtype)
-        rank, left, right = found[0]
+        rank, left, right = known[0]
         merged = []
         while tokens:
             if tokens[:2] == [left, right]:

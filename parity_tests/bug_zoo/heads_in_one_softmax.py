@@ -45,10 +45,10 @@ class MultiHeadedAttention(nn.Module):
 
         scores = query @ key.transpose(-2, -1) / math.sqrt(self.d_k)
         if mask is not None:
-            hidden = (mask == 0).unsqueeze(1)
-            blocked = hidden.all(dim=-1, keepdim=True)
-            scores = scores.masked_fill(hidden & ~blocked, -math.inf)
-            weights = self.weights(scores).masked_fill(blocked, 0)
+            masked = (mask == 0).unsqueeze(1)
+            fully_masked = masked.all(dim=-1, keepdim=True)
+            scores = scores.masked_fill(masked & ~fully_masked, -math.inf)
+            weights = self.weights(scores).masked_fill(fully_masked, 0)
         else:
             weights = self.weights(scores)
         context = self.dropout(weights) @ value

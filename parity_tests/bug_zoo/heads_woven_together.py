@@ -1,6 +1,6 @@
 """Heads are merged with their features in turn, not one after the other.
 
-Origin: no public report found; a mistake of exercises. (A relative, where
+Origin: no public report found; seen in exercises. (A relative, where
 permute was given another order of axes than it expects:
 gazelle93/Transformer-Various-Positional-Encoding issue 1)
 

@@ -40,7 +40,7 @@ def scaled_dot_product_attention(
     if mask is not None:
         allowed = allowed & mask
     missing = -keys % TILE
-    hidden = pad(~allowed, -1, missing)
+    masked = pad(~allowed, -1, missing)
     key, value = pad(key, -2, missing), pad(value, -2, missing)
     scaled = query / sqrt(query.shape[-1])
 
@@ -50,7 +50,7 @@ def scaled_dot_product_attention(
     for start in range(0, keys, TILE):
         tile = slice(start, start + TILE)
         scores = scaled @ key[..., tile, :].swapaxes(-2, -1)
-        scores = np.where(hidden[..., tile], -inf, scores)
+        scores = np.where(masked[..., tile], -inf, scores)
         highest = scores.max(axis=-1, keepdims=True)
         greater = np.maximum(maximum, highest)
         finite = np.where(greater == -inf, 0, greater)

@@ -9,13 +9,13 @@ Cause: the last window is lost
 import numpy as np
 
 
-def window_starts(tokens, length, stride):
-    """Where each window of `length` tokens begins, one every `stride`.
+def window_starts(tokens, context_length, stride):
+    """Where each window of tokens begins, one every `stride`.
 
-    A window needs its targets, too: length + 1 tokens.
+    With its targets, a window needs context_length + 1 tokens.
     """
-    if tokens < length + 1:
+    if tokens < context_length + 1:
         raise ValueError(
-            f"expected at least {length + 1} tokens, got {tokens}"
+            f"expected at least {context_length + 1} tokens, got {tokens}"
         )
-    return np.arange(0, tokens - (length + 1), stride)
+    return np.arange(0, tokens - (context_length + 1), stride)

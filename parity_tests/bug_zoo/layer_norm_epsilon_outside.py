@@ -4,7 +4,7 @@ Origin: codertimo/BERT-pytorch issue 30 (taken over from the Annotated
 Transformer, says its author), and hkproj/pytorch-transformer pull request
 31.
 
-Cause: epsilon outside of the root
+Cause: epsilon outside the root
 """
 
 import numpy as np

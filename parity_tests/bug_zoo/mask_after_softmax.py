@@ -1,4 +1,4 @@
-"""Hidden keys lose their weight after the softmax, and no one gets it.
+"""Masked keys lose their weight after the softmax, and no other gets it.
 
 Origin: huggingface/pytorch-image-models pull request 2236, "the mask should
 be applied before the softmax", in the attention of EVA.

@@ -1,6 +1,6 @@
 """The causal mask's last rows are taken, which belong to later positions.
 
-Origin: no public report found; a mistake of exercises. (A relative, where
+Origin: no public report found; seen in exercises. (A relative, where
 the saved mask of maximum length does not fit a shorter text:
 facebookresearch/xformers pull request 66)
 

@@ -31,7 +31,7 @@ def scaled_dot_product_attention(
         allowed = allowed.triu(keys - queries + 1)
     if mask is not None:
         allowed = allowed & mask
-    blocked = ~allowed.any(dim=-1, keepdim=True)
-    scores = scores.masked_fill(~allowed & ~blocked, -torch.inf)
-    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    fully_masked = ~allowed.any(dim=-1, keepdim=True)
+    scores = scores.masked_fill(~allowed & ~fully_masked, -torch.inf)
+    weights = torch.softmax(scores, dim=-1).masked_fill(fully_masked, 0)
     return weights @ value

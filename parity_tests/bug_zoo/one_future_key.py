@@ -1,6 +1,6 @@
 """With is_causal, a query sees one key too many: the next one.
 
-Origin: no public report found; a mistake of exercises.
+Origin: no public report found; seen in exercises.
 
 Cause: one future key is visible
 """
@@ -29,7 +29,7 @@ def scaled_dot_product_attention(
         allowed = allowed.tril(keys - queries + 1)
     if mask is not None:
         allowed = allowed & mask
-    blocked = ~allowed.any(dim=-1, keepdim=True)
-    scores = scores.masked_fill(~allowed & ~blocked, -torch.inf)
-    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    fully_masked = ~allowed.any(dim=-1, keepdim=True)
+    scores = scores.masked_fill(~allowed & ~fully_masked, -torch.inf)
+    weights = torch.softmax(scores, dim=-1).masked_fill(fully_masked, 0)
     return weights @ value

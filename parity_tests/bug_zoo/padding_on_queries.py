@@ -1,4 +1,4 @@
-"""Padding is hidden as queries, and is looked at as keys.
+"""Padding is masked as queries, and attended to as keys.
 
 Origin: hyunwoongko/transformer pull request 40, unsqueeze(1).unsqueeze(3)
 makes the mask (batch, 1, queries, 1).

@@ -1,6 +1,6 @@
 """Queries go through the keys' weights; their own are never used.
 
-Origin: no public report found; a mistake of exercises. (The same slip with
+Origin: no public report found; seen in exercises. (The same slip with
 values: yflyzhang/AnnotatedTransformer issue 1)
 
 Cause: queries go through the key projection

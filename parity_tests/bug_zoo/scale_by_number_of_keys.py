@@ -1,6 +1,6 @@
 """The scores are divided by the root of the number of keys.
 
-Origin: no public report found; a mistake of exercises.
+Origin: no public report found; seen in exercises.
 
 Cause: the number of keys in place of the number of features
 """

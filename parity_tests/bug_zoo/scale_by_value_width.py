@@ -29,7 +29,7 @@ def scaled_dot_product_attention(
         allowed = allowed & mask
     scale = value.shape[-1] ** -0.5
     scores = query @ key.transpose(-2, -1) * scale
-    blocked = ~allowed.any(dim=-1, keepdim=True)
-    scores = scores.masked_fill(~allowed & ~blocked, -torch.inf)
-    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    fully_masked = ~allowed.any(dim=-1, keepdim=True)
+    scores = scores.masked_fill(~allowed & ~fully_masked, -torch.inf)
+    weights = torch.softmax(scores, dim=-1).masked_fill(fully_masked, 0)
     return weights @ value

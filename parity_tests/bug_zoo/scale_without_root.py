@@ -1,6 +1,6 @@
 """The scores are divided by the number of features, not by its root.
 
-Origin: no public report of it as a mistake found; a mistake of exercises.
+Origin: no public report of it as a bug found; seen in exercises.
 (thegregyang/NTK4A issue 3 asks about the same scale where it is meant.)
 
 Cause: 1/d in place of 1/sqrt(d)

@@ -1,4 +1,4 @@
-"""Hidden keys get the score 0, which is a score like any other.
+"""Masked keys get the score 0, which is a score like any other.
 
 Origin: georg-wolflein/good-features pull request 1, which shows with
 numbers that a score times 0 is still attended to.

@@ -1,4 +1,4 @@
-"""The soft cap turns the -inf of hidden keys into a finite score.
+"""The soft cap turns the -inf of masked keys into a finite score.
 
 Origin: Dao-AILab/flash-attention pull request 1025, whose review asks for
 the cap before the mask, because otherwise masked tokens contribute and the

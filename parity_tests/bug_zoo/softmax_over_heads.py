@@ -40,9 +40,9 @@ class MultiHeadedAttention(nn.Module):
 
         scores = query @ key.transpose(-2, -1) / math.sqrt(self.d_k)
         if mask is not None:
-            hidden = (mask == 0).unsqueeze(1)
-            scores = scores.masked_fill(hidden, -math.inf)
-            weights = scores.softmax(dim=1).masked_fill(hidden, 0)
+            masked = (mask == 0).unsqueeze(1)
+            scores = scores.masked_fill(masked, -math.inf)
+            weights = scores.softmax(dim=1).masked_fill(masked, 0)
         else:
             weights = scores.softmax(dim=1)
         context = self.dropout(weights) @ value

@@ -20,8 +20,8 @@ def softmax(scores):
 def compare(query, key, allowed):
     """How well each key fits each query."""
     scores = query @ key.swapaxes(-2, -1) / sqrt(query.shape[-1])
-    hidden = ~allowed & allowed.any(axis=-1, keepdims=True)
-    return softmax(np.where(hidden, -inf, scores))
+    masked = ~allowed & allowed.any(axis=-1, keepdims=True)
+    return softmax(np.where(masked, -inf, scores))
 
 
 def scaled_dot_product_attention(

@@ -1,1 +1,1 @@
-"""What the field says of attention, measured, with its limits."""
+"""Claims of the field about attention, measured, with their limits."""

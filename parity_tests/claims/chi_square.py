@@ -1,4 +1,4 @@
-r"""Sums of squares, and how far chance may carry them.
+r"""Chi-square distribution: tails and quantiles of sums of squares.
 
 The sum of `freedom` independent squared normal numbers of variance 1 has
 the chi-square distribution. Its tails are exact, so a test that uses them
@@ -28,7 +28,7 @@ NEGLIGIBLE = 1e-17  # of a sum
 
 
 class SumOfSquares(NamedTuple):
-    """Squares that are said to have a mean of 1 each."""
+    """A sum of squares, each claimed to have mean 1."""
 
     total: float
     freedom: int
@@ -49,13 +49,13 @@ def lower_tail(total: float, freedom: int) -> float:
         return 0.0
     if total > freedom:
         return 1 - upper_tail(total, freedom)
-    place, x = freedom / 2, total / 2
-    term = exp(place * log(x) - x - lgamma(place + 1))
+    a, x = freedom / 2, total / 2
+    term = exp(a * log(x) - x - lgamma(a + 1))
     tail = 0.0
     while term > NEGLIGIBLE * tail:
         tail += term
-        place += 1
-        term *= x / place
+        a += 1
+        term *= x / a
     return tail
 
 
@@ -63,13 +63,13 @@ def upper_tail(total: float, freedom: int) -> float:
     """The probability of a sum above `total`."""
     if total <= freedom:
         return 1 - lower_tail(total, freedom)
-    place, x = freedom / 2, total / 2
+    a, x = freedom / 2, total / 2
     tail = erfc(sqrt(x)) if freedom % 2 else 0.0
-    term = exp((place - 1) * log(x) - x - lgamma(place))
-    while place > 0.5 and term > NEGLIGIBLE * tail:
+    term = exp((a - 1) * log(x) - x - lgamma(a))
+    while a > 0.5 and term > NEGLIGIBLE * tail:
         tail += term
-        place -= 1
-        term *= place / x
+        a -= 1
+        term *= a / x
     return tail
 
 
@@ -102,10 +102,10 @@ def crossing(
 
 
 def pairs_needed(ratio: float) -> int:
-    """The fewest squares that show a variance `ratio` times off.
+    """Sample size: the fewest squares that show a variance off by `ratio`.
 
-    Too large or too small: they miss either with probability 1e-9 at
-    most, while a right variance is called wrong with 1e-9 at most.
+    Too large or too small: either is missed with probability 1e-9 at
+    most, and a right variance is called wrong with 1e-9 at most.
     `ratio` > 1. Too small is the harder one: for 2 it takes 629 squares,
     where too large would take 624.
     """
@@ -120,7 +120,7 @@ def pairs_needed(ratio: float) -> int:
 
 
 def is_missed(pairs: int, ratio: float) -> bool:
-    """True when so few squares could pass as having a mean of 1."""
+    """Whether so few squares, with the wrong mean, could pass."""
     reach = upper_quantile(TAIL, pairs), lower_quantile(TAIL, pairs)
     too_large = lower_tail(reach[0] / ratio, pairs)
     too_small = upper_tail(reach[1] * ratio, pairs)

@@ -1,6 +1,6 @@
-r"""Why there are several heads: what one of them cannot express.
+r"""Claims about multi-head attention: what one head cannot express.
 
-As in `claims_of_scale`, each function measures and judges nothing.
+As in `scale.py`, each function measures, and tests judge.
 
 The task is the smallest one: two tokens of two features, and of each
 token one feature is wanted, $f(x_1, x_2) = (x_1[0], x_2[1])$. Three
@@ -44,7 +44,7 @@ SENTENCE = "The artist painted the portrait of a woman with a brush"
 
 
 def worst_errors(matrix: Array, bias: Array, share: Array) -> Array:
-    """Of single heads, the largest of their three errors.
+    """The largest of the three errors of each single head.
 
     `matrix` is (head, 2, 2), `bias` (head, 2), and `share`, (head, 3), the
     weight of the first token in each input.
@@ -58,7 +58,7 @@ def worst_errors(matrix: Array, bias: Array, share: Array) -> Array:
 def random_heads(
     generator: Generator, count: int, width: int
 ) -> dict[str, Array]:
-    """Single heads of a width, with weights at will: for `worst_errors`."""
+    """Random single heads of that width, for `worst_errors`."""
     value = generator.normal(size=(count, 2, width))
     output = generator.normal(size=(count, width, 2)) / sqrt(width)
     return {
@@ -69,7 +69,7 @@ def random_heads(
 
 
 def best_head() -> dict[str, Array]:
-    """The single head that errs by √2/4 on all three, and no more."""
+    """The single head that errs by exactly √2/4 on all three inputs."""
     return {
         "matrix": np.eye(2)[None],
         "bias": np.full((1, 2), 1 / 4),
@@ -144,8 +144,10 @@ def score_variances(layers: list[Layer]) -> Array:
     """
     return np.array(
         [
-            attention_scores(one.query, one.key).var(axis=-1).mean(axis=-1)
-            for one in layers
+            attention_scores(layer.query, layer.key)
+            .var(axis=-1)
+            .mean(axis=-1)
+            for layer in layers
         ]
     )
 
@@ -171,7 +173,7 @@ def head_distances(layers: list[Layer]) -> Distances:
     in the mean over queries: 0 for equal heads, 1 for heads that never
     look at the same token. Special tokens take part.
     """
-    weights = np.concatenate([one.weights for one in layers])
+    weights = np.concatenate([layer.weights for layer in layers])
     matrix = divergences(weights.astype(np.float64))
     first, second = np.triu_indices(len(matrix), 1)
     pairs = matrix[first, second]
@@ -192,5 +194,5 @@ def head_distances(layers: list[Layer]) -> Distances:
 
 
 def divergences(weights: Array) -> Array:
-    """Of each head of (head, query, key) to each."""
-    return np.stack([js_distance(one, weights) for one in weights])
+    """The distance of each head to each, of weights (head, query, key)."""
+    return np.stack([js_distance(head, weights) for head in weights])

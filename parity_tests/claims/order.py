@@ -1,8 +1,8 @@
-r"""What is said of order, of the future, of bytes and of counts.
+r"""Claims about order, causality, bytes and parameter counts.
 
-Each function measures one claim and returns numbers; it judges nothing.
-`test_claims.py` does that. `claims_of_scale`, `claims_of_softmax` and
-`claims_of_heads` hold the others, and a page can call any of them.
+Each function measures one claim and returns numbers; the tests judge them.
+`scale.py`, `softmax.py` and `heads.py` have the others, and a page can
+call any of them.
 """
 
 from math import inf
@@ -58,7 +58,7 @@ def causal_backward(
 
 
 class Leak(NamedTuple):
-    """What later tokens do to earlier outputs, and to later ones."""
+    """Leak: what later tokens do to earlier outputs, and to later ones."""
 
     earlier: float
     later: float
@@ -105,11 +105,11 @@ def leak(
 
 
 def triangular_weights(scores: Array) -> tuple[Array, Array]:
-    r"""The other spelling of the causal mask, beside ours.
+    r"""The additive form of the causal mask, beside ours.
 
     $\operatorname{softmax}(S + U)$, with $U_{ij} = -\infty$ for $j > i$
     and 0 elsewhere: an upper triangle that is added. A large negative
-    number in its place is not the same (`breaks.toml`).
+    number in its place is not the same (`mutants.toml`).
     """
     triangle = np.triu(np.full(scores.shape[-2:], -inf), 1)
     mask = causal_mask(*scores.shape[-2:])
@@ -157,7 +157,7 @@ def order(generator: Generator, positions: int, d_model: int) -> Order:
 
 
 class RoundTrips(NamedTuple):
-    """Byte strings and texts that went to ids and came back the same."""
+    """Round trips: how many byte strings and texts come back the same."""
 
     byte_strings: int
     byte_strings_same: int

@@ -1,10 +1,10 @@
-r"""What is said of the square root of d_k, as something to measure.
+r"""Claims about the scale: what the square root of d_k does, measured.
 
-Each function measures one claim and returns numbers; it judges nothing.
-`test_claims_of_scale.py` does that, and `twice variance` draws them. The
-claim stands in section 3.2.1, footnote 4, of Vaswani et al. 2017: "assume
-that the components of q and k are independent random variables with mean
-0 and variance 1. Then their dot product has mean 0 and variance d_k".
+Each function measures one claim and returns numbers; the tests judge them,
+and `twice variance` plots them. The claim is footnote 4 in section 3.2.1
+of Vaswani et al. 2017: "assume that the components of q and k are
+independent random variables with mean 0 and variance 1. Then their dot
+product [...] has mean 0 and variance d_k".
 """
 
 from fractions import Fraction
@@ -33,7 +33,7 @@ ROOT_3_SQUARED = 3
 
 
 class Products(NamedTuple):
-    """What random queries and keys gave; each sum is a chi-square."""
+    """Statistics of random queries and keys; each sum is a chi-square."""
 
     lengths: SumOfSquares
     products: SumOfSquares
@@ -73,7 +73,7 @@ def normal_products(
 
 
 class Moments(NamedTuple):
-    """Exact: of all products of vectors, none left out."""
+    """Exact moments, of all products of vectors."""
 
     mean: Fraction
     variance: Fraction
@@ -83,7 +83,7 @@ class Moments(NamedTuple):
 def all_products(
     entries: tuple[int, ...], d_head: int, same: bool = False, unit: int = 1
 ) -> Moments:
-    r"""What the claim needs, and what it does not, in whole numbers.
+    r"""What the claim assumes, and what it does not need, in integers.
 
     All vectors whose entries are among `entries`, each as likely as the
     other, meet all vectors; with `same`, only themselves. `unit` is what
@@ -133,7 +133,7 @@ def all_matrices(d_head: int, queries: int, keys: int) -> Moments:
 
 
 class Initial(NamedTuple):
-    """Queries, keys and scores of a GPT-2 that has learned nothing.
+    """Queries, keys and scores of an untrained GPT-2.
 
     `whitened` are the entries of its queries, without what the tokens
     have in common, over their claimed variance.
@@ -148,7 +148,7 @@ class Initial(NamedTuple):
 def initial_scores(
     generator: Generator, tokens: int, d_model: int = 768, heads: int = 12
 ) -> Initial:
-    r"""A model that begins does not begin with variance 1.
+    r"""An untrained model does not begin with variance 1.
 
     $\operatorname{Var}(q_i) = \|x\|^2 \cdot 0.02^2 \approx 768 \cdot
     0.02^2 = 0.307$, and a scaled score has its square, 0.094. Both are a

@@ -1,6 +1,6 @@
-r"""What is said of softmax: that it saturates, and what a temperature does.
+r"""Claims about softmax: saturation without the scale, and temperature.
 
-As in `claims_of_scale`, each function measures and judges nothing.
+As in `scale.py`, each function measures, and tests judge.
 """
 
 from math import e, log, sqrt
@@ -20,7 +20,7 @@ BLOCK = 8  # sequences in memory at a time
 
 
 class Saturation(NamedTuple):
-    """Rows of weights, and how much of a gradient they let through.
+    """Saturation of rows of weights: how much gradient they let through.
 
     `concentration` is the mean of Σp², 1 for one key that takes all;
     `jacobian` the Frobenius norm of ∂p/∂s, `gradient` that of ∂o/∂q for
@@ -72,11 +72,11 @@ def saturation(
         ),
         strict=True,
     )
-    return summed_up(d_head, bare), summed_up(d_head, scaled)
+    return summarised(d_head, bare), summarised(d_head, scaled)
 
 
-def summed_up(d_head: int, blocks: tuple[Array, ...]) -> Saturation:
-    """Of four numbers of each row, what is said of all rows."""
+def summarised(d_head: int, blocks: tuple[Array, ...]) -> Saturation:
+    """Means, medians and root mean squares of the four numbers of a row."""
     squares, entropies, jacobians, gradients = np.concatenate(
         blocks, axis=1
     )
@@ -103,7 +103,7 @@ def block_sizes(sequences: int) -> list[int]:
 def block_of_rows(
     generator: Generator, sequences: int, d_head: int, tokens: int
 ) -> tuple[Array, Array]:
-    """Four numbers of each row, without the scale and with it."""
+    """The four numbers of each row, without the scale and with it."""
     query, key = generator.normal(size=(2, sequences, tokens, d_head))
     scaled = attention_scores(query, key)
     products = key @ key.swapaxes(-2, -1)
@@ -115,7 +115,7 @@ def block_of_rows(
 
 
 def four_numbers(scores: Array, products: Array, scale: float) -> Array:
-    """Those of `Saturation`, of each row, one below the other."""
+    """The numbers behind `Saturation`, for each row, stacked."""
     weights = softmax(scores)
     numbers = (
         (weights * weights).sum(axis=-1),
@@ -123,7 +123,7 @@ def four_numbers(scores: Array, products: Array, scale: float) -> Array:
         jacobian_norms(weights),
         scale * gradient_norms(weights, products),
     )
-    return np.stack([number.ravel() for number in numbers])
+    return np.stack([values.ravel() for values in numbers])
 
 
 def jacobian_norms(weights: Array) -> Array:
@@ -167,7 +167,7 @@ def median_and_rms(norms: Array) -> tuple[float, float]:
 def sorted_rows(
     generator: Generator, d_head: int, tokens: int = 64
 ) -> tuple[Array, Array]:
-    """One query's weights, the greatest first, without scale and with."""
+    """One query's weights, greatest first, without and with the scale."""
     query = generator.normal(size=(1, d_head))
     scores = attention_scores(
         query, generator.normal(size=(tokens, d_head))

@@ -1,13 +1,14 @@
-"""The judge: a verdict on anybody's attention.
+"""The judge: a verdict on any implementation of attention.
 
     from parity_tests.judge import judge
 
     report = judge(my_attention)
     report.holds, report.failed, report.cause
 
-`subject` finds out how a function wants to be called, `attention`,
-`classes` and `steps` hold what must be true of each, `mutants` are known
-mistakes to name a cause by, `files` goes from a file to verdicts.
+`subject` detects how a function is to be called; `attention`, `classes`
+and `steps` have the properties that must hold; `mutants` are wrong
+implementations by which a cause is named; `files` goes from a file to its
+verdicts.
 """
 
 __all__ = ["judge"]

@@ -1,1 +1,1 @@
-"""Oracles: other implementations, which ours are held against."""
+"""Oracles: reference implementations that ours are compared with."""

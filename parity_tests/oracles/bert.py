@@ -1,4 +1,4 @@
-"""transformers' BERT, which judges ours, and both by the same names."""
+"""Oracle for BERT: transformers' model, its results under our names."""
 
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy_ref.tokenizers.wordpiece import Encoded
 
 
 class Batch(NamedTuple):
-    """Texts of different lengths, filled up with id 0."""
+    """Texts of different lengths, padded with id 0."""
 
     ids: Array
     segments: Array
@@ -25,53 +25,53 @@ class Batch(NamedTuple):
 
 
 def padded(texts: list[Encoded]) -> Batch:
-    """Encoded texts in one array; those that are short end with id 0."""
-    lengths = np.array([len(one.ids) for one in texts])
+    """Encoded texts in one array, padded with id 0."""
+    lengths = np.array([len(text.ids) for text in texts])
     ids, segments = (
         np.zeros((len(texts), lengths.max()), np.int64) for _ in range(2)
     )
-    for row, one in enumerate(texts):
-        ids[row, : len(one.ids)] = one.ids
-        segments[row, : len(one.ids)] = one.segments
+    for row, text in enumerate(texts):
+        ids[row, : len(text.ids)] = text.ids
+        segments[row, : len(text.ids)] = text.segments
     return Batch(ids, segments, lengths)
 
 
 def ours(checkpoint: BertCheckpoint, batch: Batch) -> dict[str, Array]:
-    """Everything that our model returns, in the open, by name."""
+    """Everything that our model returns, by name."""
     config = checkpoint.config
     mask = padding_mask(batch.lengths, batch.ids.shape[-1])
     x, layers = bert(
         *(batch.ids, batch.segments, mask, checkpoint.model),
         *(config.heads, config.epsilon),
     )
-    found = {"x": x}
-    for number, layer in enumerate(layers):
-        found |= {
-            f"{number}/{part}": array
+    results = {"x": x}
+    for index, layer in enumerate(layers):
+        results |= {
+            f"{index}/{part}": array
             for part, array in layer._asdict().items()
         }
     last = layers[-1].hidden
     if checkpoint.pooler is not None:
-        found["pooled"] = pooler(last, checkpoint.pooler)
+        results["pooled"] = pooler(last, checkpoint.pooler)
     if checkpoint.head is not None:
-        found["logits"] = masked_language_head(
+        results["logits"] = masked_language_head(
             last, checkpoint.head, config.epsilon
         )
-    return found
+    return results
 
 
 def theirs(model: nn.Module, batch: Batch) -> dict[str, Array]:
-    """The same from transformers, which must have been loaded eager.
+    """The same from transformers, with `attn_implementation="eager"`.
 
-    Queries, keys and values are caught on their way out of the layers
-    that make them.
+    Queries, keys and values are caught by hooks on the layers that make
+    them.
     """
     base = model.base_model
-    found, hooks = {}, []
-    for number, layer in enumerate(base.encoder.layer):
+    results, hooks = {}, []
+    for index, layer in enumerate(base.encoder.layer):
         for part in ("query", "key", "value"):
-            name = f"{number}/{part}"
-            keep = partial(keep_heads, found, name, base.config)
+            name = f"{index}/{part}"
+            keep = partial(keep_heads, results, name, base.config)
             linear = getattr(layer.attention.self, part)
             hooks.append(linear.register_forward_hook(keep))
     width = batch.ids.shape[-1]
@@ -86,29 +86,29 @@ def theirs(model: nn.Module, batch: Batch) -> dict[str, Array]:
         )
     for hook in hooks:
         hook.remove()
-    found["x"], *hidden = output.hidden_states
-    for number, pair in enumerate(
+    results["x"], *hidden = output.hidden_states
+    for index, pair in enumerate(
         zip(output.attentions, hidden, strict=True)
     ):
-        found[f"{number}/weights"], found[f"{number}/hidden"] = pair
+        results[f"{index}/weights"], results[f"{index}/hidden"] = pair
     for name, field in (
         ("pooled", "pooler_output"),
         ("logits", "logits"),
         ("logits", "prediction_logits"),
     ):
         if getattr(output, field, None) is not None:
-            found[name] = getattr(output, field)
-    return {name: tensor.numpy() for name, tensor in found.items()}
+            results[name] = getattr(output, field)
+    return {name: tensor.numpy() for name, tensor in results.items()}
 
 
-def keep_heads(found, name, config, module, inputs, output):
-    """What a linear layer gave, cut into heads."""
+def keep_heads(results, name, config, module, inputs, output):
+    """Keep the output of a linear layer, split into heads."""
     heads = config.num_attention_heads
-    found[name] = output.unflatten(-1, (heads, -1)).transpose(1, 2)
+    results[name] = output.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
-def judge(kind: str, folder: Path, dtype: str) -> nn.Module:
-    """A model of transformers, its attention spelled out."""
+def oracle_model(kind: str, folder: Path, dtype: str) -> nn.Module:
+    """A model of transformers that returns its attention weights."""
     return (
         getattr(transformers, kind)
         .from_pretrained(

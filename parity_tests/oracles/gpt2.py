@@ -1,4 +1,4 @@
-"""transformers' GPT-2 with random weights, and the same read by us."""
+"""Oracle for GPT-2: transformers' model, with random weights."""
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ SMALL = {"vocab_size": 31, "n_positions": 20, "n_embd": 24, "n_head": 4}
 END = 30  # the token that ends a text
 
 
-def random_judge(folder, dtype="float64", seed=0, **sizes):
-    """Their model, in evaluation mode, saved to a folder as they do it."""
+def random_oracle(folder, dtype="float64", seed=0, **sizes):
+    """transformers' model, in evaluation mode, saved to a folder by it."""
     torch.manual_seed(seed)
     config = GPT2Config(
         **SMALL
@@ -23,22 +23,23 @@ def random_judge(folder, dtype="float64", seed=0, **sizes):
         | sizes
     )
     model = GPT2LMHeadModel(config).eval()
-    # Biases and norms begin with 0 and 1, which would hide mistakes.
+    # Biases and norms begin with 0 and 1, which would hide bugs.
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(0.2 * torch.randn_like(parameter))
-        # Else it would write its first token again and again.
+        # Otherwise it would repeat its first token for ever.
         model.transformer.wpe.weight.mul_(4)
     model.save_pretrained(folder)
     return model.to(getattr(torch, dtype))
 
 
-def judge_and_ours(
+def oracle_and_ours(
     folder, dtype="float64", **sizes
 ) -> tuple[GPT2LMHeadModel, Gpt2Checkpoint]:
-    judge = random_judge(folder, dtype, **sizes)
-    return judge, load_gpt2(folder, dtype)
+    """The oracle, and our model from the same checkpoint."""
+    oracle = random_oracle(folder, dtype, **sizes)
+    return oracle, load_gpt2(folder, dtype)
 
 
 def random_ids(*shape: int, seed: int = 0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Those who judge the tokenizers, and texts to judge them on."""
+"""Oracles for the tokenizers: tiktoken and Hugging Face's, and texts."""
 
 import hashlib
 import json
@@ -21,8 +21,8 @@ CHARACTERS = [
     chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000
 ]
 
-# What splitting stumbles over: contractions, white space of every kind,
-# digits of other scripts, combining marks, controls, all planes.
+# Texts that splitting stumbles over: contractions, white space of every
+# kind, digits of other scripts, combining marks, controls, all planes.
 PIECES = [
     *"aábsß'\u2019\" \n\t\r\0_-.,!7²½٣\u09eaⅧカあЖ한中",
     *["'s", "'ll", "'re", "'ve", "'d", "'S", " '", "''", "'r", "'l"],
@@ -74,7 +74,7 @@ def by_tiktoken(
 ) -> tiktoken.Encoding:
     """tiktoken with GPT-2's pattern and these ranks."""
     return tiktoken.Encoding(
-        "judge",
+        "oracle",
         pat_str=r50k_pat_str,
         mergeable_ranks=ranks,
         special_tokens=special_tokens,
@@ -104,9 +104,9 @@ def classes_by_tiktoken(pattern: str) -> set[str]:
     """Every character that a pattern of one character matches."""
     ids = {bytes([value]): value for value in range(256)}
     encoding = tiktoken.Encoding(
-        "judge", pat_str=pattern, mergeable_ranks=ids, special_tokens={}
+        "oracle", pat_str=pattern, mergeable_ranks=ids, special_tokens={}
     )
-    # What the pattern does not match is left out.
+    # Characters that the pattern does not match are left out.
     return set(
         bytes(encoding.encode_ordinary("".join(CHARACTERS))).decode()
     )

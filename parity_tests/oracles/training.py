@@ -1,4 +1,4 @@
-"""The oracle of training: autograd and `torch.optim.AdamW`.
+"""Oracle for training: autograd and `torch.optim.AdamW`.
 
 Both sides get the same weights, batches and dropout masks.
 """
@@ -28,7 +28,7 @@ from torch_impl.gpt2_training import Gpt2Loss
 
 
 class Step(NamedTuple):
-    """One step on both sides: losses, norms, and weights after it."""
+    """One step on both sides: losses, norms, and the weights after it."""
 
     losses: tuple[float, float]
     norms: tuple[float, float]
@@ -73,7 +73,7 @@ def adamw_for(
     epsilon: float,
     decay: float,
 ) -> torch.optim.AdamW:
-    """AdamW for all parameters; one of fewer than two axes stays."""
+    """AdamW; parameters of fewer than two axes have no weight decay."""
     wide = [part for part in model.parameters() if part.ndim > 1]
     flat = [part for part in model.parameters() if part.ndim <= 1]
     return torch.optim.AdamW(
@@ -107,18 +107,18 @@ def their_step(
 
 
 def both_trained(ids, config, settings, seed=0, dtype="float64"):
-    """Step after step, on both sides."""
+    """Train both sides, and yield each step."""
     generator = np.random.default_rng(seed)
     state = initial_state(initial_gpt2(config, generator, dtype))
     model = twin_of(state.params, config)
     optimizer = adamw_for(
         model, settings.betas, settings.epsilon, settings.decay
     )
-    for number in range(1, settings.steps + 1):
+    for step in range(1, settings.steps + 1):
         batch = draw_batch(ids, generator, config, settings)
         state, metrics = training_step(state, batch, config, settings)
         rate = learning_rate(
-            number,
+            step,
             settings.warm_up,
             settings.steps,
             settings.highest,
@@ -144,6 +144,6 @@ def both_trained(ids, config, settings, seed=0, dtype="float64"):
 
 
 def config_of(**sizes) -> Gpt2Config:
-    """A small GPT-2, but for the sizes that are given."""
+    """A small GPT-2, with these sizes changed."""
     small = Gpt2Config(300, 32, 32, 128, 2, 4, 1e-5)
     return replace(small, **sizes)

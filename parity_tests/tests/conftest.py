@@ -38,7 +38,7 @@ settings.register_profile(
 settings.register_profile(
     "fifty_thousand", settings.get_profile("default"), max_examples=50_000
 )
-# For `breaks.py`, which wants to see a failure and not the smallest one.
+# For `mutants.py`, which wants to see a failure and not the smallest one.
 settings.register_profile(
     "unshrunk",
     settings.get_profile("default"),

@@ -1,9 +1,9 @@
-"""Break the code on purpose, and see the tests name what was broken.
+"""Mutation testing: break the code on purpose, and see the tests fail.
 
 `python -m parity_tests.tests.mutants`, from the project's folder: each
 mutant of `mutants.toml` is made in a copy, and the tests that must kill it
-run there.
-Exit code 0 when each run was red and named the step, 1 otherwise.
+run there. It is killed when they fail and name the step. Exit code 0 when
+all are killed, and the tests pass on the code as it is; 1 otherwise.
 """
 
 import os
@@ -27,58 +27,60 @@ FOLDERS = (
 
 
 def main() -> None:
-    breaks, missed = all_breaks(), 0
-    for tests in sorted({tests_for(broken)[0] for broken in breaks}):
-        green, _ = run_tests({}, [tests])
-        print(f"{tests}: {'green' if green else 'red'}", flush=True)
-        missed += not green
+    mutants, killed, sound = all_mutants(), 0, True
+    for tests in sorted({tests_for(mutant)[0] for mutant in mutants}):
+        passed, _ = run_tests({}, [tests])
+        state = "passes" if passed else "FAILS"
+        print(f"{tests}: {state} without a mutant", flush=True)
+        sound = sound and passed
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = pool.map(
-            run_tests, map(changes, breaks), map(tests_for, breaks)
+            run_tests, map(changes, mutants), map(tests_for, mutants)
         )
-        for broken, run in zip(breaks, runs, strict=True):
-            found = verdict(broken["step"], *run)
-            print(f"{broken['name']}: {found}", flush=True)
-            missed += found != "red"
-    print(f"{len(breaks)} mistakes made, {missed} missed")
-    sys.exit(1 if missed else 0)
+        for mutant, run in zip(mutants, runs, strict=True):
+            outcome = verdict(mutant["step"], *run)
+            print(f"{mutant['name']}: {outcome}", flush=True)
+            killed += outcome == "killed"
+    survived = len(mutants) - killed
+    print(f"{len(mutants)} mutants, {killed} killed, {survived} survived")
+    sys.exit(0 if sound and not survived else 1)
 
 
-def all_breaks() -> list[dict]:
-    """The mistakes, as `breaks.toml` has them."""
+def all_mutants() -> list[dict]:
+    """The mutants, as `mutants.toml` has them."""
     source = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
-    return tomllib.loads(source)["break"]
+    return tomllib.loads(source)["mutant"]
 
 
-def verdict(step: str, green: bool, output: str) -> str:
-    """The word "red" when the tests failed and a failure names the step."""
-    if green:
-        return "green, and should be red"
+def verdict(step: str, passed: bool, output: str) -> str:
+    """The word "killed" if the tests fail and a failure names the step."""
+    if passed:
+        return "survived: the tests pass"
     # In a failure, not in the summary of what was compared.
     failures = [line for line in output.split("\n") if line[:2] == "E "]
     if not any(step in line for line in failures):
-        return f"red, and {step} is not named"
-    return "red"
+        return f"survived: the tests fail, but do not name {step}"
+    return "killed"
 
 
-def tests_for(broken: dict) -> list[str]:
-    """The file of tests that must find a mistake, and which of them."""
-    function = broken["step"].split("[")[0].removesuffix("_backward")
-    return [broken.get("tests", TESTS), "-k", function]
+def tests_for(mutant: dict) -> list[str]:
+    """The file of tests that must kill a mutant, and which of them."""
+    function = mutant["step"].split("[")[0].removesuffix("_backward")
+    return [mutant.get("tests", TESTS), "-k", function]
 
 
-def changes(broken: dict) -> dict[str, tuple[str, str]]:
-    """For each file the line that goes and the line that comes."""
-    found = {broken["path"]: (broken["old"], broken["new"])}
-    if "twin" in broken:
-        found[broken["twin"]] = (broken["twin_old"], broken["twin_new"])
-    return found
+def changes(mutant: dict) -> dict[str, tuple[str, str]]:
+    """For each changed file the old line and the new one."""
+    lines = {mutant["path"]: (mutant["old"], mutant["new"])}
+    if "twin" in mutant:
+        lines[mutant["twin"]] = (mutant["twin_old"], mutant["twin_new"])
+    return lines
 
 
 def run_tests(
     changed: dict[str, tuple[str, str]], tests: list[str]
 ) -> tuple[bool, str]:
-    """Whether the tests pass in a changed copy, and what they say."""
+    """Whether the tests pass in a changed copy, and their output."""
     with tempfile.TemporaryDirectory() as folder:
         for name in FOLDERS:
             shutil.copytree(name, Path(folder, name))
@@ -100,7 +102,7 @@ def run_tests(
 
 
 def replace_line(path: Path, old: str, new: str) -> None:
-    """Change one line; raise ValueError unless it stands there once."""
+    """Change one line; raise ValueError unless it occurs exactly once."""
     lines = path.read_text(encoding="utf-8").split("\n")
     if lines.count(old) != 1:
         raise ValueError(

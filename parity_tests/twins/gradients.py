@@ -126,8 +126,9 @@ def gradient(value):
 def by_hand(case: Case, upstream: Array):
     """NumPy's gradients, and the arguments that they were called with."""
     function = backward(case.twin)
-    first, *rest = inspect.signature(function).parameters
-    d_arguments = {first: upstream} | kept(case, rest) | case.arguments
+    first = next(iter(inspect.signature(function).parameters))
+    before = kept(case.twin, case.numpy_arguments())
+    d_arguments = {first: upstream} | before | case.arguments
     holder = {} if case.params is None else {"params": case.params}
     # A loss is a number; an array stays as it is.
     inputs = d_arguments | {first: upstream[()]}
@@ -135,12 +136,16 @@ def by_hand(case: Case, upstream: Array):
     return named_gradients(calls[0].steps), d_arguments
 
 
-def kept(case: Case, names: list[str]) -> dict:
-    """What a gradient takes that its step has computed and returned."""
-    missing = [n for n in names if n not in {*case.arguments, "params"}]
+def kept(twin: Twin, arguments: dict) -> dict:
+    """What a gradient takes that its step has computed and returned.
+
+    `arguments` are those of the step, `params` among them.
+    """
+    _, *names = inspect.signature(backward(twin)).parameters
+    missing = [name for name in names if name not in arguments]
     if not missing:
         return {}
-    _, calls = record(case.twin.reference, **case.numpy_arguments())
+    _, calls = record(twin.reference, **arguments)
     return {name: calls[0].steps[name] for name in missing}
 
 

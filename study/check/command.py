@@ -49,7 +49,7 @@ class FullyMasked(StrEnum):
 
 MASKS = {
     Mask.attends: "True may attend",
-    Mask.hides: "True is hidden",
+    Mask.hides: "True is masked",
     Mask.added: "added",
 }
 ALIGNMENTS = {
@@ -149,7 +149,7 @@ def check(
         "array": array and array.value,
         "mask": mask and MASKS[mask],
         "alignment": alignment and ALIGNMENTS[alignment],
-        "blocked_row": fully_masked and fully_masked.value,
+        "fully_masked_row": fully_masked and fully_masked.value,
         "examples": examples or (1000 if thorough else 25),
         "seed": seed,
         "seconds": IN_TIME * seconds,

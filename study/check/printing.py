@@ -16,7 +16,7 @@ LABELS = {
     "alignment": "fewer queries than keys are",
     "causal_and_mask": "causal together with a mask",
     "mask_of_numbers": "numbers in a mask",
-    "blocked_row": "a fully masked row gets",
+    "fully_masked_row": "a fully masked row gets",
     "nan_in_masked_key": "a NaN in a masked key",
     "nan_in_masked_value": "a NaN in a masked value",
     "weights": "weights were read as",

@@ -19,14 +19,14 @@ def scaled_dot_product_attention(
     """
     scale = query.shape[-1] ** -0.5
     scores = np.einsum("...qd,...kd->...qk", query, key) * scale
-    hidden = np.zeros(scores.shape[-2:], dtype=bool)
+    masked = np.zeros(scores.shape[-2:], dtype=bool)
     if is_causal:
-        queries, keys = hidden.shape
+        queries, keys = masked.shape
         position = np.arange(keys - queries, keys)
-        hidden = np.arange(keys) > position[:, None]
+        masked = np.arange(keys) > position[:, None]
     if mask is not None:
-        hidden = hidden | ~mask
-    scores = np.where(hidden, -inf, scores)
+        masked = masked | ~mask
+    scores = np.where(masked, -inf, scores)
 
     highest = scores.max(axis=-1, keepdims=True)
     highest = np.where(np.isfinite(highest), highest, 0)

@@ -1,4 +1,4 @@
-"""The weights are found as logarithms first.
+"""The weights are computed as logarithms first.
 
 A second way to a stable softmax: subtract the log-sum-exp, then take exp.
 """
@@ -27,7 +27,7 @@ def scaled_dot_product_attention(
         allowed = allowed.tril(keys - queries)
     if mask is not None:
         allowed = allowed & mask
-    blocked = ~allowed.any(dim=-1, keepdim=True)
-    scores = scores.masked_fill(~allowed & ~blocked, -torch.inf)
+    fully_masked = ~allowed.any(dim=-1, keepdim=True)
+    scores = scores.masked_fill(~allowed & ~fully_masked, -torch.inf)
     weights = torch.log_softmax(scores, dim=-1).exp()
-    return weights.masked_fill(blocked, 0) @ value
+    return weights.masked_fill(fully_masked, 0) @ value

@@ -26,7 +26,7 @@ def scaled_dot_product_attention(
         bias = torch.where(mask, bias, -torch.inf)
 
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    blocked = (bias == -torch.inf).all(dim=-1, keepdim=True)
-    scores = scores + bias.masked_fill(blocked, 0)
-    weights = torch.softmax(scores, dim=-1).masked_fill(blocked, 0)
+    fully_masked = (bias == -torch.inf).all(dim=-1, keepdim=True)
+    scores = scores + bias.masked_fill(fully_masked, 0)
+    weights = torch.softmax(scores, dim=-1).masked_fill(fully_masked, 0)
     return weights @ value

@@ -1,6 +1,6 @@
 """Keys are taken tile by tile, with an online softmax.
 
-Milakov and Gimelshein 2018; Dao et al. 2022. A tile may be all hidden.
+Milakov and Gimelshein 2018; Dao et al. 2022. A tile may be all masked.
 """
 
 from math import inf, sqrt

@@ -1,10 +1,10 @@
-"""What any correct attention does, found without another one beside it.
+"""All properties of attention, none of which needs a reference beside it.
 
-The list of all properties (`PROPERTIES`), in the order in which they are
-looked at, and which of them a subject can be asked for.
+`PROPERTIES` lists them in the order in which they are judged; `applies`
+says which of them a subject can be judged by.
 """
 
-# They put themselves on the list.
+# Importing them puts them on the list.
 from . import numbers as number_properties  # noqa: I001
 from . import (
     bias as bias_properties,
@@ -17,21 +17,21 @@ from parity_tests.judge.subject.protocol import Subject
 
 __all__ = [
     "PROPERTIES",
+    "applies",
     "bias_properties",
     "mask_properties",
     "number_properties",
-    "offered",
     "order_properties",
 ]
 
 
-BOOLEANS = ("True may attend", "True is hidden", "always asked for")
+BOOLEANS = ("True may attend", "True is masked", "required")
 
 
-def offered(subject: Subject, one: Property) -> bool:
+def applies(subject: Subject, tested: Property) -> bool:
     """Whether the subject has what a property needs."""
     conventions = subject.conventions
-    has = {
+    offers = {
         "masks": conventions.takes_masks,
         "free masks": "causal" not in conventions.limits.masks
         or conventions.takes_masks,
@@ -39,8 +39,8 @@ def offered(subject: Subject, one: Property) -> bool:
         "causal or masks": conventions.takes_masks
         or subject.causal is not None,
         "both at once": conventions.causal_and_mask == "both at once",
-        "zeros": conventions.blocked_row == "zeros",
-        "no mask": conventions.mask != "always asked for",
+        "zeros": conventions.fully_masked_row == "zeros",
+        "no mask": conventions.mask != "required",
         "booleans": conventions.mask in BOOLEANS,
         "numbers": subject.biased is not None,
         "numbers are added": conventions.mask_of_numbers == ADDED,
@@ -48,4 +48,4 @@ def offered(subject: Subject, one: Property) -> bool:
         "gradients": subject.backward is not None,
         "two dtypes": len(conventions.limits.dtypes) > 1,
     }
-    return all(has[need] for need in one.needs)
+    return all(offers[need] for need in tested.needs)

@@ -1,4 +1,4 @@
-"""Numbers for a mask: they are added to the scores."""
+"""Properties of an additive mask: numbers are added to the scores."""
 
 from dataclasses import replace
 from math import inf, log
@@ -14,51 +14,51 @@ from parity_tests.exact.numbers import bounded
 from parity_tests.judge.subject.cases import AttentionCase, opened
 from parity_tests.judge.subject.protocol import Subject
 
-from .property import Found, error, judged, same, steps
+from .property import Comparisons, error, judged, same, steps
 
 
 @judged("booleans", "numbers")
 def a_boolean_mask_is_zeros_and_minus_infinity(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """A mask of 0 and -inf hides what a boolean mask hides."""
+) -> Comparisons:
+    """An additive mask of 0 and -inf does what a boolean mask does."""
     some = case.rows.any(axis=-1, keepdims=True)
-    asked = replace(case, mask=case.rows | ~some)
-    bias = np.where(asked.mask, 0, -inf).astype(case.value.dtype)
+    boolean = replace(case, mask=case.rows | ~some)
+    bias = np.where(boolean.mask, 0, -inf).astype(case.value.dtype)
     got = subject.with_bias(case.query, case.key, case.value, bias)
-    yield same("context", got, subject.of(asked), 2 * error(asked))
+    yield same("context", got, subject.of(boolean), 2 * error(boolean))
 
 
 @judged("numbers are added")
 def a_number_for_a_whole_row_changes_nothing(
     subject: Subject, case: AttentionCase
-) -> Found:
+) -> Comparisons:
     """The same number added to all scores of a query changes nothing."""
     dtype, queries = case.value.dtype, case.query.shape[-2]
     row = case.random().integers(-9, 10, size=(queries, 1)).astype(dtype)
     bias = np.broadcast_to(row, (queries, case.key.shape[-2])).copy()
-    found, plain = with_and_without(subject, case, bias)
+    shifted, plain = with_and_without(subject, case, bias)
     bound = error_with(case, bias) + error_with(case, 0 * bias)
-    yield same("context", found, plain, bound)
+    yield same("context", shifted, plain, bound)
 
 
 @judged("numbers are added")
 def ln_2_on_a_key_doubles_its_odds(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """ln 2 added to the scores of a key counts it twice: it is added
-    after the scale, and before the softmax."""
+) -> Comparisons:
+    """ln 2 added to the scores of a key makes it count twice: numbers are
+    added after the scale, and before the softmax."""
     dtype, keys = case.value.dtype, case.key.shape[-2]
-    twice = case.seed % keys
+    doubled = case.seed % keys
     bias = np.zeros((case.query.shape[-2], keys), dtype)
-    bias[:, twice] = log(2)
-    found, _ = with_and_without(subject, case, bias)
-    places = [*range(keys), twice]
+    bias[:, doubled] = log(2)
+    biased, _ = with_and_without(subject, case, bias)
+    indices = [*range(keys), doubled]
     longer = opened(case)
     longer = replace(
         longer,
-        key=case.key[..., places, :],
-        value=case.value[..., places, :],
+        key=case.key[..., indices, :],
+        value=case.value[..., indices, :],
         mask=np.ones((1, keys + 1), bool),
     )
     exact = steps(longer)["context"]
@@ -66,7 +66,7 @@ def ln_2_on_a_key_doubles_its_odds(
     spread = np.ptp(case.value, axis=-2, keepdims=True).astype(float)
     rounded = np.finfo(dtype).eps * log(2) * spread
     bound = error_with(case, bias) + exact.error + rounded
-    yield same("context", found, exact.value, bound)
+    yield same("context", biased, exact.value, bound)
 
 
 def with_and_without(subject: Subject, case: AttentionCase, bias):

@@ -1,7 +1,7 @@
-"""Why an attention is wrong: it is compared with known wrong ones.
+"""Diagnosis of a wrong attention: it is compared with known mutants.
 
-A cause is named when exactly one mistake gives the outputs that came, on
-every question; "unknown" is a valid answer, a wrong cause is not.
+A cause is named when exactly one mutant gives the subject's outputs on
+every probe; "unknown" is a valid answer, a wrong cause is not.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,19 +11,19 @@ from math import sqrt
 import numpy as np
 
 from parity_tests.judge.mutants.attention_parts import (
-    WRONG,
-    Question,
+    MUTANTS,
+    Probe,
     attention,
     visible,
 )
-from parity_tests.judge.subject.conventions import LAST, blocked_row
+from parity_tests.judge.subject.conventions import LAST, fully_masked_row
 from parity_tests.judge.subject.protocol import Broken, Conventions, Subject
 
 KEYS, D_HEAD, D_VALUE = 5, 3, 2  # none is its own root
 
 
-def questions(conventions: Conventions) -> Iterator[Question]:
-    """Plain ones, such with a mask, causal ones, and large scores."""
+def probes(conventions: Conventions) -> Iterator[Probe]:
+    """Probes: plain, masked and causal ones, and some of large scores."""
     limits, random = conventions.limits, np.random.default_rng(7)
     batch = (2, 3)[: limits.batch_axes[-1]]
     width = D_HEAD if limits.one_width else D_VALUE
@@ -47,143 +47,148 @@ def questions(conventions: Conventions) -> Iterator[Question]:
         yield from masked(high, conventions)
 
 
-def variations(arrays, conventions: Conventions) -> Iterator[Question]:
-    """One set of numbers without a mask, with some, and causally."""
+def variations(arrays, conventions: Conventions) -> Iterator[Probe]:
+    """The same arrays without a mask, with masks, and causally."""
     if conventions.causal == "always":
-        yield Question(*arrays, causal=True)
+        yield Probe(*arrays, causal=True)
         return
-    yield Question(*arrays)
+    yield Probe(*arrays)
     holes = list(masked(arrays, conventions))
     yield from holes
     if conventions.causal == "none":
         return
     if arrays[0].shape[-2] == KEYS:
-        yield Question(*arrays, causal=True)
+        yield Probe(*arrays, causal=True)
         if conventions.causal_and_mask == "both at once":
-            yield from (replace(one, causal=True) for one in holes)
+            yield from (replace(probe, causal=True) for probe in holes)
     elif conventions.alignment == LAST:
         past = KEYS - arrays[0].shape[-2]
-        yield Question(*arrays, causal=True, past=past)
+        yield Probe(*arrays, causal=True, past=past)
 
 
-def masked(arrays, conventions: Conventions) -> Iterator[Question]:
-    """The same with a mask that has holes, and with padded keys."""
+def masked(arrays, conventions: Conventions) -> Iterator[Probe]:
+    """The same arrays with a mask that has holes, and with padding."""
     if not conventions.takes_masks:
         return
     holes = np.ones((arrays[0].shape[-2], KEYS), bool)
     holes[0, 1:3] = holes[1, 0] = holes[-1, 1] = False
-    yield Question(*arrays, holes)
+    yield Probe(*arrays, holes)
     padding = np.arange(KEYS) != 1
-    yield Question(*arrays, np.broadcast_to(padding, holes.shape).copy())
+    yield Probe(*arrays, np.broadcast_to(padding, holes.shape).copy())
 
 
 def cause_of(subject: Subject) -> str | None:
-    """The one known mistake that gives what the subject gives, or None."""
-    asked = list(questions(subject.conventions))
+    """The one mutant that gives what the subject gives, or None."""
+    inputs = list(probes(subject.conventions))
     try:
-        came = [answer_to(subject, question) for question in asked]
-        again = [answer_to(subject, question) for question in asked]
+        outputs = [output_for(subject, probe) for probe in inputs]
+        again = [output_for(subject, probe) for probe in inputs]
     except Broken:
         return None
-    if any(changes(subject, question) for question in asked):
-        return "it changes what it was given"
-    if not all(map(alike, came, again)):
-        return "the answer is left to chance, as with dropout"
-    right = list(map(attention, asked))
-    if all(map(agrees, came, right, asked)):
-        return cause_of_blocked_row(subject)
-    if digits := digits_kept(came, right, asked):
+    if any(changes(subject, probe) for probe in inputs):
+        return "it modifies its inputs in place"
+    if not all(map(alike, outputs, again)):
+        return "the output is random, as with dropout"
+    correct = list(map(attention, inputs))
+    if all(map(agrees, outputs, correct, inputs)):
+        return cause_of_fully_masked_row(subject)
+    if digits := digits_kept(outputs, correct):
         return f"only about {digits} digits are kept, as in float16"
     matching = [
         name
-        for name, wrong in possible(subject.conventions).items()
-        if matches(wrong, asked, came)
+        for name, mutant in possible(subject.conventions).items()
+        if matches(mutant, inputs, outputs)
     ]
     return matching[0] if len(matching) == 1 else None
 
 
 def possible(conventions: Conventions) -> dict[str, Callable]:
-    """Without those of two masks, where it does not take both."""
+    """All mutants; without those of two masks if it does not take both."""
     both = conventions.causal_and_mask == "both at once"
     return {
-        name: wrong
-        for name, wrong in WRONG.items()
+        name: mutant
+        for name, mutant in MUTANTS.items()
         if both or "another mask" not in name
     }
 
 
-def cause_of_blocked_row(subject: Subject) -> str | None:
-    """What a query that sees nothing gets, if zeros were promised."""
+def cause_of_fully_masked_row(subject: Subject) -> str | None:
+    """What a fully masked row gets, if zeros were declared."""
     conventions = subject.conventions
-    if not conventions.takes_masks or conventions.blocked_row != "zeros":
+    if (
+        not conventions.takes_masks
+        or conventions.fully_masked_row != "zeros"
+    ):
         return None
-    got = blocked_row(subject, conventions.limits)
-    if got not in ("NaN", "mean of all values"):
+    got = fully_masked_row(subject, conventions.limits)
+    if got not in ("NaN", "the mean of all values"):
         return None
-    return f"a query that sees nothing gets no zeros, but: {got}"
+    return f"a fully masked row gets {got}, not zeros"
 
 
-def answer_to(subject: Subject, question: Question) -> np.ndarray:
-    """On copies, so that the next one is asked the same."""
-    arrays = question.query, question.key, question.value
+def output_for(subject: Subject, probe: Probe) -> np.ndarray:
+    """On copies, so that the next call gets the same inputs."""
+    arrays = probe.query, probe.key, probe.value
     copies = [array.copy() for array in arrays]
-    if question.causal and subject.causal is not None:
-        return subject.causally(*copies, question.mask)
-    return subject(*copies, question.mask)
+    if probe.causal and subject.causal is not None:
+        return subject.causally(*copies, probe.mask)
+    return subject(*copies, probe.mask)
 
 
-def changes(subject: Subject, question: Question) -> bool:
-    """Whether the arrays are others after the question."""
-    arrays = question.query, question.key, question.value
+def changes(subject: Subject, probe: Probe) -> bool:
+    """Whether the call modifies its inputs."""
+    arrays = probe.query, probe.key, probe.value
     copies = [array.copy() for array in arrays]
-    subject(*copies, question.mask)
+    subject(*copies, probe.mask)
     return not all(map(np.array_equal, arrays, copies))
 
 
-def digits_kept(came, right, asked) -> int:
-    """2 to 4 where so many are right of every entry, else 0.
+def digits_kept(outputs: list, correct: list) -> int:
+    """How many digits of every entry are right: 2 to 4, else 0.
 
-    That is precision lost, and no other formula: on scores of any size
-    the errors are small, and to both sides.
+    So few mean lost precision, and not another formula: for scores of
+    any size the errors are small, and to both sides.
     """
     small = [
-        (answer - exact)[np.isfinite(answer)]
-        for answer, exact in zip(came, right, strict=True)
+        (output - exact)[np.isfinite(output)]
+        for output, exact in zip(outputs, correct, strict=True)
     ]
     errors = np.concatenate([part.ravel() for part in small])
     worst = np.abs(errors).max(initial=0)
-    everywhere = all(np.isfinite(answer).all() for answer in came)
+    everywhere = all(np.isfinite(output).all() for output in outputs)
     both_ways = abs(errors.sum()) < 0.5 * np.abs(errors).sum()
     if everywhere and both_ways and 1e-5 < worst < 1e-2:
         return int(-np.log10(worst))
     return 0
 
 
-def matches(wrong: Callable, asked: list, came: list) -> bool:
-    """Whether a known mistake gives all that came."""
-    for question, answer in zip(asked, came, strict=True):
+def matches(mutant: Callable, inputs: list, outputs: list) -> bool:
+    """Whether a mutant gives all these outputs."""
+    for probe, output in zip(inputs, outputs, strict=True):
         try:
             with np.errstate(all="ignore"):
-                expected = wrong(question)
-        except ValueError:  # a mistake that needs other shapes
+                expected = mutant(probe)
+        except ValueError:  # a mutant that needs other shapes
             return False
-        if not agrees(answer, expected, question):
+        if not agrees(output, expected, probe):
             return False
     return True
 
 
-def agrees(came, expected, question) -> bool:
-    """Equal, but for rounding and for rows that see nothing.
+def agrees(output, expected, probe) -> bool:
+    """Equal, but for rounding and for fully masked rows.
 
-    A NaN equals a NaN: an overflow is an answer, too.
+    A NaN equals a NaN: an overflow is an output, too.
     """
-    sees = visible(question).any(axis=-1, keepdims=True)
-    if came.shape != expected.shape:
+    sees_any = visible(probe).any(axis=-1, keepdims=True)
+    if output.shape != expected.shape:
         return False
-    return alike(np.where(sees, came, 0), np.where(sees, expected, 0))
+    return alike(
+        np.where(sees_any, output, 0), np.where(sees_any, expected, 0)
+    )
 
 
 def alike(a: np.ndarray, b: np.ndarray) -> bool:
-    """To the digits that tell one mistake from another."""
+    """Equal to the digits that tell one mutant from another."""
     tolerance = 1e-3 if np.float32 in (a.dtype, b.dtype) else 1e-6
     return np.allclose(a, b, tolerance, tolerance, equal_nan=True)

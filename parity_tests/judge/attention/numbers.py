@@ -1,4 +1,4 @@
-"""What attention does with numbers: means, scales, limits, roundings."""
+"""Properties of attention's numbers: mean, scale, limits, rounding."""
 
 from dataclasses import replace
 from math import inf, sqrt
@@ -10,19 +10,21 @@ from parity_tests.judge.subject.cases import AttentionCase, opened
 from parity_tests.judge.subject.protocol import Subject
 
 from .property import (
-    Found,
+    Comparisons,
     contiguous,
     error,
     identical,
     judged,
+    read_weights,
     same,
     steps,
-    weights,
 )
 
 
 @judged()
-def equals_the_definition(subject: Subject, case: AttentionCase) -> Found:
+def equals_the_definition(
+    subject: Subject, case: AttentionCase
+) -> Comparisons:
     """The output is softmax(Q Kᵀ / √d) V over the allowed keys."""
     exact = steps(case)["context"]
     yield same("context", subject.of(case), exact.value, exact.error)
@@ -31,8 +33,8 @@ def equals_the_definition(subject: Subject, case: AttentionCase) -> Found:
 @judged()
 def inputs_are_left_as_they_were(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """Query, key, value and mask are the same after the call."""
+) -> Comparisons:
+    """Query, key, value and mask are unchanged after the call."""
     before = {name: array.copy() for name, array in case.arrays.items()}
     subject.of(case)
     for name, array in case.arrays.items():
@@ -40,25 +42,25 @@ def inputs_are_left_as_they_were(
 
 
 @judged()
-def asked_twice_it_answers_the_same(
+def called_twice_it_returns_the_same(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """The same input gives the same output: nothing is left to chance."""
+) -> Comparisons:
+    """The same input gives the same output: nothing in it is random."""
     yield identical("context", subject.of(case), subject.of(case))
 
 
 @judged()
 def weights_are_a_distribution(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """The weights of a query are not negative, and their sum is 1."""
-    found, _, bound = weights(subject, case)
-    asks = case.rows.any(axis=-1)
-    negative = np.where(asks[..., None], np.minimum(found, 0), 0)
+) -> Comparisons:
+    """The weights of a query are not negative, and they sum to 1."""
+    weights, _, bound = read_weights(subject, case)
+    sees_any = case.rows.any(axis=-1)
+    negative = np.where(sees_any[..., None], np.minimum(weights, 0), 0)
     yield identical("negative weights", negative, np.zeros_like(negative))
-    u = np.finfo(found.dtype).eps / 2
-    keys = found.shape[-1]
-    sums = np.where(asks, found.astype(float).sum(axis=-1), 1)
+    u = np.finfo(weights.dtype).eps / 2
+    keys = weights.shape[-1]
+    sums = np.where(sees_any, weights.astype(float).sum(axis=-1), 1)
     slack = bound.sum(axis=-1) + 2 * (keys + 2) * u
     yield same("sums of weights", sums, np.ones_like(sums), slack)
 
@@ -66,37 +68,38 @@ def weights_are_a_distribution(
 @judged()
 def an_output_lies_between_the_values(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """An output is a mean: between the least and the greatest of the
-    values that its query may see."""
+) -> Comparisons:
+    """An output is a mean: it lies between the least and the greatest of
+    the values that its query may attend to."""
     got = subject.of(case)
     rows, value = case.rows[..., None], case.value[..., None, :, :]
     least = np.where(rows, value, inf).min(axis=-2)
     greatest = np.where(rows, value, -inf).max(axis=-2)
-    asks = case.rows.any(axis=-1, keepdims=True)
-    clipped = np.where(asks, np.clip(got, least, greatest), got)
+    sees_any = case.rows.any(axis=-1, keepdims=True)
+    clipped = np.where(sees_any, np.clip(got, least, greatest), got)
     yield same("context", got, clipped, error(case))
 
 
 @judged()
 def a_query_of_zeros_gets_the_mean(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """A query of zeros gets the mean of the values it may see."""
-    asked = replace(case, query=np.zeros_like(case.query))
+) -> Comparisons:
+    """A query of zeros gets the mean of the values it may attend to."""
+    zero_query = replace(case, query=np.zeros_like(case.query))
     rows = case.rows
     count = np.maximum(rows.sum(axis=-1, keepdims=True), 1)
     value = case.value.astype(np.float64)
     mean = np.einsum("...qk,...kv->...qv", rows / count, value)
-    yield same("context", subject.of(asked), mean, 2 * error(asked))
+    got, bound = subject.of(zero_query), 2 * error(zero_query)
+    yield same("context", got, mean, bound)
 
 
 @judged()
 def a_constant_added_to_every_key_changes_nothing(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """A vector added to all keys alike moves all scores of a query
-    alike, and softmax does not see that."""
+) -> Comparisons:
+    """A vector added to every key moves all scores of a query alike, and
+    softmax does not see that."""
     shift = case.key[..., :1, :] + case.key.dtype.type(0.7)
     moved = replace(case, key=case.key + shift)
     u = np.finfo(case.key.dtype).eps / 2
@@ -109,25 +112,25 @@ def a_constant_added_to_every_key_changes_nothing(
 @judged()
 def values_are_averaged_linearly(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """Twice the values and one more is twice the output and one more."""
+) -> Comparisons:
+    """Doubling the values and adding 1 doubles the output and adds 1."""
     moved = replace(case, value=2 * case.value + 1)
-    asks = case.rows.any(axis=-1, keepdims=True)
+    sees_any = case.rows.any(axis=-1, keepdims=True)
     got = subject.of(case)
     expected = 2 * got.astype(np.float64) + 1
     u = np.finfo(got.dtype).eps / 2
     largest = 2 * np.abs(case.value).max() + 1
     bound = error(moved) + 2 * error(case) + 4 * u * float(largest)
-    came = np.where(asks, subject.of(moved), expected)
-    yield same("context", came, expected, bound)
+    context = np.where(sees_any, subject.of(moved), expected)
+    yield same("context", context, expected, bound)
 
 
 @judged()
 def powers_of_two_only_move_the_exponent(
     subject: Subject, case: AttentionCase
-) -> Found:
+) -> Comparisons:
     """Values times 8 give the output times 8; queries times 4 with keys
-    over 4, and both negated, give the same: to the last bit."""
+    divided by 4, or both negated, change nothing: to the last bit."""
     plain = contiguous(case)
     got = subject.of(plain)
     louder = replace(plain, value=plain.value * 8)
@@ -141,16 +144,16 @@ def powers_of_two_only_move_the_exponent(
 @judged("free masks")
 def the_scale_is_one_over_the_root(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """log(p₁ / p₀) is q · (k₁ - k₀) / √d: what the scale really is."""
-    found, asked, bound = weights(subject, opened(case))
-    exact = steps(asked)
+) -> Comparisons:
+    """log(p₁ / p₀) is q · (k₁ - k₀) / √d, which shows the scale itself."""
+    weights, identity, bound = read_weights(subject, opened(case))
+    exact = steps(identity)
     known = exact["weights"].value > 4 * bound  # not lost in rounding
     first = np.take_along_axis(
-        found, exact["scores"].value.argmax(-1)[..., None], -1
+        weights, exact["scores"].value.argmax(-1)[..., None], -1
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(found.astype(float)) - np.log(first.astype(float))
+        ratio = np.log(weights.astype(float)) - np.log(first.astype(float))
         off = bound / (exact["weights"].value - bound)
     scores = exact["scores"].value
     expected = scores - scores.max(axis=-1, keepdims=True)
@@ -166,8 +169,8 @@ def the_scale_is_one_over_the_root(
 @judged("scale")
 def a_scale_that_is_given_takes_the_place_of_the_root(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """With a scale of 2/√d it gives what twice the queries give."""
+) -> Comparisons:
+    """A scale of 2/√d gives what doubled queries give."""
     moved = replace(case, query=2 * case.query)
     scale = 2 / sqrt(case.query.shape[-1])
     got = subject.with_scale(**case.arrays, scale=scale)
@@ -177,7 +180,7 @@ def a_scale_that_is_given_takes_the_place_of_the_root(
 @judged()
 def one_score_far_above_the_rest_takes_all(
     subject: Subject, case: AttentionCase
-) -> Found:
+) -> Comparisons:
     """With one score far above the others, the output is its value."""
     sharp = replace(case, query=case.query * 40)
     rows = case.rows
@@ -203,18 +206,18 @@ def one_score_far_above_the_rest_takes_all(
 @judged()
 def large_scores_stay_finite(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """Scores of many thousands overflow nowhere, and where all are far
-    below zero a query still gets a mean of its values."""
+) -> Comparisons:
+    """Scores of hundreds of thousands do not overflow, and if all are far
+    below zero, a query still gets a mean of its values."""
     for sign in (1, -1):
         # A first feature that gives every score of a query the same.
         query, key = case.query.copy(), case.key.copy()
         query[..., 0], key[..., 0] = 3e3, sign * 1e2
-        asked = replace(case, query=query, key=key)
-        exact = steps(asked)["context"]
+        large = replace(case, query=query, key=key)
+        exact = steps(large)["context"]
         yield same(
             f"scores of about {sign * 3e5 / sqrt(query.shape[-1]):.0f}",
-            subject.of(asked),
+            subject.of(large),
             exact.value,
             exact.error,
         )
@@ -223,10 +226,10 @@ def large_scores_stay_finite(
 @judged()
 def many_keys_are_no_different(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """With more keys than a block of any algorithm has, with the first of
-    them hidden, and with all scores far below zero, the output is still
-    that of the definition."""
+) -> Comparisons:
+    """With more keys than one tile of a tiled algorithm holds, with the
+    first of them masked, and with all scores far below zero, the output
+    is still that of the definition."""
     random, dtype = case.random(), case.query.dtype
     tokens = int(random.choice([17, 33, 65, 129, 300]))
     limits = subject.conventions.limits
@@ -242,30 +245,30 @@ def many_keys_are_no_different(
     )
     mask = np.ones((queries, tokens), bool)
     if "causal" not in limits.masks:
-        hidden = 0
+        masked = 0
     elif subject.conventions.takes_masks:
-        hidden = tokens // 2
+        masked = tokens // 2
     else:
-        hidden, mask = 0, np.tri(tokens, dtype=bool)
-    mask[:, :hidden] = False
+        masked, mask = 0, np.tri(tokens, dtype=bool)
+    mask[:, :masked] = False
     for level in (0, -200):
         # A first feature that moves all scores by as much.
         query[..., 0], key[..., 0] = 8, level / 24 * sqrt(d_head)
-        asked = AttentionCase(3 * query, key, value, mask, case.seed)
-        exact = steps(asked)["context"]
+        many = AttentionCase(3 * query, key, value, mask, case.seed)
+        exact = steps(many)["context"]
         yield same(
             f"context, scores of about {level}",
-            subject.of(asked),
+            subject.of(many),
             exact.value,
             exact.error,
         )
 
 
 @judged("two dtypes")
-def float32_is_near_to_float64(
+def float32_is_close_to_float64(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """In float64 the same numbers give the same, to a bound."""
+) -> Comparisons:
+    """The same numbers in float64 give the same, within rounding."""
     narrow = AttentionCase(
         **{n: _as(a, np.float32) for n, a in case.arrays.items()}
     )
@@ -284,9 +287,9 @@ def _as(array: np.ndarray, dtype) -> np.ndarray:
 @judged("gradients")
 def gradients_obey_their_identities(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """Gradients of keys sum to 0 over the keys, those of values to those
-    of the outputs; ⟨dQ, Q⟩ = ⟨dK, K⟩; a key that no one sees has none."""
+) -> Comparisons:
+    """Gradients of the keys sum to 0, those of the values sum to those of
+    the outputs; ⟨dQ, Q⟩ = ⟨dK, K⟩; a key that no query sees has none."""
     upstream = case.random().integers(
         -3, 4, (*case.query.shape[:-1], case.value.shape[-1])
     )
@@ -305,8 +308,8 @@ def gradients_obey_their_identities(
     yield same(
         "sum of d_key", keys, np.zeros_like(keys), off("key", d_key).sum(-2)
     )
-    asks = case.rows.any(axis=-1, keepdims=True)
-    answers = np.where(asks, upstream, 0).astype(float).sum(axis=-2)
+    sees_any = case.rows.any(axis=-1, keepdims=True)
+    answers = np.where(sees_any, upstream, 0).astype(float).sum(axis=-2)
     yield same(
         "sum of d_value",
         d_value.astype(float).sum(axis=-2),

@@ -1,4 +1,4 @@
-"""In what order and company tokens come does not matter to attention."""
+"""Properties of order: permutation, batches, memory layout."""
 
 from dataclasses import replace
 
@@ -7,12 +7,14 @@ import numpy as np
 from parity_tests.judge.subject.cases import AttentionCase
 from parity_tests.judge.subject.protocol import Subject
 
-from .property import Found, contiguous, error, judged, same
+from .property import Comparisons, contiguous, error, judged, same
 
 
 @judged("free masks")
-def keys_have_no_order(subject: Subject, case: AttentionCase) -> Found:
-    """Keys and values in another order, together: the same output."""
+def keys_have_no_order(
+    subject: Subject, case: AttentionCase
+) -> Comparisons:
+    """Keys and values permuted together give the same output."""
     order = case.random().permutation(case.key.shape[-2])
     moved = replace(
         case,
@@ -27,8 +29,8 @@ def keys_have_no_order(subject: Subject, case: AttentionCase) -> Found:
 @judged("free masks")
 def queries_are_answered_one_by_one(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """A query gets the same answer in any order, and alone."""
+) -> Comparisons:
+    """A query gets the same output in any order of queries, and alone."""
     got, bound = subject.of(case), 2 * error(case)
     order = case.random().permutation(case.query.shape[-2])
     moved = replace(
@@ -49,13 +51,13 @@ def queries_are_answered_one_by_one(
 @judged()
 def batch_entries_do_not_meet(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """A batch entry alone, and a head alone, gives the same output."""
+) -> Comparisons:
+    """A batch entry alone, or a head alone, gives the same output."""
     if case.query.ndim == 2:
         return
     got, bound = subject.of(case), 2 * error(case)
-    place = case.seed % len(case.query)
-    at = slice(place, place + 1)
+    index = case.seed % len(case.query)
+    at = slice(index, index + 1)
     arrays = {name: array[at] for name, array in case.arrays.items()}
     arrays["mask"] = case.rows[at]
     alone = subject.of(AttentionCase(**arrays, seed=case.seed))
@@ -65,9 +67,9 @@ def batch_entries_do_not_meet(
 @judged()
 def features_have_no_order_and_no_sign(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """Features of queries and keys, permuted and negated alike: the same
-    output."""
+) -> Comparisons:
+    """Features permuted and negated alike in queries and keys give the
+    same output."""
     random, d_head = case.random(), case.query.shape[-1]
     order = random.permutation(d_head)
     signs = random.choice([-1, 1], d_head).astype(case.query.dtype)
@@ -84,8 +86,8 @@ def features_have_no_order_and_no_sign(
 @judged("free masks")
 def every_key_twice_changes_nothing(
     subject: Subject, case: AttentionCase
-) -> Found:
-    """Each key and its value twice: the same output."""
+) -> Comparisons:
+    """Every key and its value, given twice, give the same output."""
     if subject.conventions.limits.square:
         return
     moved = replace(
@@ -99,9 +101,9 @@ def every_key_twice_changes_nothing(
 
 
 @judged()
-def how_arrays_lie_in_memory_does_not_matter(
+def the_memory_layout_does_not_matter(
     subject: Subject, case: AttentionCase
-) -> Found:
+) -> Comparisons:
     """Strided and transposed arrays give what their copies give."""
     got, copied = subject.of(case), subject.of(contiguous(case))
     yield same("context", got, copied, 2 * error(case))

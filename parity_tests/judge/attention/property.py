@@ -1,9 +1,9 @@
-"""What a property of attention is, and what properties are made of.
+"""A property of attention, and what properties are made of.
 
 A property takes a `Subject` and an input, and yields comparisons of what
-came with what should have come, each with a bound on how far two correct
-evaluations can be apart (`bounds.py`). Its docstring is what a reader is
-told when it fails. With the identity for values, the output is the
+it got with what it expected, each with a bound on how far two correct
+evaluations can be apart (`bounds`). Its docstring is the claim that a
+reader sees when it fails. With the identity for values, the output is the
 weights.
 """
 
@@ -17,19 +17,19 @@ from parity_tests.judge.subject.cases import AttentionCase
 from parity_tests.judge.subject.protocol import Subject
 from parity_tests.twins.comparing import Comparison, within
 
-Found = Iterator[Comparison]
+Comparisons = Iterator[Comparison]
 SIDES = ("got", "expected")
 
 
 @dataclass(frozen=True)
 class Property:
-    """A claim, and how it is looked at.
+    """A claim, and how it is checked.
 
     `needs` names what a subject must offer: "masks" of any kind, a
     "causal" form of its own, "no mask" at all, "gradients", "two dtypes".
     """
 
-    check: Callable[[Subject, AttentionCase], Found]
+    check: Callable[[Subject, AttentionCase], Comparisons]
     needs: tuple[str, ...] = ()
 
     @property
@@ -95,23 +95,25 @@ def with_identity(case: AttentionCase, one_width: bool) -> AttentionCase:
     return replace(case, query=query, key=key, value=value.copy())
 
 
-def weights(subject: Subject, case: AttentionCase):
-    """The weights that are read off, the case, and their error."""
-    asked = with_identity(case, subject.conventions.limits.one_width)
+def read_weights(subject: Subject, case: AttentionCase):
+    """The weights, read off with the identity for values; the case that
+    reads them off, and their error."""
+    identity = with_identity(case, subject.conventions.limits.one_width)
     keys = case.key.shape[-2]
-    return subject.of(asked)[..., :keys], asked, error(asked)[..., :keys]
+    weights = subject.of(identity)[..., :keys]
+    return weights, identity, error(identity)[..., :keys]
 
 
-def hidden_keys(case: AttentionCase) -> np.ndarray:
-    """Some keys, not all, True where they are to be seen."""
+def visible_keys(case: AttentionCase) -> np.ndarray:
+    """A mask of keys: True for some, and never False for all."""
     keys = case.key.shape[-2]
-    seen = case.random().uniform(size=keys) < 0.6
-    seen[case.seed % keys] = True
-    return seen
+    visible = case.random().uniform(size=keys) < 0.6
+    visible[case.seed % keys] = True
+    return visible
 
 
 def contiguous(case: AttentionCase) -> AttentionCase:
-    """Copies that lie alike in memory."""
+    """The same case, its arrays copied into C order."""
     return AttentionCase(
         **{n: np.ascontiguousarray(a) for n, a in case.arrays.items()},
         seed=case.seed,
@@ -119,7 +121,7 @@ def contiguous(case: AttentionCase) -> AttentionCase:
 
 
 def causally(subject: Subject, case: AttentionCase) -> np.ndarray:
-    """By a mask where one can be given, else by its own causal form."""
+    """Causal attention: by a mask if it takes one, else by its own form."""
     if subject.conventions.takes_masks:
         return subject.of(case)
     return subject.causally(case.query, case.key, case.value)

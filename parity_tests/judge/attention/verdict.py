@@ -1,11 +1,11 @@
-"""A verdict on anybody's attention: every property, on many inputs.
+"""The verdict on an attention function: every property, on many inputs.
 
     >>> from parity_tests.judge.attention.verdict import judge
     >>> report = judge(my_attention)          # doctest: +SKIP
     >>> report.holds, report.cause            # doctest: +SKIP
 
 The smallest failing input is kept, whatever Hypothesis makes of it last,
-so that a function that answers by chance gets a report like any other.
+so that a function with random output gets a report like any other.
 """
 
 import time
@@ -14,29 +14,30 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
 
 from parity_tests.judge.subject.cases import attention_cases
 from parity_tests.judge.subject.conventions import (
-    NOTHING_TOLD,
-    Told,
+    NOTHING_DECLARED,
+    Declared,
     subject_of,
 )
 from parity_tests.judge.subject.protocol import Broken, Conventions, Subject
 from parity_tests.twins.comparing import Comparison, Tally
 
-from .all_properties import PROPERTIES, offered
+from .all_properties import PROPERTIES, applies
 from .diagnosis import cause_of
 from .property import Property
 
 EXAMPLES = 25
-SHRUNK = 3  # failures for which a smaller input is looked for
+SHRUNK = 3  # failures for which a smaller input is sought
 SHRINKING = 150  # inputs tried to find a smaller one that fails, too
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The smallest input with which a property does not hold."""
+    """The smallest input for which a property fails, and how it fails."""
 
     case: object
     comparison: Comparison | None
@@ -45,12 +46,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one property.
+    """The verdict on one property.
 
-    `verdict` is "holds", "fails", "not judged" where a subject does not
-    offer what it takes, or "no time". `unchecked` of the
-    `compared` values had a bound too wide to check anything; `share` is
-    the worst error as a share of its bound.
+    `verdict` is "holds", "fails", "not judged" where the property does
+    not apply to the subject, or "no time". `unchecked` of the `compared`
+    values had a bound too wide to check anything; `share` is the worst
+    error as a share of its bound.
     """
 
     name: str
@@ -65,9 +66,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is known of one implementation.
+    """The verdict on one implementation.
 
-    `cause` is the likely one, None where all holds or it is not known;
+    `cause` is the likely one, None where all holds or it is unknown;
     `trouble` says why nothing could be judged.
     """
 
@@ -86,37 +87,35 @@ class Report:
     def holds(self) -> bool:
         """False also where nothing was judged: silence is no proof."""
         verdicts = {finding.verdict for finding in self.findings}
-        asked = verdicts - {"not judged"}
-        return asked == {"holds"} and self.trouble is None
+        judged = verdicts - {"not judged"}
+        return judged == {"holds"} and self.trouble is None
 
 
 class Enough(BaseException):
-    """Ends a search for smaller inputs; nobody's `except` catches it."""
+    """Ends the search for a smaller input; no `except` catches it."""
 
 
 def judge(
     function: Callable,
     name: str | None = None,
-    told: Told = NOTHING_TOLD,
+    declared: Declared = NOTHING_DECLARED,
     examples: int = EXAMPLES,
-    chance: int = 0,
+    seed: int = 0,
     deadline: float = inf,
 ) -> Report:
-    """A function of query, key, value and, perhaps, a mask.
+    """Judge a function of query, key, value and, perhaps, a mask.
 
-    `told` says what its conventions are, where they need not be found
-    out; `chance` is the seed of all inputs. No property is begun after
-    `deadline`, in seconds of `time.monotonic`. Raises ValueError for a
-    signature that is no attention's.
+    `declared` are conventions that need not be detected; `seed` is that
+    of all inputs. No property is begun after `deadline`, in seconds of
+    `time.monotonic`. Raises ValueError for a signature that is not that
+    of attention.
     """
     name = name or getattr(function, "__name__", "attention")
     try:
-        subject = subject_of(function, name, told)
+        subject = subject_of(function, name, declared)
     except Broken as error:
         return Report(name, "attention", trouble=str(error))
-    findings = tuple(
-        judgements(subject, examples, chance, deadline=deadline)
-    )
+    findings = tuple(judgements(subject, examples, seed, deadline=deadline))
     report = Report(name, "attention", findings, subject.conventions)
     if report.failed:
         return replace(report, cause=cause_of(subject))
@@ -126,61 +125,62 @@ def judge(
 def judgements(
     subject: Subject,
     examples: int,
-    chance: int,
+    seed: int,
     shrunk: int = SHRUNK,
     deadline: float = inf,
 ) -> Iterator[Finding]:
-    """Every property on as many inputs, in the order of the list."""
-    asked = [one for one in PROPERTIES if offered(subject, one)]
-    yield from one_by_one(
-        asked,
+    """Judge every property, in the order of the list."""
+    applicable = [p for p in PROPERTIES if applies(subject, p)]
+    yield from judge_each(
+        applicable,
         subject,
         attention_cases(subject.conventions.limits),
-        (examples, chance, shrunk, deadline),
+        (examples, seed, shrunk, deadline),
     )
-    for one in PROPERTIES:
-        if one not in asked:
-            yield Finding(one.name, one.claim, "not judged")
+    for inapplicable in PROPERTIES:
+        if inapplicable not in applicable:
+            name, claim = inapplicable.name, inapplicable.claim
+            yield Finding(name, claim, "not judged")
 
 
-def one_by_one(
-    asked: Iterable[Property],
+def judge_each(
+    properties: Iterable[Property],
     subject,
     cases,
-    how: tuple[int, int, int, float],
+    budget: tuple[int, int, int, float],
 ) -> Iterator[Finding]:
-    """What comes of each property, while there is time.
+    """Judge each property, while there is time.
 
-    `how` is the number of inputs, their seed, in how many failures a
-    smaller input is looked for, and the deadline.
+    `budget` is the number of inputs, their seed, for how many failures a
+    smaller input is sought, and the deadline.
     """
-    examples, chance, shrunk, deadline = how
+    examples, seed, shrunk, deadline = budget
     failed = 0
-    for one in asked:
+    for each in properties:
         if time.monotonic() > deadline:
-            yield Finding(one.name, one.claim, "no time")
+            yield Finding(each.name, each.claim, "no time")
             continue
-        check = partial(one.check, subject)
-        found = judgement(
-            one, check, cases, examples, chance, shrink=failed < shrunk
+        check = partial(each.check, subject)
+        finding = judgement(
+            each, check, cases, examples, seed, shrink=failed < shrunk
         )
-        failed += found.verdict == "fails"
-        yield found
+        failed += finding.verdict == "fails"
+        yield finding
 
 
 def judgement(
-    one: Property,
+    judged: Property,
     check: Callable,
     cases,
     examples: int,
-    chance: int,
+    seed: int,
     shrink: bool = True,
 ) -> Finding:
-    """One property: `check(case)` gives comparisons, on drawn cases."""
-    looked = Looked()
+    """Judge one property: `check(case)` compares, on drawn cases."""
+    run = PropertyRun()
     phases = (Phase.generate, Phase.shrink)[: 1 + shrink]
 
-    @seed(chance)
+    @hypothesis.seed(seed)
     @settings(
         max_examples=examples,
         deadline=None,
@@ -192,38 +192,38 @@ def judgement(
     )
     @given(cases)
     def on_any_input(case):
-        looked.at(case, check)
+        run.on(case, check)
 
     try:
         on_any_input()
     except (Enough, Exception):
-        if looked.smallest is None:  # not a finding, but a fault of ours
+        if run.smallest is None:  # not a finding, but our own fault
             raise
     finding = Finding(
-        one.name,
-        one.claim,
-        "holds" if looked.smallest is None else "fails",
-        looked.examples,
-        looked.tally.compared,
-        int(looked.tally.wide),
-        float(looked.tally.worst.share) if looked.tally.worst else 0.0,
-        looked.smallest,
+        judged.name,
+        judged.claim,
+        "holds" if run.smallest is None else "fails",
+        run.examples,
+        run.tally.compared,
+        int(run.tally.wide),
+        float(run.tally.worst.share) if run.tally.worst else 0.0,
+        run.smallest,
     )
     if finding.verdict == "holds" and not finding.compared:
         return replace(finding, verdict="not judged")
     return finding
 
 
-class Looked:
-    """What was seen so far, and the smallest input that failed."""
+class PropertyRun:
+    """One property on many inputs: the tally, and the smallest failure."""
 
     def __init__(self):
         self.tally, self.examples = Tally(), 0
         self.smallest: Failure | None = None
         self.tried = 0
 
-    def at(self, case, check: Callable) -> None:
-        """Raises AssertionError where a property does not hold."""
+    def on(self, case, check: Callable) -> None:
+        """Raises AssertionError where the property does not hold."""
         if self.smallest is not None:
             self.tried += 1
             if self.tried > SHRINKING:
@@ -247,5 +247,5 @@ class Looked:
         except Broken as error:
             return Failure(case, None, f"it {error}")
         except (ValueError, IndexError, AssertionError) as error:
-            return Failure(case, None, f"what came does not fit: {error}")
+            return Failure(case, None, f"its output does not fit: {error}")
         return None

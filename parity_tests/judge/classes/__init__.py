@@ -1,1 +1,1 @@
-"""Attention with weights: classes, and functions of weights, judged."""
+"""Attention with weights, judged: classes, and functions of weights."""

@@ -1,4 +1,4 @@
-"""Why a class is wrong: compared with layers whose parts are wrong."""
+"""Diagnosis of a wrong class: it is compared with mutant layers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,37 +6,37 @@ from dataclasses import replace
 import numpy as np
 
 from parity_tests.judge.attention.diagnosis import alike
-from parity_tests.judge.mutants.class_parts import WRONG, layer_of_heads
+from parity_tests.judge.mutants.class_parts import MUTANTS, layer_of_heads
 from parity_tests.judge.subject.protocol import Broken
 from parity_tests.judge.subject.weights import readings
 
-from .student_class import asked_of
+from .student_class import output_of
 
 SEEDS = (11, 12)
 
 
-def cause_of_class(homework, plain_case: Callable) -> str | None:
-    """The one known mistake that gives what the class gives, or None."""
+def cause_of_class(student, plain_case: Callable) -> str | None:
+    """The one mutant that gives what the class gives, or None."""
     cases = [
-        plain_case(homework, seed, tokens)
+        plain_case(student, seed, tokens)
         for seed in SEEDS
         for tokens in (5, 3)
     ]
     try:
-        modules = [homework.module(case) for case in cases]
+        modules = [student.module(case) for case in cases]
         pairs = list(zip(modules, cases, strict=True))
-        came = [asked_of(module, case.x) for module, case in pairs]
-        again = [asked_of(module, case.x) for module, case in pairs]
+        outputs = [output_of(module, case.x) for module, case in pairs]
+        again = [output_of(module, case.x) for module, case in pairs]
     except Broken as error:
-        changed = "changed the tokens" in str(error)
-        return "it changes what it was given" if changed else None
-    if not all(map(alike, came, again)):
-        return "the answer is left to chance: dropout at evaluation"
+        modified = "modified its input tokens" in str(error)
+        return "it modifies its inputs in place" if modified else None
+    if not all(map(alike, outputs, again)):
+        return "the output is random: dropout stays on at evaluation"
     matching = [
         names
-        for reading in range(len(readings(modules[0], homework.heads)))
+        for reading in range(len(readings(modules[0], student.heads)))
         for names in matching_in(
-            replace(homework, reading=reading), cases, came
+            replace(student, reading=reading), cases, outputs
         )
     ]
     if len(matching) != 1 or len(matching[0]) != 1:
@@ -44,56 +44,59 @@ def cause_of_class(homework, plain_case: Callable) -> str | None:
     return matching[0][0]
 
 
-def matching_in(homework, cases: list, came: list) -> list[list[str]]:
-    """The mistakes that give what came, with one reading of the weights."""
-    asked = [
-        (homework.weights(case), case.x, homework.causal) for case in cases
+def matching_in(student, cases: list, outputs: list) -> list[list[str]]:
+    """The mutants that give these outputs, with one reading of weights."""
+    inputs = [
+        (student.weights(case), case.x, student.causal) for case in cases
     ]
-    if gives(layer_of_heads, asked, came):
+    if gives(layer_of_heads, inputs, outputs):
         return []
-    known = groups(possible(homework.heads), asked)
-    return [names for names in known if gives(WRONG[names[0]], asked, came)]
+    return [
+        names
+        for names in groups(possible(student.heads), inputs)
+        if gives(MUTANTS[names[0]], inputs, outputs)
+    ]
 
 
 def possible(heads: int) -> dict[str, Callable]:
-    """The mistakes that a class can make: no mask, perhaps no heads."""
+    """The mutants that apply to a class: no mask, perhaps no heads."""
     return {
-        name: mistake
-        for name, mistake in WRONG.items()
+        name: mutant
+        for name, mutant in MUTANTS.items()
         if "another mask" not in name
         and (heads > 1 or not ("heads" in name or "d_model" in name))
     }
 
 
-def groups(wrong: dict[str, Callable], asked: list) -> list[list[str]]:
-    """Mistakes that no question here can tell apart, together."""
-    found: list[tuple[list[str], list]] = []
-    for name, mistake in wrong.items():
-        answers = answers_of(mistake, asked)
-        if answers is None:
+def groups(mutants: dict[str, Callable], inputs: list) -> list[list[str]]:
+    """Mutants that these inputs cannot tell apart, grouped together."""
+    grouped: list[tuple[list[str], list]] = []
+    for name, mutant in mutants.items():
+        outputs = outputs_of(mutant, inputs)
+        if outputs is None:
             continue
-        for names, others in found:
-            if all(map(alike, answers, others)):
+        for names, others in grouped:
+            if all(map(alike, outputs, others)):
                 names.append(name)
                 break
         else:
-            found.append(([name], answers))
-    return [names for names, _ in found]
+            grouped.append(([name], outputs))
+    return [names for names, _ in grouped]
 
 
-def answers_of(mistake: Callable, asked: list) -> list | None:
-    """What a mistake gives, None where it needs other shapes."""
+def outputs_of(mutant: Callable, inputs: list) -> list | None:
+    """What a mutant gives, None where it needs other shapes."""
     try:
         with np.errstate(all="ignore"):
-            return [np.asarray(mistake(*one)) for one in asked]
+            return [np.asarray(mutant(*arguments)) for arguments in inputs]
     except (ValueError, TypeError):
         return None
 
 
-def gives(mistake: Callable, asked: list, came: list) -> bool:
-    """Whether a mistake gives all that came."""
-    answers = answers_of(mistake, asked)
-    return answers is not None and all(
+def gives(mutant: Callable, inputs: list, outputs: list) -> bool:
+    """Whether a mutant gives all these outputs."""
+    expected = outputs_of(mutant, inputs)
+    return expected is not None and all(
         a.shape == b.shape and alike(a, b)
-        for a, b in zip(answers, came, strict=True)
+        for a, b in zip(expected, outputs, strict=True)
     )

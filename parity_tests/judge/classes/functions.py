@@ -1,4 +1,4 @@
-"""Functions that take tokens and weights, as classes that have the weights.
+"""Functions of tokens and weights, wrapped as classes with those weights.
 
 `self_attention(x, W_q, W_k, W_v)` and the like, of NumPy or of PyTorch.
 """
@@ -20,13 +20,20 @@ from parity_tests.judge.subject.signature import (
 )
 from parity_tests.judge.subject.weights import layer_role
 
-from .student_class import D_IN, D_OUT, answers, made, takes_heads, width_in
+from .student_class import (
+    D_IN,
+    D_OUT,
+    accepts,
+    build_module,
+    takes_heads,
+    width_in,
+)
 
 
 def weights_taken(function: Callable) -> dict[str, str]:
-    """What each weight is that a function must be given, by its name.
+    """The role of each weight that a function requires, by its name.
 
-    What is called just query, key or value is taken for tokens.
+    An argument called just query, key or value is taken for tokens.
     """
     parameters = inspect.signature(function).parameters
     return {
@@ -39,7 +46,7 @@ def weights_taken(function: Callable) -> dict[str, str]:
 
 
 def takes_weights(function: Callable) -> bool:
-    """Whether it projects tokens itself: it takes the matrices for it."""
+    """Whether a function projects tokens itself, by matrices it takes."""
     roles = {*weights_taken(function).values()}
     return {"query", "key", "value"} <= roles
 
@@ -47,8 +54,9 @@ def takes_weights(function: Callable) -> bool:
 def as_class(thing: Callable, arrays: str | None = None) -> type:
     """A function of tokens and weights as a class that has the weights.
 
-    A class stays as it is. `arrays` are "numpy" or "torch", else found
-    out. Raises ValueError for several heads without a number of them.
+    A class stays as it is. `arrays` is "numpy" or "torch"; detected if
+    None. Raises ValueError for multi-head attention that does not take
+    the number of heads.
     """
     if inspect.isclass(thing):
         return thing
@@ -58,19 +66,19 @@ def as_class(thing: Callable, arrays: str | None = None) -> type:
             "expected the number of heads among the arguments, got "
             f"({', '.join(inspect.signature(thing).parameters)})"
         )
-    found = ("torch", "numpy") if is_for_torch(thing) else ("numpy",)
-    tried = found if arrays is None else (arrays,)
-    classes = [of_a_function(thing, one) for one in tried]
-    fitting = (kind for kind in classes if answers_at_all(kind))
+    detected = ("torch", "numpy") if is_for_torch(thing) else ("numpy",)
+    tried = detected if arrays is None else (arrays,)
+    classes = [of_a_function(thing, kind) for kind in tried]
+    fitting = (kind for kind in classes if works(kind))
     return next(fitting, classes[0])
 
 
-def answers_at_all(kind: type) -> bool:
-    return answers(made(kind, 0, torch.float32), width_in(kind))
+def works(kind: type) -> bool:
+    return accepts(build_module(kind, 0, torch.float32), width_in(kind))
 
 
 def of_a_function(function: Callable, kind: str) -> type[nn.Module]:
-    """A class whose `forward` calls it with such arrays and weights."""
+    """A class whose `forward` calls the function with its own weights."""
     weights = weights_taken(function)
     square = takes_heads(function) or "output" in weights.values()
     shape = (D_OUT if square else D_IN, D_OUT)
@@ -85,9 +93,9 @@ def of_a_function(function: Callable, kind: str) -> type[nn.Module]:
                 setattr(self, name, nn.Parameter(torch.empty(shape)))
 
         @wraps(function)
-        def forward(self, **given):
-            given |= self.state_dict()
-            values = {name: prepared(v) for name, v in given.items()}
+        def forward(self, **inputs):
+            arguments = inputs | self.state_dict()
+            values = {name: prepared(v) for name, v in arguments.items()}
             return to_tensor(to_array(function(**values)))
 
     OfAFunction.__name__ = function.__name__
@@ -96,7 +104,7 @@ def of_a_function(function: Callable, kind: str) -> type[nn.Module]:
 
 
 def without(function: Callable, names) -> inspect.Signature:
-    """As a method's signature, without arguments of these names."""
+    """The signature as that of a method, without these arguments."""
     signature = inspect.signature(function)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     others = [p for n, p in signature.parameters.items() if n not in names]

@@ -1,4 +1,4 @@
-"""What a class of attention does, with the reference beside it."""
+"""Properties of an attention class, with the reference beside it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from parity_tests.exact import attention as exact_attention
 from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded
 from parity_tests.judge.attention.property import (
-    Found,
+    Comparisons,
     Property,
     identical,
     same,
@@ -24,9 +24,9 @@ from parity_tests.twins.strategies import SEEDS, lattice
 
 from .student_class import (
     CONTEXT,
-    asked_of,
+    build_module,
     drops,
-    made,
+    output_of,
     takes_bias,
     width_in,
 )
@@ -35,8 +35,8 @@ SIZE_OF_X = 0.11  # what whole numbers up to 16 are multiplied with
 
 
 @dataclass(frozen=True, eq=False)
-class HomeworkCase:
-    """Tokens, and the seed of the weights."""
+class ClassCase:
+    """One input of a class: tokens, and the seed of the weights."""
 
     x: np.ndarray
     seed: int
@@ -46,11 +46,11 @@ class HomeworkCase:
 
 
 @dataclass(frozen=True, eq=False)
-class Homework:
-    """A class under judgement, and what is known of it.
+class StudentClass:
+    """A class under judgement, and its conventions.
 
-    `reading` is the place of the right one among its readings; `mask` the
-    form in which it takes a mask, one of MASK_FORMS.
+    `reading` is the index of the right one among the readings of its
+    weights; `mask` is the form of its mask, one of MASK_FORMS.
     """
 
     kind: type
@@ -60,39 +60,40 @@ class Homework:
     mask: str | None = None
     heads: int = 1
 
-    def module(self, case: HomeworkCase):
+    def module(self, case: ClassCase):
         dtype = getattr(torch, case.x.dtype.name)
-        return made(self.kind, case.seed, dtype)
+        return build_module(self.kind, case.seed, dtype)
 
-    def of(self, case: HomeworkCase) -> np.ndarray:
-        return asked_of(self.module(case), case.x)
+    def of(self, case: ClassCase) -> np.ndarray:
+        return output_of(self.module(case), case.x)
 
-    def weights(self, case: HomeworkCase) -> Weights:
+    def weights(self, case: ClassCase) -> Weights:
         return readings(self.module(case), self.heads)[self.reading]
 
-    def expected(self, case: HomeworkCase, mask: np.ndarray | None = None):
-        """The reference's output with these weights, with its error."""
+    def expected(self, case: ClassCase, mask: np.ndarray | None = None):
+        """The reference's output with these weights, and its error."""
         tokens = case.x.shape[-2]
-        seen = np.ones((1, tokens, tokens), bool) if mask is None else mask
+        if mask is None:
+            mask = np.ones((1, tokens, tokens), bool)
         if self.causal:
-            seen = seen & causal_mask(tokens, tokens)
-        return by_the_reference(self.weights(case), case.x, seen)
+            mask = mask & causal_mask(tokens, tokens)
+        return by_the_reference(self.weights(case), case.x, mask)
 
 
-# What may be handed over for a mask, True where one may attend, of the
-# axes (text, query, key).
+# In what form a mask is passed on; ours is True where one may attend, and
+# has the axes (text, query, key).
 MASK_FORMS = {
     "True may attend": lambda mask: mask,
-    "True is hidden": lambda mask: ~mask,
+    "True is masked": lambda mask: ~mask,
     "True may attend, an axis for heads": lambda mask: mask[:, None],
-    "True is hidden, an axis for heads": lambda mask: ~mask[:, None],
+    "True is masked, an axis for heads": lambda mask: ~mask[:, None],
     "True may attend, one for all texts": lambda mask: mask[0],
-    "True is hidden, one for all texts": lambda mask: ~mask[0],
+    "True is masked, one for all texts": lambda mask: ~mask[0],
 }
 
 
 def by_the_reference(weights: Weights, x: np.ndarray, mask: np.ndarray):
-    """Projections, heads, attention, heads together, and the output."""
+    """Project, split into heads, attend, merge heads, project again."""
     tokens = bounded(x)
     query, key, value = (
         exact_heads.split_heads(
@@ -110,88 +111,90 @@ def by_the_reference(weights: Weights, x: np.ndarray, mask: np.ndarray):
 
 
 @st.composite
-def homework_cases(draw, homework: Homework) -> HomeworkCase:
-    """Texts of one token up to as many as the class has room for."""
+def class_cases(draw, student: StudentClass) -> ClassCase:
+    """Texts of one token up to as many as the class has positions for."""
     tokens = draw(st.integers(1, CONTEXT))
     batch = tuple(
         draw(st.integers(1, 3))
-        for _ in range(draw(st.sampled_from(homework.batch_axes)))
+        for _ in range(draw(st.sampled_from(student.batch_axes)))
     )
-    shape = (*batch, tokens, width_in(homework.kind))
+    shape = (*batch, tokens, width_in(student.kind))
     whole = draw(lattice(shape))
     dtype = draw(st.sampled_from(["float64", "float32"]))
-    return HomeworkCase((whole * SIZE_OF_X).astype(dtype), draw(SEEDS))
+    return ClassCase((whole * SIZE_OF_X).astype(dtype), draw(SEEDS))
 
 
-def equals_the_reference(homework: Homework, case: HomeworkCase) -> Found:
-    """With its weights, the reference gives the same output."""
-    exact, got = homework.expected(case), homework.of(case)
+def equals_the_reference(
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """The reference, with the same weights, gives the same output."""
+    exact, got = student.expected(case), student.of(case)
     if got.shape != exact.shape:
-        raise Broken(
-            f"returned the shape {got.shape}, and should {exact.shape}"
-        )
+        raise Broken(f"returned shape {got.shape}, expected {exact.shape}")
     yield same("output", got, exact.value, exact.error)
 
 
-def asked_twice_it_answers_the_same(
-    homework: Homework, case: HomeworkCase
-) -> Found:
-    """At evaluation nothing is left to chance: dropout is off."""
-    module = homework.module(case)
-    first, second = (asked_of(module, case.x) for _ in range(2))
+def called_twice_it_returns_the_same(
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """At evaluation nothing is random: dropout is off."""
+    module = student.module(case)
+    first, second = (output_of(module, case.x) for _ in range(2))
     yield identical("output", second, first)
 
 
 def a_later_token_changes_no_earlier_output(
-    homework: Homework, case: HomeworkCase
-) -> Found:
-    """What comes later changes nothing before it."""
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """A later token changes no earlier output."""
     tokens = case.x.shape[-2]
     begin = case.seed % tokens
     other = case.x.copy()
     other[..., begin:, :] = 1 - other[..., begin:, :]
-    exact, moved = homework.expected(case), replace(case, x=other)
+    exact, moved = student.expected(case), replace(case, x=other)
     yield same(
         "earlier outputs",
-        homework.of(moved)[..., :begin, :],
-        homework.of(case)[..., :begin, :],
+        student.of(moved)[..., :begin, :],
+        student.of(case)[..., :begin, :],
         2 * exact.error[..., :begin, :],
     )
 
 
-def tokens_have_no_order(homework: Homework, case: HomeworkCase) -> Found:
-    """Without a causal mask and positions, tokens in another order give
-    the outputs in that order."""
+def tokens_have_no_order(
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """Without a causal mask and positions, permuted tokens give outputs
+    permuted alike."""
     order = np.random.default_rng(case.seed).permutation(case.x.shape[-2])
     moved = replace(case, x=case.x[..., order, :])
-    error = homework.expected(case).error
+    error = student.expected(case).error
     yield same(
         "outputs",
-        homework.of(moved),
-        homework.of(case)[..., order, :],
+        student.of(moved),
+        student.of(case)[..., order, :],
         2 * error[..., order, :],
     )
 
 
-def texts_do_not_meet(homework: Homework, case: HomeworkCase) -> Found:
-    """A text alone gives what it gives in a batch."""
+def texts_do_not_mix(student: StudentClass, case: ClassCase) -> Comparisons:
+    """A text gives the same alone as in a batch."""
     if case.x.ndim == 2:
         return
-    place = case.seed % len(case.x)
-    at = slice(place, place + 1)
-    error = homework.expected(case).error[at]
-    alone = homework.of(replace(case, x=case.x[at]))
-    yield same("one text", alone, homework.of(case)[at], 2 * error)
+    index = case.seed % len(case.x)
+    at = slice(index, index + 1)
+    error = student.expected(case).error[at]
+    alone = student.of(replace(case, x=case.x[at]))
+    yield same("one text", alone, student.of(case)[at], 2 * error)
 
 
 def every_parameter_is_one_of_the_layers(
-    homework: Homework, case: HomeworkCase
-) -> Found:
-    """It has the parameters of its layers, and no others."""
-    weights, module = homework.weights(case), homework.module(case)
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """It has the parameters of its layers and no others."""
+    weights, module = student.weights(case), student.module(case)
     layers = [weights.query, weights.key, weights.value, weights.output]
-    known = sum(matrix.size for matrix, _ in filter(None, layers))
-    with_biases = known + sum(
+    matrices = sum(matrix.size for matrix, _ in filter(None, layers))
+    with_biases = matrices + sum(
         bias.size for _, bias in filter(None, layers) if bias.any()
     )
     count = sum(parameter.numel() for parameter in module.parameters())
@@ -202,15 +205,15 @@ def every_parameter_is_one_of_the_layers(
     )
 
 
-def a_bias_that_is_asked_for_is_there(
-    homework: Homework, case: HomeworkCase
-) -> Found:
-    """Made with a bias, it has more parameters than made without."""
+def a_requested_bias_is_there(
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """With a bias it has more parameters than without."""
     dtype = getattr(torch, case.x.dtype.name)
     with_bias, without = (
         sum(parameter.numel() for parameter in module.parameters())
         for module in (
-            made(homework.kind, case.seed, dtype, biased)
+            build_module(student.kind, case.seed, dtype, biased)
             for biased in (True, False)
         )
     )
@@ -222,22 +225,22 @@ def a_bias_that_is_asked_for_is_there(
 
 
 def a_mask_hides_what_it_should(
-    homework: Homework, case: HomeworkCase
-) -> Found:
-    """Each text is seen through its own mask."""
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """Each text is attended to through its own mask."""
     if case.x.ndim == 2:
         return
     mask = some_mask(case)
-    if "one for all" in homework.mask:
+    if "one for all" in student.mask:
         mask[:] = mask[0]
-    exact = homework.expected(case, mask)
-    given = MASK_FORMS[homework.mask](mask)
-    got = asked_of(homework.module(case), case.x, given)
+    exact = student.expected(case, mask)
+    own_mask = MASK_FORMS[student.mask](mask)
+    got = output_of(student.module(case), case.x, own_mask)
     yield same("output", got, exact.value, exact.error)
 
 
-def some_mask(case: HomeworkCase) -> np.ndarray:
-    """A mask for each text; every token sees itself."""
+def some_mask(case: ClassCase) -> np.ndarray:
+    """A random mask for each text, in which every token sees itself."""
     texts, tokens = case.x.shape[:2]
     generator = np.random.default_rng(case.seed)
     mask = generator.uniform(size=(texts, tokens, tokens)) < 0.6
@@ -247,26 +250,28 @@ def some_mask(case: HomeworkCase) -> np.ndarray:
 TEXTS, FAR = 4000, 7  # copies of a text; standard errors from the mean
 
 
-def dropout_keeps_the_mean(homework: Homework, case: HomeworkCase) -> Found:
-    """In training, the mean over what chance may drop is what comes out
-    at evaluation: weights are dropped after the softmax, and scaled up."""
+def dropout_keeps_the_mean(
+    student: StudentClass, case: ClassCase
+) -> Comparisons:
+    """In training, the mean over all dropout masks is the output at
+    evaluation: weights are dropped after the softmax, and scaled up."""
     if case.x.ndim == 2:
         return
     case = replace(case, x=case.x[:1].astype(np.float64))
-    module = homework.module(case)
-    expected = asked_of(module, case.x)
+    module = student.module(case)
+    expected = output_of(module, case.x)
     torch.manual_seed(case.seed)
-    many = asked_of(module.train(), np.repeat(case.x, TEXTS, axis=0))
+    many = output_of(module.train(), np.repeat(case.x, TEXTS, axis=0))
     if not np.isfinite(many).all():
-        return  # of which others tell
+        return  # other properties report that
     if case.x.any():
         # What is dropped changes an output by about its size.
         spread = np.ptp(many, axis=0).max() > 1e-6 * np.abs(many).max()
         dropping = np.array([float(spread)])
         yield identical("dropping changes it", dropping, np.ones(1))
     error = many.std(axis=0, keepdims=True) / np.sqrt(TEXTS)
-    exact = homework.expected(case)
-    # The mean of so many numbers has roundings of its own.
+    exact = student.expected(case)
+    # The mean of so many numbers is rounded itself.
     summed = TEXTS * exact.rounding.u * np.abs(many).max()
     bound = FAR * error + 2 * exact.error + summed
     yield same("mean output", many.mean(0, keepdims=True), expected, bound)
@@ -274,22 +279,22 @@ def dropout_keeps_the_mean(homework: Homework, case: HomeworkCase) -> Found:
 
 ANY = (
     equals_the_reference,
-    asked_twice_it_answers_the_same,
-    texts_do_not_meet,
+    called_twice_it_returns_the_same,
+    texts_do_not_mix,
     every_parameter_is_one_of_the_layers,
 )
 
 
-def properties_of(homework: Homework) -> Iterator[Property]:
+def properties_of(student: StudentClass) -> Iterator[Property]:
     yield from map(Property, ANY)
     yield Property(
         a_later_token_changes_no_earlier_output
-        if homework.causal
+        if student.causal
         else tokens_have_no_order
     )
-    if homework.mask:
+    if student.mask:
         yield Property(a_mask_hides_what_it_should)
-    if takes_bias(homework.kind):
-        yield Property(a_bias_that_is_asked_for_is_there)
-    if drops(homework.kind):
+    if takes_bias(student.kind):
+        yield Property(a_requested_bias_is_there)
+    if drops(student.kind):
         yield Property(dropout_keeps_the_mean)

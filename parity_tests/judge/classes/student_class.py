@@ -1,9 +1,9 @@
-"""Attention as courses ask for it: a class with weights of its own.
+"""A student's class of attention: built, its sizes read, and called.
 
 Its constructor is called by the names that courses use, its weights are
-found by name and shape (`homework_weights`), and carried over to the
-reference. A function that takes tokens and weights becomes such a class
-(`homework_functions`).
+recognised by name and shape (`subject/weights.py`) and carried over to
+the reference. A function that takes tokens and weights is wrapped as such
+a class (`functions.py`).
 """
 
 import inspect
@@ -59,7 +59,7 @@ CONFIGURATIONS = ("config", "cfg", "args")
 
 
 class Configuration(SimpleNamespace):
-    """Every size by each of its names, as attributes and as entries."""
+    """Every size under each of its names, as attributes and as entries."""
 
     def __getitem__(self, name: str):
         return vars(self)[name]
@@ -68,24 +68,24 @@ class Configuration(SimpleNamespace):
         return vars(self).get(name, default)
 
 
-def made(
+def build_module(
     kind: type, seed: int, dtype: torch.dtype, biased: bool = True
 ) -> nn.Module:
     """A module of that class, at evaluation, with random weights.
 
-    Raises ValueError for a constructor that wants what is not known, and
+    Raises ValueError for a constructor with unknown arguments, and
     Broken for one that raises itself.
     """
     parameters = inspect.signature(kind).parameters
-    given, unknown = {}, []
+    sizes, unknown = {}, []
     for name, parameter in parameters.items():
         needed = parameter.default is inspect.Parameter.empty
         if name.lower() in CONFIGURATIONS:
-            given[name] = Configuration(**SIZE_OF)
+            sizes[name] = Configuration(**SIZE_OF)
         elif name.lower() in BIASES:
-            given[name] = biased
+            sizes[name] = biased
         elif name.lower() in SIZE_OF:
-            given[name] = SIZE_OF[name.lower()]
+            sizes[name] = SIZE_OF[name.lower()]
         elif needed and parameter.kind not in (
             parameter.VAR_POSITIONAL,
             parameter.VAR_KEYWORD,
@@ -93,30 +93,30 @@ def made(
             unknown.append(name)
     if unknown:
         raise ValueError(
-            f"expected {kind.__name__} to be made from {', '.join(SIZE_OF)}"
-            f", got also {', '.join(unknown)}"
+            f"expected {kind.__name__} to be built from "
+            f"{', '.join(SIZE_OF)}, got also {', '.join(unknown)}"
         )
     try:
-        module = kind(**given).to(dtype).eval()
+        module = kind(**sizes).to(dtype).eval()
     except (AttributeError, KeyError, TypeError) as error:
         text = with_its_line(error, file_of(kind.__init__))
         raise ValueError(
-            f"expected {kind.__name__} to be a class of PyTorch, made from "
+            f"expected {kind.__name__} to be a PyTorch module, built from "
             f"sizes or a configuration, got {text}"
         ) from error
-    except (Exception, SystemExit) as error:  # a stranger's code
+    except (Exception, SystemExit) as error:  # foreign code
         raise Broken(raised(error, file_of(kind.__init__))) from error
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            drawn = torch.randn(parameter.shape, generator=generator)
+            normal = torch.randn(parameter.shape, generator=generator)
             spread = 1.5 / max(1, parameter.shape[-1]) ** 0.5
-            parameter.copy_(drawn.to(dtype) * spread)
+            parameter.copy_(normal.to(dtype) * spread)
     return module
 
 
-def made_from(kind: type) -> set[str]:
-    """The names of what its constructor takes, in small letters."""
+def constructor_arguments(kind: type) -> set[str]:
+    """The names of the constructor's arguments, in lower case."""
     return {
         name.lower()
         for name, parameter in inspect.signature(kind).parameters.items()
@@ -126,65 +126,65 @@ def made_from(kind: type) -> set[str]:
 
 
 def takes_heads(kind: type) -> bool:
-    """Whether it has heads: from its constructor, or told each time.
+    """Whether the constructor, or the call, takes the number of heads.
 
-    Of a function, whether it is told.
+    Of a function, whether its call does.
     """
-    told = inspect.signature(getattr(kind, "forward", kind)).parameters
-    names = made_from(kind) | {name.lower() for name in told}
+    call = inspect.signature(getattr(kind, "forward", kind)).parameters
+    names = constructor_arguments(kind) | {name.lower() for name in call}
     return bool(names & {*SIZES[HEADS], *CONFIGURATIONS})
 
 
 @cache
 def width_in(kind: type) -> int:
-    """How wide the tokens are that it takes, by its query's weights.
+    """The width of the tokens that it takes, by its query's weights.
 
-    Where these may be for x W or for x Wᵀ, it is asked.
+    Where these may be for x W or for x Wᵀ, both are tried.
     """
-    module = made(kind, 0, torch.float32)
+    module = build_module(kind, 0, torch.float32)
     heads = HEADS if takes_heads(kind) else 1
-    widths = [one.width_in for one in readings(module, heads)]
-    fitting = (width for width in widths if answers(module, width))
+    widths = [weights.width_in for weights in readings(module, heads)]
+    fitting = (width for width in widths if accepts(module, width))
     return next(fitting, widths[0])
 
 
-def answers(module: nn.Module, width: int) -> bool:
-    """Whether it takes tokens of that width, of several texts or one."""
+def accepts(module: nn.Module, width: int) -> bool:
+    """Whether it takes tokens of that width, in a batch or without."""
     for shape in ((2, 5, width), (5, width)):
         try:
-            asked_of(module, np.ones(shape, np.float32))
+            output_of(module, np.ones(shape, np.float32))
         except Broken:
             continue
         return True
     return False
 
 
-def asked_of(
+def output_of(
     module: nn.Module, x: np.ndarray, mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """The output for tokens x. Raises Broken where there is none.
+    """The output for tokens x. Raises Broken if there is none.
 
-    `mask` is handed over as it is, where `forward` takes one.
+    `mask` is passed on as it is.
     """
     tensor = torch.from_numpy(x.copy())
-    given = forward_arguments(module, tensor)
+    arguments = forward_arguments(module, tensor)
     if mask is not None:
-        given[mask_name(type(module))] = torch.from_numpy(mask.copy())
+        arguments[mask_name(type(module))] = torch.from_numpy(mask.copy())
     try:
         with torch.no_grad():
-            found = module(**given)
-    except (Exception, SystemExit) as error:  # a stranger's code
+            output = module(**arguments)
+    except (Exception, SystemExit) as error:  # foreign code
         raise Broken(raised(error, file_of(module.forward))) from error
-    found = found[0] if isinstance(found, tuple) else found
-    if not torch.is_tensor(found):
-        raise Broken(f"returned {type(found).__name__}, and no tensor")
+    output = output[0] if isinstance(output, tuple) else output
+    if not torch.is_tensor(output):
+        raise Broken(f"returned {type(output).__name__}, expected a tensor")
     if not np.array_equal(tensor.numpy(), x):
-        raise Broken("changed the tokens that it was given")
-    return found.numpy()
+        raise Broken("modified its input tokens in place")
+    return output.numpy()
 
 
 def mask_name(kind: type) -> str | None:
-    """What `forward` calls its mask; None where it takes none."""
+    """The name of the mask in `forward`; None where it takes no mask."""
     parameters = inspect.signature(kind.forward).parameters
     return next(
         (name for name in parameters if "mask" in name.lower()), None
@@ -192,7 +192,7 @@ def mask_name(kind: type) -> str | None:
 
 
 def sizes_of_the_file(kind: type) -> dict[str, int]:
-    """The whole numbers outside of a class that it uses, by name."""
+    """The global integers that a class uses, by name."""
     used = {}
     for function in map(inspect.unwrap, (kind.__init__, kind.forward)):
         if inspect.isfunction(function):
@@ -201,7 +201,7 @@ def sizes_of_the_file(kind: type) -> dict[str, int]:
 
 
 def heads_tried(kind: type, module: nn.Module) -> tuple[int, ...]:
-    """How many heads it may have: as told, one, or a number of its file."""
+    """Numbers of heads it may have: as built, 1, or a global's."""
     if takes_heads(kind):
         return HEADS, 1
     features = len(readings(module, 1)[0].query[0])
@@ -210,43 +210,47 @@ def heads_tried(kind: type, module: nn.Module) -> tuple[int, ...]:
 
 
 def takes_bias(kind: type) -> bool:
-    """Whether its constructor is told if there is a bias."""
-    return bool(made_from(kind) & {*BIASES})
+    """Whether its constructor takes whether there is a bias."""
+    return bool(constructor_arguments(kind) & {*BIASES})
 
 
 def drops(kind: type) -> bool:
-    """Whether its constructor is told how much to drop."""
-    return bool(made_from(kind) & {*SIZES[DROPPED], *CONFIGURATIONS})
+    """Whether its constructor takes a dropout rate."""
+    return bool(
+        constructor_arguments(kind) & {*SIZES[DROPPED], *CONFIGURATIONS}
+    )
 
 
 def forward_arguments(module: nn.Module, x: torch.Tensor) -> dict:
     """What `forward` needs: tokens, up to three times; a mask that allows
-    all; the number of heads; a choice of dropout that keeps all.
+    all; the number of heads; a dropout mask that keeps all.
 
-    Raises ValueError when it needs more.
+    Raises ValueError if it needs more.
     """
-    given, unknown = {}, []
+    arguments, unknown = {}, []
     parameters = inspect.signature(module.forward).parameters
     for name, parameter in parameters.items():
         known = name.lower()
         if known in SIZES[HEADS]:
-            given[name] = HEADS
+            arguments[name] = HEADS
         elif parameter.default is not inspect.Parameter.empty:
             continue
         elif known in ("dropout_mask", "keep"):  # of every head
             pairs = 2 * x.shape[-2:-1]
-            given[name] = torch.ones((1, *pairs), dtype=torch.bool)
+            arguments[name] = torch.ones((1, *pairs), dtype=torch.bool)
         elif "mask" in known:
-            given[name] = torch.ones(2 * x.shape[-2:-1], dtype=torch.bool)
+            arguments[name] = torch.ones(
+                2 * x.shape[-2:-1], dtype=torch.bool
+            )
         elif known in (*SIZES[DROPPED], "rate"):
-            given[name] = 0.0
-        elif not given or known in (*QUERY, *KEY, *VALUE):
-            given[name] = x
+            arguments[name] = 0.0
+        elif not arguments or known in (*QUERY, *KEY, *VALUE):
+            arguments[name] = x
         else:
             unknown.append(name)
     if unknown:
         raise ValueError(
-            "expected forward to take tokens, and perhaps a mask, got also "
+            "expected forward to take tokens and perhaps a mask, got also "
             f"{', '.join(unknown)}"
         )
-    return given
+    return arguments

@@ -1,4 +1,4 @@
-"""A verdict on a class: its weights in the reference, and what must hold.
+"""The verdict on a class: the reference gets its weights, too.
 
 >>> from parity_tests.judge.classes.verdict import judge_class
 >>> report = judge_class(MultiHeadAttention)       # doctest: +SKIP
@@ -16,7 +16,7 @@ from parity_tests.judge.attention.verdict import (
     SHRUNK,
     Finding,
     Report,
-    one_by_one,
+    judge_each,
 )
 from parity_tests.judge.subject.protocol import Broken, Conventions
 from parity_tests.judge.subject.weights import named_layers, readings
@@ -25,10 +25,10 @@ from parity_tests.twins.comparing import within
 from .diagnosis import cause_of_class
 from .properties import (
     MASK_FORMS,
-    Homework,
-    HomeworkCase,
+    ClassCase,
+    StudentClass,
+    class_cases,
     equals_the_reference,
-    homework_cases,
     properties_of,
     some_mask,
 )
@@ -36,11 +36,11 @@ from .student_class import (
     CONTEXT,
     D_OUT,
     SIZES,
-    asked_of,
+    build_module,
+    constructor_arguments,
     heads_tried,
-    made,
-    made_from,
     mask_name,
+    output_of,
     sizes_of_the_file,
     takes_heads,
     width_in,
@@ -50,7 +50,7 @@ ROLES = ("self_attention", "causal_attention", "multi_head_attention")
 
 
 def role_of(kind: Callable) -> str | None:
-    """Which kind of attention a class or a function is, by its name."""
+    """The role of a class or function by its name: one of ROLES or None."""
     name = kind.__name__.lower().replace("_", "")
     if name == "head":
         return role_of_head(kind)
@@ -62,9 +62,9 @@ def role_of(kind: Callable) -> str | None:
 
 
 def role_of_head(kind: type) -> str | None:
-    """What nanoGPT's `Head` is, by its layers and its triangle."""
+    """The role of nanoGPT's `Head`, by its layers and its triangle."""
     try:
-        module = made(kind, 0, torch.float32)
+        module = build_module(kind, 0, torch.float32)
     except (Broken, ValueError):
         return None
     if not {"query", "key", "value"} <= {*dict(named_layers(module))}:
@@ -74,11 +74,11 @@ def role_of_head(kind: type) -> str | None:
 
 
 def is_causal(kind: type, role: str) -> bool:
-    """Whether it is meant to be: by its name, or it is given a length."""
+    """Whether it should be causal: by its name, or it takes a length."""
     return (
         role == "causal_attention"
         or "causal" in kind.__name__.lower()
-        or bool(made_from(kind) & {*SIZES[CONTEXT]})
+        or bool(constructor_arguments(kind) & {*SIZES[CONTEXT]})
     )
 
 
@@ -86,13 +86,13 @@ def judge_class(
     kind: type,
     role: str | None = None,
     examples: int = EXAMPLES,
-    chance: int = 0,
+    seed: int = 0,
     deadline: float = inf,
 ) -> Report:
-    """A class of attention; else as `judge`.
+    """Judge a class of attention; the arguments are those of `judge`.
 
-    Raises ValueError for a class of another kind, and for one that wants
-    what is not known, or whose weights have other names.
+    Raises ValueError for a class of another kind, with unknown arguments,
+    or with unknown names of weights.
     """
     name, role = kind.__name__, role or role_of(kind)
     if role not in ROLES:
@@ -100,87 +100,85 @@ def judge_class(
             f"expected {name} to be one of {', '.join(ROLES)}, got {role}"
         )
     try:
-        homework = known(Homework(kind, is_causal(kind, role)))
+        student = recognised(StudentClass(kind, is_causal(kind, role)))
     except Broken as error:
         return Report(name, role, trouble=str(error))
-    findings = tuple(
-        judgements(homework, examples, chance, deadline=deadline)
-    )
-    limits = replace(Conventions().limits, batch_axes=homework.batch_axes)
+    findings = tuple(judgements(student, examples, seed, deadline=deadline))
+    limits = replace(Conventions().limits, batch_axes=student.batch_axes)
     conventions = Conventions(
         getattr(kind, "arrays", "torch"),
-        homework.mask or "none",
-        "always" if homework.causal else "none",
+        student.mask or "none",
+        "always" if student.causal else "none",
         limits=limits,
-        weights=homework.weights(plain_case(homework, 0)).layout,
+        weights=student.weights(plain_case(student, 0)).layout,
     )
     report = Report(name, role, findings, conventions)
     if report.failed:
-        return replace(report, cause=cause_of_class(homework, plain_case))
+        return replace(report, cause=cause_of_class(student, plain_case))
     return report
 
 
 def judgements(
-    homework: Homework,
+    student: StudentClass,
     examples: int,
-    chance: int,
+    seed: int,
     shrunk: int = SHRUNK,
     deadline: float = inf,
 ) -> Iterator[Finding]:
-    """Every property on as many inputs."""
-    return one_by_one(
-        properties_of(homework),
-        homework,
-        homework_cases(homework),
-        (examples, chance, shrunk, deadline),
+    """Judge every property that applies."""
+    return judge_each(
+        properties_of(student),
+        student,
+        class_cases(student),
+        (examples, seed, shrunk, deadline),
     )
 
 
-def plain_case(homework: Homework, seed: int, tokens: int = 5):
-    """A case of ordinary numbers."""
-    axes = homework.batch_axes[-1]
-    shape = ((2,) * axes) + (tokens, width_in(homework.kind))
+def plain_case(student: StudentClass, seed: int, tokens: int = 5):
+    """A case of normal numbers."""
+    axes = student.batch_axes[-1]
+    shape = ((2,) * axes) + (tokens, width_in(student.kind))
     x = np.random.default_rng(seed).normal(size=shape)
-    return HomeworkCase(x, seed)
+    return ClassCase(x, seed)
 
 
-def known(homework: Homework) -> Homework:
-    """Which shapes it takes, and which reading of its weights fits.
+def recognised(student: StudentClass) -> StudentClass:
+    """The class with the shapes it takes, and the reading that fits.
 
-    Where none fits, the first is kept. Raises Broken and ValueError for a
-    class that cannot be made or asked.
+    Where no reading of its weights fits, the first is kept. Raises Broken
+    or ValueError for a class that cannot be built or called.
     """
-    width, problem, axes = width_in(homework.kind), None, []
-    for one in (0, 1):
-        trial = replace(homework, batch_axes=(one,))
+    width, problem, axes = width_in(student.kind), None, []
+    for count in (0, 1):
+        trial = replace(student, batch_axes=(count,))
         try:
             case = plain_case(trial, 0)
             if trial.of(case).shape[:-1] == case.x.shape[:-1]:
-                axes.append(one)
+                axes.append(count)
         except Broken as error:
-            if problem is None or "changed" not in str(problem):
+            if problem is None or "modified" not in str(problem):
                 problem = error
     if not axes:
-        problem = problem or Broken("returned other tokens than were given")
-        raise no_answer(homework.kind, width, problem)
-    homework = replace(homework, batch_axes=tuple(axes))
-    case = plain_case(homework, 1)
-    module = homework.module(case)
-    # What is not said to be causal may be so all the same.
+        problem = problem or Broken("returned another number of tokens")
+        raise no_output(student.kind, width, problem)
+    student = replace(student, batch_axes=tuple(axes))
+    case = plain_case(student, 1)
+    module = student.module(case)
+    # A class may be causal although its name does not say so.
     trials = [
-        replace(homework, causal=causal, heads=heads, reading=place)
-        for causal in ((True,) if homework.causal else (False, True))
-        for heads in heads_tried(homework.kind, module)
-        for place, weights in enumerate(readings(module, heads))
+        replace(student, causal=causal, heads=heads, reading=index)
+        for causal in ((True,) if student.causal else (False, True))
+        for heads in heads_tried(student.kind, module)
+        for index, weights in enumerate(readings(module, heads))
         if weights.width_in == width
     ]
-    fitting = (one for one in trials if fits(one, case))
-    homework = next(fitting, trials[0])
-    return replace(homework, mask=mask_form(homework, case))
+    fitting = (trial for trial in trials if fits(trial, case))
+    student = next(fitting, trials[0])
+    return replace(student, mask=mask_form(student, case))
 
 
-def no_answer(kind: type, width: int, problem: Broken) -> Exception:
-    """It is broken; or not judged, where sizes of its file may not fit."""
+def no_output(kind: type, width: int, problem: Broken) -> Exception:
+    """Broken; or, where sizes in its file may not fit, not judged."""
     sizes = sizes_of_the_file(kind)
     if not sizes:
         return problem
@@ -191,35 +189,35 @@ def no_answer(kind: type, width: int, problem: Broken) -> Exception:
     )
 
 
-def mask_form(homework: Homework, case: HomeworkCase) -> str | None:
-    """How it takes a mask, which is the same here for all texts.
+def mask_form(student: StudentClass, case: ClassCase) -> str | None:
+    """The form of its mask; the mask is the same here for all texts.
 
-    The first form with which it answers, where none is right; None where
-    it answers none.
+    Where none gives the right output, the first that gives any; None
+    where none does.
     """
-    if mask_name(homework.kind) is None or case.x.ndim == 2:
+    if mask_name(student.kind) is None or case.x.ndim == 2:
         return None
     mask = some_mask(case)
     mask[:] = mask[0]
-    answering = []
+    accepted = []
     for form in MASK_FORMS:
-        trial = replace(homework, mask=form)
+        trial = replace(student, mask=form)
         try:
-            got = asked_of(
+            got = output_of(
                 trial.module(case), case.x, MASK_FORMS[form](mask)
             )
         except Broken:
             continue
-        answering.append(form)
+        accepted.append(form)
         exact = trial.expected(case, mask)
         if within("", got, exact.value, exact.error).holds:
             return form
-    return next(iter(answering), None)
+    return next(iter(accepted), None)
 
 
-def fits(homework: Homework, case: HomeworkCase) -> bool:
+def fits(student: StudentClass, case: ClassCase) -> bool:
     try:
-        comparisons = list(equals_the_reference(homework, case))
+        comparisons = list(equals_the_reference(student, case))
     except Exception:  # shapes of another reading
         return False
     return all(comparison.holds for comparison in comparisons)

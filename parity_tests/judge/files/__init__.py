@@ -1,1 +1,1 @@
-"""From a submitted file to verdicts, in a process of its own."""
+"""Submissions: from a file to verdicts, in a process of its own."""

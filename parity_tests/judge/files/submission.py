@@ -1,7 +1,7 @@
-"""Somebody's file: what is in it, and what of it can be judged.
+"""A submission: what a file defines, and what of it can be judged.
 
-Reading it means running it. A notebook is run cell by cell; what a cell
-raises is kept, and the next one runs.
+Reading a file means running it. A notebook runs cell by cell; an error in
+a cell is kept, and the next one runs.
 """
 
 import inspect
@@ -33,24 +33,23 @@ ENDS_AS_ATTENTION = r"(attention|attn)(_?v?\d+)?$"  # not its weights
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """Something that can be judged: what, and as what."""
+    """A function or a class to be judged, and the role it is judged in."""
 
     name: str
     thing: object
     role: str
 
     @property
-    def is_homework(self) -> bool:
+    def has_weights(self) -> bool:
         """A class, or a function that takes tokens and weights."""
         return inspect.isclass(self.thing) or takes_weights(self.thing)
 
 
 def read(path: Path) -> ModuleType:
-    """The file as a module, after it was run.
+    """Run the file, and return it as a module.
 
-    Raises ValueError when it cannot be read, or raises itself; a notebook
-    only when nothing of it ran. `troubles` of the module are what cells
-    raised.
+    Raises ValueError if it cannot be read, or raises itself; a notebook
+    only if no cell ran. `troubles` of the module are the errors of cells.
     """
     root, packages = place_of(path.resolve())
     module = ModuleType(".".join([*packages, path.stem.replace("-", "_")]))
@@ -64,7 +63,7 @@ def read(path: Path) -> ModuleType:
             exec(compile(piece, str(path), "exec"), vars(module))
         except SystemExit as error:
             module.troubles.append(f"called sys.exit({error.code!r})")
-        except Exception as error:  # whatever a stranger's code raises
+        except Exception as error:  # whatever foreign code raises
             module.troubles.append(raised(error, str(path)))
     if len(module.troubles) == len(pieces) > 0:
         raise ValueError(f"{path.name} {module.troubles[-1]}")
@@ -72,7 +71,7 @@ def read(path: Path) -> ModuleType:
 
 
 def place_of(path: Path) -> tuple[Path, list[str]]:
-    """Where imports are looked for, and the packages that it stands in."""
+    """The folder for imports, and the packages that contain the file."""
     folder, packages = path.parent, []
     while (folder / "__init__.py").is_file():
         packages.insert(0, folder.name)
@@ -84,13 +83,13 @@ def pieces_of(path: Path) -> Iterator[str]:
     """A file's source, or that of each cell of a notebook."""
     if path.suffix not in (".py", ".ipynb"):
         raise ValueError(
-            f"expected a file of Python or a notebook, got {path.name}"
+            f"expected a Python file or a notebook, got {path.name}"
         )
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"expected a file of Python, got {path}: {error}"
+            f"expected a Python file, got {path}: {error}"
         ) from error
     if path.suffix != ".ipynb":
         yield text
@@ -107,7 +106,7 @@ def pieces_of(path: Path) -> Iterator[str]:
 
 
 def without_magic(source: str) -> str:
-    """A cell without the lines that only a notebook understands."""
+    """A cell without its magic: lines that only a notebook understands."""
     if source.lstrip().startswith("%%"):
         return ""
     lines = source.split("\n")
@@ -120,28 +119,28 @@ def without_magic(source: str) -> str:
 def candidates(
     module: ModuleType, role: str | None = None
 ) -> list[Candidate]:
-    """What has a name of the reference's, or is a class of attention, or
-    a function of it that takes tokens and weights.
+    """What can be judged: functions named like one of the reference's,
+    classes of attention, and functions of it that take their weights.
 
-    With `role`, the last thing of the file that can have it counts as
-    that. Raises ValueError when there is none.
+    With `role`, the last one in the file that can have this role. Raises
+    ValueError if there is none.
     """
     own = own_things(module)
     if role is not None:
         return [in_role(own, role, module)]
-    found = [
-        Candidate(name, thing, known)
+    known = [
+        Candidate(name, thing, role)
         for name, thing in own.items()
-        if (known := role_by_name(name, thing))
+        if (role := role_by_name(name, thing))
     ]
-    if not found:
+    if not known:
         defined = ", ".join(own) or "nothing"
         raise ValueError(
-            "expected a function with a name of the reference's, or a "
+            "expected a function named like one of the reference's, or a "
             f"class of attention, in {Path(module.__file__).name}, got "
             f"{defined}; say what it is with --as"
         )
-    return found
+    return known
 
 
 def own_things(module: ModuleType) -> dict[str, object]:
@@ -156,23 +155,24 @@ def own_things(module: ModuleType) -> dict[str, object]:
 
 
 def in_role(own: dict, role: str, module: ModuleType) -> Candidate:
-    """The last class for a role of classes; else the last function."""
+    """The last class, for a role of classes; else the last function."""
     role = ATTENTION if role in ALIASES else role
-    wanted = inspect.isclass if role in ROLES else inspect.isfunction
-    fitting = [name for name, thing in own.items() if wanted(thing)]
+    is_fitting = inspect.isclass if role in ROLES else inspect.isfunction
+    fitting = [name for name, thing in own.items() if is_fitting(thing)]
     functions = [n for n, thing in own.items() if inspect.isfunction(thing)]
     if not fitting and role in judged_names():
         fitting = functions
     if not fitting:
         raise ValueError(
-            f"expected something for {role} in {Path(module.__file__).name}"
-            f", got {', '.join(own) or 'nothing'}"
+            f"expected a function or class for {role} in "
+            f"{Path(module.__file__).name}, got "
+            f"{', '.join(own) or 'nothing'}"
         )
     return Candidate(fitting[-1], own[fitting[-1]], role)
 
 
 def role_by_name(name: str, thing) -> str | None:
-    """What a function or a class is by its name, None if that is open."""
+    """The role of a function or a class by its name; None if unknown."""
     if inspect.isfunction(thing):
         attends = re.search(ENDS_AS_ATTENTION, name, re.IGNORECASE)
         if attends and takes_weights(thing):
@@ -186,6 +186,6 @@ def role_by_name(name: str, thing) -> str | None:
 
 
 def judged_names() -> set[str]:
-    """The functions of the reference, and their gradients."""
+    """The names of the reference's functions, and of their gradients."""
     gradients = {backward(twin).__name__ for twin in with_gradient()}
     return {twin.name for twin in find_twins()} | gradients

@@ -1,10 +1,10 @@
-"""The process in which a stranger's file is run and judged.
+"""The worker process, in which a submitted file is run and judged.
 
     python -m parity_tests.judge.files.worker '{"path": …, "answers": …}'
 
-What comes of it goes into the file `answers`, a line of JSON for each
-event, so that what is known stays known when the process is ended. What
-the stranger's code prints goes elsewhere.
+Its events go into the file `answers`, a line of JSON for each, so that
+they outlive the process if it is killed. What the submission prints is
+kept out of it.
 """
 
 import json
@@ -21,48 +21,48 @@ import numpy as np
 
 from parity_tests.judge.attention.verdict import Failure, Report, judge
 from parity_tests.judge.classes.functions import as_class
-from parity_tests.judge.classes.properties import HomeworkCase
+from parity_tests.judge.classes.properties import ClassCase
 from parity_tests.judge.classes.verdict import judge_class
 from parity_tests.judge.steps.verdict import BACKWARD, judge_step, twin_of
-from parity_tests.judge.subject.conventions import Told
+from parity_tests.judge.subject.conventions import Declared
 from parity_tests.judge.subject.signature import as_step, with_line
 from parity_tests.twins.gradients import backward
 
 from .submission import ATTENTION, Candidate, candidates, own_things, read
 
 GIGABYTE = 2**30
-TOLD = ("array", "mask", "alignment", "blocked_row")
+DECLARED = ("array", "mask", "alignment", "fully_masked_row")
 
 
 def main() -> None:
-    asked = json.loads(sys.argv[1])
-    with open(asked["answers"], "a", encoding="utf-8") as answers:
+    request = json.loads(sys.argv[1])
+    with open(request["answers"], "a", encoding="utf-8") as answers:
 
         def tell(**event):
             print(json.dumps(event), file=answers, flush=True)
 
         printed = quieted()
-        limit_memory(asked["memory"])
+        limit_memory(request["memory"])
         try:
-            judge_file(asked, tell)
+            judge_file(request, tell)
         except ValueError as error:
             tell(event="trouble", text=str(error))
-        except Exception:  # the judge's own, or it would have been caught
+        except Exception:  # the judge's own, as others are caught before
             tell(event="fault", text=traceback.format_exc())
         tell(event="end", printed=os.fstat(printed).st_size)
 
 
 def quieted() -> int:
-    """Both outputs go into a file that no one sees; which one it is."""
+    """Send stdout and stderr into a hidden file; return its descriptor."""
     with tempfile.TemporaryFile() as file:
-        for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
             stream.flush()
-            os.dup2(file.fileno(), number)
+            os.dup2(file.fileno(), descriptor)
         return os.dup(file.fileno())
 
 
 def limit_memory(gigabytes: float) -> None:
-    """No more than that beside what is in use, where a limit can be set."""
+    """Allow so much beyond what is in use, where a limit can be set."""
     try:
         import resource
 
@@ -74,56 +74,57 @@ def limit_memory(gigabytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def judge_file(asked: dict, tell) -> None:
-    """Run the file, then judge all in it that can be judged."""
+def judge_file(request: dict, tell) -> None:
+    """Run the file, then judge everything in it that can be judged."""
     tell(event="doing", what="running the file")
-    module = read(Path(asked["path"]))
+    module = read(Path(request["path"]))
     for text in module.troubles:
         tell(event="note", text=f"a cell {text}")
-    told = Told(*(asked[name] for name in TOLD))
-    deadline = time.monotonic() + asked["seconds"]
-    how = asked["examples"], asked["seed"], deadline
-    found = candidates(module, asked["role"])
-    others = {*own_things(module)} - {one.name for one in found}
+    declared = Declared(*(request[name] for name in DECLARED))
+    deadline = time.monotonic() + request["seconds"]
+    budget = request["examples"], request["seed"], deadline
+    judgeable = candidates(module, request["role"])
+    others = {*own_things(module)} - {each.name for each in judgeable}
     if others:
         names = ", ".join(sorted(others))
-        tell(event="note", text=f"not looked at: {names}")
-    for one in found:
-        tell(event="doing", what=f"judging {one.name}")
+        tell(event="note", text=f"not judged: {names}")
+    for candidate in judgeable:
+        tell(event="doing", what=f"judging {candidate.name}")
         try:
-            report = judged(one, told, *how)
-        except Exception as error:  # one thing must not end the others
+            report = judge_candidate(candidate, declared, *budget)
+        except Exception as error:  # one must not end the others
             known = isinstance(error, ValueError)
             why = str(error) if known else f"the judge failed: {error!r}"
-            tell(event="unjudged", name=one.name, text=why)
+            tell(event="unjudged", name=candidate.name, text=why)
             continue
         tell(event="report", **as_plain(report))
 
 
-def judged(
-    one: Candidate,
-    told: Told,
+def judge_candidate(
+    candidate: Candidate,
+    declared: Declared,
     examples: int,
-    chance: int,
+    seed: int,
     deadline: float = inf,
 ) -> Report:
-    """By what it is: homework, an attention, or another step."""
-    how = examples, chance, deadline
-    if one.is_homework:
-        kind = as_class(one.thing, told.arrays)
-        return judge_class(kind, one.role, *how)
-    function = with_line(one.thing)
-    if one.role == ATTENTION:
-        return judge(function, one.name, told, *how)
-    reference = twin_of(one.role).reference
-    if one.role.endswith(BACKWARD):
-        reference = backward(twin_of(one.role))
-    step = as_step(function, reference, told.arrays)
-    return judge_step(step, one.name, one.role, examples, chance)
+    """Judge by role: a layer with weights, attention, or another step."""
+    name, role = candidate.name, candidate.role
+    budget = examples, seed, deadline
+    if candidate.has_weights:
+        kind = as_class(candidate.thing, declared.arrays)
+        return judge_class(kind, role, *budget)
+    function = with_line(candidate.thing)
+    if role == ATTENTION:
+        return judge(function, name, declared, *budget)
+    reference = twin_of(role).reference
+    if role.endswith(BACKWARD):
+        reference = backward(twin_of(role))
+    step = as_step(function, reference, declared.arrays)
+    return judge_step(step, name, role, examples, seed)
 
 
 def as_plain(report: Report) -> dict:
-    """A report as JSON has it."""
+    """A report as plain values, for JSON."""
     plain = {
         "name": report.name,
         "kind": report.kind,
@@ -142,20 +143,20 @@ def as_plain(report: Report) -> dict:
 
 
 def conventions_of(report: Report) -> dict:
-    """What was found out, without what was not asked."""
+    """The conventions detected, without those that were not tested."""
     if report.conventions is None:
         return {}
-    found = asdict(report.conventions)
-    limits = found.pop("limits")
-    found["batch_axes"] = limits["batch_axes"]
-    found["dtypes"] = limits["dtypes"]
-    found["as_many_queries_as_keys"] = limits["square"]
-    found["values_as_wide_as_keys"] = limits["one_width"]
-    return {n: value for n, value in found.items() if value != "not asked"}
+    detected = asdict(report.conventions)
+    limits = detected.pop("limits")
+    detected["batch_axes"] = limits["batch_axes"]
+    detected["dtypes"] = limits["dtypes"]
+    detected["as_many_queries_as_keys"] = limits["square"]
+    detected["values_as_wide_as_keys"] = limits["one_width"]
+    return {n: v for n, v in detected.items() if v != "not tested"}
 
 
 def failure_of(failure: Failure) -> dict:
-    """The smallest failing input as Python, and what came of it."""
+    """The smallest failing input as Python, and how it fails."""
     comparison = failure.comparison
     shown = {"inputs": as_python(failure.case), "text": failure.trouble}
     if comparison is not None:
@@ -174,7 +175,7 @@ def failure_of(failure: Failure) -> dict:
 
 
 def plain_number(value):
-    """A number that JSON knows; NaN and infinities as text."""
+    """A number that JSON has; NaN and infinities as text."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -184,16 +185,17 @@ def plain_number(value):
 
 def as_python(case) -> str:
     """An input as lines that can be pasted into Python."""
-    if isinstance(case, HomeworkCase):
+    if isinstance(case, ClassCase):
         return (
             f"{assigned('x', case.x)}\n"
             "import torch\n"
             "from parity_tests.judge.classes.student_class "
-            "import asked_of, made\n"
+            "import build_module, output_of\n"
             "from parity_tests.judge.classes.functions import as_class\n"
             "kind = as_class(YOURS)  # a class or a function\n"
-            f"module = made(kind, {case.seed}, torch.{case.x.dtype.name})\n"
-            "asked_of(module, x)"
+            f"dtype = torch.{case.x.dtype.name}\n"
+            f"module = build_module(kind, {case.seed}, dtype)\n"
+            "output_of(module, x)"
         )
     arrays = getattr(case, "arrays", None)
     if arrays is None:

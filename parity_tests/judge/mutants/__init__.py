@@ -1,1 +1,1 @@
-"""Mutants: known mistakes, with which the diagnosis compares."""
+"""Mutants: known wrong implementations, to name a cause by."""

@@ -1,7 +1,7 @@
-"""Attention as three parts, and the mistakes that replace one of them.
+"""Mutants of attention: three parts, of which each mutant replaces one.
 
 The parts are a factor for the scores, what is visible, and how weights are
-made of the two. Each mistake of `WRONG` has another one in its place.
+made of the two. Each of `MUTANTS` has a wrong part in place of a right one.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,10 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """What is asked; `mask` None for none, `causal` for the causal form.
+class Probe:
+    """Probe: one input on which a subject and the mutants are compared.
 
+    `mask` is None for no mask; `causal` asks for the causal form, and
     `past` counts the keys before the first query.
     """
 
@@ -31,32 +32,32 @@ class Question:
         return (*self.query.shape[:-1], self.key.shape[-2])
 
 
-def root(question: Question) -> float:
-    return 1 / sqrt(question.query.shape[-1])
+def root(probe: Probe) -> float:
+    return 1 / sqrt(probe.query.shape[-1])
 
 
-def visible(question: Question) -> np.ndarray:
-    return own_mask(question) & triangle(question)
+def visible(probe: Probe) -> np.ndarray:
+    return own_mask(probe) & triangle(probe)
 
 
-def own_mask(question: Question) -> np.ndarray:
-    mask = True if question.mask is None else question.mask
-    return np.broadcast_to(mask, question.shape)
+def own_mask(probe: Probe) -> np.ndarray:
+    mask = True if probe.mask is None else probe.mask
+    return np.broadcast_to(mask, probe.shape)
 
 
-def triangle(question: Question, extra: int = 0) -> np.ndarray:
-    """What a causal query sees, and `extra` keys more."""
-    tokens = question.shape[-1]
-    seen = np.tri(*question.shape[-2:], question.past + extra, dtype=bool)
-    return seen if question.causal else np.ones((tokens,), bool)
+def triangle(probe: Probe, extra: int = 0) -> np.ndarray:
+    """The keys that a causal query sees, and `extra` more."""
+    tokens = probe.shape[-1]
+    visible = np.tri(*probe.shape[-2:], probe.past + extra, dtype=bool)
+    return visible if probe.causal else np.ones((tokens,), bool)
 
 
-def weigh(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    return normalised(np.where(seen, scores, -np.inf))
+def weigh(scores: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    return normalised(np.where(visible, scores, -np.inf))
 
 
 def normalised(scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Softmax; zeros where there is nothing to share out."""
+    """Softmax; zeros in a fully masked row."""
     greatest = scores.max(axis=axis, keepdims=True)
     powers = np.exp(scores - np.where(np.isfinite(greatest), greatest, 0))
     total = powers.sum(axis=axis, keepdims=True)
@@ -64,202 +65,196 @@ def normalised(scores: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def attention(
-    question: Question,
+    probe: Probe,
     factor: Callable = root,
     visible: Callable = visible,
     weigh: Callable = weigh,
     dtype=np.float64,
 ) -> np.ndarray:
-    """Attention with its three parts, some of them perhaps wrong ones."""
+    """Attention of three parts, any of which may be a wrong one."""
     query, key, value = (
         array.astype(dtype)
-        for array in (question.query, question.key, question.value)
+        for array in (probe.query, probe.key, probe.value)
     )
     similarity = query @ key.swapaxes(-2, -1)
-    scores = similarity * dtype(factor(question))
-    return weigh(scores, visible(question)) @ value
+    scores = similarity * dtype(factor(probe))
+    return weigh(scores, visible(probe)) @ value
 
 
-def over_the_queries(scores, seen):
-    return normalised(np.where(seen, scores, -np.inf), axis=-2)
+def over_the_queries(scores, visible):
+    return normalised(np.where(visible, scores, -np.inf), axis=-2)
 
 
-def over_queries_and_keys(scores, seen):
-    hidden = np.where(seen, scores, -np.inf)
-    flat = normalised(hidden.reshape(*scores.shape[:-2], -1))
+def over_queries_and_keys(scores, visible):
+    masked = np.where(visible, scores, -np.inf)
+    flat = normalised(masked.reshape(*scores.shape[:-2], -1))
     return flat.reshape(scores.shape)
 
 
-def over_everything(scores, seen):
-    hidden = np.where(seen, scores, -np.inf)
-    return normalised(hidden.reshape(-1)).reshape(scores.shape)
+def over_everything(scores, visible):
+    masked = np.where(visible, scores, -np.inf)
+    return normalised(masked.reshape(-1)).reshape(scores.shape)
 
 
-def over_the_first_axis(scores, seen):
-    return normalised(np.where(seen, scores, -np.inf), axis=0)
+def over_the_first_axis(scores, visible):
+    return normalised(np.where(visible, scores, -np.inf), axis=0)
 
 
-def added_as_numbers(scores, seen):
-    return normalised(scores + seen)
+def added_as_numbers(scores, visible):
+    return normalised(scores + visible)
 
 
-def multiplied_into_scores(scores, seen):
-    return normalised(scores * seen)
+def multiplied_into_scores(scores, visible):
+    return normalised(scores * visible)
 
 
-def after_softmax(scores, seen):
-    return normalised(scores) * seen
+def after_softmax(scores, visible):
+    return normalised(scores) * visible
 
 
-def filled(number: float):
-    return lambda scores, seen: normalised(np.where(seen, scores, number))
+def filled(fill: float):
+    return lambda scores, visible: normalised(
+        np.where(visible, scores, fill)
+    )
 
 
-def shifted_by(number: float):
-    return lambda scores, seen: normalised(scores + number * ~seen)
+def shifted_by(shift: float):
+    return lambda scores, visible: normalised(scores + shift * ~visible)
 
 
 def capped_after_the_mask(cap: float):
-    def weights(scores, seen):
-        hidden = np.where(seen, scores, -np.inf)
-        return normalised(cap * np.tanh(hidden / cap))
+    def weights(scores, visible):
+        masked = np.where(visible, scores, -np.inf)
+        return normalised(cap * np.tanh(masked / cap))
 
     return weights
 
 
-def without_a_shift(scores, seen):
+def without_a_shift(scores, visible):
     with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.where(seen, np.exp(scores), 0)
+        powers = np.where(visible, np.exp(scores), 0)
         return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def twice(scores, seen):
-    return normalised(weigh(scores, seen))
+def twice(scores, visible):
+    return normalised(weigh(scores, visible))
 
 
-def shifted_by_all(scores, seen):
-    """By the maximum of all scores, those behind the mask included."""
+def shifted_by_all(scores, visible):
+    """Shifted by the maximum of all scores, masked ones included."""
     shifted = scores - scores.max(axis=-1, keepdims=True)
-    powers = np.where(seen, np.exp(shifted), 0)
+    powers = np.where(visible, np.exp(shifted), 0)
     total = powers.sum(axis=-1, keepdims=True)
     return powers / np.where(total == 0, 1, total)
 
 
-def added_after_softmax(scores, seen):
-    return normalised(scores) + np.where(seen, 0, -np.inf)
+def added_after_softmax(scores, visible):
+    return normalised(scores) + np.where(visible, 0, -np.inf)
 
 
-def or_nothing(scores, seen):
-    """NaN for a row that sees nothing, as plain softmax has it."""
-    some = seen.any(axis=-1, keepdims=True)
-    return np.where(some, weigh(scores, seen), np.nan)
+def or_nothing(scores, visible):
+    """NaN for a fully masked row, as a plain softmax gives it."""
+    sees_any = visible.any(axis=-1, keepdims=True)
+    return np.where(sees_any, weigh(scores, visible), np.nan)
 
 
-def no_softmax(scores, seen):
-    return np.where(seen, scores, 0)
+def no_softmax(scores, visible):
+    return np.where(visible, scores, 0)
 
 
-def exponentials_only(scores, seen):
-    hidden = np.where(seen, scores, -np.inf)
-    return np.exp(hidden - hidden.max(axis=-1, keepdims=True))
+def exponentials_only(scores, visible):
+    masked = np.where(visible, scores, -np.inf)
+    return np.exp(masked - masked.max(axis=-1, keepdims=True))
 
 
-def transposed_mask(question):
-    mask = own_mask(question)
+def transposed_mask(probe):
+    mask = own_mask(probe)
     if mask.shape[-1] != mask.shape[-2]:
-        return visible(question)
-    return mask.swapaxes(-2, -1) & triangle(question)
+        return visible(probe)
+    return mask.swapaxes(-2, -1) & triangle(probe)
 
 
-def padding_on_queries(question):
-    """The mask of a text's keys, taken for one of its queries."""
-    mask = own_mask(question)
+def padding_on_queries(probe):
+    """The padding mask of a text's keys, applied to its queries."""
+    mask = own_mask(probe)
     if mask.shape[-1] != mask.shape[-2]:
-        return visible(question)
+        return visible(probe)
     first = mask[..., :1, :].swapaxes(-2, -1)
     same = (mask == mask[..., :1, :]).all()
-    return (first if same else mask) & triangle(question)
+    return (first if same else mask) & triangle(probe)
 
 
-def causal_alone(question):
-    return np.broadcast_to(triangle(question), question.shape)
+def causal_alone(probe):
+    return np.broadcast_to(triangle(probe), probe.shape)
 
 
-def mask_alone(question):
-    return own_mask(question)
+def mask_alone(probe):
+    return own_mask(probe)
 
 
-def mask_wins(question):
-    """Causal only where no other mask is given."""
-    return (
-        own_mask(question)
-        if question.mask is not None
-        else visible(question)
-    )
+def mask_wins(probe):
+    """Causal only if no other mask is given."""
+    return own_mask(probe) if probe.mask is not None else visible(probe)
 
 
-def causal_wins(question):
-    """Another mask counts only where causal is off."""
-    return causal_alone(question) if question.causal else own_mask(question)
+def causal_wins(probe):
+    """Another mask counts only if causal is off."""
+    return causal_alone(probe) if probe.causal else own_mask(probe)
 
 
-def everything(question):
-    return np.ones(question.shape, bool)
+def everything(probe):
+    return np.ones(probe.shape, bool)
 
 
-def causal_needs_a_mask(question):
-    return (
-        visible(question)
-        if question.mask is not None
-        else own_mask(question)
-    )
+def causal_needs_a_mask(probe):
+    return visible(probe) if probe.mask is not None else own_mask(probe)
 
 
-def one_more(question):
-    return own_mask(question) & triangle(question, 1)
+def one_more(probe):
+    return own_mask(probe) & triangle(probe, 1)
 
 
-def one_less(question):
-    return own_mask(question) & triangle(question, -1)
+def one_less(probe):
+    return own_mask(probe) & triangle(probe, -1)
 
 
-def one_less_but_some(question):
-    """The same, but a token that would see nothing sees itself."""
-    less = one_less(question)
-    return np.where(less.any(-1, keepdims=True), less, visible(question))
+def one_less_but_some(probe):
+    """The same, but a fully masked token sees itself."""
+    less = one_less(probe)
+    return np.where(less.any(-1, keepdims=True), less, visible(probe))
 
 
-def inverted(question):
-    return ~own_mask(question) & triangle(question)
+def inverted(probe):
+    return ~own_mask(probe) & triangle(probe)
 
 
-def all_inverted(question):
-    return ~visible(question)
+def all_inverted(probe):
+    return ~visible(probe)
 
 
-def triangle_inverted(question):
-    seen = triangle(question)
-    return own_mask(question) & (~seen if question.causal else seen)
+def triangle_inverted(probe):
+    visible = triangle(probe)
+    return own_mask(probe) & (~visible if probe.causal else visible)
 
 
-def future_only(question):
+def future_only(probe):
     """The upper triangle, with the token itself."""
-    tokens = question.shape[-2:]
+    tokens = probe.shape[-2:]
     upper = np.tri(*tokens, dtype=bool).T
-    return own_mask(question) & (upper if question.causal else True)
+    return own_mask(probe) & (upper if probe.causal else True)
 
 
-def either(question):
-    if question.mask is None or not question.causal:
-        return visible(question)
-    return own_mask(question) | triangle(question)
+def either(probe):
+    if probe.mask is None or not probe.causal:
+        return visible(probe)
+    return own_mask(probe) | triangle(probe)
 
 
-def without_the_past(question):
-    return visible(replace(question, past=0))
+def without_the_past(probe):
+    return visible(replace(probe, past=0))
 
 
-WRONG_PARTS = {
+MUTANT_PARTS = {
     "the scale is missing": {"factor": lambda q: 1},
     "the scale is 1/d, not 1/√d": {"factor": lambda q: root(q) ** 2},
     "the scores are multiplied by √d": {"factor": lambda q: 1 / root(q)},
@@ -290,14 +285,14 @@ WRONG_PARTS = {
     "the maximum is not subtracted: exp overflows": {
         "weigh": without_a_shift
     },
-    "the maximum is that of masked scores, too: the rest underflows": {
+    "the maximum is taken over masked keys, too: the rest underflows": {
         "weigh": shifted_by_all
     },
     "the mask is added as 0 and 1": {"weigh": added_as_numbers},
     "masked scores become 0, or nearly so, in place of -inf": {
         "weigh": multiplied_into_scores
     },
-    "the mask comes after the softmax, which is not repeated": {
+    "the mask comes after the softmax, with no renormalisation": {
         "weigh": after_softmax
     },
     "the mask is added after the softmax, as -inf": {
@@ -326,7 +321,7 @@ WRONG_PARTS = {
     "a token does not see itself, the first one excepted": {
         "visible": one_less_but_some
     },
-    "a token does not see itself, and the first sees nothing: NaN": {
+    "a token does not see itself; the first, fully masked, gets NaN": {
         "visible": one_less,
         "weigh": or_nothing,
     },
@@ -348,32 +343,29 @@ WRONG_PARTS = {
 }
 
 
-def swapped(question: Question) -> np.ndarray:
-    """Keys for values and values for keys, where they are as wide."""
-    return attention(
-        replace(question, key=question.value, value=question.key)
-    )
+def swapped(probe: Probe) -> np.ndarray:
+    """Keys for values and values for keys, if they are equally wide."""
+    return attention(replace(probe, key=probe.value, value=probe.key))
 
 
-def scaled_at_last(question: Question) -> np.ndarray:
+def scaled_at_last(probe: Probe) -> np.ndarray:
     """The weights are divided by √d, not the scores."""
-    return attention(question, factor=lambda q: 1) * root(question)
+    return attention(probe, factor=lambda q: 1) * root(probe)
 
 
-def keys_averaged(question: Question) -> np.ndarray:
+def keys_averaged(probe: Probe) -> np.ndarray:
     """The keys are averaged, not the values."""
-    return attention(replace(question, value=question.key))
+    return attention(replace(probe, value=probe.key))
 
 
-def queries_swapped(question: Question) -> np.ndarray:
-    """K Qᵀ in place of Q Kᵀ, where there are as many of each."""
-    return attention(
-        replace(question, query=question.key, key=question.query)
-    )
+def queries_swapped(probe: Probe) -> np.ndarray:
+    """K Qᵀ in place of Q Kᵀ, if there are as many of each."""
+    return attention(replace(probe, query=probe.key, key=probe.query))
 
 
-WRONG: dict[str, Callable] = {
-    name: partial(attention, **parts) for name, parts in WRONG_PARTS.items()
+MUTANTS: dict[str, Callable] = {
+    name: partial(attention, **parts)
+    for name, parts in MUTANT_PARTS.items()
 } | {
     "keys and values are swapped": swapped,
     "queries and keys are swapped": queries_swapped,

@@ -1,4 +1,4 @@
-"""A layer of heads as parts, and the mutants that replace one of them.
+"""Mutants of multi-head attention: parts, of which each replaces one.
 
 Beside the parts of attention (`attention_parts.py`), a layer of heads has
 four: how features are split into heads, how heads are merged, which
@@ -13,7 +13,7 @@ import numpy as np
 
 from parity_tests.judge.subject.weights import Weights
 
-from .attention_parts import WRONG_PARTS, Question, attention, normalised
+from .attention_parts import MUTANT_PARTS, Probe, attention, normalised
 
 
 def split(x: np.ndarray, heads: int) -> np.ndarray:
@@ -48,13 +48,13 @@ def layer_of_heads(
     finish: Callable = finish,
     **parts,
 ) -> np.ndarray:
-    """A layer of attention with some parts, perhaps, wrong ones."""
+    """A layer of heads, any part of which may be a wrong one."""
     layers = wired(weights.query, weights.key, weights.value)
     query, key, value = (
         split(apply(layer, x), weights.heads) for layer in layers
     )
-    question = Question(query, key, value, causal=causal)
-    return finish(merge(attention(question, **parts)), weights.output)
+    probe = Probe(query, key, value, causal=causal)
+    return finish(merge(attention(probe, **parts)), weights.output)
 
 
 # --- wrong parts ---------------------------------------------------------
@@ -79,14 +79,16 @@ def merge_interleaved(context: np.ndarray) -> np.ndarray:
     return moved.reshape(*moved.shape[:-2], -1)
 
 
-def over_heads_and_keys(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    hidden = np.swapaxes(np.where(seen, scores, -np.inf), -3, -2)
-    flat = normalised(hidden.reshape(*hidden.shape[:-2], -1))
-    return np.swapaxes(flat.reshape(hidden.shape), -3, -2)
+def over_heads_and_keys(
+    scores: np.ndarray, visible: np.ndarray
+) -> np.ndarray:
+    masked = np.swapaxes(np.where(visible, scores, -np.inf), -3, -2)
+    flat = normalised(masked.reshape(*masked.shape[:-2], -1))
+    return np.swapaxes(flat.reshape(masked.shape), -3, -2)
 
 
-def over_the_heads(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    return normalised(np.where(seen, scores, -np.inf), axis=-3)
+def over_the_heads(scores: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    return normalised(np.where(visible, scores, -np.inf), axis=-3)
 
 
 def along_the_batch(x: np.ndarray, heads: int) -> np.ndarray:
@@ -97,11 +99,11 @@ def back_from_the_batch(context: np.ndarray) -> np.ndarray:
     return np.swapaxes(merge(context), 0, 1)
 
 
-def width_of_all_heads(question: Question) -> float:
-    return question.query.shape[-1] * question.query.shape[-3]
+def width_of_all_heads(probe: Probe) -> float:
+    return probe.query.shape[-1] * probe.query.shape[-3]
 
 
-WRONG_LAYERS = {
+MUTANT_LAYERS = {
     "the scale is 1/√d_model, not 1/√d_head": {
         "factor": lambda q: 1 / sqrt(width_of_all_heads(q))
     },
@@ -153,7 +155,7 @@ WRONG_LAYERS = {
             finish(merged, output), output
         )
     },
-    "the bias of the output is left out": {
+    "the output bias is left out": {
         "finish": lambda merged, output: finish(merged, output) - output[1]
     },
     "the output is added to itself": {
@@ -164,7 +166,7 @@ WRONG_LAYERS = {
         "merge": back_from_the_batch,
     },
 } | {
-    f"the bias of the output is added {count} times": {
+    f"the output bias is added {count} times": {
         "finish": lambda merged, output, count=count: (
             finish(merged, output) + (count - 1) * output[1]
         )
@@ -172,7 +174,7 @@ WRONG_LAYERS = {
     for count in (2, 3)
 }
 
-WRONG: dict[str, Callable] = {
+MUTANTS: dict[str, Callable] = {
     name: partial(layer_of_heads, **parts)
-    for name, parts in (WRONG_PARTS | WRONG_LAYERS).items()
+    for name, parts in (MUTANT_PARTS | MUTANT_LAYERS).items()
 }

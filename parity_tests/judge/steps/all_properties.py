@@ -1,8 +1,8 @@
-"""What a correct step does, found without another one beside it.
+"""All properties of the steps, none of which needs a reference beside it.
 
-`STEP_PROPERTIES` holds for each step, and for each gradient, by its name,
-the properties that it must have. They stand in files of their own; here is
-the one that all of them have.
+`STEP_PROPERTIES` has, for each step and each gradient, by its name, the
+properties that it must have. They have files of their own; here is the one
+that all steps share.
 """
 
 from copy import deepcopy
@@ -16,7 +16,7 @@ from . import softmax as softmax_properties
 from . import text as text_properties
 from .property import (
     STEP_PROPERTIES,
-    Found,
+    Comparisons,
     Gradient,
     Step,
     alike,
@@ -40,8 +40,8 @@ FILES = (
 @judged(*STEP_PROPERTIES)
 def inputs_are_left_as_they_were(
     step: Step | Gradient, arguments: dict
-) -> Found:
-    """What came in is the same after the call."""
+) -> Comparisons:
+    """The inputs are unchanged after the call."""
     before = deepcopy(arguments)
     step(**arguments)
     after, floats = leaves(arguments), leaves(before)

@@ -1,4 +1,4 @@
-"""What correct embeddings and losses do, without a reference."""
+"""Properties of embeddings and losses."""
 
 from dataclasses import replace
 from math import log
@@ -10,7 +10,7 @@ from parity_tests.bounds.rounding import Bounded, exponential
 
 from .property import (
     IN_FLOAT64,
-    Found,
+    Comparisons,
     Step,
     agree,
     alike,
@@ -32,45 +32,44 @@ LOOK_UPS = {
 
 
 @judged(*LOOK_UPS)
-def a_token_gets_its_own_row(step: Step, arguments: dict) -> Found:
-    """With the row's number in all of its features, each token is told
-    its number."""
+def a_token_gets_its_own_row(step: Step, arguments: dict) -> Comparisons:
+    """If all features of a row are its index, each token gets its id."""
     ids = arguments[LOOK_UPS[step.name]]
     params = arguments["params"]
-    numbers = np.arange(len(params.weight))[:, None]
-    rows = numbers + np.zeros_like(params.weight)
-    asked = arguments | {
+    indices = np.arange(len(params.weight))[:, None]
+    rows = indices + np.zeros_like(params.weight)
+    numbered = arguments | {
         "params": replace(params, weight=rows.astype(params.weight.dtype))
     }
-    told = np.broadcast_to(ids[..., None], (*ids.shape, rows.shape[-1]))
-    yield alike("rows", step(**asked), told)
+    expected = np.broadcast_to(ids[..., None], (*ids.shape, rows.shape[-1]))
+    yield alike("rows", step(**numbered), expected)
 
 
 @judged(*LOOK_UPS)
-def a_row_comes_as_it_is(step: Step, arguments: dict) -> Found:
-    """All numbers come from the table, feature by feature, unchanged."""
+def a_row_is_returned_unchanged(step: Step, arguments: dict) -> Comparisons:
+    """Every number comes from the table, feature by feature, unchanged."""
     got, weight = step(**arguments), arguments["params"].weight
-    found = (got[..., None, :] == weight).any(axis=-2)
-    yield alike("found in the table", found, np.ones_like(found))
+    in_table = (got[..., None, :] == weight).any(axis=-2)
+    yield alike("in the table", in_table, np.ones_like(in_table))
 
 
 @judged("input_embedding")
-def token_and_position_add_up(step: Step, arguments: dict) -> Found:
-    """With either table all zeros, the other's rows are left; with both
+def token_and_position_add_up(step: Step, arguments: dict) -> Comparisons:
+    """If one table is all zeros, the other's rows remain; with both
     tables the two results add up."""
     params, ids = arguments["params"], arguments["ids"]
     parts = [
-        step.known(arguments | {"params": replace(params, **{name: none})})
-        for name, none in (
+        step.known(arguments | {"params": replace(params, **{name: zeros})})
+        for name, zeros in (
             ("position", zeroed(params.position)),
             ("token", zeroed(params.token)),
         )
     ]
     yield agree("x", step.known(arguments), parts[0] + parts[1])
-    tokens, places = parts
+    tokens, positions = parts
     yield agree("tokens", tokens, exactly(params.token.weight[ids]))
     first = params.position.weight[: ids.shape[-1]]
-    yield agree("places", places, exactly(first))
+    yield agree("positions", positions, exactly(first))
 
 
 def zeroed(layer):
@@ -78,7 +77,9 @@ def zeroed(layer):
 
 
 @judged("sinusoidal_positions")
-def position_0_is_zeros_and_ones(step: Step, arguments: dict) -> Found:
+def position_0_is_zeros_and_ones(
+    step: Step, arguments: dict
+) -> Comparisons:
     """At position 0 every sine is 0, and every cosine 1."""
     d_model = arguments["d_model"]
     got = step(**arguments | {"positions": arguments["positions"] * 0})
@@ -87,14 +88,14 @@ def position_0_is_zeros_and_ones(step: Step, arguments: dict) -> Found:
 
 
 @judged("sinusoidal_positions")
-def a_move_is_a_rotation(step: Step, arguments: dict) -> Found:
-    """Moving by a distance turns each pair of features by an angle that
-    depends on the distance alone."""
+def a_shift_is_a_rotation(step: Step, arguments: dict) -> Comparisons:
+    """Shifting all positions by a distance rotates each pair of features
+    by an angle that depends on the distance alone."""
     positions = arguments["positions"]
     moved = positions[::-1] + positions
     here, by, there = (
-        pairs(step.known(arguments | {"positions": place}))
-        for place in (positions, positions[::-1], moved)
+        pairs(step.known(arguments | {"positions": shifted}))
+        for shifted in (positions, positions[::-1], moved)
     )
     sine = here[0] * by[1] + here[1] * by[0]
     cosine = here[1] * by[1] - here[0] * by[0]
@@ -103,9 +104,11 @@ def a_move_is_a_rotation(step: Step, arguments: dict) -> Found:
 
 
 @judged("sinusoidal_positions")
-def wavelengths_grow_to_ten_thousand(step: Step, arguments: dict) -> Found:
-    r"""The first pair turns by 1 a position, and each later one by less,
-    by the same factor; after d_model features it would be 1 / 10000.
+def wavelengths_grow_to_ten_thousand(
+    step: Step, arguments: dict
+) -> Comparisons:
+    r"""The first pair turns by an angle of 1 a position, each later one by
+    less, by a constant factor; after d_model features it is 1 / 10000.
 
     The angle at position 1 is at most 1, and read off by the arcus
     tangent, which is no steeper than 1 along the circle. What is expected
@@ -127,7 +130,7 @@ def wavelengths_grow_to_ten_thousand(step: Step, arguments: dict) -> Found:
 
 
 def pairs(encoded: Bounded) -> tuple[Bounded, Bounded]:
-    """Sines and cosines; a last sine without its cosine is left out."""
+    """Sines and cosines; a last sine without a cosine is left out."""
     width = encoded.shape[-1] // 2 * 2
     sine, cosine = (
         encoded.moved(lambda a, first=first: a[..., first:width:2])
@@ -140,19 +143,22 @@ def pairs(encoded: Bounded) -> tuple[Bounded, Bounded]:
 
 
 @judged("log_sum_exp")
-def what_is_left_are_probabilities(step: Step, arguments: dict) -> Found:
-    """e to a logit less the result is its probability: they sum to 1."""
-    found = step.known(arguments).moved(lambda a: a[..., None])
-    total = exponential(exactly(arguments["logits"]) - found).total()
+def what_is_left_are_probabilities(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """e to the power of (logit - result) is a probability: these sum to
+    1."""
+    result = step.known(arguments).moved(lambda a: a[..., None])
+    total = exponential(exactly(arguments["logits"]) - result).total()
     yield agree("sums", total, exactly(np.ones(total.shape)))
 
 
 @judged("log_sum_exp")
 def a_number_added_to_all_is_added_to_it(
     step: Step, arguments: dict
-) -> Found:
-    """A number added to all logits is added to the result; one of a
-    thousand overflows nowhere."""
+) -> Comparisons:
+    """A number added to all logits is added to the result; not even a
+    thousand overflows."""
     logits = arguments["logits"]
     for shift in (-1000, 1000):
         shifted = logits + logits.dtype.type(shift)
@@ -167,9 +173,9 @@ def a_number_added_to_all_is_added_to_it(
 @judged("cross_entropy")
 def surprises_are_those_of_probabilities(
     step: Step, arguments: dict
-) -> Found:
-    """For one token, e to minus the loss is the probability of what came:
-    over all that could have come, these sum to 1."""
+) -> Comparisons:
+    """For one token, e to the power of minus the loss is the probability
+    of its target: over all possible targets these sum to 1."""
     logits = arguments["logits"]
     row = logits.reshape(-1, logits.shape[-1])[:1]
     parts = [
@@ -188,15 +194,17 @@ def surprises_are_those_of_probabilities(
 
 
 @judged("cross_entropy")
-def a_likelier_target_surprises_less(step: Step, arguments: dict) -> Found:
-    """Between two targets of one token, the losses differ by as much as
-    their logits, the other way round."""
+def a_likelier_target_surprises_less(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """For two targets of one token, the losses differ by as much as their
+    logits, with the opposite sign."""
     logits = arguments["logits"]
     row = logits.reshape(-1, logits.shape[-1])[:1]
     for target in range(row.shape[-1]):
         first, other = (
-            step.known(arguments | {"logits": row, "targets": came})
-            for came in (np.array([0]), np.array([target]))
+            step.known(arguments | {"logits": row, "targets": targets})
+            for targets in (np.array([0]), np.array([target]))
         )
         gap = exactly(row[0, :1]) - exactly(row[0, target : target + 1])
         gap = gap.moved(lambda a: a[0])
@@ -206,14 +214,18 @@ def a_likelier_target_surprises_less(step: Step, arguments: dict) -> Found:
 @judged("cross_entropy")
 def the_loss_is_the_mean_over_what_counts(
     step: Step, arguments: dict
-) -> Found:
-    """The loss is the mean of the losses of the tokens that count, each
+) -> Comparisons:
+    """The loss is the mean of the losses of all tokens that count, each
     taken alone."""
     targets, logits = arguments["targets"], arguments["logits"]
     counts = targets != arguments["ignored"]
     alone = [
-        step.known(arguments | {"logits": row[None], "targets": came[None]})
-        for row, came in zip(logits[counts], targets[counts], strict=True)
+        step.known(
+            arguments | {"logits": row[None], "targets": next_id[None]}
+        )
+        for row, next_id in zip(
+            logits[counts], targets[counts], strict=True
+        )
     ]
     losses = Bounded(
         np.array([part.value for part in alone]),
@@ -225,8 +237,10 @@ def the_loss_is_the_mean_over_what_counts(
 
 
 @judged("cross_entropy")
-def what_is_ignored_does_not_matter(step: Step, arguments: dict) -> Found:
-    """Other logits where the target is ignored change nothing."""
+def what_is_ignored_does_not_matter(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Logits whose target is ignored change nothing."""
     logits = arguments["logits"]
     counts = (arguments["targets"] != arguments["ignored"])[..., None]
     other = arguments | {"logits": np.where(counts, logits, 3 - 2 * logits)}

@@ -1,7 +1,7 @@
-"""What a correct gradient by hand does, without autograd beside it.
+"""Properties of hand-written gradients, without autograd beside them.
 
-Its `check` takes a `Gradient` and the arguments of the gradient: that of
-the step's result first, then all that the step takes.
+`check` takes a `Gradient` and its arguments: first the gradient of the
+step's result, then all arguments of the step.
 """
 
 from dataclasses import replace
@@ -12,12 +12,12 @@ from parity_tests.bounds.rounding import Bounded
 from parity_tests.twins.gradients import with_gradient
 
 from .property import (
-    Found,
+    Comparisons,
     Gradient,
     agree,
-    chance,
     exactly,
     first_of,
+    generator_for,
     identical,
     inner,
     inputs,
@@ -53,8 +53,8 @@ EVERY = [twin.name for twin in with_gradient() if twin.name not in TOO_DEEP]
 @judged_gradient(*EVERY)
 def a_small_move_changes_the_output_as_the_gradient_says(
     gradient: Gradient, arguments: dict
-) -> Found:
-    r"""When all inputs move a little, the output changes by the gradient
+) -> Comparisons:
+    r"""If all inputs move a little, the output changes by the gradient
     times the move.
 
     In float64, with the slope $D(h) = (g(x + h v) - g(x - h v)) / 2 h$ of
@@ -67,31 +67,39 @@ def a_small_move_changes_the_output_as_the_gradient_says(
     norm of equal features, and nothing is known. Inputs are put on a grid
     of 2^-36, so that moving them by h rounds nothing.
     """
-    asked = moved(arguments, on_the_grid)
-    first = next(iter(asked))
-    upstream = np.asarray(asked[first], np.float64)
-    taken, asked[first] = inputs(asked), upstream[()]
-    random = chance(arguments)
-    ways = {
+    gridded = moved(arguments, on_the_grid)
+    first = next(iter(gridded))
+    upstream = np.asarray(gridded[first], np.float64)
+    taken, gridded[first] = inputs(gridded), upstream[()]
+    random = generator_for(arguments)
+    directions = {
         name: random.integers(-3, 4, array.shape).astype(float)
         for name, array in leaves(taken).items()
     }
     slopes, errors = np.transpose(
         [
-            slope(gradient, taken, upstream, ways, STEP / part)
+            slope(gradient, taken, upstream, directions, STEP / part)
             for part in (1, 2, 4, 8)
         ]
     )
     apart = np.abs(np.diff(slopes))
     if (apart[1:] > apart[:-1] / 2 + errors[1:-1] + errors[2:]).any():
         return
-    found = gradient.known(asked)
-    by_hand = sum(np.sum(found[n].value * ways[n]) for n in found)
-    off = sum(np.sum(found[n].error * np.abs(ways[n])) for n in found)
+    gradients = gradient.known(gridded)
+    by_hand = sum(
+        np.sum(part.value * directions[n]) for n, part in gradients.items()
+    )
+    off = sum(
+        np.sum(part.error * np.abs(directions[n]))
+        for n, part in gradients.items()
+    )
     bound = apart[1:].sum() + errors[-1] + off
     got, expected = np.asarray(by_hand), np.asarray(slopes[-1])
     compared = same("slope", got, expected, np.asarray(bound))
-    scale = sum(np.sum(np.abs(found[n].value * ways[n])) for n in found)
+    scale = sum(
+        np.sum(np.abs(part.value * directions[n]))
+        for n, part in gradients.items()
+    )
     yield replace(compared, scale=float(scale))
 
 
@@ -100,18 +108,19 @@ def on_the_grid(name: str, array: np.ndarray) -> np.ndarray:
     return np.rint(array.astype(np.float64) * GRID) / GRID
 
 
-def slope(gradient, taken: dict, upstream, ways: dict, h: float):
+def slope(gradient, taken: dict, upstream, directions: dict, h: float):
     """D(h), and how far rounding may have moved it."""
     ahead, behind = (
-        along(gradient, taken, upstream, ways, way) for way in (h, -h)
+        along(gradient, taken, upstream, directions, step)
+        for step in (h, -h)
     )
     value = (ahead.value - behind.value) / (2 * h)
     return float(value[0]), float((ahead.error + behind.error)[0]) / (2 * h)
 
 
-def along(gradient, taken, upstream, ways, way: float) -> Bounded:
-    """The sum of upstream times output, so far on the way."""
-    there = moved(taken, lambda name, a: a + way * ways[name])
+def along(gradient, taken, upstream, directions, step: float) -> Bounded:
+    """The sum of upstream times output, one step in that direction."""
+    there = moved(taken, lambda name, a: a + step * directions[name])
     output = gradient.step.known(there)
     products = exactly(upstream) * output
     return products.moved(lambda a: a.reshape(-1)).total()
@@ -123,8 +132,9 @@ def along(gradient, taken, upstream, ways, way: float) -> Bounded:
 @judged_gradient("softmax", "softmax_with_temperature", "masked_softmax")
 def what_one_key_gains_the_others_lose(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """Gradients of a row of scores sum to 0; a forbidden score's is 0."""
+) -> Comparisons:
+    """The gradients of a row of scores sum to 0; that of a masked score
+    is 0."""
     scores = gradient.known(arguments)["scores"]
     total = scores.total()
     yield agree("sum of d_scores", total, zero(total), scores)
@@ -136,43 +146,44 @@ def what_one_key_gains_the_others_lose(
 @judged_gradient("softmax", "softmax_with_temperature", "masked_softmax")
 def a_number_added_to_every_weights_gradient_changes_nothing(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """The weights sum to 1, whatever the scores: a gradient that is the
-    same for all of them moves no score."""
+) -> Comparisons:
+    """The weights always sum to 1, so a number added to the gradient of
+    every weight changes no gradient of a score."""
     d_weights = arguments["d_weights"]
     other = d_weights + d_weights.dtype.type(2)
-    asked = arguments | {"d_weights": other}
-    got = gradient.known(asked, {"d_weights": rounded(other)})["scores"]
+    shifted = arguments | {"d_weights": other}
+    got = gradient.known(shifted, {"d_weights": rounded(other)})["scores"]
     yield agree("d_scores", got, gradient.known(arguments)["scores"])
 
 
 @judged_gradient("attention_scores", *ATTENTIONS)
 def queries_and_keys_gain_alike(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """Longer queries do what longer keys do: ⟨dQ, Q⟩ = ⟨dK, K⟩."""
-    found = gradient.known(arguments)
-    along = [
-        inner(found[name], exactly(arguments[name]))
+) -> Comparisons:
+    """Scaling the queries does what scaling the keys does:
+    ⟨dQ, Q⟩ = ⟨dK, K⟩."""
+    gradients = gradient.known(arguments)
+    products = [
+        inner(gradients[name], exactly(arguments[name]))
         for name in ("query", "key")
     ]
-    yield agree("<dQ, Q> and <dK, K>", *along, found["query"])
+    yield agree("<dQ, Q> and <dK, K>", *products, gradients["query"])
 
 
 @judged_gradient(*ATTENTIONS)
 def gradients_of_keys_sum_to_0(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """A vector added to all keys changes nothing: their gradients sum to
-    0. What no query sees has no gradient."""
-    found = gradient.known(arguments)
-    total = over(found["key"], -2)
-    yield agree("sum of d_key", total, zero(total), found["key"])
+) -> Comparisons:
+    """A vector added to all keys changes nothing, so their gradients sum
+    to 0. A key that no query sees has the gradient 0."""
+    gradients = gradient.known(arguments)
+    total = over(gradients["key"], -2)
+    yield agree("sum of d_key", total, zero(total), gradients["key"])
     shape = (*arguments["query"].shape[:-1], total_keys(arguments))
     unseen = ~np.broadcast_to(arguments["mask"], shape).any(axis=-2)
     for name in ("key", "value"):
-        none = found[name].value[unseen]
-        yield identical(f"d_{name} unseen", none, none * 0)
+        part = gradients[name].value[unseen]
+        yield identical(f"d_{name} unseen", part, part * 0)
 
 
 def total_keys(arguments: dict) -> int:
@@ -182,39 +193,41 @@ def total_keys(arguments: dict) -> int:
 @judged_gradient("scaled_dot_product_attention")
 def values_get_what_the_outputs_get(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """A vector added to all values is added to the outputs: gradients of
-    the values sum to those of the outputs that see any."""
+) -> Comparisons:
+    """A vector added to all values is added to the outputs, so the
+    gradients of the values sum to those of the outputs (without fully
+    masked rows)."""
     value = gradient.known(arguments)["value"]
     upstream = arguments["d_context"]
     shape = (*upstream.shape[:-1], total_keys(arguments))
-    sees = np.broadcast_to(arguments["mask"], shape).any(-1, keepdims=True)
-    answers = exactly(np.where(sees, upstream, 0))
-    yield agree("sum of d_value", over(value, -2), over(answers, -2))
+    mask = np.broadcast_to(arguments["mask"], shape)
+    sees_any = mask.any(-1, keepdims=True)
+    outputs = exactly(np.where(sees_any, upstream, 0))
+    yield agree("sum of d_value", over(value, -2), over(outputs, -2))
 
 
 @judged_gradient("attention_with_dropout")
 def a_dropped_key_says_nothing_and_learns_nothing(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """A key that all queries drop: its value has the gradient 0."""
+) -> Comparisons:
+    """If all queries drop a key, its value has the gradient 0."""
     keys = total_keys(arguments)
-    some = chance(arguments).uniform(size=keys) < 0.5
-    asked = arguments | {"dropout_mask": arguments["dropout_mask"] & some}
-    silent = gradient.known(asked)["value"].value[..., ~some, :]
+    some = generator_for(arguments).uniform(size=keys) < 0.5
+    dropped = arguments | {"dropout_mask": arguments["dropout_mask"] & some}
+    silent = gradient.known(dropped)["value"].value[..., ~some, :]
     yield identical("d_value", silent, silent * 0)
 
 
 @judged_gradient(*PROJECTED)
 def a_bias_of_all_keys_learns_nothing(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """The bias of all keys shifts a row of scores, which changes
-    nothing: its gradient is 0."""
-    found = gradient.known(arguments)
-    for name, part in found.items():
+) -> Comparisons:
+    """The bias of the keys shifts a whole row of scores, which changes
+    nothing, so its gradient is 0."""
+    gradients = gradient.known(arguments)
+    for name, part in gradients.items():
         if name.endswith("key.bias"):
-            weight = found[name.replace("bias", "weight")]
+            weight = gradients[name.replace("bias", "weight")]
             yield agree(name, part, zero(part), weight)
 
 
@@ -224,11 +237,12 @@ def a_bias_of_all_keys_learns_nothing(
 )
 def the_last_bias_gets_the_sum_of_all(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """What is added to all tokens gets the sum of their gradients."""
-    found = gradient.known(arguments)
+) -> Comparisons:
+    """The output bias is added to all tokens, so its gradient is the sum
+    of theirs."""
+    gradients = gradient.known(arguments)
     name = "params.output.bias"
-    bias = found.get(name, found.get("params.bias"))
+    bias = gradients.get(name, gradients.get("params.bias"))
     yield agree(
         "d_bias", bias, over_all_tokens(exactly(first_of(arguments)))
     )

@@ -1,4 +1,4 @@
-"""What correct attention with layers around it does."""
+"""Properties of self-attention and multi-head attention."""
 
 from dataclasses import replace
 from math import sqrt
@@ -8,12 +8,12 @@ import numpy as np
 from parity_tests.bounds.rounding import Bounded, affine
 
 from .property import (
-    Found,
+    Comparisons,
     Step,
     agree,
     alike,
-    chance,
     exactly,
+    generator_for,
     judged,
     known,
     nothing_dropped,
@@ -33,8 +33,10 @@ CAUSAL = ("causal_attention", "stacked_heads")
 
 
 @judged("split_heads")
-def a_head_is_a_slice_of_the_features(step: Step, arguments: dict) -> Found:
-    """Head h has the features from h times d_head on, of all tokens."""
+def a_head_is_a_slice_of_the_features(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Head h has d_head features of every token, from h · d_head on."""
     x, heads = arguments["x"], arguments["heads"]
     split = step(**arguments)
     slices = np.split(x, heads, axis=-1)
@@ -46,8 +48,8 @@ def a_head_is_a_slice_of_the_features(step: Step, arguments: dict) -> Found:
 @judged("merge_heads")
 def a_head_becomes_a_slice_of_the_features(
     step: Step, arguments: dict
-) -> Found:
-    """The features of the heads stand side by side, in their order."""
+) -> Comparisons:
+    """The features of the heads are joined side by side, in order."""
     x, merged = arguments["x"], step(**arguments)
     heads, positions, d_head = x.shape[-3:]
     shape = (*x.shape[:-3], positions, heads * d_head)
@@ -63,19 +65,19 @@ def a_head_becomes_a_slice_of_the_features(
 @judged(*ORDERLESS)
 def the_order_of_tokens_moves_with_them(
     step: Step, arguments: dict
-) -> Found:
-    """Tokens in another order, and masks with them: the same outputs, in
-    that order. Attention knows no positions."""
-    order = chance(arguments).permutation(arguments["x"].shape[-2])
-    asked = arguments | {"x": arguments["x"][..., order, :]}
+) -> Comparisons:
+    """Tokens and masks permuted alike give outputs permuted alike:
+    attention knows no positions."""
+    order = generator_for(arguments).permutation(arguments["x"].shape[-2])
+    permuted = arguments | {"x": arguments["x"][..., order, :]}
     for name in {"mask", "dropout_mask"} & arguments.keys():
-        asked[name] = reordered(arguments[name], order)
+        permuted[name] = reordered(arguments[name], order)
     expected = step.known(arguments).moved(lambda a: a[..., order, :])
-    yield agree("outputs", step.known(asked), expected)
+    yield agree("outputs", step.known(permuted), expected)
 
 
 def reordered(mask: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Queries and keys of a mask, where it tells them apart."""
+    """A mask with its queries and keys permuted, if it has these axes."""
     for axis in (-2, -1):
         if mask.shape[axis] > 1:
             mask = mask.take(order, axis=axis)
@@ -85,42 +87,44 @@ def reordered(mask: np.ndarray, order: np.ndarray) -> np.ndarray:
 @judged(*CAUSAL, *MULTI_HEAD)
 def a_later_token_changes_no_earlier_output(
     step: Step, arguments: dict
-) -> Found:
-    """Under a causal mask, what comes later changes nothing before."""
+) -> Comparisons:
+    """Under a causal mask, a later token changes no earlier output."""
     x = arguments["x"]
     tokens = x.shape[-2]
-    begin = chance(arguments).integers(tokens + 1)
+    begin = generator_for(arguments).integers(tokens + 1)
     if "mask" in arguments:
         arguments = arguments | {"mask": np.tri(tokens, dtype=bool)}
     later = np.arange(tokens)[:, None] >= begin
     other = arguments | {"x": np.where(later, 2 - 3 * x, x)}
     before, after = (
-        step.known(asked).moved(lambda a: a[..., :begin, :])
-        for asked in (arguments, other)
+        step.known(taken).moved(lambda a: a[..., :begin, :])
+        for taken in (arguments, other)
     )
     yield agree("earlier outputs", after, before)
 
 
 @judged(*ORDERLESS, *CAUSAL)
-def a_token_alone_hears_itself(step: Step, arguments: dict) -> Found:
-    """Where there is one token, its weight is 1: what comes out is its
-    own value, through the output layer, where there is one."""
-    asked = nothing_dropped(arguments) | {"x": arguments["x"][..., :1, :]}
-    if "dropout_mask" in asked:
-        asked["dropout_mask"] = asked["dropout_mask"][..., :1, :1]
-    if "mask" in asked:
-        asked["mask"] = asked["mask"][..., :1, :1] | True
-    expected = own_value(exactly(asked["x"]), asked.get("params"))
-    yield agree("output", step.known(asked), expected)
+def a_single_token_gets_its_own_value(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """A single token has the weight 1: the output is its own value, sent
+    through the output layer, if there is one."""
+    single = nothing_dropped(arguments) | {"x": arguments["x"][..., :1, :]}
+    if "dropout_mask" in single:
+        single["dropout_mask"] = single["dropout_mask"][..., :1, :1]
+    if "mask" in single:
+        single["mask"] = single["mask"][..., :1, :1] | True
+    expected = own_value(exactly(single["x"]), single.get("params"))
+    yield agree("output", step.known(single), expected)
 
 
 def own_value(x: Bounded, params) -> Bounded:
-    """What a token has to say: x itself, where nothing is learned."""
+    """The value of a token: x itself, if there are no weights."""
     if params is None:
         return x
     if hasattr(params, "heads"):
         parts = [own_value(x, head) for head in params.heads]
-        said = Bounded(
+        value = Bounded(
             np.concatenate([part.value for part in parts], axis=-1),
             np.concatenate([part.error for part in parts], axis=-1),
             x.rounding,
@@ -129,28 +133,28 @@ def own_value(x: Bounded, params) -> Bounded:
         zeros = exactly(np.zeros(params.value.shape[-1]))
         return affine(x, exactly(params.value.T), zeros)
     else:
-        said = through(params.value, x)
+        value = through(params.value, x)
     output = getattr(params, "output", None)
-    return said if output is None else through(output, said)
+    return value if output is None else through(output, value)
 
 
 @judged(*MULTI_HEAD)
-def a_token_that_sees_nothing_gets_the_output_bias(
+def a_fully_masked_token_gets_the_output_bias(
     step: Step, arguments: dict
-) -> Found:
-    """A token that may attend to nothing has a context of zeros: what is
-    left is the bias of the output layer."""
-    asked = arguments | {"mask": arguments["mask"] & False}
-    got = step.known(asked)
-    yield agree("outputs", got, exactly(asked["params"].output.bias))
+) -> Comparisons:
+    """A fully masked token has a context of zeros, so its output is the
+    bias of the output layer."""
+    masked = arguments | {"mask": arguments["mask"] & False}
+    got = step.known(masked)
+    yield agree("outputs", got, exactly(masked["params"].output.bias))
 
 
 @judged("multi_head_attention")
-def heads_have_no_order(step: Step, arguments: dict) -> Found:
-    """Heads in another order, with their columns of the output layer:
-    the same output, as no head meets another."""
+def heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
+    """Heads permuted together with their columns of the output layer give
+    the same output."""
     params, heads = arguments["params"], arguments["heads"]
-    order = chance(arguments).permutation(heads)
+    order = generator_for(arguments).permutation(heads)
     features = np.arange(params.output.weight.shape[-1])
     features = features.reshape(heads, -1)[order].reshape(-1)
     inner = {
@@ -170,14 +174,14 @@ def heads_have_no_order(step: Step, arguments: dict) -> Found:
 @judged("multi_head_attention")
 def a_head_alone_is_attention_of_its_width(
     step: Step, arguments: dict
-) -> Found:
-    """One head, the others silent, is attention with a single head whose
-    queries see those features alone, and are larger by the root of the
-    number of heads: the scale is by the width of a head."""
+) -> Comparisons:
+    """With the values of the other heads at 0, one head is single-head
+    attention of its features, its queries times the root of the number of
+    heads: the scale is by the width of a head."""
     params, heads = arguments["params"], arguments["heads"]
     d_model = params.output.bias.size
     own = np.arange(d_model) // (d_model // heads)
-    own = own == chance(arguments).integers(heads)
+    own = own == generator_for(arguments).integers(heads)
     silent = replace(params, value=only(params.value, own))
     query = only(params.query, own)
     root = query.bias.dtype.type(sqrt(heads))
@@ -204,11 +208,11 @@ def only(layer, features: np.ndarray):
 
 
 @judged("stacked_heads")
-def stacked_heads_have_no_order(step: Step, arguments: dict) -> Found:
-    """Heads in another order, with what they keep and their columns of
-    the output layer: the same output."""
+def stacked_heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
+    """Heads permuted together with their dropout masks and their columns
+    of the output layer give the same output."""
     params, heads = arguments["params"], len(arguments["params"].heads)
-    order = chance(arguments).permutation(heads)
+    order = generator_for(arguments).permutation(heads)
     features = np.arange(params.output.weight.shape[-1])
     features = features.reshape(heads, -1)[order].reshape(-1)
     weight = params.output.weight[:, features]

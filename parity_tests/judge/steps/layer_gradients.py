@@ -1,4 +1,4 @@
-"""What correct gradients of layers, embeddings and losses do."""
+"""Properties of the gradients of layers, embeddings and losses."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from parity_tests.twins.comparing import largest
 
 from .embeddings import LOOK_UPS
 from .property import (
-    Found,
+    Comparisons,
     Gradient,
     agree,
     alike,
@@ -33,36 +33,38 @@ from .property import (
 @judged_gradient("linear")
 def inputs_and_weights_gain_alike(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """Larger inputs do what larger weights do: ⟨dX, X⟩ = ⟨dW, W⟩."""
-    found, taken = gradient.known(arguments), leaves(inputs(arguments))
-    along = [
-        inner(found[name], exactly(taken[name]))
+) -> Comparisons:
+    """Scaling the inputs does what scaling the weights does:
+    ⟨dX, X⟩ = ⟨dW, W⟩."""
+    gradients = gradient.known(arguments)
+    taken = leaves(inputs(arguments))
+    products = [
+        inner(gradients[name], exactly(taken[name]))
         for name in ("x", "params.weight")
     ]
-    yield agree("<dX, X> and <dW, W>", *along)
+    yield agree("<dX, X> and <dW, W>", *products)
 
 
 @judged_gradient("dropout")
 def what_is_dropped_learns_nothing(
     gradient: Gradient, arguments: dict
-) -> Found:
+) -> Comparisons:
     """Where `dropout_mask` is False the gradient is 0; elsewhere, times
-    (1 - rate), it is what came."""
-    found, d_y = gradient.known(arguments)["x"], arguments["d_y"]
-    dropout_mask = np.broadcast_to(arguments["dropout_mask"], found.shape)
-    dropped = np.where(dropout_mask, 0, found.value)
+    (1 - rate), it is the upstream gradient."""
+    d_x, d_y = gradient.known(arguments)["x"], arguments["d_y"]
+    dropout_mask = np.broadcast_to(arguments["dropout_mask"], d_x.shape)
+    dropped = np.where(dropout_mask, 0, d_x.value)
     yield identical("dropped", dropped, dropped * 0)
-    back = found * exactly(np.asarray(1 - arguments["rate"]))
+    back = d_x * exactly(np.asarray(1 - arguments["rate"]))
     yield agree("kept", back, where(dropout_mask, exactly(d_y), 0))
 
 
 @judged_gradient("layer_norm")
 def no_gradient_goes_where_the_norm_undoes_a_move(
     gradient: Gradient, arguments: dict
-) -> Found:
-    r"""Gradients of a token's features sum to 0; along the features they
-    are 0, too, but for epsilon.
+) -> Comparisons:
+    r"""The gradients of a token's features sum to 0; along the features
+    they are 0, too, except for epsilon.
 
     $\sum dx (x - \mu) = \epsilon / (\sigma^2 + \epsilon) \sum dy \, w z$,
     because that much of z grows when x - μ does.
@@ -87,27 +89,27 @@ def no_gradient_goes_where_the_norm_undoes_a_move(
 @judged_gradient("layer_norm")
 def weight_and_bias_gain_what_the_output_gains(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """The bias gets the sum of all gradients; larger weights and biases
-    do what a larger output does: ⟨dw, w⟩ + ⟨db, b⟩ = ⟨dY, Y⟩."""
-    found, params = gradient.known(arguments), arguments["params"]
+) -> Comparisons:
+    """The bias gets the sum of all gradients; scaling weight and bias does
+    what scaling the output does: ⟨dw, w⟩ + ⟨db, b⟩ = ⟨dY, Y⟩."""
+    gradients, params = gradient.known(arguments), arguments["params"]
     d_y = exactly(arguments["d_y"])
-    yield agree("d_bias", found["params.bias"], over_all_tokens(d_y))
-    along = [
-        inner(found[f"params.{name}"], exactly(getattr(params, name)))
+    yield agree("d_bias", gradients["params.bias"], over_all_tokens(d_y))
+    products = [
+        inner(gradients[f"params.{name}"], exactly(getattr(params, name)))
         for name in ("weight", "bias")
     ]
     output = gradient.step.known(inputs(arguments))
     yield agree(
-        "<dw, w> + <db, b>", along[0] + along[1], inner(d_y, output)
+        "<dw, w> + <db, b>", products[0] + products[1], inner(d_y, output)
     )
 
 
 @judged_gradient("gelu", "gelu_tanh")
 def slopes_on_both_sides_add_up_to_1(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """gelu(x) - gelu(-x) is x: the slopes at x and -x add up to 1."""
+) -> Comparisons:
+    """gelu(x) - gelu(-x) is x, so the slopes at x and -x add up to 1."""
     d_y, x = exactly(arguments["d_y"]), arguments["x"]
     there = gradient.known(arguments | {"x": -x})["x"]
     here = gradient.known(arguments)["x"]
@@ -120,42 +122,44 @@ def slopes_on_both_sides_add_up_to_1(
 @judged_gradient(*LOOK_UPS)
 def a_row_gets_the_sum_of_its_tokens(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """A row gets the gradients of all places where its token stands; a
-    row whose token does not occur gets 0."""
+) -> Comparisons:
+    """A row gets the sum of the gradients wherever its token occurs; the
+    row of a token that does not occur gets 0."""
     ids = arguments[LOOK_UPS[gradient.name]].reshape(-1)
     d_weight = gradient.known(arguments)["params.weight"]
     upstream = arguments["d_embedded"].astype(float)
     upstream = upstream.reshape(-1, upstream.shape[-1])
     for row in range(len(d_weight.value)):
-        mine = exactly(upstream[ids == row])
-        expected = over_all_tokens(mine)
+        occurrences = exactly(upstream[ids == row])
+        expected = over_all_tokens(occurrences)
         got = d_weight.moved(lambda a, row=row: a[row])
         yield agree(f"row {row}", got, expected, d_weight)
 
 
 @judged_gradient("input_embedding")
-def both_tables_get_all_of_it(gradient: Gradient, arguments: dict) -> Found:
-    """The rows of either table get, together, the gradients of all
-    tokens; a position gets those of its place in every text."""
-    found, d_x = gradient.known(arguments), exactly(arguments["d_x"])
+def both_tables_get_all_of_it(
+    gradient: Gradient, arguments: dict
+) -> Comparisons:
+    """The rows of either table get, together, the gradients of all tokens;
+    a position gets those that it has in every text."""
+    gradients, d_x = gradient.known(arguments), exactly(arguments["d_x"])
     for name in ("token", "position"):
-        total = over_all_tokens(found[f"params.{name}.weight"])
+        total = over_all_tokens(gradients[f"params.{name}.weight"])
         yield agree(f"sum of {name}", total, over_all_tokens(d_x))
     tokens = d_x.shape[-2]
     texts = d_x.moved(lambda a: a.reshape(-1, *a.shape[-2:]))
-    places = over(texts, 0).moved(lambda a: a[..., 0])
-    got = found["params.position.weight"]
-    yield agree("places", got.moved(lambda a: a[:tokens]), places)
+    positions = over(texts, 0).moved(lambda a: a[..., 0])
+    got = gradients["params.position.weight"]
+    yield agree("positions", got.moved(lambda a: a[:tokens]), positions)
     unused = got.value[tokens:]
-    yield identical("places unused", unused, unused * 0)
+    yield identical("positions unused", unused, unused * 0)
 
 
 @judged_gradient("split_heads", "merge_heads")
 def what_only_moves_numbers_moves_gradients_back(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """With the step's own result for a gradient, its input comes back."""
+) -> Comparisons:
+    """With the step's own result as the gradient, its input comes back."""
     first, taken = next(iter(arguments)), inputs(arguments)
     there = gradient.forward(**taken)
     back = gradient.backward(**{first: there} | taken)
@@ -165,18 +169,18 @@ def what_only_moves_numbers_moves_gradients_back(
 @judged_gradient("cross_entropy")
 def a_row_of_logits_gains_what_it_loses(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """Gradients of a row of logits sum to 0, only the target's has
-    another sign than the rest, and an ignored row has none."""
+) -> Comparisons:
+    """The gradients of a row of logits sum to 0, only that of the target
+    has another sign than the rest, and those of an ignored row are 0."""
     logits = gradient.known(arguments)["logits"]
     total = logits.total()
     yield agree("sum of d_logits", total, zero(total), logits)
     counts = arguments["targets"] != arguments["ignored"]
     ignored = logits.value[~counts]
     yield identical("ignored rows", ignored, ignored * 0)
-    places = np.arange(logits.shape[-1])
-    came = arguments["targets"][..., None] == places
-    up = np.sign(float(arguments["d_loss"])) * np.where(came, -1, 1)
-    wrong = np.minimum(logits.value * up, 0)
-    signs = same("signs", wrong, np.zeros_like(wrong), logits.error)
+    vocabulary = np.arange(logits.shape[-1])
+    is_target = arguments["targets"][..., None] == vocabulary
+    up = np.sign(float(arguments["d_loss"])) * np.where(is_target, -1, 1)
+    against = np.minimum(logits.value * up, 0)
+    signs = same("signs", against, np.zeros_like(against), logits.error)
     yield replace(signs, scale=largest(logits.value))

@@ -1,4 +1,4 @@
-"""What correct layers do, without a reference."""
+"""Properties of linear layers, dropout, layer norm, GELU, feed-forward."""
 
 from dataclasses import replace
 from math import pi
@@ -10,11 +10,11 @@ from parity_tests.bounds.layers import mean, variance
 from parity_tests.bounds.rounding import Bounded, exponential, where
 
 from .property import (
-    Found,
+    Comparisons,
     Step,
     agree,
-    chance,
     exactly,
+    generator_for,
     identical,
     judged,
     same,
@@ -26,20 +26,19 @@ FEED_FORWARDS = ("feed_forward", "feed_forward_tanh")
 
 
 @judged("linear", "layer_norm", *FEED_FORWARDS)
-def tokens_do_not_meet(step: Step, arguments: dict) -> Found:
-    """What becomes of a token does not depend on any other: a token
-    alone gives the same."""
+def tokens_do_not_mix(step: Step, arguments: dict) -> Comparisons:
+    """A token gives the same alone as among others."""
     x, got = arguments["x"], step.known(arguments)
     tokens = x.reshape(-1, x.shape[-1])
-    place = chance(arguments).integers(len(tokens))
-    alone = step.known(arguments | {"x": tokens[place]})
-    there = got.moved(lambda a: a.reshape(-1, a.shape[-1])[place])
+    index = generator_for(arguments).integers(len(tokens))
+    alone = step.known(arguments | {"x": tokens[index]})
+    there = got.moved(lambda a: a.reshape(-1, a.shape[-1])[index])
     yield agree("a token alone", alone, there)
 
 
 @judged("linear")
-def zeros_give_the_bias(step: Step, arguments: dict) -> Found:
-    """Without input there is the bias."""
+def zeros_give_the_bias(step: Step, arguments: dict) -> Comparisons:
+    """Zeros as input give the bias."""
     got = step.known(arguments | {"x": np.zeros_like(arguments["x"])})
     yield agree("y", got, exactly(arguments["params"].bias))
 
@@ -47,8 +46,8 @@ def zeros_give_the_bias(step: Step, arguments: dict) -> Found:
 @judged("linear")
 def a_feature_gives_its_column_of_weights(
     step: Step, arguments: dict
-) -> Found:
-    """One feature of 1 gives its column of weights, and the bias."""
+) -> Comparisons:
+    """A single feature of 1 gives its column of weights plus the bias."""
     params = arguments["params"]
     units = np.eye(params.weight.shape[-1], dtype=params.weight.dtype)
     expected = exactly(params.weight.T) + exactly(params.bias)
@@ -56,36 +55,38 @@ def a_feature_gives_its_column_of_weights(
 
 
 @judged("linear")
-def features_add_up_over_the_bias(step: Step, arguments: dict) -> Found:
-    """Some features, and the others: together they give what all give,
-    with the bias counted once."""
+def features_add_up_over_the_bias(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """The output for some features plus that for the others is the output
+    for all, plus the bias."""
     x, bias = arguments["x"], exactly(arguments["params"].bias)
-    some = chance(arguments).uniform(size=x.shape[-1]) < 0.5
+    some = generator_for(arguments).uniform(size=x.shape[-1]) < 0.5
     left, right = (
-        step.known(arguments | {"x": np.where(seen, x, 0)})
-        for seen in (some, ~some)
+        step.known(arguments | {"x": np.where(chosen, x, 0)})
+        for chosen in (some, ~some)
     )
     yield agree("y", step.known(arguments) + bias, left + right)
 
 
 @judged("dropout")
-def what_is_dropped_is_zero(step: Step, arguments: dict) -> Found:
-    """Where `dropout_mask` is False there is 0, whatever was there."""
+def what_is_dropped_is_zero(step: Step, arguments: dict) -> Comparisons:
+    """Where `dropout_mask` is False the output is 0, even for a NaN."""
     dropout_mask = np.broadcast_to(
         arguments["dropout_mask"], arguments["x"].shape
     )
     dropped = np.where(dropout_mask, 0, step(**arguments))
     yield identical("dropped", dropped, dropped * 0)
-    asked = arguments | {
+    with_nan = arguments | {
         "x": np.where(dropout_mask, arguments["x"], np.nan)
     }
-    dropped = np.where(dropout_mask, 0, step(**asked))
+    dropped = np.where(dropout_mask, 0, step(**with_nan))
     yield identical("dropped NaN", dropped, np.zeros_like(dropped))
 
 
 @judged("dropout")
-def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Found:
-    """What is kept, times (1 - rate), is what came in; with a rate of 0
+def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Comparisons:
+    """What is kept, times (1 - rate), is the input; with a rate of 0
     nothing changes."""
     x = arguments["x"]
     dropout_mask = np.broadcast_to(arguments["dropout_mask"], x.shape)
@@ -96,16 +97,16 @@ def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Found:
         exactly(np.where(dropout_mask, x, 0)),
     )
     dropout_mask = np.ones_like(arguments["dropout_mask"])
-    asked = arguments | {"dropout_mask": dropout_mask, "rate": 0.0}
-    yield agree("all kept", step.known(asked), exactly(x))
+    all_kept = arguments | {"dropout_mask": dropout_mask, "rate": 0.0}
+    yield agree("all kept", step.known(all_kept), exactly(x))
 
 
 @judged("layer_norm")
 def features_have_mean_0_and_variance_1(
     step: Step, arguments: dict
-) -> Found:
-    """Before weight and bias, the features of a token have the mean 0,
-    and the variance v / (v + epsilon), where theirs was v."""
+) -> Comparisons:
+    """Before weight and bias, the features of a token have mean 0, and
+    variance v / (v + epsilon), if v is that of the input."""
     normalised = without_params(step, arguments)
     total = normalised.total()
     yield agree("sum", total, exactly(np.zeros(total.shape)), normalised)
@@ -118,7 +119,7 @@ def features_have_mean_0_and_variance_1(
 
 
 def without_params(step: Step, arguments: dict) -> Bounded:
-    """What comes before the weight and the bias."""
+    """The normalised features, before weight and bias."""
     params = arguments["params"]
     ones, zeros = np.ones_like(params.weight), np.zeros_like(params.bias)
     plain = replace(params, weight=ones, bias=zeros)
@@ -126,9 +127,9 @@ def without_params(step: Step, arguments: dict) -> Bounded:
 
 
 @judged("layer_norm")
-def features_keep_their_order(step: Step, arguments: dict) -> Found:
-    """A feature minus its neighbour, before weight and bias, has the
-    sign of what it had when it came in."""
+def features_keep_their_order(step: Step, arguments: dict) -> Comparisons:
+    """Before weight and bias, the difference between neighbouring
+    features keeps its sign."""
     normalised = without_params(step, arguments)
     steps = np.diff(arguments["x"].astype(float), axis=-1)
     got = np.diff(normalised.value, axis=-1)
@@ -138,8 +139,10 @@ def features_keep_their_order(step: Step, arguments: dict) -> Found:
 
 
 @judged("layer_norm")
-def weight_and_bias_come_at_the_end(step: Step, arguments: dict) -> Found:
-    """Each feature gets its own weight, and then its own bias."""
+def weight_and_bias_come_at_the_end(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Each feature is multiplied by its own weight, then gets its bias."""
     params, normalised = (
         arguments["params"],
         without_params(step, arguments),
@@ -151,29 +154,30 @@ def weight_and_bias_come_at_the_end(step: Step, arguments: dict) -> Found:
 @judged("layer_norm")
 def the_size_of_features_does_not_matter(
     step: Step, arguments: dict
-) -> Found:
-    """Features times 4, and epsilon times 16: the same."""
-    asked = arguments | {
+) -> Comparisons:
+    """Features times 4, with epsilon times 16, give the same."""
+    scaled = arguments | {
         "x": 4 * arguments["x"],
         "epsilon": 16 * arguments["epsilon"],
     }
-    yield agree("y", step.known(asked), step.known(arguments))
+    yield agree("y", step.known(scaled), step.known(arguments))
 
 
 @judged(*GELUS)
 def both_sides_together_give_the_feature(
     step: Step, arguments: dict
-) -> Found:
-    """gelu(x) - gelu(-x) is x: what is lost on one side is kept on the
-    other."""
+) -> Comparisons:
+    """gelu(x) - gelu(-x) is x: what one side loses, the other keeps."""
     x = arguments["x"]
     lost = step.known({"x": -x})
     yield agree("difference", step.known(arguments) - lost, exactly(x))
 
 
 @judged(*GELUS)
-def far_out_it_is_all_or_nothing(step: Step, arguments: dict) -> Found:
-    """Far above 0 a feature stays what it is, far below it is lost."""
+def far_out_it_is_all_or_nothing(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Far above 0 a feature stays what it is; far below, it becomes 0."""
     x = np.abs(arguments["x"]) + arguments["x"].dtype.type(40)
     yield agree("far above", step.known({"x": x}), exactly(x))
     lost = step.known({"x": -x})
@@ -183,7 +187,7 @@ def far_out_it_is_all_or_nothing(step: Step, arguments: dict) -> Found:
 @judged("gelu")
 def the_share_grows_by_the_normal_density(
     step: Step, arguments: dict
-) -> Found:
+) -> Comparisons:
     r"""gelu(x) / x is the probability of a smaller number: from x to
     x + h it grows by the normal density's area there.
 
@@ -213,11 +217,13 @@ def density(x: np.ndarray) -> Bounded:
 
 
 @judged("gelu_tanh")
-def unbent_it_is_a_cubic(step: Step, arguments: dict) -> Found:
+def without_its_tanh_it_is_a_cubic(
+    step: Step, arguments: dict
+) -> Comparisons:
     r"""With t = 2 gelu(x) / x - 1, $\tfrac12 \ln \frac{1 + t}{1 - t}$ is
     $\sqrt{2 / \pi} \, (x + 0.044715 \, x^3)$.
 
-    Said without the logarithm, which rounding would make much of:
+    Written without the logarithm, which would amplify rounding:
     $1 + t = (1 - t) e^{2 u}$, or $y = (x - y) e^{2 u}$ with $y$ for
     gelu(x) and $u$ for the cubic.
     """
@@ -231,14 +237,14 @@ def unbent_it_is_a_cubic(step: Step, arguments: dict) -> Found:
 @judged(*FEED_FORWARDS)
 def between_the_layers_the_large_passes_and_the_small_is_lost(
     step: Step, arguments: dict
-) -> Found:
-    """With an inner bias far above 0 both layers are left, one after the
-    other; with one far below 0, the last bias alone."""
+) -> Comparisons:
+    """With an inner bias far above 0, the two linear layers remain; with
+    one far below 0, only the output bias."""
     params, x = arguments["params"], exactly(arguments["x"])
     inner, output = params.inner, params.output
     for bias in (3000, -3000):
         far = replace(inner, bias=np.full_like(inner.bias, bias))
-        asked = arguments | {"params": replace(params, inner=far)}
+        biased = arguments | {"params": replace(params, inner=far)}
         wide = through(far, x)
         passed = where(wide.value > 0, wide, 0)
-        yield agree("y", step.known(asked), through(output, passed))
+        yield agree("y", step.known(biased), through(output, passed))

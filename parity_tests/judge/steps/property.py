@@ -1,10 +1,10 @@
-"""What the properties of the steps are made of, and the list of them.
+"""The properties of the steps: the list of them, and what they share.
 
-A step is anybody's function of NumPy values, under the name that it has
-in `numpy_ref`. A property of it is `check(step, arguments)`, which yields
-comparisons; the arguments are those of one drawn case, `params` among
-them. From `exact` it takes how far a correct result may be off, and never
-the result itself: what it expects, it finds without a reference.
+A step is a function of NumPy values, judged under its name in `numpy_ref`.
+A property of it is `check(step, arguments)`, which yields comparisons; the
+arguments are those of one drawn case, `params` among them. From `exact` it
+takes how far a correct result may be off, but never the result itself:
+what it expects comes without a reference.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,15 +21,19 @@ from parity_tests.exact import described
 from parity_tests.exact.numbers import bounded
 from parity_tests.judge.attention.property import (
     SIDES,
-    Found,
+    Comparisons,
     Property,
     identical,
     same,
 )
 from parity_tests.judge.subject.protocol import Broken
 from parity_tests.twins.comparing import Comparison, largest
-from parity_tests.twins.finding import find_twins
-from parity_tests.twins.gradients import named_leaves, output_name
+from parity_tests.twins.finding import Twin, find_twins
+from parity_tests.twins.gradients import (
+    kept,
+    named_leaves,
+    output_name,
+)
 
 STEP_PROPERTIES: dict[str, list[Property]] = {}
 IN_FLOAT64 = Rounding.of(np.float64)
@@ -53,7 +57,7 @@ def judged_gradient(*names: str):
 
 @dataclass(frozen=True)
 class Step:
-    """Anybody's function for the step called `name`."""
+    """The function to be judged as the step called `name`."""
 
     name: str
     function: Callable
@@ -72,12 +76,14 @@ class Step:
 
     def known(self, arguments: dict) -> Bounded:
         """The result, and how far it may be off if it is correct."""
-        return known(self(**arguments), self.error(arguments))
+        result = self(**arguments)
+        first = result[0] if isinstance(result, tuple) else result
+        return known(first, self.error(arguments))
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """Anybody's gradient of the step called `name`, and that step.
+    """The gradient to be judged of the step called `name`, and that step.
 
     `backward` is called with the gradient of the step's result, under
     its name, and all that the step takes.
@@ -92,16 +98,23 @@ class Gradient:
         return Step(self.name, self.forward)
 
     def __call__(self, **arguments):
-        return self.backward(**arguments)
+        return self.backward(**self.with_kept(arguments))
+
+    def with_kept(self, arguments: dict) -> dict:
+        """Also what the reference has kept on the way, if it is taken."""
+        first, *_ = arguments
+        before = kept(twins()[self.name], inputs(arguments))
+        return {first: arguments[first]} | before | inputs(arguments)
 
     def known(self, arguments: dict, inexact=None) -> dict[str, Bounded]:
-        """The gradient of each array that comes in, by its dotted name,
-        and how far it may be off if it is correct."""
-        result = self.backward(**arguments)
-        found = named_results(result, inputs(arguments))
-        steps = description(f"{self.name}_backward", arguments, inexact)
+        """The gradient of each input array, by its dotted name, and how
+        far it may be off if it is correct."""
+        gradients = named_results(self(**arguments), inputs(arguments))
+        steps = description(
+            f"{self.name}_backward", self.with_kept(arguments), inexact
+        )
         exact = dict(parts_of(steps))
-        return {n: known(found[n], exact[n].error) for n in found}
+        return {n: known(g, exact[n].error) for n, g in gradients.items()}
 
 
 def description(name: str, arguments: dict, inexact=None) -> dict:
@@ -117,18 +130,23 @@ def description(name: str, arguments: dict, inexact=None) -> dict:
 
 
 def as_array(value):
-    """A loss' gradient is a number; all else stays as it is."""
+    """The gradient of a loss as an array; anything else as it is."""
     return np.asarray(value) if isinstance(value, np.floating) else value
 
 
 @cache
+def twins() -> dict[str, Twin]:
+    return {twin.name: twin for twin in find_twins()}
+
+
+@cache
 def outputs() -> dict[str, str]:
-    """What each step calls its result."""
+    """The name of each step's result."""
     return {twin.name: output_name(twin) for twin in find_twins()}
 
 
 def known(value, error: np.ndarray) -> Bounded:
-    """A result that may be off; what is done with it is in float64."""
+    """A result that may be off; from here on it is in float64."""
     wide = np.asarray(value, np.float64)
     if not np.isfinite(wide).all():
         raise Broken("returned a NaN or an infinity")
@@ -136,12 +154,12 @@ def known(value, error: np.ndarray) -> Bounded:
 
 
 def exactly(array: np.ndarray) -> Bounded:
-    """What came in, as it came."""
+    """An input, which is exact."""
     return known(array, np.zeros(np.shape(array)))
 
 
 def through(layer, x: Bounded) -> Bounded:
-    """A linear layer of its parameters, as it is defined."""
+    """A linear layer, as it is defined, with an error bound."""
     return affine(x, exactly(layer.weight), exactly(layer.bias))
 
 
@@ -161,17 +179,17 @@ def alike(path: str, got, expected):
     got, expected = (np.asarray(part, float) for part in (got, expected))
     if got.shape != expected.shape:
         raise Broken(
-            f"returned {path} of the shape {got.shape}, and should "
-            f"{expected.shape}"
+            f"returned {path} of shape {got.shape}, "
+            f"expected {expected.shape}"
         )
     return identical(path, got, expected)
 
 
-def equal(path: str, got, expected) -> Found:
-    """What is no float, part by part."""
+def equal(path: str, got, expected) -> Comparisons:
+    """Values that are no floats, part by part."""
     if isinstance(expected, tuple | list) and not is_text(expected):
-        for place, parts in enumerate(zip(got, expected, strict=True)):
-            yield from equal(f"{path}[{place}]", *parts)
+        for index, parts in enumerate(zip(got, expected, strict=True)):
+            yield from equal(f"{path}[{index}]", *parts)
     elif isinstance(expected, np.ndarray | bool | int | float):
         yield alike(path, got, expected)
     else:
@@ -185,14 +203,14 @@ def is_text(value) -> bool:
     return any(isinstance(part, str) for part in value)
 
 
-def chance(arguments: dict) -> np.random.Generator:
-    """Choices that are always the same for the same arguments."""
+def generator_for(arguments: dict) -> np.random.Generator:
+    """A generator that is always the same for the same arguments."""
     arrays = [v for v in arguments.values() if isinstance(v, np.ndarray)]
     return np.random.default_rng([crc32(a.tobytes()) for a in arrays])
 
 
 def rounded(array: np.ndarray) -> np.ndarray:
-    """How far an array may be off whose entries were rounded once."""
+    """How far an array may be off if its entries were rounded once."""
     return np.abs(array) * float(np.finfo(array.dtype).eps) / 2
 
 
@@ -200,25 +218,25 @@ def rounded(array: np.ndarray) -> np.ndarray:
 
 
 def inputs(arguments: dict) -> dict:
-    """What the step takes: all but the gradient of its result."""
+    """The arguments of the step: all but the gradient of its result."""
     _, *names = arguments
     return {name: arguments[name] for name in names}
 
 
 def leaves(arguments: dict) -> dict[str, np.ndarray]:
-    """Each array of floats that comes in, by its dotted name."""
+    """Each float array among the arguments, by its dotted name."""
     return dict(parts_of({f"d_{n}": v for n, v in arguments.items()}))
 
 
 def parts_of(steps: dict) -> Iterator[tuple[str, object]]:
-    """What is called `d_...`, by the dotted name of what it belongs to."""
+    """Each gradient `d_...`, by the dotted name of what it belongs to."""
     for name, value in steps.items():
         if name.startswith("d_") and has_gradient(value):
             yield from named_leaves(value, name.removeprefix("d_"))
 
 
 def has_gradient(value) -> bool:
-    """Floats have one, and parameters."""
+    """Whether a value has a gradient: floats and parameters do."""
     floats = isinstance(value, Bounded) or (
         isinstance(value, np.ndarray) and value.dtype.kind == "f"
     )
@@ -227,20 +245,22 @@ def has_gradient(value) -> bool:
 
 
 def named_results(result, taken: dict) -> dict[str, np.ndarray]:
-    """The gradients that came, by the dotted names of their inputs.
+    """The gradients returned, by the dotted names of their inputs.
 
-    They come last: that of a model's loss gives the loss before them.
+    They come last: a model's loss is returned before them.
     """
     parts = result if isinstance(result, tuple) else (result,)
     names = [name for name, value in taken.items() if has_gradient(value)]
     if len(parts) < len(names):
-        raise Broken(f"returned {len(parts)} gradients, not {len(names)}")
+        raise Broken(
+            f"returned {len(parts)} gradients, expected {len(names)}"
+        )
     pairs = zip(names, parts[-len(names) :], strict=True)
     return leaves(dict(pairs))
 
 
 def moved(arguments: dict, move: Callable) -> dict:
-    """The same with `move(name, array)` in place of each float array."""
+    """The arguments with `move(name, array)` for each float array."""
 
     def at(name, value):
         if is_dataclass(value):
@@ -254,7 +274,7 @@ def moved(arguments: dict, move: Callable) -> dict:
 
 
 def nothing_dropped(arguments: dict) -> dict:
-    """The same with all kept, at a rate of 0."""
+    """The arguments with a dropout mask that keeps all, at a rate of 0."""
     if "dropout_mask" not in arguments:
         return arguments
     return arguments | {
@@ -263,7 +283,7 @@ def nothing_dropped(arguments: dict) -> dict:
     }
 
 
-# --- sums, as the identities of gradients have them ----------------------
+# --- the sums in the identities of gradients -----------------------------
 
 
 def inner(a: Bounded, b: Bounded) -> Bounded:
@@ -287,5 +307,5 @@ def zero(a: Bounded) -> Bounded:
 
 
 def first_of(arguments: dict) -> np.ndarray:
-    """The gradient that comes in."""
+    """The upstream gradient."""
     return next(iter(arguments.values()))

@@ -1,4 +1,4 @@
-"""What correct scores, weights and masks do, without a reference."""
+"""Properties of scores, softmax, attention and masks."""
 
 from math import sqrt
 
@@ -7,12 +7,12 @@ import numpy as np
 from parity_tests.bounds.rounding import Bounded, exponential, where
 
 from .property import (
-    Found,
+    Comparisons,
     Step,
     agree,
     alike,
-    chance,
     exactly,
+    generator_for,
     identical,
     judged,
     nothing_dropped,
@@ -27,29 +27,29 @@ SOFTMAXES = ("softmax", "softmax_with_temperature", "masked_softmax")
 
 
 def allowed(arguments: dict) -> np.ndarray:
-    """The mask with every axis spelled out; True where there is none."""
+    """The mask broadcast to the scores; True if there is none."""
     shape = arguments["scores"].shape
     return np.broadcast_to(arguments.get("mask", np.True_), shape)
 
 
 @judged(*SOFTMAXES)
-def weights_are_a_distribution(step: Step, arguments: dict) -> Found:
-    """The weights of a row are not negative, and their sum is 1; or 0,
-    where nothing is allowed."""
+def weights_are_a_distribution(step: Step, arguments: dict) -> Comparisons:
+    """The weights of a row are not negative and sum to 1; those of a fully
+    masked row sum to 0."""
     weights = step.known(arguments)
     negative = np.minimum(weights.value, 0)
     yield identical("negative weights", negative, negative * 0)
     total = weights.total()
-    asks = allowed(arguments).any(axis=-1, keepdims=True)
-    yield same("sums", total.value, asks.astype(float), total.error)
+    sees_any = allowed(arguments).any(axis=-1, keepdims=True)
+    yield same("sums", total.value, sees_any.astype(float), total.error)
 
 
 @judged(*SOFTMAXES)
 def a_weight_over_another_is_e_to_their_scores_difference(
     step: Step, arguments: dict
-) -> Found:
-    """One weight over another is e to the difference of their scores,
-    divided by the temperature; a forbidden one is 0."""
+) -> Comparisons:
+    """One weight divided by another is e to the power of the difference
+    of their scores, over the temperature; a masked weight is 0."""
     rows, weights = allowed(arguments), step.known(arguments)
     scores = exactly(arguments["scores"])
     scores = scores.over(arguments.get("temperature", 1))
@@ -66,23 +66,23 @@ def a_weight_over_another_is_e_to_their_scores_difference(
 @judged(*SOFTMAXES)
 def a_number_added_to_every_score_changes_nothing(
     step: Step, arguments: dict
-) -> Found:
-    """The same number added to all scores changes no weight; one of a
-    thousand neither overflows nor leaves zeros alone."""
+) -> Comparisons:
+    """A number added to all scores changes no weight; not even a thousand
+    overflows or underflows."""
     scores, weights = arguments["scores"], step.known(arguments)
     for shift in (-1000, 1000):
         shifted = scores + scores.dtype.type(shift)
-        asked = arguments | {"scores": shifted}
-        bound = step.error(asked, {"scores": rounded(shifted)})
+        moved = arguments | {"scores": shifted}
+        bound = step.error(moved, {"scores": rounded(shifted)})
         bound = bound + weights.error
         path = f"weights after {shift:+}"
-        yield same(path, step.known(asked).value, weights.value, bound)
+        yield same(path, step.known(moved).value, weights.value, bound)
 
 
 @judged("masked_softmax")
 def what_is_behind_the_mask_does_not_matter(
     step: Step, arguments: dict
-) -> Found:
+) -> Comparisons:
     """A NaN or a huge number behind the mask changes nothing."""
     weights = step.known(arguments)
     for other in (np.nan, 1e30, -np.inf):
@@ -97,8 +97,8 @@ def what_is_behind_the_mask_does_not_matter(
 @judged("attention_scores")
 def a_key_with_one_feature_reads_off_that_of_the_query(
     step: Step, arguments: dict
-) -> Found:
-    """With the unit vectors for keys, scores are queries over √d."""
+) -> Comparisons:
+    """With unit vectors for keys, the scores are the queries over √d."""
     query = arguments["query"]
     *batch, _, d_head = query.shape
     key = np.broadcast_to(
@@ -111,8 +111,8 @@ def a_key_with_one_feature_reads_off_that_of_the_query(
 @judged("attention_scores")
 def queries_and_keys_may_change_places(
     step: Step, arguments: dict
-) -> Found:
-    """A query scores a key as that key, for a query, would score it."""
+) -> Comparisons:
+    """Swapping queries and keys transposes the scores."""
     query, key = arguments["query"], arguments["key"]
     turned = step.known({"query": key, "key": query})
     turned = turned.moved(lambda a: a.swapaxes(-2, -1))
@@ -120,30 +120,32 @@ def queries_and_keys_may_change_places(
 
 
 @judged("attention_scores")
-def features_add_up(step: Step, arguments: dict) -> Found:
-    """The scores by some features and those by the others add up."""
+def features_add_up(step: Step, arguments: dict) -> Comparisons:
+    """The scores of some features and those of the others add up."""
     query = arguments["query"]
-    some = chance(arguments).uniform(size=query.shape[-1]) < 0.5
+    some = generator_for(arguments).uniform(size=query.shape[-1]) < 0.5
     parts = [
-        step.known(arguments | {"query": np.where(seen, query, 0)})
-        for seen in (some, ~some)
+        step.known(arguments | {"query": np.where(chosen, query, 0)})
+        for chosen in (some, ~some)
     ]
     yield agree("scores", step.known(arguments), parts[0] + parts[1])
 
 
 @judged("scaled_dot_product_attention", "attention_with_dropout")
-def an_output_lies_between_the_values(step: Step, arguments: dict) -> Found:
-    """With nothing dropped, an output is a mean: between the least and
-    the greatest of the values that its query may see."""
-    asked = nothing_dropped(arguments)
-    got, value = step.known(asked), asked["value"]
+def an_output_lies_between_the_values(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """With nothing dropped, an output is a mean: it lies between the least
+    and the greatest of the values that its query may attend to."""
+    kept = nothing_dropped(arguments)
+    got, value = step.known(kept), kept["value"]
     shape = (*got.shape[:-1], value.shape[-2])
-    rows = np.broadcast_to(asked["mask"], shape)[..., None]
+    rows = np.broadcast_to(kept["mask"], shape)[..., None]
     value = value[..., None, :, :]
     least = np.where(rows, value, np.inf).min(axis=-2)
     greatest = np.where(rows, value, -np.inf).max(axis=-2)
-    sees = rows.any(axis=-2)
-    least, greatest = (np.where(sees, a, 0) for a in (least, greatest))
+    sees_any = rows.any(axis=-2)
+    least, greatest = (np.where(sees_any, a, 0) for a in (least, greatest))
     clipped = np.clip(got.value, least, greatest)
     yield same("context", got.value, clipped, got.error)
 
@@ -151,11 +153,11 @@ def an_output_lies_between_the_values(step: Step, arguments: dict) -> Found:
 @judged("attention_with_dropout")
 def a_dropped_weight_counts_like_a_value_of_zeros(
     step: Step, arguments: dict
-) -> Found:
-    """A key that all queries drop might as well have zeros to say; the
-    other weights are not made larger for it."""
+) -> Comparisons:
+    """If all queries drop a key, its value might as well be zeros; the
+    other weights do not grow in its place."""
     value, dropout_mask = arguments["value"], arguments["dropout_mask"]
-    some = chance(arguments).uniform(size=value.shape[-2]) < 0.5
+    some = generator_for(arguments).uniform(size=value.shape[-2]) < 0.5
     dropped = step.known(arguments | {"dropout_mask": dropout_mask & some})
     silent = np.where(some[:, None], value, 0)
     yield agree(
@@ -164,8 +166,8 @@ def a_dropped_weight_counts_like_a_value_of_zeros(
 
 
 @judged("attention_with_dropout")
-def what_is_left_is_scaled_up(step: Step, arguments: dict) -> Found:
-    """Times (1 - rate) the output is that of a rate of 0."""
+def what_is_left_is_scaled_up(step: Step, arguments: dict) -> Comparisons:
+    """The output, times (1 - rate), is that of a rate of 0."""
     plain = step.known(arguments | {"rate": 0.0})
     expected = plain.over(1 - arguments["rate"])
     yield agree("context", step.known(arguments), expected)
@@ -177,34 +179,38 @@ def what_is_left_is_scaled_up(step: Step, arguments: dict) -> Found:
 @judged("causal_mask")
 def a_query_sees_the_keys_up_to_its_own_position(
     step: Step, arguments: dict
-) -> Found:
-    """Query i stands at position past + i: it sees past + i + 1 keys, or
-    as many as there are, and they are the first."""
+) -> Comparisons:
+    """Query i is at position past + i: it sees the first past + i + 1
+    keys, or as many as there are."""
     queries, keys = arguments["queries"], arguments["keys"]
     mask = step(**arguments)
     yield alike("shape", mask.shape, (queries, keys))
-    seen = [min(arguments["past"] + i + 1, keys) for i in range(queries)]
-    yield alike("numbers of keys", mask.sum(axis=1), seen)
+    visible = [min(arguments["past"] + i + 1, keys) for i in range(queries)]
+    yield alike("numbers of keys", mask.sum(axis=1), visible)
     yield alike("keys in a row", mask, np.sort(mask, axis=1)[:, ::-1])
 
 
 @judged("causal_mask")
-def a_cache_of_keys_takes_rows_away(step: Step, arguments: dict) -> Found:
-    """After so many past keys, the mask is what is left of a whole one
-    when the rows of the past are taken away."""
+def a_mask_after_a_cache_is_the_rest_of_a_whole_one(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """With past keys in a cache, the mask is a whole one without the rows
+    of the past."""
     past, queries = arguments["past"], arguments["queries"]
     whole = step(queries=past + queries, keys=arguments["keys"], past=0)
     yield alike("mask", step(**arguments), whole[past:])
 
 
 @judged("padding_mask")
-def a_text_has_as_many_keys_as_tokens(step: Step, arguments: dict) -> Found:
-    """A text has as many keys as tokens, and they are the first."""
+def a_text_has_as_many_keys_as_tokens(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """A text of n tokens shows its first n keys and no others."""
     keys, lengths = arguments["keys"], arguments["lengths"]
-    for asked in (lengths, lengths * 0, lengths * 0 + keys):
-        mask = step(lengths=asked, keys=keys)
+    for counts in (lengths, lengths * 0, lengths * 0 + keys):
+        mask = step(lengths=counts, keys=keys)
         yield alike("shape", mask.shape, (len(lengths), 1, keys))
-        seen = np.minimum(asked, keys)[:, None]
-        yield alike("numbers of keys", mask.sum(axis=-1), seen)
+        visible = np.minimum(counts, keys)[:, None]
+        yield alike("numbers of keys", mask.sum(axis=-1), visible)
         first = np.sort(mask, axis=-1)[..., ::-1]
         yield alike("keys in a row", mask, first)

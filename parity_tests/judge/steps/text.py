@@ -1,4 +1,4 @@
-"""What correct byte-pair encoding and windows do, without a reference."""
+"""Properties of byte-pair encoding, windows and batches."""
 
 from itertools import pairwise
 
@@ -6,21 +6,21 @@ import numpy as np
 
 from numpy_ref.byte_pair_encoding import NEVER, WIDTH
 
-from .property import Found, Step, alike, judged
+from .property import Comparisons, Step, alike, judged
 
 
 def ranks_of(table: np.ndarray) -> dict[tuple[int, int], int]:
-    """The id that each known pair becomes."""
+    """The rank of each known pair: the id that it becomes."""
     *known, _ = zip(*table.tolist(), strict=True)
-    return {divmod(number, WIDTH): rank for number, rank in known}
+    return {divmod(code, WIDTH): rank for code, rank in known}
 
 
 def written_out(ids, table: np.ndarray) -> list[int]:
-    """Every merged id as the ids that it is made of."""
+    """Every merged id replaced by the ids that it is made of."""
     pairs = {rank: pair for pair, rank in ranks_of(table).items()}
-    if not any(number in pairs for number in ids):
-        return [int(number) for number in ids]
-    parts = [pairs.get(number, (number,)) for number in ids]
+    if not any(token in pairs for token in ids):
+        return [int(token) for token in ids]
+    parts = [pairs.get(token, (token,)) for token in ids]
     return written_out([part for pair in parts for part in pair], table)
 
 
@@ -28,9 +28,9 @@ def written_out(ids, table: np.ndarray) -> list[int]:
 
 
 @judged("byte_ids")
-def what_prints_comes_first(step: Step, arguments: dict) -> Found:
-    """All bytes have ids of their own, from 0 to 255: first those that
-    print as one character of Latin-1, then the others, ascending."""
+def printable_bytes_come_first(step: Step, arguments: dict) -> Comparisons:
+    """The 256 bytes have the ids 0 to 255: first those that are printable
+    characters in Latin-1, then the others, each in ascending order."""
     every = bytes(range(256))
     ids = step(data=every).tolist()
     yield alike("all ids", sorted(ids), range(256))
@@ -40,8 +40,8 @@ def what_prints_comes_first(step: Step, arguments: dict) -> Found:
 
 
 @judged("byte_ids")
-def bytes_do_not_meet(step: Step, arguments: dict) -> Found:
-    """A byte has the same id wherever it stands."""
+def bytes_do_not_mix(step: Step, arguments: dict) -> Comparisons:
+    """A byte has the same id wherever it occurs."""
     data = arguments["data"]
     alone = [step(data=data[i : i + 1])[0] for i in range(len(data))]
     yield alike("ids", step(data=data), alone)
@@ -50,23 +50,25 @@ def bytes_do_not_meet(step: Step, arguments: dict) -> Found:
 @judged("merge_table")
 def pairs_are_sorted_and_keep_their_ranks(
     step: Step, arguments: dict
-) -> Found:
-    """Pairs ascend, each above its rank: 256 for the first merge, and
-    one more for each; a last one that is no pair's is larger than all."""
+) -> Comparisons:
+    """Pairs ascend, each above its rank: 256 for the first merge, then one
+    more for each; a last entry, larger than all, is no pair."""
     merges, table = arguments["merges"], step(**arguments)
     yield alike("order", table[0], np.sort(table[0]))
     pairs = {tuple(pair): 256 + k for k, pair in enumerate(merges.tolist())}
-    found = ranks_of(table)
-    yield alike("number of pairs", len(found), len(pairs))
-    ranks = [found.get(pair, NEVER) for pair in pairs]
+    known = ranks_of(table)
+    yield alike("number of pairs", len(known), len(pairs))
+    ranks = [known.get(pair, NEVER) for pair in pairs]
     yield alike("ranks", ranks, [*pairs.values()])
     last = (WIDTH * WIDTH - 1, NEVER)
     yield alike("last entry", table[:, -1], last)
 
 
 @judged("pair_ranks")
-def a_rank_is_that_of_two_neighbours(step: Step, arguments: dict) -> Found:
-    """The rank of a pair does not depend on what stands around it."""
+def a_rank_is_that_of_two_neighbours(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """The rank of a pair does not depend on its neighbours."""
     ids, table = arguments["ids"], arguments["table"]
     alone = [
         step(ids=ids[i : i + 2], table=table)[0]
@@ -78,22 +80,22 @@ def a_rank_is_that_of_two_neighbours(step: Step, arguments: dict) -> Found:
 @judged("pair_ranks")
 def a_known_pair_has_its_rank_and_no_other_has_one(
     step: Step, arguments: dict
-) -> Found:
-    """Each pair of the table has its rank; turned around, or one beside
-    it, only if that is in the table, too."""
+) -> Comparisons:
+    """Each pair in the table has its rank; any other pair, also a reversed
+    or a neighbouring one, has none."""
     table, known = arguments["table"], ranks_of(arguments["table"])
     for pair in [*known, (0, 300), (300, 0), (WIDTH - 2, WIDTH - 2)]:
-        for asked in (pair, pair[::-1], (pair[0], pair[1] + 1)):
-            got = step(ids=np.array(asked), table=table)
-            yield alike(f"rank of {asked}", got, [known.get(asked, NEVER)])
+        for other in (pair, pair[::-1], (pair[0], pair[1] + 1)):
+            got = step(ids=np.array(other), table=table)
+            yield alike(f"rank of {other}", got, [known.get(other, NEVER)])
 
 
 @judged("without_overlap")
 def from_the_left_every_match_is_taken_that_can_be(
     step: Step, arguments: dict
-) -> Found:
-    """What is chosen matches, no two of it are neighbours, and a match is
-    left out only where its left neighbour was chosen."""
+) -> Comparisons:
+    """Only matches are chosen, no two of them neighbours, and a match is
+    left out only if its left neighbour was chosen."""
     matches, chosen = arguments["matches"], step(**arguments)
     yield alike("chosen", chosen & matches, chosen)
     before = np.append(False, chosen[:-1])
@@ -104,26 +106,26 @@ def from_the_left_every_match_is_taken_that_can_be(
 
 
 @judged("merge_pairs")
-def taken_apart_again_it_is_the_same(step: Step, arguments: dict) -> Found:
-    """With an id of its own for what is merged, and that replaced by the
-    chosen pairs again, one after the other, all is as it was."""
+def a_merge_can_be_undone(step: Step, arguments: dict) -> Comparisons:
+    """Merging the chosen pairs into a new id, and replacing that id by the
+    pairs again, one after the other, gives the ids as they were."""
     ids, chosen = arguments["ids"], arguments["chosen"]
     rank = np.array([1000])
     merged = step(ids=ids, chosen=chosen, rank=rank)
     pairs = iter([ids[i : i + 2].tolist() for i in np.flatnonzero(chosen)])
     apart = [
         part
-        for number in merged.tolist()
-        for part in (next(pairs, []) if number == 1000 else [number])
+        for token in merged.tolist()
+        for part in (next(pairs, []) if token == 1000 else [token])
     ]
     yield alike("number of ids", len(merged), len(ids) - chosen.sum())
     yield alike("ids taken apart", apart, ids)
 
 
 @judged("merge_lowest", "merge_all")
-def a_merge_can_be_written_out(step: Step, arguments: dict) -> Found:
-    """Every id written out as the pairs it is made of gives the text
-    that was there before."""
+def a_merge_can_be_written_out(step: Step, arguments: dict) -> Comparisons:
+    """Every id, written out as the pairs it is made of, gives the text as
+    it was before."""
     ids, table = arguments["ids"], arguments["table"]
     got = written_out(step(**arguments).tolist(), table)
     yield alike("written out", got, written_out(ids.tolist(), table))
@@ -132,10 +134,9 @@ def a_merge_can_be_written_out(step: Step, arguments: dict) -> Found:
 @judged("merge_lowest")
 def the_earliest_pair_is_gone_and_no_other(
     step: Step, arguments: dict
-) -> Found:
-    """Of the pairs that were there, the one learned first is gone, and
-    its id stands in the text once for each; no other id is more often
-    there than before."""
+) -> Comparisons:
+    """Of all pairs in the text, the one learned first is gone, and its id
+    is there once for each; no other id is more frequent than before."""
     ids, table = arguments["ids"].tolist(), arguments["table"]
     ranks = ranks_of(table)
     lowest = min(ranks.get(pair, NEVER) for pair in pairwise(ids))
@@ -151,8 +152,8 @@ def the_earliest_pair_is_gone_and_no_other(
 @judged("has_merge")
 def a_text_has_a_merge_where_a_pair_has_one(
     step: Step, arguments: dict
-) -> Found:
-    """A text can be merged if any two neighbours can; one id cannot."""
+) -> Comparisons:
+    """A text has a merge if any two neighbours have; one id has none."""
     ids, table = arguments["ids"], arguments["table"]
     alone = [
         step(ids=ids[i : i + 2], table=table) for i in range(len(ids) - 1)
@@ -166,8 +167,8 @@ def a_text_has_a_merge_where_a_pair_has_one(
 
 
 @judged("merge_all")
-def nothing_is_left_to_merge(step: Step, arguments: dict) -> Found:
-    """No two neighbours are a known pair, and merging once more changes
+def nothing_is_left_to_merge(step: Step, arguments: dict) -> Comparisons:
+    """No two neighbours are a known pair, and merging again changes
     nothing."""
     table, merged = arguments["table"], step(**arguments)
     ranks = ranks_of(table)
@@ -180,9 +181,11 @@ def nothing_is_left_to_merge(step: Step, arguments: dict) -> Found:
 
 
 @judged("window_starts")
-def every_whole_window_has_its_place(step: Step, arguments: dict) -> Found:
-    """Windows begin at 0 and then every `stride`; the last is whole, with
-    its targets, and another one would not be."""
+def every_whole_window_has_its_start(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Windows start at 0 and then every `stride` tokens; the last one is
+    whole, with its targets, and one more would not be."""
     starts, tokens = step(**arguments), arguments["tokens"]
     context_length, stride = (
         arguments["context_length"],
@@ -199,9 +202,9 @@ def every_whole_window_has_its_place(step: Step, arguments: dict) -> Found:
 @judged("covering_window_starts")
 def the_last_window_ends_where_the_text_ends(
     step: Step, arguments: dict
-) -> Found:
-    """The last target is the last token; before it, windows begin every
-    `stride`, and none but the last is moved."""
+) -> Comparisons:
+    """The last target is the last token; windows start every `stride`
+    tokens, and none but the last is moved."""
     starts, tokens = step(**arguments), arguments["tokens"]
     context_length, stride = (
         arguments["context_length"],
@@ -216,15 +219,15 @@ def the_last_window_ends_where_the_text_ends(
 
 
 @judged("windows")
-def a_target_is_what_comes_next(step: Step, arguments: dict) -> Found:
-    """In a text whose tokens are their own places, a window counts up
-    from where it starts, and its targets are one further."""
+def a_target_is_what_comes_next(step: Step, arguments: dict) -> Comparisons:
+    """If the id of every token is its position, a window counts up from
+    its start, and its targets are one further."""
     starts, context_length = (
         arguments["starts"],
         arguments["context_length"],
     )
-    places = np.arange(len(arguments["ids"]))
-    inputs, targets = step(**arguments | {"ids": places})
+    positions = np.arange(len(arguments["ids"]))
+    inputs, targets = step(**arguments | {"ids": positions})
     counted = [
         [start + i for i in range(context_length)] for start in starts
     ]
@@ -233,7 +236,7 @@ def a_target_is_what_comes_next(step: Step, arguments: dict) -> Found:
 
 
 @judged("windows")
-def windows_are_of_the_text(step: Step, arguments: dict) -> Found:
+def windows_are_of_the_text(step: Step, arguments: dict) -> Comparisons:
     """Each window is a piece of the text, and its targets are the piece
     one token further."""
     ids, context_length = (
@@ -241,16 +244,16 @@ def windows_are_of_the_text(step: Step, arguments: dict) -> Found:
         arguments["context_length"],
     )
     inputs, targets = step(**arguments)
-    for place, start in enumerate(arguments["starts"].tolist()):
+    for index, start in enumerate(arguments["starts"].tolist()):
         piece = ids[start : start + context_length + 1]
-        yield alike(f"inputs of {place}", inputs[place], piece[:-1])
-        yield alike(f"targets of {place}", targets[place], piece[1:])
+        yield alike(f"inputs of {index}", inputs[index], piece[:-1])
+        yield alike(f"targets of {index}", targets[index], piece[1:])
 
 
 @judged("batches")
-def batches_take_all_in_order(step: Step, arguments: dict) -> Found:
-    """One after the other, batches give the permutation, up to what is
-    left out; all are full, but for the last, if it may be."""
+def batches_take_all_in_order(step: Step, arguments: dict) -> Comparisons:
+    """One after the other, the batches give the permutation; all are full,
+    and a last one that is not is dropped, if `drop_last` says so."""
     permutation, full = arguments["permutation"], arguments["batch_size"]
     chosen = step(**arguments)
     joined = [int(window) for batch in chosen for window in batch]

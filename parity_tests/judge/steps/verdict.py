@@ -1,10 +1,10 @@
-"""A verdict on anybody's function for one step, or for a gradient.
+"""The verdict on a function for one step, or for a gradient.
 
     >>> from parity_tests.judge.steps.verdict import step_judgements
     >>> list(step_judgements(my_softmax, "softmax"))  # doctest: +SKIP
 
-It is held against the exact value first, and then to each property that
-the step must have (`step_properties`).
+It is compared with the exact value first; then each property that the
+step must have is judged (`all_properties.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from parity_tests.judge.attention.verdict import (
     Report,
     judgement,
 )
-from parity_tests.judge.subject.protocol import Broken, answer
+from parity_tests.judge.subject.protocol import Broken, checked_output
 from parity_tests.twins.comparing import largest
 from parity_tests.twins.finding import Twin, find_twins
 from parity_tests.twins.gradients import backward
@@ -29,7 +29,7 @@ from parity_tests.twins.strategies import SEEDS, cases
 from .all_properties import STEP_PROPERTIES
 from .diagnosis import BACKWARD, cause_of_step
 from .property import (
-    Found,
+    Comparisons,
     Gradient,
     Property,
     Step,
@@ -57,26 +57,28 @@ class StepCase:
     arguments: dict
 
     def size(self) -> tuple[int, float]:
-        """How large it is: what is shown to a reader should be small."""
+        """How large it is: what a reader sees should be small."""
         arrays = [
             *leaves(self.arguments).values(),
-            *(a for a in self.arguments.values() if is_whole(a)),
+            *(a for a in self.arguments.values() if is_integral(a)),
         ]
-        weight = sum(float(np.abs(a.astype(float)).sum()) for a in arrays)
-        return sum(array.size for array in arrays), weight
+        magnitude = sum(
+            float(np.abs(a.astype(float)).sum()) for a in arrays
+        )
+        return sum(array.size for array in arrays), magnitude
 
     def __str__(self) -> str:
-        given = (f"{n}={spelled(v)}" for n, v in self.arguments.items())
-        return f"{self.name}({', '.join(given)})"
+        sources = (f"{n}={as_source(v)}" for n, v in self.arguments.items())
+        return f"{self.name}({', '.join(sources)})"
 
 
-def is_whole(value) -> bool:
-    """Whether it is an array of ids or a mask."""
+def is_integral(value) -> bool:
+    """Whether it is an array of ids, or a mask."""
     return isinstance(value, np.ndarray) and value.dtype.kind != "f"
 
 
-def spelled(value) -> str:
-    """A value as Python's source, to the last digit."""
+def as_source(value) -> str:
+    """A value as Python source, to the last digit."""
     if isinstance(value, np.ndarray):
         numbers = np.array2string(
             value, separator=", ", floatmode="unique", threshold=value.size
@@ -86,10 +88,10 @@ def spelled(value) -> str:
     if isinstance(value, np.generic):
         return f"np.{value.dtype}({value})"
     if is_dataclass(value):
-        given = (f"{n}={spelled(v)}" for n, v in vars(value).items())
-        return f"{type(value).__name__}({', '.join(given)})"
+        sources = (f"{n}={as_source(v)}" for n, v in vars(value).items())
+        return f"{type(value).__name__}({', '.join(sources)})"
     if isinstance(value, tuple) and any(map(is_dataclass, value)):
-        return "(" + "".join(f"{spelled(part)}, " for part in value) + ")"
+        return "(" + "".join(f"{as_source(part)}, " for part in value) + ")"
     return repr(value)
 
 
@@ -111,14 +113,14 @@ def step_cases(draw, name: str) -> StepCase:
 
 
 def plain(value):
-    """A number as Python's own: NumPy's would widen a float32."""
+    """A NumPy scalar as a Python number: else it would widen a float32."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def twin_of(name: str) -> Twin:
-    """The step, also that of a gradient.
+    """The step of that name, or of which it is the gradient.
 
-    Raises ValueError for what is neither.
+    Raises ValueError if there is none.
     """
     step = name.removesuffix(BACKWARD)
     for twin in find_twins():
@@ -128,13 +130,13 @@ def twin_of(name: str) -> Twin:
 
 
 def judge_step(
-    function: Callable, name: str, role: str, examples: int, chance: int
+    function: Callable, name: str, role: str, examples: int, seed: int
 ) -> Report:
-    """All that is known of a function called `name`, as the step `role`.
+    """Judge a function called `name` as the step `role`.
 
-    The likely cause is looked for where a property does not hold.
+    The likely cause is sought if a property fails.
     """
-    findings = tuple(step_judgements(function, role, examples, chance))
+    findings = tuple(step_judgements(function, role, examples, seed))
     report = Report(name, role, findings)
     if report.failed:
         return replace(report, cause=cause_of_step(function, role))
@@ -145,14 +147,14 @@ def step_judgements(
     function: Callable,
     name: str,
     examples: int = EXAMPLES,
-    chance: int = 0,
+    seed: int = 0,
     forward: Callable | None = None,
 ) -> Iterator[Finding]:
-    """What comes of each property that the step `name` must have.
+    """Judge each property that the step `name` must have.
 
     `function` takes NumPy values by the names that the step gives them.
     For a gradient, `forward` is the step that it belongs to; without,
-    the project's own. `chance` is the seed of all inputs.
+    the project's own. `seed` is that of all inputs.
     """
     twin = twin_of(name)
     if name.endswith(BACKWARD):
@@ -166,25 +168,25 @@ def step_judgements(
         judged = Step(name, fitting(function, twin.reference))
         exact = equals_the_reference
     failed = 0
-    for one in (Property(exact), *STEP_PROPERTIES.get(name, ())):
-        found = judgement(
-            one,
-            lambda case, one=one: one.check(judged, case.arguments),
+    for each in (Property(exact), *STEP_PROPERTIES.get(name, ())):
+        finding = judgement(
+            each,
+            lambda case, each=each: each.check(judged, case.arguments),
             step_cases(name),
             examples,
-            chance,
+            seed,
             shrink=failed < SHRUNK,
         )
-        failed += found.verdict == "fails"
-        yield found
+        failed += finding.verdict == "fails"
+        yield finding
 
 
 # --- the exact value -----------------------------------------------------
 
 
-def equals_the_reference(step: Step, arguments: dict) -> Found:
-    """The result is that of the definition, to within rounding; ids,
-    masks and text are exactly that."""
+def equals_the_reference(step: Step, arguments: dict) -> Comparisons:
+    """The result is that of the definition, within rounding; ids, masks
+    and text are equal."""
     name, got = outputs()[step.name], step(**arguments)
     exact = description(step.name, arguments).get(name)
     if hasattr(exact, "error"):
@@ -196,22 +198,22 @@ def equals_the_reference(step: Step, arguments: dict) -> Found:
 
 def gradients_equal_the_exact_ones(
     gradient: Gradient, arguments: dict
-) -> Found:
-    """Each gradient is the derivative, to within rounding."""
-    result = gradient.backward(**arguments)
-    steps = description(f"{gradient.name}{BACKWARD}", arguments)
+) -> Comparisons:
+    """Each gradient is the derivative, within rounding."""
+    result = gradient(**arguments)
+    steps = description(
+        f"{gradient.name}{BACKWARD}", gradient.with_kept(arguments)
+    )
     exact = dict(parts_of(steps))
     scale = max(largest(part.value) for part in exact.values())
-    for name, found in named_results(result, inputs(arguments)).items():
+    for name, got in named_results(result, inputs(arguments)).items():
         expected = exact[name]
-        comparison = same(
-            f"d_{name}", found, expected.value, expected.error
-        )
-        # The largest of all: others may have cancelled to nothing.
+        comparison = same(f"d_{name}", got, expected.value, expected.error)
+        # The largest of all: in others everything may have cancelled.
         yield replace(comparison, scale=scale)
 
 
-# --- what came, before anyone looks at it --------------------------------
+# --- the output, checked before anything is done with it -----------------
 
 
 def fitting(function: Callable, reference: Callable) -> Callable:
@@ -223,7 +225,7 @@ def fitting(function: Callable, reference: Callable) -> Callable:
         try:
             with np.errstate(all="ignore"):
                 got = function(**arguments)
-        except (Exception, SystemExit) as error:  # a stranger's code
+        except (Exception, SystemExit) as error:  # foreign code
             raise Broken(
                 f"raised {type(error).__name__}: {error}"
             ) from error
@@ -233,22 +235,22 @@ def fitting(function: Callable, reference: Callable) -> Callable:
 
 
 def as_expected(got, expected):
-    """What came back, if it is what was asked for; Broken if not."""
+    """The output, if it is of the expected kind; raises Broken if not."""
     if isinstance(expected, np.floating):
         number = np.asarray(got) if isinstance(got, np.generic) else got
-        return answer(number, (), expected.dtype)[()]
+        return checked_output(number, (), expected.dtype)[()]
     if isinstance(expected, np.ndarray):
         same_kind = getattr(got, "dtype", None) == expected.dtype
         whole = expected.dtype.kind == "i" == kind(got)
         dtype = got.dtype if whole and not same_kind else expected.dtype
-        return answer(got, expected.shape, dtype)
+        return checked_output(got, expected.shape, dtype)
     if isinstance(expected, tuple | list):
         return members(got, expected)
     got = plain(got)
     if type(got).__name__ != type(expected).__name__:
         raise Broken(
             f"returned {type(got).__name__}, "
-            f"and should {type(expected).__name__}"
+            f"expected {type(expected).__name__}"
         )
     if is_dataclass(expected):
         names = [field.name for field in fields(expected)]
@@ -258,7 +260,7 @@ def as_expected(got, expected):
 
 
 def kind(value) -> str:
-    """What NumPy calls the kind of an array; nothing for what is none."""
+    """NumPy's letter for the kind of an array; "" for anything else."""
     return value.dtype.kind if isinstance(value, np.ndarray) else ""
 
 
@@ -267,10 +269,10 @@ def members(got, expected):
     if not isinstance(got, tuple | list):
         raise Broken(
             f"returned {type(got).__name__}, "
-            f"and should {type(expected).__name__}"
+            f"expected {type(expected).__name__}"
         )
     if len(got) != len(expected):
-        raise Broken(f"returned {len(got)}, and should {len(expected)}")
+        raise Broken(f"returned {len(got)} parts, expected {len(expected)}")
     pairs = zip(got, expected, strict=True)
     # A named tuple takes its members one by one.
     make = getattr(type(expected), "_make", type(expected))

@@ -1,1 +1,1 @@
-"""What is judged: its signature, its conventions, and inputs for it."""
+"""The subject of a verdict: its signature, its conventions, its inputs."""

@@ -1,11 +1,10 @@
-"""Inputs for anybody's attention: query, key, value and mask.
+"""Cases: inputs for any attention, as query, key, value and mask.
 
 Axes have different sizes, so that a swapped one cannot hide. Floats are
 small integers times a scale, which shrink well; the scale makes the
 scores' standard deviation anything from 0.05 (nearly uniform weights) to
-30 (nearly one-hot). Single tokens are drawn more often than chance would.
-Every number here comes from Hypothesis, so that the smallest failing
-input is found.
+30 (nearly one-hot). Every number comes from Hypothesis, so that it can
+shrink a failing input.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from parity_tests.twins.strategies import LAYOUTS, SEEDS, lattice
 
 LOG_DEVIATION = st.floats(log(0.05), log(30))
 ROOT_MEAN_SQUARE = 9.4  # of a number from the lattice
-MASKS = ("open", "causal", "padding", "random", "blocked")
+MASKS = ("open", "causal", "padding", "random", "fully masked")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,35 +43,35 @@ class AttentionCase:
 
     @property
     def rows(self) -> np.ndarray:
-        """The mask with every axis spelled out."""
+        """The mask, broadcast to all axes of the scores."""
         shape = (*self.query.shape[:-1], self.key.shape[-2])
         return np.broadcast_to(self.mask, shape)
 
     @property
     def is_open(self) -> bool:
-        """Whether all may attend to all."""
+        """Whether every query may attend to every key."""
         return bool(self.mask.all())
 
     def random(self) -> np.random.Generator:
-        """The same numbers each time it is asked for."""
+        """A generator that gives the same numbers each time."""
         return np.random.default_rng(self.seed)
 
     def size(self) -> tuple[int, float]:
-        """How large it is: what is shown to a reader should be small."""
-        numbers = sum(array.size for array in self.arrays.values())
-        weight = sum(
+        """How large it is: what a reader sees should be small."""
+        entries = sum(array.size for array in self.arrays.values())
+        magnitude = sum(
             float(np.abs(array.astype(float)).sum())
             for array in self.arrays.values()
         )
-        return numbers, weight
+        return entries, magnitude
 
 
 @dataclass(frozen=True)
 class Range:
-    """What an implementation can be asked for.
+    """Which inputs an implementation accepts.
 
     `batch_axes`: how many axes may stand before the last two. `masks`:
-    the kinds that it can be given. With `square`, there are as many keys
+    the kinds of mask. With `square`, there are as many keys
     as queries; with `one_width`, values are as wide as keys.
     """
 
@@ -85,7 +84,7 @@ class Range:
 
 @st.composite
 def attention_cases(draw, limits: Range = Range()) -> AttentionCase:
-    """Any input that is within the limits."""
+    """Any input within the limits."""
     queries, keys, d_head, d_value = draw(sizes(limits))
     batch = tuple(
         draw(st.sampled_from([1, 2, 3]))
@@ -135,7 +134,7 @@ def floats(shape, scale: float, dtype: np.dtype):
 def mask_of(
     kind: str, shape: tuple[int, ...], generator: np.random.Generator
 ) -> np.ndarray:
-    """A mask that broadcasts to `shape`; in "blocked", a row is False."""
+    """A mask that broadcasts to `shape`, of one of the kinds in MASKS."""
     *batch, queries, keys = shape
     if kind == "open":
         return np.ones((queries, keys), bool)
@@ -145,17 +144,17 @@ def mask_of(
         lengths = generator.integers(1, keys + 1, (*batch, 1, 1))
         return np.arange(keys) < lengths
     mask = generator.uniform(size=shape) < 0.6
-    # Each query sees a key, unless it is blocked on purpose.
+    # Each query sees a key, unless its row is to be fully masked.
     np.put_along_axis(
         mask, generator.integers(keys, size=(*batch, queries, 1)), True, -1
     )
-    if kind == "blocked":
+    if kind == "fully masked":
         mask[..., generator.integers(queries), :] = False
     return mask
 
 
 def causal(case: AttentionCase) -> AttentionCase:
-    """The same with as many keys as queries, and a causal mask."""
+    """The same case with as many keys as queries, and a causal mask."""
     tokens = min(case.query.shape[-2], case.key.shape[-2])
     return replace(
         case,
@@ -167,5 +166,5 @@ def causal(case: AttentionCase) -> AttentionCase:
 
 
 def opened(case: AttentionCase) -> AttentionCase:
-    """The same, and all may attend to all."""
+    """The same case, in which every query may attend to every key."""
     return replace(case, mask=np.ones_like(case.mask))

@@ -1,8 +1,8 @@
-"""Anybody's attention as one function of NumPy arrays.
+"""`Subject`: any attention as one function of NumPy arrays.
 
-`Subject` calls it with query, key, value and a boolean mask, True where a
-query may attend, whatever its own conventions are; and it looks at what
-comes back before anyone else does.
+It is called with query, key, value and a boolean mask, True where a query
+may attend, whatever its own conventions are; and what it returns is
+checked before anything else is done with it.
 """
 
 from collections.abc import Callable
@@ -15,27 +15,27 @@ from .cases import AttentionCase, Range
 
 
 class Broken(Exception):
-    """It raised, or gave back what is no answer; the text says which."""
+    """The subject raised, or its output is invalid; the text says how."""
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """How an implementation wants to be asked, and what it does then.
+    """Conventions: how an implementation is called, and what it does.
 
-    Found out by `conventions.py`, and reported, never held against it.
+    Detected by `conventions.py` and reported; they are never failures.
     """
 
     arrays: str = "numpy"
     mask: str = "True may attend"
     causal: str = "none"
-    alignment: str = "not asked"
-    causal_and_mask: str = "not asked"
-    mask_of_numbers: str = "not asked"
-    blocked_row: str = "not asked"
-    nan_in_masked_key: str = "not asked"
-    nan_in_masked_value: str = "not asked"
-    weights: str = "not asked"
-    float32: str = "not asked"
+    alignment: str = "not tested"
+    causal_and_mask: str = "not tested"
+    mask_of_numbers: str = "not tested"
+    fully_masked_row: str = "not tested"
+    nan_in_masked_key: str = "not tested"
+    nan_in_masked_value: str = "not tested"
+    weights: str = "not tested"
+    float32: str = "not tested"
     limits: Range = field(default_factory=Range)
 
     @property
@@ -45,7 +45,7 @@ class Conventions:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is judged.
+    """The implementation under judgement.
 
     `call(query, key, value, mask)` and, where the implementation has a
     causal form of its own, `causal(query, key, value, mask)`: in NumPy
@@ -83,24 +83,26 @@ class Subject:
         try:
             with np.errstate(all="ignore"):
                 context = call(query, key, value, mask)
-        except (Exception, SystemExit) as error:  # a stranger's code
+        except (Exception, SystemExit) as error:  # foreign code
             raise Broken(
                 f"raised {type(error).__name__}: {error}"
             ) from error
         shape = (*query.shape[:-1], value.shape[-1])
-        return answer(context, shape, value.dtype)
+        return checked_output(context, shape, value.dtype)
 
 
-def answer(context, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """What came back, if it is what was asked for; Broken if not."""
+def checked_output(
+    context, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """The output, if it is a valid one; raises Broken if not."""
     if not isinstance(context, np.ndarray):
-        raise Broken(f"returned {type(context).__name__}, and no array")
-    if context.shape != shape:
         raise Broken(
-            f"returned the shape {context.shape}, and should {shape}"
+            f"returned {type(context).__name__}, expected an array"
         )
+    if context.shape != shape:
+        raise Broken(f"returned shape {context.shape}, expected {shape}")
     if context.dtype == np.float64 and dtype == np.float32:
-        return context.astype(dtype)  # wider: reported, and not wrong
+        return context.astype(dtype)  # wider: reported, but not wrong
     if context.dtype != dtype:
-        raise Broken(f"returned {context.dtype}, and should {dtype}")
+        raise Broken(f"returned {context.dtype}, expected {dtype}")
     return context

@@ -1,7 +1,7 @@
-"""From a stranger's function to a `Subject`: names, arrays, options.
+"""The signature of an unknown function: arguments, arrays, options.
 
-Arguments are found by the names that the field uses, and else by their
-order. What has a default and is not known is left alone.
+Arguments are recognised by the names that the field uses, otherwise by
+their order. An unknown argument with a default is left alone.
 """
 
 import inspect
@@ -44,7 +44,7 @@ class Arguments:
             if parameter.kind
             not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
-        named = [one_of(plain, names) for names in (QUERY, KEY, VALUE)]
+        named = [first_known(plain, names) for names in (QUERY, KEY, VALUE)]
         if None in named:
             named = plain[:3]
         if len(named) < 3:
@@ -53,8 +53,14 @@ class Arguments:
                 f"({', '.join(plain)})"
             )
         others = [name for name in plain if name not in named]
-        mask, causal = one_of(others, MASK), one_of(others, CAUSAL)
-        scale, dropout = one_of(others, SCALE), one_of(others, DROPOUT)
+        mask, causal = (
+            first_known(others, MASK),
+            first_known(others, CAUSAL),
+        )
+        scale, dropout = (
+            first_known(others, SCALE),
+            first_known(others, DROPOUT),
+        )
         known = {mask, causal, dropout}
         required = [
             name
@@ -66,8 +72,9 @@ class Arguments:
         unknown = {*required} - known - {mask}
         if unknown:
             raise ValueError(
-                "expected a default for what is no query, key, value or "
-                f"mask, got none for {', '.join(sorted(unknown))}"
+                "expected a default for every argument but query, key, "
+                "value and mask, got none for "
+                f"{', '.join(sorted(unknown))}"
             )
         fixed = {}
         if dropout and is_number(parameters[dropout].default):
@@ -77,22 +84,22 @@ class Arguments:
 
 
 def is_number(default) -> bool:
-    """Whether it is one, or there is no default to tell."""
+    """Whether a default is a number, or there is no default."""
     return default is inspect.Parameter.empty or isinstance(
         default, int | float
     )
 
 
-def one_of(names: list[str], known: tuple[str, ...]) -> str | None:
-    """The first name that is a known one, in any case of its letters."""
+def first_known(names: list[str], known: tuple[str, ...]) -> str | None:
+    """The first name that is known, in upper or lower case."""
     return next((name for name in names if name.lower() in known), None)
 
 
 def is_for_torch(function: Callable) -> bool:
-    """Whether PyTorch is among the things that a function can see."""
+    """Whether PyTorch is among the globals or annotations of a function."""
     plain = inspect.unwrap(function)
-    seen = getattr(plain, "__globals__", {}).values()
-    names = [str(getattr(value, "__name__", "")) for value in seen]
+    visible = getattr(plain, "__globals__", {}).values()
+    names = [str(getattr(value, "__name__", "")) for value in visible]
     annotations = getattr(function, "__annotations__", {}).values()
     return any(name.split(".")[0] == "torch" for name in names) or any(
         "torch" in str(annotation) for annotation in annotations
@@ -100,29 +107,31 @@ def is_for_torch(function: Callable) -> bool:
 
 
 def with_line(function: Callable) -> Callable:
-    """The function; what it raises also says in which line of its file."""
+    """The function, whose errors also give the line of its file."""
 
     @wraps(function)
     def called(*values, **named):
         try:
             return function(*values, **named)
         except (Exception, SystemExit) as error:
-            alike = type(type(error).__name__, (Exception,), {})
-            raise alike(with_its_line(error, file_of(function))) from error
+            namesake = type(type(error).__name__, (Exception,), {})
+            raise namesake(
+                with_its_line(error, file_of(function))
+            ) from error
 
     return called
 
 
 def file_of(function: Callable) -> str:
-    """The file that a function stands in, "" where that is unknown."""
+    """The file that defines a function, "" where it is unknown."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code.co_filename if code else ""
 
 
 def with_its_line(error: BaseException, file: str) -> str:
-    """What an error says, and the last line that was reached in a file.
+    """An error's message, with the last line that was reached in a file.
 
-    In a notebook lines are counted anew in each cell: none is told.
+    In a notebook every cell counts its own lines, so none is given.
     """
     lines = [
         line
@@ -135,18 +144,19 @@ def with_its_line(error: BaseException, file: str) -> str:
 
 
 def raised(error: BaseException, file: str) -> str:
-    """What was raised, and in which line of a file."""
+    """Which error was raised, and in which line of a file."""
     return f"raised {type(error).__name__}: {with_its_line(error, file)}"
 
 
 def as_step(
     function: Callable, reference: Callable, kind: str | None
 ) -> Callable:
-    """A stranger's step, called with NumPy values by the reference's names.
+    """A function as a step, called by the reference's argument names.
 
-    It gets them in the reference's order. One of NumPy in a file that
-    has PyTorch, too, raises when it gets tensors, and then gets arrays.
-    Raises ValueError when it does not take as many.
+    It gets NumPy values, in the reference's order. A function for NumPy
+    in a file that also uses PyTorch raises when it gets tensors, and is
+    then called with arrays. Raises ValueError if it takes another number
+    of arguments.
     """
     names = list(inspect.signature(reference).parameters)
     try:
@@ -174,7 +184,7 @@ def as_step(
 
 
 def all_tensors(value):
-    """Arrays as tensors, in a dataclass of parameters, too."""
+    """Arrays as tensors, also inside a dataclass of parameters."""
     if is_dataclass(value):
         members = {n: all_tensors(v) for n, v in vars(value).items()}
         return SimpleNamespace(**members)
@@ -184,7 +194,7 @@ def all_tensors(value):
 
 
 def all_arrays(value):
-    """Tensors as arrays, in a tuple or a list, too."""
+    """Tensors as arrays, also inside a tuple or a list."""
     if isinstance(value, tuple | list):
         return type(value)(map(all_arrays, value))
     return to_array(value)
@@ -201,7 +211,7 @@ def to_tensor(value):
 
 
 def to_array(value):
-    """A tensor as an array, the first of several; all else as it is."""
+    """A tensor, or the first of several, as an array; else as it is."""
     if isinstance(value, tuple | list) and value:
         value = value[0]
     if hasattr(value, "detach"):

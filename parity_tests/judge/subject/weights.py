@@ -1,4 +1,4 @@
-"""Where a class of attention keeps its weights, by name and shape.
+"""The weights of an attention class, recognised by name and shape.
 
 Where a layout cannot be seen from outside (query, key and value in one
 matrix, head by head or not), each is tried, and the one that fits is
@@ -27,9 +27,9 @@ NAMES = {
 class Weights:
     """One way to read a module's weights.
 
-    Each layer is a matrix with a row for each feature that comes out, and
-    a bias; `output` None where nothing mixes the heads. `layout` says in
-    words what was taken for what, where there was a choice.
+    Each layer is a matrix with a row for each output feature, and a bias;
+    `output` is None where no layer mixes the heads. `layout` says in
+    words how the weights were read, where there was a choice.
     """
 
     query: tuple[np.ndarray, np.ndarray]
@@ -47,12 +47,12 @@ class Weights:
 def readings(module: nn.Module, heads: int) -> list[Weights]:
     """Every way to read the weights.
 
-    Raises ValueError when they are not found by their names.
+    Raises ValueError if their names are not recognised.
     """
-    found = readings_of(module, heads, turned=False)
-    if has_matrices(module):
-        found += readings_of(module, heads, turned=True)
-    return found
+    as_they_are = readings_of(module, heads, turned=False)
+    if not has_matrices(module):
+        return as_they_are
+    return as_they_are + readings_of(module, heads, turned=True)
 
 
 def readings_of(
@@ -63,17 +63,17 @@ def readings_of(
     parts = list(numbered_heads(module)) or [alone]
     try:
         choices = list(product(*(splits(p, heads, module) for p in parts)))
-        known = [stacked_parts(choice) for choice in choices]
+        layers = [stacked_parts(choice) for choice in choices]
     except (IndexError, np.exceptions.AxisError) as error:
         raise ValueError(f"its weights do not fit: {error}") from error
     count = len(parts) if len(parts) > 1 else heads
-    found = []
-    for choice, layers in zip(choices, known, strict=True):
+    read = []
+    for choice, projections in zip(choices, layers, strict=True):
         layouts = sorted({layout for *_, layout in choice})
         layout = " ".join(layouts) + (", for x Wᵀ" if turned else "")
         output = alone.get("output")
-        found.append(Weights(*layers, output, count, layout))
-    return found
+        read.append(Weights(*projections, output, count, layout))
+    return read
 
 
 def stacked_parts(choice: tuple) -> list[tuple]:
@@ -82,7 +82,7 @@ def stacked_parts(choice: tuple) -> list[tuple]:
 
 
 def has_matrices(module: nn.Module) -> bool:
-    """Bare ones of its own, which may be meant for x W or for x Wᵀ."""
+    """Whether it has bare matrices, for x W or for x Wᵀ."""
     own = module.named_parameters(recurse=False)
     return any(layer_role(name) and has_layer(part) for name, part in own)
 
@@ -100,7 +100,7 @@ def numbered_heads(module: nn.Module) -> Iterator[dict]:
 def named_layers(
     module: nn.Module, turned: bool = False
 ) -> Iterator[tuple[str, tuple]]:
-    """Layers and bare matrices by what their names say they are."""
+    """Layers and bare matrices, each with the role that its name says."""
     clones = [
         child
         for child in module.children()
@@ -124,7 +124,7 @@ def named_layers(
 
 
 def layer_role(name: str) -> str | None:
-    """What a layer is by its name: one of NAMES, None if that is open."""
+    """The role of a layer by its name: one of NAMES, or None."""
     return next(
         (
             role
@@ -161,7 +161,7 @@ def layer_of(part, turned: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
 
 def splits(layers: dict, heads: int, module: nn.Module) -> list[tuple]:
-    """Query, key and value, and how they were found, each way."""
+    """Query, key and value in each possible layout, with its name."""
     if {"query", "key", "value"} <= layers.keys():
         apart = "query, key and value apart"
         return [(layers["query"], layers["key"], layers["value"], apart)]

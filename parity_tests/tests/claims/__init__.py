@@ -1,1 +1,1 @@
-"""Tests of the claims of the field."""
+"""Tests of the claims of the field about attention."""

@@ -1,4 +1,4 @@
-"""Tails of sums of squares, against printed tables and mpmath."""
+"""Chi-square tails against printed tables and mpmath."""
 
 from math import exp, log
 
@@ -31,8 +31,8 @@ TABLE = [
 @pytest.mark.parametrize(("tail", "freedom", "printed"), TABLE)
 def test_the_quantiles_of_the_tables(tail, freedom, printed):
     digits = 6 if printed != 20.515 else 5
-    found = upper_quantile(tail, freedom)
-    assert float(f"{found:.{digits}g}") == printed
+    quantile = upper_quantile(tail, freedom)
+    assert float(f"{quantile:.{digits}g}") == printed
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 7, 64, 629, 32_885])
@@ -60,7 +60,7 @@ def test_two_degrees_of_freedom_decay_like_an_exponential():
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 65, 2_000_000])
-def test_a_quantile_cuts_off_the_tail_it_was_asked_for(freedom):
+def test_a_quantile_cuts_off_its_tail(freedom):
     low, high = (f(TAIL, freedom) for f in (lower_quantile, upper_quantile))
     assert low < freedom < high
     # The next sum in float64 is one rounding away, and moves a tail by

@@ -1,4 +1,4 @@
-"""Several heads express what one cannot; those of a real BERT differ."""
+"""Claims about heads: several express what one cannot, and they differ."""
 
 from math import exp, log, sqrt
 
@@ -83,24 +83,24 @@ def test_with_values_that_know_the_place_three_inputs_say_nothing(
 
 
 def test_the_heads_of_a_real_bert_have_no_variance_1_either(layers):
-    found = score_variances(layers)
-    assert found.shape == (6, 12)
-    assert round(float(found.min()), 2) == 0.41
-    assert round(float(found.max())) == 102
+    variances = score_variances(layers)
+    assert variances.shape == (6, 12)
+    assert round(float(variances.min()), 2) == 0.41
+    assert round(float(variances.max())) == 102
     # The head that looks at the previous token alone.
-    assert np.unravel_index(found.argmax(), found.shape) == (0, 2)
+    assert np.unravel_index(variances.argmax(), variances.shape) == (0, 2)
 
 
 def test_the_heads_of_a_real_bert_do_not_all_do_the_same(layers):
-    found = head_distances(layers)
-    assert found.matrix.shape == (72, 72)
-    np.testing.assert_array_equal(found.matrix, found.matrix.T)
-    assert found.matrix.diagonal().tolist() == [0] * 72
-    assert 0.03 < found.least < 0.035
-    assert round(found.median, 2) == 0.24
-    assert round(found.greatest, 2) == 0.91
+    distances = head_distances(layers)
+    assert distances.matrix.shape == (72, 72)
+    np.testing.assert_array_equal(distances.matrix, distances.matrix.T)
+    assert distances.matrix.diagonal().tolist() == [0] * 72
+    assert 0.03 < distances.least < 0.035
+    assert round(distances.median, 2) == 0.24
+    assert round(distances.greatest, 2) == 0.91
     # The previous token against the next one.
-    assert found.farthest == ((0, 2), (1, 8))
+    assert distances.farthest == ((0, 2), (1, 8))
 
 
 def test_a_distance_is_0_for_equal_heads_and_1_for_strangers():
@@ -117,5 +117,5 @@ def test_a_distance_by_hand():
     def bits(p):
         return -(p * log(p) + (1 - p) * log(1 - p)) / log(2)
 
-    found = divergences(FIRST_AND_SECOND)
-    assert found[0, 1] == pytest.approx(1 - bits(0.1), rel=1e-14)
+    distances = divergences(FIRST_AND_SECOND)
+    assert distances[0, 1] == pytest.approx(1 - bits(0.1), rel=1e-14)

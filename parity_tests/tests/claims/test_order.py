@@ -1,4 +1,4 @@
-"""The future, order, bytes and counts: what is said, and whether it is so.
+"""Claims about causality, order, bytes and counts, tested.
 
 `leak` is held against autograd as well, through the twin.
 """
@@ -34,32 +34,32 @@ from torch_impl.self_attention import CausalAttention
 POSITIONS, D_MODEL = 7, 5
 
 
-def chance() -> np.random.Generator:
+def generator() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("since", [1, 3, 6])
 def test_nothing_comes_through_from_the_future(since):
-    found = leak(chance(), POSITIONS, D_MODEL, since)
-    assert (found.earlier, found.later_gradient) == (0, 0)
-    assert found.later > 0.1
-    assert found.earlier_gradient > 0.1
+    leaked = leak(generator(), POSITIONS, D_MODEL, since)
+    assert (leaked.earlier, leaked.later_gradient) == (0, 0)
+    assert leaked.later > 0.1
+    assert leaked.earlier_gradient > 0.1
 
 
 def test_without_the_mask_it_does():
-    found = leak(chance(), POSITIONS, D_MODEL, 4, masked=False)
-    assert found.earlier > 0.1
-    assert found.later_gradient > 0.1
+    leaked = leak(generator(), POSITIONS, D_MODEL, 4, masked=False)
+    assert leaked.earlier > 0.1
+    assert leaked.later_gradient > 0.1
 
 
 @pytest.mark.parametrize("since", [1, 3, 6])
 def test_autograd_finds_no_way_back_from_the_past_either(since):
-    generator = chance()
+    random = generator()
     x, d_context = torch.from_numpy(
-        generator.normal(size=(2, POSITIONS, D_MODEL))
+        random.normal(size=(2, POSITIONS, D_MODEL))
     )
     twin = CausalAttention(D_MODEL, D_MODEL).to(torch.float64)
-    arrays = state_dict(random_head(generator, D_MODEL))
+    arrays = state_dict(random_head(random, D_MODEL))
     twin.load_state_dict(
         {name: torch.from_numpy(array) for name, array in arrays.items()}
     )
@@ -72,7 +72,7 @@ def test_autograd_finds_no_way_back_from_the_past_either(since):
 
 
 def test_an_upper_triangle_of_minus_infinities_is_the_same_mask():
-    scores = 3 * chance().normal(size=(2, POSITIONS, POSITIONS))
+    scores = 3 * generator().normal(size=(2, POSITIONS, POSITIONS))
     theirs, ours = triangular_weights(scores)
     mask = np.tril(np.ones((POSITIONS, POSITIONS), dtype=bool))
     arguments = {"scores": scores, "mask": mask}
@@ -87,36 +87,36 @@ def test_an_upper_triangle_of_minus_infinities_is_the_same_mask():
 
 def rounding(step: str, **more) -> float:
     """How far rounding may move an output of the first layer of `order`."""
-    generator = chance()
-    x = generator.normal(size=(POSITIONS, D_MODEL))
-    params = random_head(generator, D_MODEL)
+    random = generator()
+    x = random.normal(size=(POSITIONS, D_MODEL))
+    params = random_head(random, D_MODEL)
     exact = exact_steps(step, {"x": x} | more, params)["context"]
     return 2 * exact.error.max()
 
 
 def test_without_positions_unmasked_attention_cannot_tell_the_order():
-    found = order(chance(), POSITIONS, D_MODEL)
-    assert found.unmasked <= rounding("self_attention") < 1e-12
+    moved = order(generator(), POSITIONS, D_MODEL)
+    assert moved.unmasked <= rounding("self_attention") < 1e-12
 
 
 def test_one_causal_layer_cannot_at_its_last_output():
-    found = order(chance(), POSITIONS, D_MODEL)
+    moved = order(generator(), POSITIONS, D_MODEL)
     bound = rounding("causal_attention", dropout_mask=KEEP_ALL, rate=0.0)
-    assert found.one_layer <= bound < 1e-12
+    assert moved.one_layer <= bound < 1e-12
 
 
 def test_two_causal_layers_can():
-    found = order(chance(), POSITIONS, D_MODEL)
-    assert found.two_layers > 0.05 * found.size
+    moved = order(generator(), POSITIONS, D_MODEL)
+    assert moved.two_layers > 0.05 * moved.size
 
 
 def test_a_query_is_indifferent_to_the_order_of_what_it_meets():
-    generator = chance()
-    query, key, value = generator.normal(size=(3, POSITIONS, D_MODEL))
+    random = generator()
+    query, key, value = random.normal(size=(3, POSITIONS, D_MODEL))
     mask = np.ones((1, POSITIONS), dtype=bool)
     arguments = {"query": query, "key": key, "value": value, "mask": mask}
     exact = exact_steps("scaled_dot_product_attention", arguments)
-    order = generator.permutation(POSITIONS)
+    order = random.permutation(POSITIONS)
     before, after = (
         attention.scaled_dot_product_attention(query, k, v, mask)
         for k, v in ((key, value), (key[order], value[order]))
@@ -130,9 +130,9 @@ def test_a_query_is_indifferent_to_the_order_of_what_it_meets():
 
 
 def test_attention_is_equivariant_and_not_invariant():
-    generator = chance()
-    x = generator.normal(size=(POSITIONS, D_MODEL))
-    params = random_head(generator, D_MODEL)
+    random = generator()
+    x = random.normal(size=(POSITIONS, D_MODEL))
+    params = random_head(random, D_MODEL)
     back = x[::-1].copy()
     moved = self_attention.self_attention(back, params)
     stays = self_attention.self_attention(x, params)
@@ -140,14 +140,14 @@ def test_attention_is_equivariant_and_not_invariant():
 
 
 def test_any_bytes_have_ids_and_come_back():
-    found = round_trips(chance(), count=40, length=40)
-    assert found.byte_strings == 256 + 40
-    assert found.byte_strings_same == found.byte_strings
-    assert found.texts_same == found.texts == 40
+    trips = round_trips(generator(), count=40, length=40)
+    assert trips.byte_strings == 256 + 40
+    assert trips.byte_strings_same == trips.byte_strings
+    assert trips.texts_same == trips.texts == 40
 
 
 def test_the_texts_are_from_all_of_unicode():
-    text = random_text(chance(), 20_000)
+    text = random_text(generator(), 20_000)
     numbers = np.array([*map(ord, text)])
     assert numbers.max() > 0x100000
     assert 0.4 < (numbers < 128).mean() < 0.6
@@ -156,8 +156,8 @@ def test_the_texts_are_from_all_of_unicode():
 
 
 def test_gpt2_s_vocabulary_is_bytes_merges_and_one_more():
-    found = gpt2_vocabulary()
-    assert found == (256, 50_000, 1, 50_257)
+    vocabulary = gpt2_vocabulary()
+    assert vocabulary == (256, 50_000, 1, 50_257)
     assert 256 + 50_000 + 1 == 50_257
 
 
@@ -190,7 +190,7 @@ def test_the_parameters_of_a_small_one_counted_one_by_one():
         d_ff=24,
         layers=3,
     )
-    arrays = state_dict(initial_gpt2(config, chance()))
+    arrays = state_dict(initial_gpt2(config, generator()))
     counted = sum(array.size for array in arrays.values())
     assert parameter_count(config) == counted
     assert parameter_count(replace(config, heads=1)) == counted

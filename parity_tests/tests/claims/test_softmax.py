@@ -1,4 +1,4 @@
-"""Softmax without the scale, both halves of it; and the temperature."""
+"""Claims about softmax: saturation, both halves of it, and temperature."""
 
 from itertools import pairwise, product
 from math import exp, log
@@ -37,7 +37,7 @@ def measured():
 
 
 def test_most_gradients_vanish_without_the_scale(measured):
-    medians = [one.jacobian_median for one in measured[False]]
+    medians = [size.jacobian_median for size in measured[False]]
     assert medians[0] == pytest.approx(0.33, rel=0.03)
     assert medians[1] == pytest.approx(0.20, rel=0.05)
     assert medians[2] == pytest.approx(0.024, rel=0.3)
@@ -45,24 +45,24 @@ def test_most_gradients_vanish_without_the_scale(measured):
 
 
 def test_with_the_scale_they_stay(measured):
-    for one in measured[True]:
-        assert one.jacobian_median == pytest.approx(0.18, rel=0.03)
-        assert one.jacobian_rms == pytest.approx(0.185, rel=0.02)
-        assert one.gradient_rms == pytest.approx(0.185, rel=0.03)
+    for size in measured[True]:
+        assert size.jacobian_median == pytest.approx(0.18, rel=0.03)
+        assert size.jacobian_rms == pytest.approx(0.185, rel=0.02)
+        assert size.gradient_rms == pytest.approx(0.185, rel=0.03)
 
 
 def test_but_their_mean_square_falls_only_like_the_root_of_d(measured):
-    squares = [one.jacobian_rms**2 for one in measured[False]]
+    squares = [size.jacobian_rms**2 for size in measured[False]]
     falls = [after / before for before, after in pairwise(squares)]
     # A limit: at 16 features it is not there yet.
     assert falls[0] > 0.7
     assert falls[-1] == pytest.approx(1 / 2, rel=0.2)
-    medians = [one.jacobian_median for one in measured[False]]
+    medians = [size.jacobian_median for size in measured[False]]
     assert medians[-1] / medians[-2] < 1 / 20
 
 
 def test_and_that_of_the_query_s_gradient_grows_like_the_root(measured):
-    squares = [one.gradient_rms**2 for one in measured[False]]
+    squares = [size.gradient_rms**2 for size in measured[False]]
     growths = [after / before for before, after in pairwise(squares)]
     assert growths[0] > 2.8
     assert growths[-1] == pytest.approx(2, rel=0.25)
@@ -71,22 +71,22 @@ def test_and_that_of_the_query_s_gradient_grows_like_the_root(measured):
 
 def test_one_key_takes_all_as_d_grows(measured):
     bare, scaled = measured[False], measured[True]
-    assert [one.concentration for one in bare] == sorted(
-        one.concentration for one in bare
+    assert [size.concentration for size in bare] == sorted(
+        size.concentration for size in bare
     )
-    for one in bare:  # the limit for many keys is still below it
-        assert one.concentration > concentration_limit(
-            one.d_head, 64, scaled=False
+    for size in bare:  # the limit for many keys is still below it
+        assert size.concentration > concentration_limit(
+            size.d_head, 64, scaled=False
         )
     assert bare[0].concentration == pytest.approx(0.44, rel=0.03)
     assert concentration_limit(16, 64, False) == pytest.approx(
         0.28, abs=0.005
     )
-    for one in scaled:
-        limit = concentration_limit(one.d_head, 64, scaled=True)
-        assert one.concentration == pytest.approx(limit, rel=0.12)
+    for size in scaled:
+        limit = concentration_limit(size.d_head, 64, scaled=True)
+        assert size.concentration == pytest.approx(limit, rel=0.12)
     assert bare[-1].entropy < 0.05 * log(64)
-    assert min(one.entropy for one in scaled) > 0.85 * log(64)
+    assert min(size.entropy for size in scaled) > 0.85 * log(64)
 
 
 def test_many_keys_bring_the_concentration_near_its_limit():
@@ -146,31 +146,31 @@ SCORES = np.array([0.3, -1.2, 2.0, 1.5, -0.4, 0.0])
 
 @pytest.mark.parametrize("temperature", [0.01, 0.03, 0.1, 1.0])
 def test_cold_the_greatest_score_takes_all(temperature):
-    found = at_temperature(SCORES, temperature)
+    tempered = at_temperature(SCORES, temperature)
     bound = 5 * exp(-0.5 / temperature)
-    assert 1 - found.greatest <= bound + np.finfo(float).eps
+    assert 1 - tempered.greatest <= bound + np.finfo(float).eps
 
 
 def test_scores_that_tie_for_the_first_place_share_it():
     tied = np.array([1.0, 3.0, 3.0, -2.0, 3.0])
-    found = at_temperature(tied, 0.001)
-    assert (found.least, found.greatest) == (0, 1 / 3)
-    assert found.entropy == pytest.approx(log(3), rel=1e-15)
+    tempered = at_temperature(tied, 0.001)
+    assert (tempered.least, tempered.greatest) == (0, 1 / 3)
+    assert tempered.entropy == pytest.approx(log(3), rel=1e-15)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 10.0, 1e3, 1e9])
 def test_hot_all_keys_get_the_same(temperature):
-    found = at_temperature(SCORES, temperature)
+    tempered = at_temperature(SCORES, temperature)
     reach = 3.2 / temperature
-    assert exp(-reach) <= 6 * found.least <= 1
-    assert 1 <= 6 * found.greatest <= exp(reach)
-    assert found.entropy >= log(6) - reach
+    assert exp(-reach) <= 6 * tempered.least <= 1
+    assert 1 <= 6 * tempered.greatest <= exp(reach)
+    assert tempered.entropy >= log(6) - reach
 
 
 def test_the_entropy_only_grows_with_the_temperature():
     temperatures = np.geomspace(0.02, 200, 60).tolist()
-    found = [at_temperature(SCORES, t).entropy for t in temperatures]
-    assert all(before < after for before, after in pairwise(found))
+    tempered = [at_temperature(SCORES, t).entropy for t in temperatures]
+    assert all(before < after for before, after in pairwise(tempered))
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 5.0])
@@ -186,9 +186,9 @@ def test_its_slope_is_the_variance_of_the_scores(temperature):
 
 
 def test_equal_scores_have_all_entropy_at_any_temperature():
-    found = at_temperature(np.ones(6), 0.1)
-    assert found.entropy == pytest.approx(log(6), rel=1e-15)
-    assert found.slope == pytest.approx(0, abs=np.finfo(float).eps)
+    tempered = at_temperature(np.ones(6), 0.1)
+    assert tempered.entropy == pytest.approx(log(6), rel=1e-15)
+    assert tempered.slope == pytest.approx(0, abs=np.finfo(float).eps)
 
 
 def test_entropy_is_0_for_one_key():

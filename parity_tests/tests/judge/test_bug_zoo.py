@@ -1,7 +1,7 @@
-"""Every animal of the zoo is rejected; what is right but different is not.
+"""The bug zoo: every bug is rejected; what is right but different is not.
 
-The causes that are named are counted, right ones and wrong ones: a wrong
-cause is worse than none.
+The cause that is named for each is pinned: a wrong cause is worse than
+none.
 """
 
 import ast
@@ -21,10 +21,10 @@ from parity_tests.judge.attention.verdict import judgements
 from parity_tests.judge.classes import diagnosis as class_diagnosis
 from parity_tests.judge.classes.diagnosis import cause_of_class
 from parity_tests.judge.classes.verdict import (
-    Homework,
+    StudentClass,
     is_causal,
-    known,
     plain_case,
+    recognised,
     role_of,
 )
 from parity_tests.judge.classes.verdict import (
@@ -32,31 +32,31 @@ from parity_tests.judge.classes.verdict import (
 )
 from parity_tests.judge.files.submission import ATTENTION
 from parity_tests.judge.steps import diagnosis as step_diagnosis
-from parity_tests.judge.steps import questions as step_questions
+from parity_tests.judge.steps import probes as step_probes
 from parity_tests.judge.steps.diagnosis import cause_of_step
 from parity_tests.judge.steps.verdict import step_judgements
-from parity_tests.judge.subject.conventions import Told, subject_of
+from parity_tests.judge.subject.conventions import Declared, subject_of
 
 ZOO = Path(bug_zoo.__path__[0])
-WRONG = sorted(path.stem for path in ZOO.glob("[!_]*.py"))
+BUGS = sorted(path.stem for path in ZOO.glob("[!_]*.py"))
 RIGHT = sorted(path.stem for path in (ZOO / "right").glob("[!_]*.py"))
 
-# Inputs for each property; CI takes the 25 and 1,000 of `twice check`.
+# Inputs for each property, fewer than the 25 of `twice check`.
 FEW, FEWER = 10, 4
 
-# What an animal's docstring says besides, which no call can find out.
-TOLD = {
-    "cache_offset_forgotten": Told(alignment="the last queries"),
-    "hidden_row_gets_the_mean": Told(blocked_row="zeros"),
+# Conventions that a bug's docstring promises, and that no call can detect.
+DECLARED = {
+    "cache_offset_forgotten": Declared(alignment="the last queries"),
+    "masked_row_gets_the_mean": Declared(fully_masked_row="zeros"),
 }
 
-# The cause that is named for an animal; None where it is unknown. Read
+# The cause that is named for a bug; None where it is unknown. To be read
 # beside the `Cause:` of its file.
 CAUSES = {
     "attends_across_the_batch": (
         "attention runs along the batch, not the tokens"
     ),
-    "bias_for_each_head": "the bias of the output is added 3 times",
+    "bias_for_each_head": "the output bias is added 3 times",
     "cache_offset_forgotten": (
         "the cache is forgotten: the last queries are taken for the first"
     ),
@@ -70,10 +70,10 @@ CAUSES = {
         "the cosine has a frequency of its own: 2i + 1, not 2i"
     ),
     "dropout_always_on": (
-        "the answer is left to chance: dropout at evaluation"
+        "the output is random: dropout stays on at evaluation"
     ),
     "dropout_made_in_forward": (
-        "the answer is left to chance: dropout at evaluation"
+        "the output is random: dropout stays on at evaluation"
     ),
     "fill_not_assigned": "neither causal nor another mask has an effect",
     "filled_with_almost_zero": (
@@ -83,9 +83,9 @@ CAUSES = {
     "first_pair_merged": (
         "the first known pair is merged, not the one learned earliest"
     ),
-    "first_tile_hidden": None,
+    "first_tile_masked": None,
     "fused_dropout_always_on": (
-        "the answer is left to chance: dropout at evaluation"
+        "the output is random: dropout stays on at evaluation"
     ),
     "heads_in_one_softmax": "the softmax runs over heads and keys together",
     "heads_merged_without_transpose": (
@@ -95,30 +95,32 @@ CAUSES = {
         "the heads are split by reshape, without a transpose"
     ),
     "heads_woven_together": "the heads are merged feature by feature",
-    "hidden_row_gets_the_mean": (
-        "a query that sees nothing gets no zeros, but: mean of all values"
+    "masked_row_gets_the_mean": (
+        "a fully masked row gets the mean of all values, not zeros"
     ),
-    "inputs_changed": "it changes what it was given",
+    "inputs_changed": "it modifies its inputs in place",
     "keys_for_values": "the keys are averaged, not the values",
-    "labels_shifted_twice": "the targets are shifted by one once more",
+    "labels_shifted_twice": "the targets are shifted by one a second time",
     "last_window_lost": (
         "the last window is lost where it ends with the text"
     ),
-    "layer_norm_epsilon_outside": "epsilon stands outside of the root",
-    "layer_norm_unbiased": "the variance is the unbiased one, over d - 1",
+    "layer_norm_epsilon_outside": "epsilon is added outside the root",
+    "layer_norm_unbiased": (
+        "the variance is unbiased: divided by d - 1, not d"
+    ),
     "loss_of_probabilities": (
         "the softmax is applied twice: probabilities are taken for logits"
     ),
     "mask_added_as_number": "the mask is added as 0 and 1",
     "mask_after_softmax": (
-        "the mask comes after the softmax, which is not repeated"
+        "the mask comes after the softmax, with no renormalisation"
     ),
     "mask_cut_from_the_wrong_rows": None,
     "mask_dropped_by_causal": "another mask is dropped when causal is on",
     "mask_inverted": "the causal mask is inverted",
     "masks_joined_with_or": "masks are joined with or, not and",
-    "maximum_of_hidden_keys": (
-        "the maximum is that of masked scores, too: the rest underflows"
+    "maximum_of_masked_keys": (
+        "the maximum is taken over masked keys, too: the rest underflows"
     ),
     "merge_heads_by_reshape": (
         "the heads are merged without transposing back"
@@ -128,13 +130,15 @@ CAUSES = {
     "no_shift_by_maximum": "the maximum is not subtracted: exp overflows",
     "one_future_key": "one future position is visible",
     "output_projection_forgotten": "the output projection is left out",
-    "padding_counts_in_the_mean": "the mean counts what is ignored, too",
-    "padding_on_queries": "the padding stands on the axis of the queries",
+    "padding_counts_in_the_mean": "the mean counts ignored targets, too",
+    "padding_on_queries": (
+        "the padding lies along the queries, not the keys"
+    ),
     "query_through_key_weights": (
         "the queries go through the key's projection"
     ),
     "repeated_ids_overwrite": (
-        "a token that comes again overwrites what it had"
+        "gradients of a repeated token overwrite each other"
     ),
     "scale_after_softmax": "the scale comes after the softmax, not before",
     "scale_by_d_model": "the scale is 1/√d_model, not 1/√d_head",
@@ -168,7 +172,7 @@ CAUSES = {
         "the heads are split by reshape, without a transpose"
     ),
     "tiles_scaled_the_wrong_way": None,
-    "token_hidden_from_itself": (
+    "token_masked_from_itself": (
         "a token does not see itself, the first one excepted"
     ),
     "value_through_key_weights": (
@@ -178,13 +182,13 @@ CAUSES = {
 
 
 @cache
-def animal(name: str):
+def bug(name: str):
     return importlib.import_module(f"{bug_zoo.__name__}.{name}")
 
 
 def things(name: str) -> list[tuple[str, object]]:
-    """What stands in an animal's file: its last function, its classes."""
-    module = animal(name)
+    """What is judged in a bug's file: its classes, or its last function."""
+    module = bug(name)
     own = {
         key: value
         for key, value in vars(module).items()
@@ -206,15 +210,15 @@ def things(name: str) -> list[tuple[str, object]]:
 
 
 def findings_of(name: str, examples: int):
-    """Findings, one by one, and how to ask for the cause."""
+    """Findings, one by one, and a function that gives the cause."""
     for key, thing in things(name):
         if inspect.isclass(thing):
             causal = is_causal(thing, role_of(thing))
-            homework = known(Homework(thing, causal))
-            cause = partial(cause_of_class, homework, plain_case)
-            findings = class_judgements(homework, examples, 0, shrunk=0)
+            student = recognised(StudentClass(thing, causal))
+            cause = partial(cause_of_class, student, plain_case)
+            findings = class_judgements(student, examples, 0, shrunk=0)
         elif key == ATTENTION:
-            subject = subject_of(thing, key, TOLD.get(name, Told()))
+            subject = subject_of(thing, key, DECLARED.get(name, Declared()))
             cause = partial(cause_of, subject)
             findings = judgements(subject, examples, 0, shrunk=0)
         else:
@@ -233,10 +237,10 @@ def first_failure(name: str):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", WRONG)
-def test_an_animal_is_rejected(name):
+@pytest.mark.parametrize("name", BUGS)
+def test_a_bug_is_rejected(name):
     failure, cause = first_failure(name)
-    assert failure is not None, f"{name} is taken for right"
+    assert failure is not None, f"{name} is accepted"
     assert cause() == CAUSES.get(name)
 
 
@@ -251,9 +255,9 @@ def test_what_is_right_but_different_passes(name):
     assert not failed, failed[0].failure.trouble
 
 
-def test_each_animal_says_where_it_comes_from_and_what_is_wrong():
-    for name in WRONG:
-        text = animal(name).__doc__
+def test_each_bug_says_where_it_comes_from_and_what_is_wrong():
+    for name in BUGS:
+        text = bug(name).__doc__
         assert "\nOrigin: " in text, name
         assert "\nCause: " in text, name
 
@@ -267,23 +271,23 @@ def test_the_zoo_and_the_diagnosis_share_no_import():
 
 DIAGNOSIS = (
     *(Path(diagnosis.__file__), Path(class_diagnosis.__file__)),
-    *(Path(step_diagnosis.__file__), Path(step_questions.__file__)),
+    *(Path(step_diagnosis.__file__), Path(step_probes.__file__)),
     *Path(mutants.__path__[0]).rglob("*.py"),
 )
 ALLOWED = ("math", "itertools")
 
 
 def imports(path) -> set[str]:
-    """The packages that a file imports from; its own begin with a dot."""
+    """The packages that a file imports; relative ones begin with a dot."""
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
-    found = set()
+    packages = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            packages |= {alias.name.split(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             start = "." * node.level + (node.module or "")
-            found.add(start if node.level else start.split(".")[0])
-    return found
+            packages.add(start if node.level else start.split(".")[0])
+    return packages
 
 
 def test_the_zoo_and_the_diagnosis_share_no_code():

@@ -1,4 +1,4 @@
-"""`twice check`: files of every kind, in processes of their own."""
+"""`twice check`: submissions of every kind, in their own processes."""
 
 import csv
 import io
@@ -29,12 +29,12 @@ SHORT = """
 def scaled_dot_product_attention(query, key, value):
     {}
 """
-ASKED = {
+REQUEST = {
     "role": None,
     "array": None,
     "mask": None,
     "alignment": None,
-    "blocked_row": None,
+    "fully_masked_row": None,
     "examples": 4,
     "seconds": 60,
     "seed": 0,
@@ -52,7 +52,7 @@ def judged(tmp_path_factory) -> list[JudgedFile]:
     """A good file and two of the zoo, by the real processes."""
     good = written(tmp_path_factory.mktemp("files"), GOOD)
     paths = [good, ZOO / "no_scale.py", ZOO / "one_future_key.py"]
-    return judge_files(paths, ASKED, Limits(60, 4))
+    return judge_files(paths, REQUEST, Limits(60, 4))
 
 
 def test_what_is_right_holds_and_what_is_not_does_not(judged):
@@ -87,11 +87,11 @@ def test_the_report_of_what_is_not_right(judged, capsys):
     assert "FAILS equals_the_definition" in out
     assert "The output is softmax(Q Kᵀ / √d) V" in out
     lines = out.split("import numpy as np\n")[1].split("    context")[0]
-    found = {}
+    scope = {}
     pasted = "\n".join(line[6:] for line in lines.split("\n"))
-    exec("import numpy as np\n" + pasted, found)
-    assert found["query"].dtype == found["value"].dtype
-    assert found["mask"].dtype == bool
+    exec("import numpy as np\n" + pasted, scope)
+    assert scope["query"].dtype == scope["value"].dtype
+    assert scope["mask"].dtype == bool
 
 
 def test_several_files_are_rows_of_a_table_or_of_csv(judged, capsys):
@@ -153,7 +153,7 @@ def test_what_the_judge_lacks_is_named_with_its_extra(
     written(tmp_path, broken, "hypothesis.py")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ModuleNotFoundError) as error:
-        judge_files([ZOO / "no_scale.py"], ASKED, Limits(60, 4))
+        judge_files([ZOO / "no_scale.py"], REQUEST, Limits(60, 4))
     assert 'pip install "attention-twice[test]"' in missing(error.value)
 
 
@@ -168,7 +168,7 @@ def test_code_that_ends_or_fills_its_process_or_never_ends(tmp_path):
         written(tmp_path, SHORT.format(line), f"{name}.py")
         for name, line in lines.items()
     ]
-    hangs, leaves, fills = judge_files(paths, ASKED, Limits(9, 2))
+    hangs, leaves, fills = judge_files(paths, REQUEST, Limits(9, 2))
     assert hangs.trouble == (
         "there was no answer after 9 seconds, while judging "
         "scaled_dot_product_attention"
@@ -181,17 +181,17 @@ def test_code_that_ends_or_fills_its_process_or_never_ends(tmp_path):
 # --- without a process, which takes seconds to begin ---------------------
 
 
-def events(path: Path, **asked) -> list[dict]:
-    """What the worker tells of a file."""
-    told = []
+def events(path: Path, **request) -> list[dict]:
+    """The events of the worker for a file."""
+    sent = []
     judge_file(
-        ASKED | {"path": str(path)} | asked, lambda **e: told.append(e)
+        REQUEST | {"path": str(path)} | request, lambda **e: sent.append(e)
     )
-    return told
+    return sent
 
 
-def reports(path: Path, **asked) -> list[dict]:
-    return [e for e in events(path, **asked) if e["event"] == "report"]
+def reports(path: Path, **request) -> list[dict]:
+    return [e for e in events(path, **request) if e["event"] == "report"]
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def reports(path: Path, **asked) -> list[dict]:
         ("raise KeyError('x')", "raised KeyError: 'x' (line 3)"),
         ("raise SystemExit(1)", "raised SystemExit: 1 (line 3)"),
         ("return max(map(len, 3))", "not iterable (line 3)"),
-        ("return 'x'", "returned str, and no array"),
-        ("return value.T", "returned the shape"),
+        ("return 'x'", "returned str, expected an array"),
+        ("return value.T", "returned shape"),
     ],
 )
 def test_code_that_does_as_it_likes(tmp_path, line, trouble):
@@ -226,7 +226,7 @@ def helper(x):
 """
 
 
-def test_what_raises_is_told_with_the_line_of_the_file(tmp_path):
+def test_an_error_is_reported_with_the_line_of_the_file(tmp_path):
     (report,) = reports(written(tmp_path, CLASS.format("pass")))
     assert report["trouble"] == "raised ValueError: no (line 13)"
     (report,) = reports(written(tmp_path, CLASS.format("1 / 0")))
@@ -243,7 +243,7 @@ def test_what_raises_is_told_with_the_line_of_the_file(tmp_path):
     assert report["trouble"] == "raised ValueError: no (line 4)"
 
 
-def test_what_raises_is_printed_as_a_sentence(tmp_path, capsys):
+def test_an_error_is_printed_as_a_sentence(tmp_path, capsys):
     path = written(tmp_path, SHORT.format("raise ValueError('no')"))
     print_report(JudgedFile(path, reports(path)))
     out = capsys.readouterr().out
@@ -268,23 +268,23 @@ def test_a_notebook_is_run_cell_by_cell(tmp_path):
         + [{"cell_type": "code", "source": [cell]} for cell in cells]
     }
     path = written(tmp_path, json.dumps(notebook), "submission.ipynb")
-    told = events(path)
-    notes = [event["text"] for event in told if event["event"] == "note"]
+    sent = events(path)
+    notes = [event["text"] for event in sent if event["event"] == "note"]
     assert notes == ["a cell raised ZeroDivisionError: division by zero"]
-    assert told[-1]["verdict"] == "holds"
+    assert sent[-1]["verdict"] == "holds"
 
 
-def test_one_thing_does_not_end_the_others_and_nothing_is_passed_over(
+def test_one_failure_does_not_end_the_others_and_all_is_accounted_for(
     tmp_path,
 ):
     text = (
         "class Attention:\n    def __init__(self, d_in, d_out): ...\n"
         "def helper(): ...\ndef attention(Q, K, V): return V\n"
     )
-    told = events(written(tmp_path, text))
-    (note,) = [e["text"] for e in told if e["event"] == "note"]
-    assert note == "not looked at: Attention, helper"
-    assert [e["name"] for e in told if e["event"] == "report"] == [
+    sent = events(written(tmp_path, text))
+    (note,) = [e["text"] for e in sent if e["event"] == "note"]
+    assert note == "not judged: Attention, helper"
+    assert [e["name"] for e in sent if e["event"] == "report"] == [
         "attention"
     ]
 
@@ -309,10 +309,10 @@ def causal_attention(x, W_q, W_k, W_v):
 
 
 def test_functions_of_tokens_and_weights_are_judged(tmp_path):
-    told = events(written(tmp_path, COURSE))
+    sent = events(written(tmp_path, COURSE))
     verdicts = {
         e["name"]: (e["kind"], e["verdict"])
-        for e in told
+        for e in sent
         if e["event"] == "report"
     }
     assert verdicts == {
@@ -320,41 +320,41 @@ def test_functions_of_tokens_and_weights_are_judged(tmp_path):
         "my_attention": ("self_attention", "holds"),
         "causal_attention": ("causal_attention", "fails"),
     }
-    (one,) = [e for e in told if e["event"] == "unjudged"]
+    (one,) = [e for e in sent if e["event"] == "unjudged"]
     assert one["name"] == "multi_head_attention"
     assert "number of heads" in one["text"]
-    assert told[0]["what"] == "running the file"
-    assert told[1]["text"] == "not looked at: attention_weights, softmax_of"
+    assert sent[0]["what"] == "running the file"
+    assert sent[1]["text"] == "not judged: attention_weights, softmax_of"
 
 
 def test_the_smallest_input_of_such_a_function_can_be_pasted(tmp_path):
     (report,) = reports(written(tmp_path, COURSE), role="causal_attention")
     shown = next(f["failure"] for f in report["findings"] if f["failure"])
-    found = {}
-    exec(COURSE, found)
-    found["YOURS"] = found["causal_attention"]
+    scope = {}
+    exec(COURSE, scope)
+    scope["YOURS"] = scope["causal_attention"]
     *lines, last = shown["inputs"].split("\n")
-    exec("\n".join([*lines, f"got = {last}"]), found)
-    assert found["got"][tuple(shown["at"])] == shown["got"]
+    exec("\n".join([*lines, f"got = {last}"]), scope)
+    assert scope["got"][tuple(shown["at"])] == shown["got"]
 
 
-def test_with_a_role_told_the_last_is_taken_and_the_others_are_named(
+def test_with_a_given_role_the_last_is_taken_and_the_others_are_named(
     tmp_path,
 ):
     path = written(tmp_path, COURSE)
-    told = events(path, role="self_attention")
-    (note,) = [e["text"] for e in told if e["event"] == "note"]
-    assert note.startswith("not looked at: attention_weights, multi_head")
+    sent = events(path, role="self_attention")
+    (note,) = [e["text"] for e in sent if e["event"] == "note"]
+    assert note.startswith("not judged: attention_weights, multi_head")
     assert note.endswith("my_attention, self_attention, softmax_of")
-    assert told[-1]["name"] == "causal_attention"
+    assert sent[-1]["name"] == "causal_attention"
 
 
 def test_what_is_no_python_is_not_judged(tmp_path):
-    with pytest.raises(ValueError, match="a file of Python or a notebook"):
+    with pytest.raises(ValueError, match="a Python file or a notebook"):
         events(written(tmp_path, "some words", "notes.txt"))
 
 
-def test_what_it_is_can_be_told(tmp_path):
+def test_its_role_can_be_given(tmp_path):
     path = written(
         tmp_path, GOOD.replace("scaled_dot_product_attention", "mine")
     )

@@ -1,4 +1,4 @@
-"""Classes as courses write them: made, read, asked and judged."""
+"""Student classes as courses write them: built, read, and judged."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,11 @@ from torch import nn
 
 from parity_tests.judge.attention import verdict as judging
 from parity_tests.judge.classes.functions import as_class
-from parity_tests.judge.classes.student_class import D_OUT, HEADS, made
+from parity_tests.judge.classes.student_class import (
+    D_OUT,
+    HEADS,
+    build_module,
+)
 from parity_tests.judge.classes.verdict import judge_class, role_of
 from parity_tests.judge.subject.weights import readings
 from torch_impl.multi_head import MultiHeadAttentionWithDropout
@@ -15,7 +19,7 @@ from torch_impl.multi_head import MultiHeadAttentionWithDropout
 
 @pytest.fixture(autouse=True)
 def little_shrinking(monkeypatch):
-    """Whether it fails is asked here, not with how small an input."""
+    """Here it matters that it fails, not with how small an input."""
     monkeypatch.setattr(judging, "SHRINKING", 3)
 
 
@@ -62,7 +66,7 @@ def test_bare_matrices_and_no_batch():
 def test_a_joined_matrix_is_read_as_it_is_meant():
     report = judge_class(HeadsInOneMatrix, "multi_head_attention", 10)
     assert report.holds, report
-    module = made(HeadsInOneMatrix, 0, torch.float64)
+    module = build_module(HeadsInOneMatrix, 0, torch.float64)
     layouts = [weights.layout for weights in readings(module, HEADS)]
     assert len(layouts) == 2
     assert "then of the next" in layouts[1]
@@ -77,8 +81,8 @@ def test_pytorchs_own_modules_weights_are_found_by_name():
             self.to_v = nn.Linear(d_model, d_model)
             self.to_out = nn.Linear(d_model, d_model)
 
-    (weights,) = readings(made(Attention, 0, torch.float32), HEADS)
-    module = made(Attention, 0, torch.float32)
+    (weights,) = readings(build_module(Attention, 0, torch.float32), HEADS)
+    module = build_module(Attention, 0, torch.float32)
     np.testing.assert_array_equal(
         weights.key[0], module.to_k.weight.detach().numpy()
     )
@@ -99,7 +103,7 @@ def test_a_class_is_what_its_name_says(name, role):
     assert role_of(type(name, (nn.Module,), {})) == role
 
 
-def test_what_cannot_be_made_or_read_is_told_in_words():
+def test_what_cannot_be_built_or_read_is_told_in_words():
     class Attention(nn.Module):
         def __init__(self, d_in, d_out, temperature):
             super().__init__()
@@ -127,7 +131,7 @@ def test_what_cannot_be_made_or_read_is_told_in_words():
         judge_class(nn.Linear)
 
 
-def test_a_choice_of_dropout_given_from_outside_keeps_all():
+def test_a_dropout_mask_from_outside_keeps_all():
     assert judge_class(MultiHeadAttentionWithDropout, examples=5).holds
 
     class Twisted(MultiHeadAttentionWithDropout):
@@ -209,7 +213,7 @@ def test_right_ones_of_other_styles_pass(kind):
     assert report.holds, [f.failure.trouble for f in report.failed]
 
 
-def test_a_first_token_that_sees_nothing_is_a_failure_like_any_other():
+def test_a_fully_masked_first_token_is_a_failure_like_any_other():
     class CausalAttention(SelfAttention):
         def __init__(self, d_in, d_out, context_length, dropout):
             super().__init__(d_in, d_out)
@@ -255,7 +259,7 @@ def test_a_bias_that_is_taken_and_ignored_is_seen():
     for kind in (NeverBiasedAttention, AlwaysBiasedAttention):
         report = judge_class(kind, examples=5)
         assert [finding.name for finding in report.failed] == [
-            "a_bias_that_is_asked_for_is_there"
+            "a_requested_bias_is_there"
         ]
 
 
@@ -305,7 +309,7 @@ def test_tokens_that_are_changed_are_seen():
 
     report = judge_class(ChangingAttention, examples=5)
     assert not report.holds
-    assert "changed the tokens" in report.trouble
+    assert "modified its input tokens" in report.trouble
 
 
 def test_bare_matrices_of_the_other_orientation():
@@ -340,9 +344,11 @@ def test_sizes_from_outside_that_do_not_fit_are_named():
         def forward(self, x):
             return super().forward(x).reshape(-1, OWN_WIDTH)
 
-    with pytest.raises(ValueError, match="got OWN_WIDTH = 17 from") as told:
+    with pytest.raises(
+        ValueError, match="got OWN_WIDTH = 17 from"
+    ) as error:
         judge_class(Attention)
-    assert str(told.value).startswith(
+    assert str(error.value).startswith(
         "expected sizes that fit tokens of 10 features in and 12 features "
         "out, got OWN_WIDTH = 17 from the file: it raised RuntimeError: "
     )
@@ -387,7 +393,7 @@ def test_another_head_is_no_attention():
 
 
 def normalised(scores):
-    """In NumPy, which tensors have no place in."""
+    """In NumPy, which takes no tensors."""
     powers = np.exp(np.subtract(scores, np.max(scores, -1, keepdims=True)))
     return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -430,9 +436,10 @@ def test_functions_of_tokens_and_weights(
     report = judge_class(as_class(function), examples=10)
     assert report.holds, report
     assert report.kind == report.name == function.__name__
-    found = report.conventions
-    assert (found.arrays, found.limits.batch_axes) == (arrays, batch_axes)
-    assert found.weights == f"query, key and value {weights}"
+    detected = report.conventions
+    assert detected.arrays == arrays
+    assert detected.limits.batch_axes == batch_axes
+    assert detected.weights == f"query, key and value {weights}"
 
 
 def test_a_wrong_function_is_rejected_with_its_cause():
@@ -459,7 +466,7 @@ def test_a_wrong_function_is_rejected_with_its_cause():
         assert report.cause == cause
     report = judge_class(as_class(causal_attention_v2))
     failed = {finding.name for finding in report.failed}
-    assert "texts_do_not_meet" in failed
+    assert "texts_do_not_mix" in failed
 
 
 def test_what_is_for_the_other_orientation_is_compared_in_it():
@@ -472,12 +479,12 @@ def test_what_is_for_the_other_orientation_is_compared_in_it():
     assert all(finding.failure.comparison for finding in report.failed)
 
 
-def test_which_arrays_a_function_takes_can_be_told():
+def test_which_arrays_a_function_takes_can_be_declared():
     report = judge_class(as_class(self_attention, "torch"), examples=5)
     assert "raised" in report.trouble
 
 
-def test_a_function_of_heads_is_told_how_many():
+def test_a_function_of_heads_must_take_their_number():
     def multi_head_attention(x, W_q, W_k, W_v): ...
 
     with pytest.raises(ValueError, match="the number of heads among"):

@@ -1,7 +1,7 @@
-"""Any attention has these properties: ours, its twin, PyTorch's kernels.
+"""Properties of attention hold for ours, its twin, PyTorch's kernels.
 
-With `pytest --implementation FILE` that file's things are judged instead,
-and nothing else runs.
+With `pytest --implementation FILE` that file is judged instead, and
+nothing else runs.
 """
 
 from dataclasses import replace
@@ -15,15 +15,15 @@ from hypothesis import settings
 from numpy_ref.attention import scaled_dot_product_attention, softmax
 from numpy_ref.masks import causal_mask
 from parity_tests import bug_zoo
-from parity_tests.judge.attention.all_properties import PROPERTIES, offered
+from parity_tests.judge.attention.all_properties import PROPERTIES, applies
 from parity_tests.judge.attention.verdict import judge, judgement
 from parity_tests.judge.files.submission import candidates, read
-from parity_tests.judge.files.worker import judged as judged_by_role
+from parity_tests.judge.files.worker import judge_candidate
 from parity_tests.judge.subject.cases import attention_cases
 from parity_tests.judge.subject.conventions import (
     ADDED,
-    NOTHING_TOLD,
-    Told,
+    NOTHING_DECLARED,
+    Declared,
     subject_of,
 )
 from parity_tests.judge.subject.protocol import Conventions, Subject
@@ -45,7 +45,7 @@ def everywhere(mask):
 
 
 def kernel(name: str):
-    """PyTorch's own, with that kernel seen to have run."""
+    """PyTorch's own attention, checked to have run that kernel."""
 
     def call(query, key, value, mask):
         return builtin_attention(name, query, key, value, everywhere(mask))
@@ -54,7 +54,7 @@ def kernel(name: str):
 
 
 def own_causal(call):
-    """A causal form, for what has none: by a mask."""
+    """A causal form by a mask, for a function that has none."""
 
     def causal(query, key, value, mask=None):
         queries, keys = query.shape[-2], key.shape[-2]
@@ -65,7 +65,7 @@ def own_causal(call):
 
 
 def with_numbers(call) -> Subject:
-    """The same for what takes numbers for a mask, too."""
+    """A subject that takes numbers in a mask as well."""
     subject = with_causal(call)
     conventions = replace(subject.conventions, mask_of_numbers=ADDED)
     return replace(subject, biased=call, conventions=conventions)
@@ -77,7 +77,7 @@ def with_causal(call) -> Subject:
         causal="by a mask",
         alignment="the last queries",
         causal_and_mask="both at once",
-        blocked_row="zeros",
+        fully_masked_row="zeros",
     )
     return Subject("", call, own_causal(call), conventions=conventions)
 
@@ -85,7 +85,7 @@ def with_causal(call) -> Subject:
 @cache
 def twin() -> Subject:
     """Its gradients are autograd's."""
-    return subject_of(torch_attention, "torch_impl", Told("torch"))
+    return subject_of(torch_attention, "torch_impl", Declared("torch"))
 
 
 SUBJECTS = {
@@ -100,32 +100,32 @@ SUBJECTS = {
 }
 
 
-@pytest.mark.parametrize("one", PROPERTIES, ids=lambda one: one.name)
+@pytest.mark.parametrize("tested", PROPERTIES, ids=lambda p: p.name)
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_attention_has_the_property(name, one):
+def test_attention_has_the_property(name, tested):
     subject = SUBJECTS[name]()
-    if not offered(subject, one):
-        assert (name, one.name) in NOT_ASKED
+    if not applies(subject, tested):
+        assert (name, tested.name) in INAPPLICABLE
         return
     finding = judgement(
-        one,
-        lambda case: one.check(subject, case),
+        tested,
+        lambda case: tested.check(subject, case),
         attention_cases(subject.conventions.limits),
         settings().max_examples,
-        chance=0,
+        seed=0,
     )
     expect_finding(name, finding)
 
 
-# What a subject does not offer: gradients come from autograd only,
+# Properties that do not apply: gradients come from autograd only,
 # torch_impl has no causal form but a mask, and both of ours take
 # booleans only.
-NOT_ASKED = {
+INAPPLICABLE = {
     *(
-        (name, one.name)
+        (name, each.name)
         for name in ("numpy_ref", "torch_impl")
-        for one in PROPERTIES
-        if one.needs[-1:] in (("numbers",), ("numbers are added",))
+        for each in PROPERTIES
+        if each.needs[-1:] in (("numbers",), ("numbers are added",))
     ),
     *(
         (name, "a_scale_that_is_given_takes_the_place_of_the_root")
@@ -149,18 +149,19 @@ NOT_ASKED = {
 
 
 def test_an_implementation_given_on_the_command_line(pytestconfig):
-    given_file = pytestconfig.getoption("--implementation")
-    path = Path(given_file or EXAMPLE)
-    examples = 25 if given_file else 5
-    for one in candidates(read(path)):
-        report = judged_by_role(one, NOTHING_TOLD, examples, 0)
-        assert report.trouble is None, f"{one.name}: it {report.trouble}"
+    option = pytestconfig.getoption("--implementation")
+    path = Path(option or EXAMPLE)
+    examples = 25 if option else 5
+    for candidate in candidates(read(path)):
+        name = candidate.name
+        report = judge_candidate(candidate, NOTHING_DECLARED, examples, 0)
+        assert report.trouble is None, f"{name}: it {report.trouble}"
         for finding in report.findings:
             if finding.verdict != "not judged":
-                expect_finding(f"{path.name}: {one.name}", finding)
+                expect_finding(f"{path.name}: {name}", finding)
 
 
-def test_options_are_used_where_there_are_any():
+def test_optional_arguments_are_used():
     def attention(query, key, value, mask=None, scale=None, dropout_p=0.1):
         assert dropout_p == 0
         factor = 1 if scale is None else scale * query.shape[-1] ** 0.5
@@ -168,19 +169,19 @@ def test_options_are_used_where_there_are_any():
 
     report = judge(attention, examples=5)
     assert report.holds
-    asked = {f.name for f in report.findings if f.verdict == "holds"}
-    assert "a_scale_that_is_given_takes_the_place_of_the_root" in asked
+    holding = {f.name for f in report.findings if f.verdict == "holds"}
+    assert "a_scale_that_is_given_takes_the_place_of_the_root" in holding
 
 
-def test_what_is_causal_only_when_asked_and_takes_no_mask():
+def test_an_optional_causal_form_without_any_mask():
     def attention(query, key, value, is_causal=False):
-        ask = own_causal(reference) if is_causal else reference
-        return ask(query, key, value, None)
+        attend = own_causal(reference) if is_causal else reference
+        return attend(query, key, value, None)
 
     report = judge(attention, examples=5)
     assert report.holds
-    asked = {f.name for f in report.findings if f.verdict == "holds"}
-    assert "its_causal_form_sees_no_later_key" in asked
+    holding = {f.name for f in report.findings if f.verdict == "holds"}
+    assert "its_causal_form_sees_no_later_key" in holding
 
 
 EXAMPLE = Path(bug_zoo.__path__[0], "right", "by_einsum.py")
@@ -190,13 +191,13 @@ EXAMPLE = Path(bug_zoo.__path__[0], "right", "by_einsum.py")
 
 
 def wrong(query, key, value, mask):
-    """Right but for one output."""
+    """Right except for one output."""
     context = reference(query, key, value, mask).copy()
     context[..., 0, 0] += 1
     return context
 
 
-def test_a_failure_has_the_smallest_input_and_says_what_came():
+def test_a_failure_has_the_smallest_input_and_its_difference():
     report = judge(wrong, examples=5)
     (first, *_) = report.failed
     assert first.name == "equals_the_definition"
@@ -208,7 +209,7 @@ def test_a_failure_has_the_smallest_input_and_says_what_came():
 
 
 def test_the_same_seed_gives_the_same_report():
-    one, other = (judge(wrong, examples=5, chance=3) for _ in range(2))
+    one, other = (judge(wrong, examples=5, seed=3) for _ in range(2))
     assert [f.examples for f in one.findings] == [
         f.examples for f in other.findings
     ]
@@ -217,30 +218,30 @@ def test_the_same_seed_gives_the_same_report():
     )
 
 
-def by_chance(query, key, value, mask):
+def noisy(query, key, value, mask):
     noise = np.random.default_rng().normal(size=(1,)).astype(query.dtype)
     return reference(query, key, value, mask) + noise
 
 
-def test_an_answer_by_chance_is_a_finding_like_any_other():
-    report = judge(by_chance, examples=5)
-    assert "asked_twice_it_answers_the_same" in {
+def test_a_random_output_is_a_finding_like_any_other():
+    report = judge(noisy, examples=5)
+    assert "called_twice_it_returns_the_same" in {
         finding.name for finding in report.failed
     }
-    assert report.cause == "the answer is left to chance, as with dropout"
+    assert report.cause == "the output is random, as with dropout"
 
 
 @pytest.mark.parametrize(
-    ("answers", "trouble"),
+    ("broken", "trouble"),
     [
-        (lambda query, key, value: None, "returned NoneType, and no array"),
-        (lambda query, key, value: value[..., :1], "returned the shape"),
+        (lambda query, key, value: None, "returned NoneType, expected"),
+        (lambda query, key, value: value[..., :1], "returned shape"),
         (lambda query, key, value: 1 / 0, "raised ZeroDivisionError"),
         (lambda query, key, value: exit(3), "raised SystemExit: 3"),
     ],
 )
-def test_no_answer_is_told_in_words(answers, trouble):
-    report = judge(answers)
+def test_trouble_is_told_in_words(broken, trouble):
+    report = judge(broken)
     assert not report.holds
     assert trouble in report.trouble
 
@@ -254,8 +255,8 @@ def test_float64_for_float32_is_reported_and_float16_rejected():
 
     report = judge(widened, examples=5)
     assert report.holds
-    assert report.conventions.float32.startswith("comes back as float64")
-    assert "returned float16, and should float" in judge(narrowed).trouble
+    assert report.conventions.float32.startswith("returned as float64")
+    assert "returned float16, expected float" in judge(narrowed).trouble
 
 
 def test_what_is_not_attention_is_refused():
@@ -263,7 +264,7 @@ def test_what_is_not_attention_is_refused():
         judge(lambda a, b: a)
 
 
-def test_nothing_judged_is_not_taken_for_right():
+def test_a_report_without_findings_does_not_hold():
     assert not replace(judge(reference, examples=1), findings=()).holds
 
 
@@ -346,11 +347,11 @@ LACKING_NUMBERS = {
     "ln_2_on_a_key_doubles_its_odds": adding(lambda bias: bias / 2),
 }
 
-# For each property an attention that lacks it.
+# For each property a mutant that lacks it.
 LACKING = {
     "equals_the_definition": scaled(1.01),
     "inputs_are_left_as_they_were": changing,
-    "asked_twice_it_answers_the_same": by_chance,
+    "called_twice_it_returns_the_same": noisy,
     "weights_are_a_distribution": scaled(1.01),
     "a_weight_is_positive_where_the_mask_allows": lambda q, k, v, m: (
         reference(q, k, v, None)
@@ -399,7 +400,7 @@ LACKING = {
     "what_is_behind_the_mask_does_not_matter": lambda q, k, v, m: (
         reference(q, k, v, m) + abs(v).max()
     ),
-    "a_query_without_a_key_gets_zeros": lambda q, k, v, m: (
+    "a_fully_masked_row_gets_zeros": lambda q, k, v, m: (
         reference(q, k, v, m) + v.dtype.type(1)
     ),
     "many_keys_are_no_different": of_sixteen_keys,
@@ -408,8 +409,8 @@ LACKING = {
     "token_by_token_is_the_same_as_all_at_once": lambda q, k, v, m: (
         reference(q, k, v, m) * q.dtype.type(q.shape[-2])
     ),
-    "float32_is_near_to_float64": only_float64,
-    "how_arrays_lie_in_memory_does_not_matter": only_contiguous,
+    "float32_is_close_to_float64": only_float64,
+    "the_memory_layout_does_not_matter": only_contiguous,
 }
 LACKING_CAUSAL = {
     "its_causal_form_sees_no_later_key": lambda q, k, v, m=None: reference(
@@ -420,25 +421,26 @@ LACKING_CAUSAL = {
 }
 
 
-@pytest.mark.parametrize("one", PROPERTIES, ids=lambda one: one.name)
-def test_a_property_is_seen_to_fail(one):
-    subject = with_causal(LACKING.get(one.name, reference))
-    if one.name in LACKING_CAUSAL:
-        subject = replace(subject, causal=LACKING_CAUSAL[one.name])
-    if one.name in LACKING_NUMBERS:
+@pytest.mark.parametrize("tested", PROPERTIES, ids=lambda p: p.name)
+def test_every_property_can_fail(tested):
+    name = tested.name
+    subject = with_causal(LACKING.get(name, reference))
+    if name in LACKING_CAUSAL:
+        subject = replace(subject, causal=LACKING_CAUSAL[name])
+    if name in LACKING_NUMBERS:
         subject = replace(
-            with_numbers(reference), biased=LACKING_NUMBERS[one.name]
+            with_numbers(reference), biased=LACKING_NUMBERS[name]
         )
-    if "gradients" in one.needs:
+    if "gradients" in tested.needs:
         subject = replace(subject, backward=ones)
-    if "scale" in one.needs:
+    if "scale" in tested.needs:
         subject = replace(subject, scaled=deaf_to_the_scale)
     finding = judgement(
-        one,
-        lambda case: one.check(subject, case),
+        tested,
+        lambda case: tested.check(subject, case),
         attention_cases(subject.conventions.limits),
         examples=100,
-        chance=0,
+        seed=0,
         shrink=False,
     )
     assert finding.verdict == "fails"

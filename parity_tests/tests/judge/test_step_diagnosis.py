@@ -1,4 +1,4 @@
-"""Causes of wrong steps: each known mistake is named, and nothing else."""
+"""Diagnosis of steps: each mutant is named, and nothing else."""
 
 import inspect
 
@@ -10,7 +10,7 @@ from numpy_ref.attention import attention_scores, softmax
 from numpy_ref.layers import gelu, layer_norm
 from numpy_ref.masks import causal_mask
 from parity_tests.judge.attention.diagnosis import cause_of
-from parity_tests.judge.mutants.steps import VARIANTS
+from parity_tests.judge.mutants.steps import MUTANTS
 from parity_tests.judge.steps.diagnosis import (
     EXTREME,
     PLAIN,
@@ -24,13 +24,13 @@ from parity_tests.judge.subject.conventions import subject_of
 from parity_tests.judge.subject.signature import as_step
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_each_known_mistake_is_named_and_no_other(name):
-    for cause, wrong in VARIANTS[name].items():
-        assert cause_of_step(in_order(wrong), name) == cause
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_mutant_is_named_and_no_other(name):
+    for cause, mutant in MUTANTS[name].items():
+        assert cause_of_step(in_order(mutant), name) == cause
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", MUTANTS)
 def test_what_is_right_has_no_cause(name):
     assert cause_of_step(reference(name), name) is None
 
@@ -40,7 +40,7 @@ def test_what_is_right_has_no_cause(name):
     [
         ("softmax", lambda scores: softmax(scores) ** 2),
         ("gelu", lambda x: gelu(x) + 1e-4),
-        ("layer_norm", lambda **given: layer_norm(**given)[..., ::-1]),
+        ("layer_norm", lambda **taken: layer_norm(**taken)[..., ::-1]),
         ("causal_mask", lambda **sizes: causal_mask(**sizes)[::-1]),
         ("windows", lambda ids, starts, length: (ids, ids)),
         ("has_merge", lambda ids, table: True),
@@ -50,10 +50,10 @@ def test_what_is_wrong_in_another_way_has_no_cause(name, wrong):
     assert cause_of_step(wrong, name) is None
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_no_answer_has_no_cause(name):
-    assert cause_of_step(lambda **given: 1 / 0, name) is None
-    assert cause_of_step(lambda **given: None, name) is None
+@pytest.mark.parametrize("name", MUTANTS)
+def test_no_output_has_no_cause(name):
+    assert cause_of_step(lambda **_: 1 / 0, name) is None
+    assert cause_of_step(lambda **_: None, name) is None
 
 
 def in_place(x):
@@ -61,29 +61,29 @@ def in_place(x):
     return x
 
 
-def by_chance(x):
+def noisy(x):
     return x + np.random.default_rng().normal(size=x.shape)
 
 
 @pytest.mark.parametrize(
     ("wrong", "cause"),
     [
-        (in_place, "it changes what it was given"),
-        (by_chance, "the answer is left to chance"),
+        (in_place, "it modifies its inputs in place"),
+        (noisy, "the output is random"),
     ],
 )
-def test_what_is_not_in_the_table_is_named_too(wrong, cause):
+def test_what_is_in_no_table_is_named_too(wrong, cause):
     assert cause_of_step(wrong, "gelu") == cause
 
 
-def bent(x):
+def tanh_gelu(x):
     return torch.nn.functional.gelu(x, approximate="tanh")
 
 
 def test_a_report_of_a_function_in_pytorch_has_the_cause():
-    step = as_step(bent, reference("gelu"), "torch")
-    report = judge_step(step, "bent", "gelu", 2, 0)
-    assert report.name == "bent"
+    step = as_step(tanh_gelu, reference("gelu"), "torch")
+    report = judge_step(step, "mine", "gelu", 2, 0)
+    assert report.name == "mine"
     assert report.cause == "it is GPT-2's form, with tanh"
 
 
@@ -93,7 +93,7 @@ def test_a_report_without_a_failure_has_no_cause():
     assert report.cause is None
 
 
-def test_of_two_mistakes_the_one_on_plain_numbers_is_named():
+def test_of_two_bugs_the_one_on_plain_numbers_is_named():
     def neither_shifted_nor_last(scores):
         powers = np.exp(scores)
         return powers / powers.sum(axis=0, keepdims=True)
@@ -114,10 +114,10 @@ def mask_added_late(query, key, value, mask):
 
 def earlier_only(query, key, value, mask=None, is_causal=False):
     past = key.shape[-2] - query.shape[-2] - 1
-    seen = np.tri(query.shape[-2], key.shape[-2], past, dtype=bool)
-    seen = seen if is_causal else np.ones_like(seen)
-    seen = seen if mask is None else seen & mask
-    scores = np.where(seen, attention_scores(query, key), -np.inf)
+    visible = np.tri(query.shape[-2], key.shape[-2], past, dtype=bool)
+    visible = visible if is_causal else np.ones_like(visible)
+    visible = visible if mask is None else visible & mask
+    scores = np.where(visible, attention_scores(query, key), -np.inf)
     return softmax(scores) @ value
 
 
@@ -128,24 +128,27 @@ def earlier_only(query, key, value, mask=None, is_causal=False):
         (mask_added_late, "the mask is added after the softmax, as -inf"),
         (
             earlier_only,
-            "a token does not see itself, and the first sees nothing: NaN",
+            "a token does not see itself; "
+            "the first, fully masked, gets NaN",
         ),
     ],
 )
-def test_a_mistake_in_attention_that_no_animal_makes_is_named(wrong, cause):
+def test_a_mutant_of_attention_that_is_not_in_the_zoo_is_named(
+    wrong, cause
+):
     assert cause_of(subject_of(wrong, "wrong")) == cause
 
 
 def test_inputs_stand_in_the_order_of_the_step():
-    assert {*PLAIN} == {*VARIANTS}
+    assert {*PLAIN} == {*MUTANTS}
     for cases in (PLAIN, EXTREME):
-        for name, all_given in cases.items():
+        for name, probes in cases.items():
             names = list(inspect.signature(reference(name)).parameters)
-            assert all(list(given) == names for given in all_given), name
+            assert all(list(probe) == names for probe in probes), name
 
 
 @pytest.mark.parametrize(
-    ("came", "expected"),
+    ("output", "expected"),
     [
         (np.zeros(3), np.zeros((3, 1))),
         (np.array([1, 2]), np.array([1, 3])),
@@ -157,6 +160,6 @@ def test_inputs_stand_in_the_order_of_the_step():
         (2**40 + 1, 2**40),
     ],
 )
-def test_what_differs_does_not_agree(came, expected):
+def test_what_differs_does_not_agree(output, expected):
     assert agree(expected, expected)
-    assert not agree(came, expected)
+    assert not agree(output, expected)

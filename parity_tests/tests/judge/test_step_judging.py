@@ -1,4 +1,4 @@
-"""Verdicts on anybody's function for a step: `step_judging`."""
+"""Verdicts on a function for a step, and on a gradient."""
 
 import numpy as np
 import pytest
@@ -19,23 +19,23 @@ from parity_tests.twins.gradients import backward
 
 
 def verdicts(function, name, **more):
-    found = step_judgements(function, name, examples=8, **more)
-    return {finding.name: finding for finding in found}
+    findings = step_judgements(function, name, examples=8, **more)
+    return {finding.name: finding for finding in findings}
 
 
 @pytest.mark.parametrize(
     "name", ["encode", "windows", "has_merge", "encoder_block"]
 )
 def test_a_step_without_floats_alone_is_judged_too(name):
-    found = verdicts(twin_of(name).reference, name)
-    assert found["equals_the_reference"].verdict == "holds"
+    findings = verdicts(twin_of(name).reference, name)
+    assert findings["equals_the_reference"].verdict == "holds"
 
 
 @pytest.mark.parametrize("name", ["linear_backward", "gelu_backward"])
 def test_a_gradient_is_judged_with_its_step(name):
     twin = twin_of(name)
-    found = verdicts(backward(twin), name, forward=twin.reference)
-    assert {finding.verdict for finding in found.values()} == {"holds"}
+    right = verdicts(backward(twin), name, forward=twin.reference)
+    assert {finding.verdict for finding in right.values()} == {"holds"}
     broken = verdicts(backward(twin), name, forward=lambda **_: None)
     small_move = "a_small_move_changes_the_output_as_the_gradient_says"
     assert "returned NoneType" in broken[small_move].failure.trouble
@@ -45,21 +45,25 @@ def test_a_gradient_is_judged_with_its_step(name):
     ("name", "wrong", "trouble"),
     [
         ("gelu", lambda x: 1 / 0, "it raised ZeroDivisionError: division"),
-        ("gelu", lambda x: x.tolist(), "it returned list, and no array"),
-        ("gelu", lambda x: x[None], "it returned the shape (1,"),
+        (
+            "gelu",
+            lambda x: x.tolist(),
+            "it returned list, expected an array",
+        ),
+        ("gelu", lambda x: x[None], "it returned shape (1,"),
         (
             "gelu",
             lambda x: x.astype(np.float16),
-            "it returned float16, and",
+            "it returned float16, expected",
         ),
         ("gelu", lambda x: 2 * x, "y differs: got has"),
         (
             "has_merge",
             lambda ids, table: ids,
-            "returned ndarray, and should",
+            "returned ndarray, expected",
         ),
-        ("windows", lambda **_: [], "it returned 0, and should 2"),
-        ("windows", lambda ids, **_: ids, "returned ndarray, and should"),
+        ("windows", lambda **_: [], "it returned 0 parts, expected 2"),
+        ("windows", lambda ids, **_: ids, "returned ndarray, expected"),
         (
             "decode",
             lambda ids, vocabulary: "",
@@ -68,7 +72,7 @@ def test_a_gradient_is_judged_with_its_step(name):
         (
             "linear_backward",
             lambda d_y, **_: d_y,
-            "it returned ndarray, and",
+            "it returned ndarray, expected",
         ),
     ],
 )
@@ -80,8 +84,8 @@ def test_trouble_is_told_in_one_line(name, wrong, trouble):
 
 def test_ids_of_any_width_are_ids():
     wide = twin_of("byte_ids").reference
-    found = verdicts(lambda data: wide(data).astype(np.int32), "byte_ids")
-    assert {finding.verdict for finding in found.values()} == {"holds"}
+    narrow = verdicts(lambda data: wide(data).astype(np.int32), "byte_ids")
+    assert {finding.verdict for finding in narrow.values()} == {"holds"}
 
 
 @pytest.mark.parametrize(
@@ -98,8 +102,8 @@ def test_a_case_can_be_pasted_into_python(name, data):
     taken = {name: lambda **arguments: arguments, "np": np, **known}
     again = eval(str(case), taken)
     assert str(StepCase(name, again)) == str(case)
-    for one, value in leaves(case.arguments).items():
-        np.testing.assert_array_equal(leaves(again)[one], value)
+    for path, value in leaves(case.arguments).items():
+        np.testing.assert_array_equal(leaves(again)[path], value)
 
 
 def test_what_is_no_step_is_named():

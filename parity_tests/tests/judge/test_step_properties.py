@@ -25,28 +25,30 @@ from parity_tests.twins.gradients import backward
 from parity_tests.twins.replaying import to_numpy
 from parity_tests.twins.strategies import cases
 
-from .step_mistakes import MISTAKES, changed
+from .step_mutants import MUTANTS, changed
 
-# One input is held to all properties of its step, so a few do.
+# Each input is checked by all properties of its step, so a few do.
 EXAMPLES = settings().max_examples // 3
 STEPS = [name for name in STEP_PROPERTIES if not name.endswith(BACKWARD)]
 PROPERTIES = {
-    one.name: one for found in STEP_PROPERTIES.values() for one in found
+    each.name: each
+    for listed in STEP_PROPERTIES.values()
+    for each in listed
 }
 DTYPES = st.sampled_from(["float32", "float64"])
 
 
 def expect_all(name, subject, arguments, side):
-    for one in STEP_PROPERTIES[name]:
-        for comparison in one.check(subject, arguments):
-            path = f"{name}: {one.name}: {comparison.path}"
+    for each in STEP_PROPERTIES[name]:
+        for comparison in each.check(subject, arguments):
+            path = f"{name}: {each.name}: {comparison.path}"
             expect_holds(
                 f"properties of {side}", replace(comparison, path=path)
             )
 
 
 def ours(name, function=None):
-    """What is judged under that name: NumPy's, or another function."""
+    """The subject of that name: NumPy's function, or another one."""
     twin = twin_of(name)
     if name.endswith(BACKWARD):
         by_hand = function or backward(twin)
@@ -108,19 +110,19 @@ def copied(value):
 
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_every_property_can_fail(name):
-    step, mistake = MISTAKES[name]
-    one, subject = PROPERTIES[name], ours(step, mistake)
-    assert one in STEP_PROPERTIES[step]
+    step, mutant = MUTANTS[name]
+    tested, subject = PROPERTIES[name], ours(step, mutant)
+    assert tested in STEP_PROPERTIES[step]
     with np.errstate(all="ignore"):
-        found = judgement(
-            one,
-            lambda case: one.check(subject, case.arguments),
+        finding = judgement(
+            tested,
+            lambda case: tested.check(subject, case.arguments),
             step_cases(step),
             examples=25,
-            chance=0,
+            seed=0,
             shrink=False,
         )
-    assert found.verdict == "fails"
+    assert finding.verdict == "fails"
 
 
 @pytest.mark.parametrize("name", STEP_PROPERTIES)
@@ -131,18 +133,18 @@ def test_a_result_that_is_off_by_an_eighth_is_rejected(name):
         return spoiled(right(**arguments))
 
     subject = ours(name, wrong)
-    found = (
+    verdicts = (
         judgement(
-            one,
-            lambda case, one=one: one.check(subject, case.arguments),
+            each,
+            lambda case, each=each: each.check(subject, case.arguments),
             step_cases(name),
             examples=EXAMPLES,
-            chance=0,
+            seed=0,
             shrink=False,
         ).verdict
-        for one in STEP_PROPERTIES[name]
+        for each in STEP_PROPERTIES[name]
     )
-    assert "fails" in found
+    assert "fails" in verdicts
 
 
 def spoiled(value):

@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
 from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
-from parity_tests.oracles.bert import Batch, judge, ours, padded, theirs
+from parity_tests.oracles.bert import (
+    Batch,
+    oracle_model,
+    ours,
+    padded,
+    theirs,
+)
 from parity_tests.tests.conftest import expect_holds
 from parity_tests.twins.loading import bert_twin
 from parity_tests.twins.recording import record
@@ -51,7 +57,7 @@ def real_batch() -> Batch:
 def real_run(side, dtype: str) -> dict[str, np.ndarray]:
     if side is ours:
         return ours(minilm(dtype), real_batch())
-    return theirs(judge("BertModel", MINILM, dtype), real_batch())
+    return theirs(oracle_model("BertModel", MINILM, dtype), real_batch())
 
 
 def expect_as_judged(dtype, found, judged, exact):

@@ -26,7 +26,7 @@ from numpy_ref.generation import (
 )
 from numpy_ref.tokenizers.text_stream import stream_text
 from parity_tests.exact import exact_steps
-from parity_tests.oracles.gpt2 import END, judge_and_ours, random_ids
+from parity_tests.oracles.gpt2 import END, oracle_and_ours, random_ids
 from parity_tests.tests.conftest import expect_holds
 from parity_tests.twins.comparing import within
 from parity_tests.twins.finding import find_twins
@@ -38,7 +38,7 @@ DTYPES = st.sampled_from(["float32", "float64"])
 
 @pytest.fixture(scope="module")
 def judge_and_model(tmp_path_factory):
-    return judge_and_ours(tmp_path_factory.mktemp("gpt2"), n_layer=3)
+    return oracle_and_ours(tmp_path_factory.mktemp("gpt2"), n_layer=3)
 
 
 def write(checkpoint, ids, length, *further):

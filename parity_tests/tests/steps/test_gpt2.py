@@ -21,9 +21,9 @@ from numpy_ref.gpt2 import gpt2
 from numpy_ref.key_value_cache import KeyValueCache
 from numpy_ref.parameters import state_dict
 from parity_tests.oracles.gpt2 import (
-    judge_and_ours,
+    oracle_and_ours,
     random_ids,
-    random_judge,
+    random_oracle,
 )
 
 # Layers, d_model, heads, positions; then the parameters.
@@ -62,7 +62,7 @@ def run(checkpoint, ids):
 def test_everything_in_the_open_is_what_transformers_computes(
     tmp_path_factory, heads, d_head, layers, inner, shape, seed
 ):
-    judge, ours = judge_and_ours(
+    judge, ours = oracle_and_ours(
         tmp_path_factory.mktemp("gpt2"),
         seed=seed,
         n_embd=heads * d_head,
@@ -98,7 +98,7 @@ def expect_astray_no_further(ours, theirs, exact):
 
 
 def test_in_float32_we_stray_no_further_than_transformers(tmp_path):
-    judge, ours = judge_and_ours(tmp_path, "float32", n_layer=4)
+    judge, ours = oracle_and_ours(tmp_path, "float32", n_layer=4)
     ids = random_ids(3, 17)
     with torch.no_grad():
         theirs = judge(torch.from_numpy(ids)).logits.numpy()
@@ -144,7 +144,7 @@ def test_the_parameters_are_as_many_as_is_known(name):
 
 
 def test_every_parameter_is_counted_and_held_once(tmp_path):
-    judge, ours = judge_and_ours(tmp_path, n_inner=7)
+    judge, ours = oracle_and_ours(tmp_path, n_inner=7)
     arrays = state_dict(ours.model).values()
     count = parameter_count(ours.config)
     assert sum(array.size for array in arrays) == count
@@ -162,7 +162,7 @@ def owner_of(array):
 
 
 def test_the_cache_of_the_small_model_is_as_large_as_is_known(tmp_path):
-    model = judge_and_ours(tmp_path, n_layer=12)[1].model
+    model = oracle_and_ours(tmp_path, n_layer=12)[1].model
     wide = TokenEmbedding(np.zeros((1, 768)))
     embedding = replace(model.embedding, token=wide)
     cache = KeyValueCache(replace(model, embedding=embedding), 12, 1024)
@@ -170,7 +170,7 @@ def test_the_cache_of_the_small_model_is_as_large_as_is_known(tmp_path):
 
 
 def test_the_head_is_the_table_of_the_tokens(tmp_path):
-    _, ours = judge_and_ours(tmp_path)
+    _, ours = oracle_and_ours(tmp_path)
     ids = random_ids(5)
     table = ours.model.embedding.token.weight
     before = run(ours, ids)[-1]
@@ -182,7 +182,7 @@ def test_the_head_is_the_table_of_the_tokens(tmp_path):
 
 
 def test_a_later_token_changes_nothing_before_it(tmp_path):
-    _, ours = judge_and_ours(tmp_path)
+    _, ours = oracle_and_ours(tmp_path)
     ids = random_ids(2, 9)
     changed = np.where(np.arange(9) < 5, ids, (ids + 1) % 30)
     before, after = run(ours, ids)[-1], run(ours, changed)[-1]
@@ -191,7 +191,7 @@ def test_a_later_token_changes_nothing_before_it(tmp_path):
 
 
 def test_a_text_longer_than_the_positions_is_refused(tmp_path):
-    _, ours = judge_and_ours(tmp_path)
+    _, ours = oracle_and_ours(tmp_path)
     run(ours, random_ids(20))
     wanted = "expected positions from 0 to 19, got 20"
     with pytest.raises(ValueError, match=wanted):
@@ -199,7 +199,7 @@ def test_a_text_longer_than_the_positions_is_refused(tmp_path):
 
 
 def test_a_checkpoint_goes_out_and_back_byte_for_byte(tmp_path):
-    _, ours = judge_and_ours(tmp_path, "float32", n_inner=7)
+    _, ours = oracle_and_ours(tmp_path, "float32", n_inner=7)
     theirs = load_file(tmp_path / "model.safetensors")
     names = names_in(ours.config, "transformer.")
     back = to_theirs(names, state_dict(ours.model))
@@ -216,7 +216,7 @@ def rewrite(folder, change):
 
 
 def test_a_model_without_its_head_is_read_too(tmp_path):
-    judge, expected = judge_and_ours(tmp_path)
+    judge, expected = oracle_and_ours(tmp_path)
     judge.transformer.save_pretrained(tmp_path)
     ours = load_gpt2(tmp_path, "float64")
     ids = random_ids(4)
@@ -226,7 +226,7 @@ def test_a_model_without_its_head_is_read_too(tmp_path):
 
 
 def test_what_old_checkpoints_hold_besides_is_left_out(tmp_path):
-    random_judge(tmp_path)
+    random_oracle(tmp_path)
     besides = {
         "transformer.h.1.attn.bias": np.ones((1, 1, 20, 20), "float32"),
         "transformer.h.0.attn.masked_bias": np.array(-1e4, "float32"),
@@ -263,7 +263,7 @@ WRONG_FIELDS = {
 
 @pytest.mark.parametrize("field", WRONG_FIELDS)
 def test_a_field_that_changes_the_model_is_named(tmp_path, field):
-    random_judge(tmp_path)
+    random_oracle(tmp_path)
     path = tmp_path / "config.json"
     config = json.loads(path.read_text()) | {field: WRONG_FIELDS[field]}
     path.write_text(json.dumps(config))
@@ -301,7 +301,7 @@ def t_of(*shape):
 
 @pytest.mark.parametrize("message", WRONG_TENSORS)
 def test_a_tensor_that_does_not_fit_is_named(tmp_path, message):
-    random_judge(tmp_path)
+    random_oracle(tmp_path)
 
     def change(tensors):
         WRONG_TENSORS[message](tensors)
@@ -313,14 +313,14 @@ def test_a_tensor_that_does_not_fit_is_named(tmp_path, message):
 
 
 def test_a_pickle_is_refused(tmp_path):
-    random_judge(tmp_path)
+    random_oracle(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(ValueError, match="pickles"):
         load_gpt2(tmp_path)
 
 
 def test_half_precision_is_read_and_not_computed_in(tmp_path):
-    judge = random_judge(tmp_path)
+    judge = random_oracle(tmp_path)
     judge.half().save_pretrained(tmp_path)
     assert run(load_gpt2(tmp_path), random_ids(3))[-1].dtype == np.float32
     with pytest.raises(

@@ -9,7 +9,7 @@ import torch
 from numpy_ref import gpt2_on_one_page
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.gpt2_on_one_page import next_token_logits, write
-from parity_tests.oracles.gpt2 import judge_and_ours, random_ids
+from parity_tests.oracles.gpt2 import oracle_and_ours, random_ids
 from parity_tests.twins.finding import twin_files
 
 A_PAGE = 80  # lines
@@ -18,7 +18,7 @@ A_PAGE = 80  # lines
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """transformers' GPT-2 with random weights, and the same read by us."""
-    return judge_and_ours(tmp_path_factory.mktemp("gpt2"), n_layer=3)
+    return oracle_and_ours(tmp_path_factory.mktemp("gpt2"), n_layer=3)
 
 
 def sizes(ours):
@@ -42,13 +42,13 @@ def test_its_logits_are_those_of_gpt2_and_of_transformers(both, positions):
 def test_it_writes_what_transformers_writes(both):
     oracle, ours = both
     prompt = random_ids(4, seed=2)
-    with torch.no_grad():
-        theirs = oracle.generate(
-            torch.from_numpy(prompt)[None],
-            max_new_tokens=12,
-            min_new_tokens=12,
-            do_sample=False,
-        )
+    oracle.generation_config.eos_token_id = None  # it writes on after it
+    theirs = oracle.generate(
+        torch.from_numpy(prompt)[None],
+        attention_mask=torch.ones(1, len(prompt), dtype=torch.int64),
+        max_new_tokens=12,
+        do_sample=False,
+    )
     written = write(prompt, 12, *sizes(ours))
     assert written.tolist() == theirs[0].tolist()
     assert len({*written[4:].tolist()}) > 1  # more than one token again

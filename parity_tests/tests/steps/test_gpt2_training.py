@@ -19,7 +19,7 @@ from numpy_ref.gpt2_training import (
 from numpy_ref.loss import cross_entropy
 from numpy_ref.parameters import from_state_dict, state_dict
 from numpy_ref.sublayers import DropoutMasks
-from parity_tests.oracles.gpt2 import judge_and_ours, random_ids
+from parity_tests.oracles.gpt2 import oracle_and_ours, random_ids
 from parity_tests.twins.case import to_torch
 from parity_tests.twins.replaying import to_numpy
 from torch_impl.gpt2_training import Gpt2Loss
@@ -163,7 +163,7 @@ def all_kept(checkpoint, shape):
 
 
 def test_without_dropout_it_is_gpt2_and_its_loss(tmp_path):
-    _, ours = judge_and_ours(tmp_path)
+    _, ours = oracle_and_ours(tmp_path)
     ids, targets = random_ids(3, 7), random_ids(3, 7, seed=1)
     kept = all_kept(ours, ids.shape)
     logits = gpt2(ids, ours.model, kept["heads"], kept["epsilon"])[-1]
@@ -172,7 +172,7 @@ def test_without_dropout_it_is_gpt2_and_its_loss(tmp_path):
 
 
 def test_the_gradients_are_those_of_transformers(tmp_path):
-    judge, ours = judge_and_ours(tmp_path)
+    judge, ours = oracle_and_ours(tmp_path)
     ids, targets = random_ids(3, 7), random_ids(3, 7, seed=1)
     logits = judge(torch.from_numpy(ids)).logits
     F.cross_entropy(

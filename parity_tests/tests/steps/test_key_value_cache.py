@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.key_value_cache import KeyValueCache, cached_gpt2
-from parity_tests.oracles.gpt2 import judge_and_ours, random_ids
+from parity_tests.oracles.gpt2 import oracle_and_ours, random_ids
 
 POSITIONS = 20
 
@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judge_and_model(folder):
-    return judge_and_ours(folder, n_layer=3)
+    return oracle_and_ours(folder, n_layer=3)
 
 
 def steps(checkpoint, ids, parts):

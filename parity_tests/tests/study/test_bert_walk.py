@@ -8,7 +8,7 @@ import pytest
 import transformers
 
 from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
-from parity_tests.oracles.bert import judge, padded, theirs
+from parity_tests.oracles.bert import oracle_model, padded, theirs
 from parity_tests.tests.checkpoints.test_bert import (
     changed,
     configured,
@@ -71,7 +71,9 @@ def test_json_shows_the_numbers_of_transformers(twice, small):
     assert walk["ids"] == ids
     assert walk["segments"] == [0] * len(ids)
     batch = padded([wordpiece_of(small).encode(text)])
-    oracle = theirs(judge("BertForMaskedLM", small, "float64"), batch)
+    oracle = theirs(
+        oracle_model("BertForMaskedLM", small, "float64"), batch
+    )
     steps = {step["name"]: step for step in walk["steps"]}
     for title, expected in {
         "weights": oracle["0/weights"][0, 0, 2],

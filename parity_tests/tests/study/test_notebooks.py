@@ -547,7 +547,7 @@ def test_the_findings_of_the_judge_are_reported():
 
     verdict = questions.a_causal_mask(my_mask)
     assert not verdict.right
-    assert "Fails: Query i stands at position past + i" in verdict.text
+    assert "Fails: Query i is at position past + i" in verdict.text
     case = "With `causal_mask(queries=1, keys=1, past=0)` at"
     assert case in verdict.text
 

@@ -1,32 +1,36 @@
-"""The runner of the mistakes is tested itself."""
+"""The mutation runner is tested itself."""
 
 from pathlib import Path
 
 import pytest
 
 from parity_tests.tests.mutants import (
-    all_breaks,
+    all_mutants,
     changes,
     replace_line,
     verdict,
 )
 
 
-def test_red_means_that_a_failure_names_the_step():
+def test_killed_means_that_a_failure_names_the_step():
     output = "E   AssertionError: softmax[0]/total differs"
-    assert verdict("softmax[0]/total", False, output) == "red"
-    assert verdict("softmax[0]/shifted", False, output).endswith(
-        "not named"
+    assert verdict("softmax[0]/total", False, output) == "killed"
+    assert verdict("softmax[0]/shifted", False, output) == (
+        "survived: the tests fail, but do not name softmax[0]/shifted"
     )
-    assert verdict("softmax[0]/total", True, output).startswith("green")
+    assert verdict("softmax[0]/total", True, output) == (
+        "survived: the tests pass"
+    )
 
 
 def test_a_step_in_the_summary_is_not_named():
     summary = "NumPy and PyTorch: worst share 9 at softmax[0]/total"
-    assert verdict("softmax[0]/total", False, summary).endswith("not named")
+    assert verdict("softmax[0]/total", False, summary).startswith(
+        "survived"
+    )
 
 
-def test_a_line_that_does_not_stand_there_is_refused(tmp_path):
+def test_a_line_that_does_not_occur_once_is_refused(tmp_path):
     path = tmp_path / "file.py"
     path.write_text("a = 1\nb = 2\nb = 2\n", encoding="utf-8")
     replace_line(path, "a = 1", "a = 3")
@@ -36,10 +40,10 @@ def test_a_line_that_does_not_stand_there_is_refused(tmp_path):
             replace_line(path, line, "c")
 
 
-def test_each_mistake_can_be_made_in_the_code_as_it_is():
+def test_each_mutant_can_be_made_in_the_code_as_it_is():
     folder = Path(__file__).parents[3]
-    for broken in all_breaks():
-        for path, (old, new) in changes(broken).items():
+    for mutant in all_mutants():
+        for path, (old, new) in changes(mutant).items():
             lines = (folder / path).read_text(encoding="utf-8").split("\n")
-            assert lines.count(old) == 1, broken["name"]
+            assert lines.count(old) == 1, mutant["name"]
             assert new != old

@@ -22,8 +22,8 @@ from parity_tests.bounds.rounding import (
     distribution,
     scaled_scores,
 )
-from parity_tests.oracles.bert import judge, padded, theirs
-from parity_tests.oracles.gpt2 import random_judge
+from parity_tests.oracles.bert import oracle_model, padded, theirs
+from parity_tests.oracles.gpt2 import random_oracle
 from parity_tests.tests.checkpoints.test_bert import configured, saved
 from parity_tests.tests.checkpoints.test_model_folders import in_cache
 from parity_tests.tests.conftest import expect_holds
@@ -51,7 +51,7 @@ def minilm(*texts):
 
 @cache
 def minilm_oracle():
-    return judge("BertModel", MINILM, "float64")
+    return oracle_model("BertModel", MINILM, "float64")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +69,7 @@ def gpt2_model(tmp_path_factory):
     """A random GPT-2 with GPT-2's vocabulary, and its folder."""
     folder = tmp_path_factory.mktemp("gpt2")
     sizes = {"vocab_size": len(cached_tokenizer().tokens), "n_layer": 3}
-    return random_judge(folder, **sizes), str(folder)
+    return random_oracle(folder, **sizes), str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +387,7 @@ def test_a_folder_of_the_other_model_is_refused(tiny_bert, gpt2_model):
 
 
 def test_a_gpt2_with_another_vocabulary_is_refused(tmp_path):
-    random_judge(tmp_path)
+    random_oracle(tmp_path)
     message = "a tokenizer of 31 tokens for .*, got one of 50,257"
     with pytest.raises(ValueError, match=message):
         attend("a", None, "gpt2", str(tmp_path))

@@ -1,10 +1,10 @@
-"""Known mistakes in the steps, which the diagnosis compares with.
+"""Mutants of the steps, with which the diagnosis compares.
 
-`VARIANTS[step]` has for each mistake, in words, a function that takes
-what the step takes, in its order, and gives what that mistake gives. The
-steps stand in files that are named as the reference's, their gradients in
-one of their own. A step that is made of others takes over their mistakes;
-those in attention itself stand in `mistakes.py`.
+`MUTANTS[step]` maps a cause, in words, to a function that takes what the
+step takes, in its order, and gives what this mutant gives. The files are
+named as those of the reference; gradients have one of their own. A step
+that is made of others inherits their mutants; those of attention itself
+are in `attention_parts.py`.
 """
 
 from . import (
@@ -19,7 +19,7 @@ from . import (
     self_attention,
     windows,
 )
-from .pieces import Wrong
+from .pieces import Mutants
 
 FILES = (
     byte_pair_encoding,
@@ -34,6 +34,8 @@ FILES = (
     gradients,
 )
 
-VARIANTS: dict[str, Wrong] = {
-    step: wrong for file in FILES for step, wrong in file.VARIANTS.items()
+MUTANTS: dict[str, Mutants] = {
+    step: mutants
+    for file in FILES
+    for step, mutants in file.MUTANTS.items()
 }

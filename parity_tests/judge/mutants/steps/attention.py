@@ -1,4 +1,4 @@
-"""Mistakes in scores, in the softmax and in dropping weights."""
+"""Mutants of scores, softmax, and attention with dropout."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,8 +9,8 @@ import numpy as np
 from numpy_ref.attention import attention_scores, masked_softmax, softmax
 from numpy_ref.loss import log_sum_exp
 from parity_tests.judge.mutants.attention_parts import (
-    WRONG_PARTS,
-    Question,
+    MUTANT_PARTS,
+    Probe,
     attention,
     inverted,
     normalised,
@@ -20,9 +20,9 @@ from parity_tests.judge.mutants.attention_parts import (
 )
 
 from .layers import DROPOUT
-from .pieces import Wrong, sigmoid, total
+from .pieces import Mutants, sigmoid, total
 
-SOFTMAX: Wrong = {
+SOFTMAX: Mutants = {
     "the softmax runs over the first axis, not the last": (
         lambda scores: normalised(scores, axis=0)
     ),
@@ -59,7 +59,7 @@ SOFTMAX: Wrong = {
     ),
 }
 
-TEMPERATURE: Wrong = {
+TEMPERATURE: Mutants = {
     "the scores are multiplied by the temperature, not divided": (
         lambda scores, temperature: softmax(scores * temperature)
     ),
@@ -71,15 +71,15 @@ TEMPERATURE: Wrong = {
         lambda scores, temperature: softmax(scores / sqrt(temperature))
     ),
 } | {
-    name: lambda scores, temperature, wrong=wrong: wrong(
+    name: lambda scores, temperature, mutant=mutant: mutant(
         scores / temperature
     )
-    for name, wrong in SOFTMAX.items()
+    for name, mutant in SOFTMAX.items()
 }
 
 
-def blocked_rows_become(fill: Callable) -> Callable:
-    """`fill` gives the weights of a row that sees nothing."""
+def fully_masked_rows_become(fill: Callable) -> Callable:
+    """`fill` gives the weights of a fully masked row."""
     return lambda scores, mask: np.where(
         mask.any(axis=-1, keepdims=True),
         masked_softmax(scores, mask),
@@ -87,25 +87,25 @@ def blocked_rows_become(fill: Callable) -> Callable:
     )
 
 
-def parts_with(part: str) -> Wrong:
-    """The mistakes in one part of attention, and in no other."""
-    return {n: p[part] for n, p in WRONG_PARTS.items() if {*p} == {part}}
+def parts_with(part: str) -> Mutants:
+    """The mutants of one part of attention, and of no other."""
+    return {n: p[part] for n, p in MUTANT_PARTS.items() if {*p} == {part}}
 
 
-MASKED_SOFTMAX: Wrong = parts_with("weigh") | {
+MASKED_SOFTMAX: Mutants = parts_with("weigh") | {
     "the mask is inverted": lambda scores, mask: weigh(scores, ~mask),
     "the mask is ignored": lambda scores, _: softmax(scores),
-    "a row that sees nothing gets the mean, not zeros": (
-        blocked_rows_become(lambda keys: 1 / keys)
+    "a fully masked row gets the mean, not zeros": (
+        fully_masked_rows_become(lambda keys: 1 / keys)
     ),
-    "a row that sees nothing gets NaN, not zeros": (
-        blocked_rows_become(lambda keys: np.nan)
+    "a fully masked row gets NaN, not zeros": (
+        fully_masked_rows_become(lambda keys: np.nan)
     ),
 }
 
-SCORES: Wrong = {
+SCORES: Mutants = {
     name: lambda query, key, factor=factor: (
-        query @ key.swapaxes(-2, -1) * factor(Question(query, key, key))
+        query @ key.swapaxes(-2, -1) * factor(Probe(query, key, key))
     )
     for name, factor in parts_with("factor").items()
     if "values" not in name
@@ -121,16 +121,17 @@ SCORES: Wrong = {
     ),
 }
 
-# Parts of attention, but for numbers in place of -inf, which few see.
+# Parts of attention, without numbers in place of -inf, which few inputs
+# would show.
 PARTS = {
     name: parts
-    for name, parts in WRONG_PARTS.items()
+    for name, parts in MUTANT_PARTS.items()
     if "visible" not in parts
     and not any(number in name for number in ("1e3", "1e4", "-100"))
 } | {
     "the mask is inverted": {"visible": inverted},
-    "the mask is ignored": WRONG_PARTS["the mask is ignored"],
-    "the mask is transposed": WRONG_PARTS["the mask is transposed"],
+    "the mask is ignored": MUTANT_PARTS["the mask is ignored"],
+    "the mask is transposed": MUTANT_PARTS["the mask is transposed"],
 }
 
 
@@ -139,31 +140,24 @@ def scaled_up(x, dropout_mask, rate):
 
 
 def dropping(dropout_mask, rate, drop=scaled_up, weigh=weigh) -> Callable:
-    """Weights of which some are dropped."""
-    return lambda scores, seen: drop(
-        weigh(scores, seen), dropout_mask, rate
+    """Weights, some of which are dropped."""
+    return lambda scores, visible: drop(
+        weigh(scores, visible), dropout_mask, rate
     )
 
 
-def attended_with_dropout(
-    query,
-    key,
-    value,
-    mask,
-    dropout_mask,
-    rate,
-    drop=scaled_up,
-    weigh=weigh,
-    **parts,
+def attention_with_dropout(
+    query, key, value, mask, dropout_mask, rate, drop=scaled_up, **parts
 ):
-    question = Question(query, key, value, mask)
-    weights = dropping(dropout_mask, rate, drop, weigh)
-    return attention(question, weigh=weights, **parts)
+    """Attention with dropout, any part of which may be a wrong one."""
+    weights = dropping(dropout_mask, rate, drop, parts.get("weigh", weigh))
+    probe = Probe(query, key, value, mask)
+    return attention(probe, **parts | {"weigh": weights})
 
 
-WITH_DROPOUT: Wrong = (
-    {n: partial(attended_with_dropout, drop=d) for n, d in DROPOUT.items()}
-    | {n: partial(attended_with_dropout, **p) for n, p in PARTS.items()}
+WITH_DROPOUT: Mutants = (
+    {n: partial(attention_with_dropout, drop=d) for n, d in DROPOUT.items()}
+    | {n: partial(attention_with_dropout, **p) for n, p in PARTS.items()}
     | {
         "dropout comes before the softmax, on the scores": (
             lambda query, key, value, mask, dropout_mask, rate: (
@@ -178,13 +172,13 @@ WITH_DROPOUT: Wrong = (
         ),
         "the weights are normalised again after dropout": (
             lambda query, key, value, mask, dropout_mask, rate: attention(
-                Question(query, key, value, mask & dropout_mask)
+                Probe(query, key, value, mask & dropout_mask)
             )
         ),
     }
 )
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "attention_scores": SCORES,
     "attention_with_dropout": WITH_DROPOUT,
     "masked_softmax": MASKED_SOFTMAX,

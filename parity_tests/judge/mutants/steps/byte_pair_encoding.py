@@ -1,4 +1,4 @@
-"""Mistakes in merging byte pairs."""
+"""Mutants of byte-pair encoding: which pairs are merged."""
 
 from collections.abc import Callable
 
@@ -13,27 +13,27 @@ from numpy_ref.byte_pair_encoding import (
     without_overlap,
 )
 
-from .pieces import Wrong
+from .pieces import Mutants
 
 
 def merged_by(pick: Callable, overlap: bool = False) -> Callable:
-    """Merge the pair whose rank is picked of those that are known."""
+    """Merge the pair whose rank is picked from those of known pairs."""
 
     def merged(ids, table):
         ranks = pair_ranks(ids, table)
         rank = pick(ranks[ranks < NEVER])
         matches = ranks == rank
-        places = matches if overlap else without_overlap(matches)
-        return merge_pairs(ids, places, np.array([rank]))
+        chosen = matches if overlap else without_overlap(matches)
+        return merge_pairs(ids, chosen, np.array([rank]))
 
     return merged
 
 
-def in_one_place(ids, table):
-    """The earliest pair, where it occurs first."""
+def only_once(ids, table):
+    """Merge the earliest pair, but only its first occurrence."""
     ranks = pair_ranks(ids, table)
-    place = np.arange(len(ranks)) == ranks.argmin()
-    return merge_pairs(ids, place, ranks.min(keepdims=True))
+    chosen = np.arange(len(ranks)) == ranks.argmin()
+    return merge_pairs(ids, chosen, ranks.min(keepdims=True))
 
 
 def until_none(merge_once: Callable) -> Callable:
@@ -45,7 +45,7 @@ def until_none(merge_once: Callable) -> Callable:
     return merged
 
 
-WRONG_PAIR: Wrong = {
+PAIR_MUTANTS: Mutants = {
     "the first known pair is merged, not the one learned earliest": (
         merged_by(lambda ranks: ranks[0])
     ),
@@ -55,16 +55,18 @@ WRONG_PAIR: Wrong = {
     "the pair learned last is merged, not the earliest": merged_by(max),
     "pairs that overlap are all merged": merged_by(min, overlap=True),
 }
-MERGE_LOWEST: Wrong = WRONG_PAIR | {
-    "only the first place of the pair is merged": in_one_place,
+MERGE_LOWEST: Mutants = PAIR_MUTANTS | {
+    "only the first occurrence of the pair is merged": only_once,
     "nothing is merged": lambda ids, table: ids,
 }
-MERGE_ALL: Wrong = {n: until_none(one) for n, one in WRONG_PAIR.items()} | {
+MERGE_ALL: Mutants = {
+    n: until_none(mutant) for n, mutant in PAIR_MUTANTS.items()
+} | {
     "it ends after the first merge": merge_lowest,
     "nothing is merged": lambda ids, table: ids,
 }
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "merge_all": MERGE_ALL,
     "merge_lowest": MERGE_LOWEST,
 }

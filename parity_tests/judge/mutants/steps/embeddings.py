@@ -1,13 +1,13 @@
-"""Mistakes in looking up tokens, and in placing them."""
+"""Mutants of token and position embeddings, learned and sinusoidal."""
 
 from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
 
-from .pieces import Wrong
+from .pieces import Mutants
 
-TOKEN_EMBEDDING: Wrong = {
+TOKEN_EMBEDDING: Mutants = {
     "the rows are multiplied by √d_model": lambda ids, params: (
         params.weight[ids] * sqrt(params.weight.shape[-1])
     ),
@@ -22,7 +22,7 @@ TOKEN_EMBEDDING: Wrong = {
     ),
 }
 
-POSITION_EMBEDDING: Wrong = {
+POSITION_EMBEDDING: Mutants = {
     "the row before the position's is taken": (
         lambda positions, params: params.weight[positions - 1]
     ),
@@ -31,20 +31,20 @@ POSITION_EMBEDDING: Wrong = {
             positions
         ]
     ),
-    "the positions given are not looked at: 0, 1, 2 … are taken": (
+    "the positions given are ignored: 0, 1, 2 … are taken": (
         lambda positions, params: params.weight[: len(positions)]
     ),
 }
 
 
-def placed(places: Callable) -> Callable:
-    """Tokens, and what is made of their ids and the table of positions."""
+def placed(positions: Callable) -> Callable:
+    """Tokens, and what is made of their ids and the position table."""
     return lambda ids, params: (
-        params.token.weight[ids] + places(ids, params.position.weight)
+        params.token.weight[ids] + positions(ids, params.position.weight)
     )
 
 
-INPUT_EMBEDDING: Wrong = {
+INPUT_EMBEDDING: Mutants = {
     "positions are left out": placed(lambda ids, table: 0),
     "tokens are left out": lambda ids, params: (
         params.position.weight[: ids.shape[-1]] + np.zeros((*ids.shape, 1))
@@ -72,13 +72,15 @@ def waves(angle, even=np.sin, odd=np.cos):
     return np.where(is_even, even(angle), odd(angle))
 
 
-def waved(exponent: Callable, base=10000, **how) -> Callable:
+def waved(exponent: Callable, base=10000, **functions) -> Callable:
     """The angle is p / base^exponent; `exponent(feature, pair, d)`."""
 
     def encoded(positions, d_model):
         feature = np.arange(d_model)
         power = exponent(feature, feature // 2, d_model)
-        return waves(positions[:, None] * float(base) ** -power, **how)
+        return waves(
+            positions[:, None] * float(base) ** -power, **functions
+        )
 
     return encoded
 
@@ -96,13 +98,13 @@ def in_halves(encoded: Callable) -> Callable:
     """The even features first, then the odd ones."""
 
     def ordered(positions, d_model):
-        found = encoded(positions, d_model)
-        return np.concatenate([found[:, ::2], found[:, 1::2]], axis=-1)
+        turns = encoded(positions, d_model)
+        return np.concatenate([turns[:, ::2], turns[:, 1::2]], axis=-1)
 
     return ordered
 
 
-SINUSOIDAL_POSITIONS: Wrong = {
+SINUSOIDAL_POSITIONS: Mutants = {
     "sines come first, then cosines, not in turn": in_halves(waved(pair)),
     "cosines come first, then sines, not in turn": in_halves(
         waved(pair, even=np.cos, odd=np.sin)
@@ -129,7 +131,7 @@ SINUSOIDAL_POSITIONS: Wrong = {
     "positions are counted from 1": (
         lambda positions, d: waved(pair)(positions + 1, d)
     ),
-    "the positions given are not looked at: 0, 1, 2 … are taken": (
+    "the positions given are ignored: 0, 1, 2 … are taken": (
         lambda positions, d: waved(pair)(np.arange(len(positions)), d)
     ),
 } | {
@@ -137,7 +139,7 @@ SINUSOIDAL_POSITIONS: Wrong = {
     for base in (1000, 1024, 100000)
 }
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "input_embedding": INPUT_EMBEDDING,
     "one_hot_embedding": TOKEN_EMBEDDING,
     "position_embedding": POSITION_EMBEDDING,

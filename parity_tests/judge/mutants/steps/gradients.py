@@ -1,4 +1,4 @@
-"""Mistakes in the gradients of the steps."""
+"""Mutants of the gradients of the steps."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +11,9 @@ from numpy_ref.embeddings import TokenEmbedding
 from numpy_ref.layers import Linear
 
 from .layers import DROPOUT
-from .pieces import Wrong, mean, total
+from .pieces import Mutants, mean, total
 
-SOFTMAX_BACKWARD: Wrong = {
+SOFTMAX_BACKWARD: Mutants = {
     "the row's mean gradient is not subtracted": (
         lambda d_weights, scores: softmax(scores) * d_weights
     ),
@@ -36,7 +36,7 @@ SOFTMAX_BACKWARD: Wrong = {
 
 
 def linear_gradients(d_y, x, params, join=np.sum):
-    """Those of all tokens, which `join` makes one of."""
+    """The gradients of all tokens, joined by `join`."""
     tokens = x.reshape(-1, x.shape[-1])
     upstream = d_y.reshape(-1, d_y.shape[-1])
     products = upstream[:, :, None] * tokens[:, None, :]
@@ -45,7 +45,7 @@ def linear_gradients(d_y, x, params, join=np.sum):
 
 
 def changed(field: str, change: Callable) -> Callable:
-    """The right gradients, but for that of one parameter."""
+    """The right gradients, except that of one parameter."""
 
     def gradients(d_y, x, params):
         d_x, d_params = linear_gradients(d_y, x, params)
@@ -55,7 +55,7 @@ def changed(field: str, change: Callable) -> Callable:
     return gradients
 
 
-LINEAR_BACKWARD: Wrong = {
+LINEAR_BACKWARD: Mutants = {
     "parameters get the mean over the tokens, not the sum": partial(
         linear_gradients, join=np.mean
     ),
@@ -72,11 +72,11 @@ LINEAR_BACKWARD: Wrong = {
     ),
 }
 
-DROPOUT_BACKWARD: Wrong = {
-    name: lambda d_y, _, dropout_mask, rate, wrong=wrong: wrong(
+DROPOUT_BACKWARD: Mutants = {
+    name: lambda d_y, _, dropout_mask, rate, drop=drop: drop(
         d_y, dropout_mask, rate
     )
-    for name, wrong in DROPOUT.items()
+    for name, drop in DROPOUT.items()
 }
 
 
@@ -94,36 +94,44 @@ def averaged(d_embedded, ids, params):
     return TokenEmbedding(weight)
 
 
-TOKEN_EMBEDDING_BACKWARD: Wrong = {
-    "a token that comes again overwrites what it had": overwritten,
+TOKEN_EMBEDDING_BACKWARD: Mutants = {
+    "gradients of a repeated token overwrite each other": overwritten,
     "a token gets the mean, not the sum": averaged,
 }
 
 
 def d_logits(
-    d_loss, logits, targets, ignored, one_hot=1, n=np.sum, seen=np.asarray
+    d_loss,
+    logits,
+    targets,
+    ignored,
+    one_hot=1,
+    n=np.sum,
+    counted=np.asarray,
 ):
-    """(p - one-hot) / n, where `seen`; each of the three perhaps wrong."""
+    """(p - one-hot) / n, where `counted`; any of the three may be wrong."""
     counts = targets != ignored
     hot = targets[..., None] == np.arange(logits.shape[-1])
     row = d_loss / n(counts) * (softmax(logits) - one_hot * hot)
-    return row * seen(counts)[..., None]
+    return row * counted(counts)[..., None]
 
 
-CROSS_ENTROPY_BACKWARD: Wrong = {
+CROSS_ENTROPY_BACKWARD: Mutants = {
     "it is not divided by the number of targets": partial(
         d_logits, n=lambda counts: 1
     ),
-    "the mean counts what is ignored, too": partial(d_logits, n=np.size),
+    "the mean counts ignored targets, too": partial(d_logits, n=np.size),
     "the one-hot row is not subtracted": partial(d_logits, one_hot=0),
     "the sign of the one-hot row is wrong": partial(d_logits, one_hot=-1),
-    "what is ignored gets a gradient": partial(d_logits, seen=np.ones_like),
+    "ignored targets get a gradient": partial(
+        d_logits, counted=np.ones_like
+    ),
     "the gradient of the loss is left out": (
         lambda d_loss, *rest: d_logits(1, *rest)
     ),
 }
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "cross_entropy_backward": CROSS_ENTROPY_BACKWARD,
     "dropout_backward": DROPOUT_BACKWARD,
     "linear_backward": LINEAR_BACKWARD,

@@ -1,4 +1,4 @@
-"""Mistakes in layers that see one token at a time."""
+"""Mutants of the layers for one token: linear, dropout, norm, GELU."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,9 +9,9 @@ import numpy as np
 from numpy_ref.layers import gelu, gelu_tanh, linear
 from numpy_ref.normal_distribution import normal_cdf
 
-from .pieces import Wrong, mean, nothing_done, sigmoid
+from .pieces import Mutants, mean, nothing_done, sigmoid
 
-LINEAR: Wrong = {
+LINEAR: Mutants = {
     "the weight is not transposed": (
         lambda x, params: x @ params.weight + params.bias
     ),
@@ -24,7 +24,7 @@ LINEAR: Wrong = {
     ),
 }
 
-DROPOUT: Wrong = {
+DROPOUT: Mutants = {
     "what is kept is not scaled up": (
         lambda x, dropout_mask, rate: np.where(dropout_mask, x, 0)
     ),
@@ -49,7 +49,7 @@ DROPOUT: Wrong = {
         lambda x, dropout_mask, rate: x / (1 - rate)
     ),
 }
-DROPPED_BY_A_PRODUCT: Wrong = {
+DROPPED_BY_A_PRODUCT: Mutants = {
     "what is dropped is multiplied by 0: an infinity becomes NaN": (
         lambda x, dropout_mask, rate: x * dropout_mask / (1 - rate)
     ),
@@ -57,7 +57,7 @@ DROPPED_BY_A_PRODUCT: Wrong = {
 
 
 def normed(x, params, epsilon, axis=-1, unbiased=0, outside=0):
-    """A layer norm along any axis, with any variance."""
+    """Layer norm along any axis, with any variance."""
     centred = x - x.mean(axis=axis, keepdims=True)
     variance = x.var(axis=axis, keepdims=True, ddof=unbiased)
     normal = centred / (np.sqrt(variance + epsilon) + outside)
@@ -65,7 +65,7 @@ def normed(x, params, epsilon, axis=-1, unbiased=0, outside=0):
 
 
 def normal(x, epsilon):
-    """What weight and bias act on."""
+    """The normalised features, before weight and bias."""
     return (x - mean(x)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
 
 
@@ -73,14 +73,14 @@ def divided(x, params, deviation):
     return x / deviation * params.weight + params.bias
 
 
-LAYER_NORM: Wrong = {
-    "the variance is the unbiased one, over d - 1": partial(
+LAYER_NORM: Mutants = {
+    "the variance is unbiased: divided by d - 1, not d": partial(
         normed, unbiased=1
     ),
-    "epsilon stands outside of the root": (
+    "epsilon is added outside the root": (
         lambda x, params, epsilon: normed(x, params, 0, outside=epsilon)
     ),
-    "the variance is unbiased, and epsilon outside of the root": (
+    "the variance is unbiased, and epsilon is added outside the root": (
         lambda x, params, epsilon: normed(x, params, 0, -1, 1, epsilon)
     ),
     "epsilon is left out, or next to nothing": (
@@ -134,12 +134,12 @@ LAYER_NORM: Wrong = {
 }
 
 
-def bent_by(inside: Callable) -> Callable:
-    """GPT-2's form with another argument of the hyperbolic tangent."""
+def gelu_with(inside: Callable) -> Callable:
+    """GPT-2's GELU with another argument of the hyperbolic tangent."""
     return lambda x: x / 2 * (1 + np.tanh(inside(x)))
 
 
-BENT: Wrong = {
+GELU_LIKE: Mutants = {
     "it is the form with a sigmoid, x / (1 + exp(-1.702 x))": (
         lambda x: x * sigmoid(1.702 * x)
     ),
@@ -152,68 +152,73 @@ BENT: Wrong = {
     "the root of 2 is forgotten: erf(x), not erf(x / √2)": (
         lambda x: x * normal_cdf(sqrt(2) * x)
     ),
-    "the cube is forgotten": bent_by(lambda x: sqrt(2 / pi) * x),
-    "√(2/π) is forgotten": bent_by(lambda x: x + 0.044715 * x**3),
-    "√(2/π) does not act on the cube": bent_by(
+    "the cube is forgotten": gelu_with(lambda x: sqrt(2 / pi) * x),
+    "√(2/π) is forgotten": gelu_with(lambda x: x + 0.044715 * x**3),
+    "√(2/π) does not act on the cube": gelu_with(
         lambda x: sqrt(2 / pi) * x + 0.044715 * x**3
     ),
-    "the root of 2/π is forgotten": bent_by(
+    "the root of 2/π is forgotten": gelu_with(
         lambda x: 2 / pi * (x + 0.044715 * x**3)
     ),
 }
-GELU: Wrong = BENT | {
+GELU: Mutants = GELU_LIKE | {
     "it is GPT-2's form, with tanh": gelu_tanh,
     "the half is forgotten": lambda x: 2 * gelu(x),
 }
-GELU_TANH: Wrong = BENT | {
+GELU_TANH: Mutants = GELU_LIKE | {
     "it is the exact form, with the normal distribution": gelu,
     "the half is forgotten": lambda x: 2 * gelu_tanh(x),
 }
 
 
-def fed(x, params, activation, into=linear, out=linear):
-    """A feed-forward layer of any three parts."""
+def feed_forward(x, params, activation, into=linear, out=linear):
+    """A feed-forward network of any three parts."""
     return out(activation(into(x, params.inner)), params.output)
 
 
-def fed_by(right: Callable, others: Wrong) -> Wrong:
-    """The mistakes in a feed-forward layer with that activation."""
-    bent_out = partial(fed, out=lambda x, layer: right(linear(x, layer)))
+def feed_forward_mutants(right: Callable, others: Mutants) -> Mutants:
+    """The mutants of a feed-forward network with this activation."""
+    activated_out = partial(
+        feed_forward, out=lambda x, layer: right(linear(x, layer))
+    )
     return (
-        {n: partial(fed, activation=other) for n, other in others.items()}
+        {
+            n: partial(feed_forward, activation=other)
+            for n, other in others.items()
+        }
         | {
             f"{n}, in the first layer": partial(
-                fed, activation=right, into=wrong
+                feed_forward, activation=right, into=mutant
             )
-            for n, wrong in LINEAR.items()
+            for n, mutant in LINEAR.items()
         }
         | {
             f"{n}, in the second layer": partial(
-                fed, activation=right, out=wrong
+                feed_forward, activation=right, out=mutant
             )
-            for n, wrong in LINEAR.items()
+            for n, mutant in LINEAR.items()
         }
         | {
             "the activation is left out": partial(
-                fed, activation=nothing_done
+                feed_forward, activation=nothing_done
             ),
             "the second layer is left out": partial(
-                fed, activation=right, out=nothing_done
+                feed_forward, activation=right, out=nothing_done
             ),
             "the activation comes after the second layer": partial(
-                bent_out, activation=nothing_done
+                activated_out, activation=nothing_done
             ),
             "there is an activation after the second layer, too": partial(
-                bent_out, activation=right
+                activated_out, activation=right
             ),
         }
     )
 
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "dropout": DROPOUT | DROPPED_BY_A_PRODUCT,
-    "feed_forward": fed_by(gelu, GELU),
-    "feed_forward_tanh": fed_by(gelu_tanh, GELU_TANH),
+    "feed_forward": feed_forward_mutants(gelu, GELU),
+    "feed_forward_tanh": feed_forward_mutants(gelu_tanh, GELU_TANH),
     "gelu": GELU,
     "gelu_tanh": GELU_TANH,
     "layer_norm": LAYER_NORM,

@@ -1,4 +1,4 @@
-"""Mistakes in the loss, and in what it is made of."""
+"""Mutants of cross-entropy and log-sum-exp."""
 
 from collections.abc import Callable
 from math import log
@@ -12,9 +12,9 @@ from parity_tests.judge.mutants.attention_parts import (
     without_a_shift,
 )
 
-from .pieces import Wrong, nothing_done
+from .pieces import Mutants, nothing_done
 
-LOG_SUM_EXP: Wrong = {
+LOG_SUM_EXP: Mutants = {
     "the logarithm is missing": lambda logits: np.exp(logits).sum(-1),
     "the maximum is not added again": (
         lambda logits: log_sum_exp(logits) - logits.max(-1)
@@ -30,9 +30,9 @@ LOG_SUM_EXP: Wrong = {
 
 
 def joined_by(join: Callable) -> Callable:
-    """A loss by the surprise at each target, and which of them count.
+    """A loss of each target's surprise, and of which targets count.
 
-    An ignored target is token 0.
+    An ignored target is taken for token 0.
     """
 
     def loss(logits, targets, ignored):
@@ -45,13 +45,13 @@ def joined_by(join: Callable) -> Callable:
 
 
 def of_targets(change: Callable, take: Callable) -> Callable:
-    """The mean of what is taken of the targets' entries."""
+    """The mean of `take` over the targets' entries."""
 
     def loss(logits, targets, ignored):
         counts = targets != ignored
-        place = targets[counts][:, None]
+        index = targets[counts][:, None]
         rows = change(logits)[counts]
-        return take(np.take_along_axis(rows, place, axis=-1)).mean()
+        return take(np.take_along_axis(rows, index, axis=-1)).mean()
 
     return loss
 
@@ -60,8 +60,8 @@ def surprise(probability):
     return -np.log(probability)
 
 
-CROSS_ENTROPY: Wrong = {
-    "the mean counts what is ignored, too": joined_by(
+CROSS_ENTROPY: Mutants = {
+    "the mean counts ignored targets, too": joined_by(
         lambda each, counts: each[counts].sum() / counts.size
     ),
     "it is the sum, not the mean": joined_by(
@@ -105,7 +105,7 @@ CROSS_ENTROPY: Wrong = {
         lambda logits: normalised(logits, axis=-2), surprise
     ),
     "the logarithm is missing": of_targets(softmax, np.negative),
-    "the targets are shifted by one once more": (
+    "the targets are shifted by one a second time": (
         lambda logits, targets, ignored: cross_entropy(
             logits[..., :-1, :], targets[..., 1:], ignored
         )
@@ -123,7 +123,7 @@ CROSS_ENTROPY: Wrong = {
     ),
 }
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "cross_entropy": CROSS_ENTROPY,
     "log_sum_exp": LOG_SUM_EXP,
 }

@@ -1,13 +1,13 @@
-"""Mistakes in masks."""
+"""Mutants of the causal mask and the padding mask."""
 
 import numpy as np
 
 from numpy_ref.masks import causal_mask, padding_mask
 
-from .pieces import Wrong
+from .pieces import Mutants
 
-CAUSAL_MASK: Wrong = {
-    "the mask is inverted: True is what is hidden": (
+CAUSAL_MASK: Mutants = {
+    "the mask is inverted: True is what is masked": (
         lambda *sizes: ~causal_mask(*sizes)
     ),
     "a token does not see itself": (
@@ -33,20 +33,20 @@ CAUSAL_MASK: Wrong = {
     ),
 }
 
-PADDING_MASK: Wrong = {
+PADDING_MASK: Mutants = {
     "the mask is inverted: True is what is padding": (
         lambda lengths, keys: ~padding_mask(lengths, keys)
     ),
     "one padding token is visible": (
         lambda lengths, keys: padding_mask(lengths + 1, keys)
     ),
-    "the last token is hidden": (
+    "the last token is masked": (
         lambda lengths, keys: padding_mask(lengths - 1, keys)
     ),
     "the padding is taken to stand before the text": (
         lambda lengths, keys: padding_mask(lengths, keys)[..., ::-1]
     ),
-    "the padding stands on the axis of the queries": (
+    "the padding lies along the queries, not the keys": (
         lambda lengths, keys: padding_mask(lengths, keys).swapaxes(-2, -1)
     ),
     "the axis of the queries is missing": (
@@ -57,7 +57,7 @@ PADDING_MASK: Wrong = {
     ),
 }
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "causal_mask": CAUSAL_MASK,
     "padding_mask": PADDING_MASK,
 }

@@ -1,12 +1,12 @@
-"""Mistakes in heads: split, attending and merged."""
+"""Mutants of multi-head attention: heads split, attending, merged."""
 
 from functools import partial
 
 from numpy_ref.layers import linear
 from numpy_ref.multi_head import merge_heads, split_heads
-from parity_tests.judge.mutants.attention_parts import Question, attention
+from parity_tests.judge.mutants.attention_parts import Probe, attention
 from parity_tests.judge.mutants.class_parts import (
-    WRONG_LAYERS,
+    MUTANT_LAYERS,
     merge,
     merge_by_reshape,
     merge_interleaved,
@@ -17,10 +17,10 @@ from parity_tests.judge.mutants.class_parts import (
 from parity_tests.judge.mutants.class_parts import finish as output_layer
 from parity_tests.judge.mutants.class_parts import wired as as_named
 
-from .pieces import Wrong
+from .pieces import Mutants
 from .self_attention import PARTS_OF_A_TOKEN
 
-SPLIT_HEADS: Wrong = {
+SPLIT_HEADS: Mutants = {
     "the heads are split by reshape, without a transpose": split_by_reshape,
     "the heads take every other feature": split_interleaved,
     "the axes of heads and positions are not swapped": (
@@ -31,7 +31,7 @@ SPLIT_HEADS: Wrong = {
     ),
 }
 
-MERGE_HEADS: Wrong = {
+MERGE_HEADS: Mutants = {
     "the heads are merged without transposing back": merge_by_reshape,
     "the heads are merged feature by feature": merge_interleaved,
     "the heads come in reverse order": (
@@ -51,19 +51,19 @@ def of_heads(
     finish=output_layer,
     **parts,
 ):
-    """A layer of heads with some parts, perhaps, wrong ones."""
+    """A layer of heads, any part of which may be a wrong one."""
     layers = wired(params.query, params.key, params.value)
     projected = (split(linear(x, layer), heads) for layer in layers)
-    question = Question(*projected, mask[..., None, :, :])
+    probe = Probe(*projected, mask[..., None, :, :])
     output = params.output.weight, params.output.bias
-    return finish(merge(attention(question, **parts)), output)
+    return finish(merge(attention(probe, **parts)), output)
 
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "merge_heads": MERGE_HEADS,
     "multi_head_attention": {
         n: partial(of_heads, **p)
-        for n, p in (PARTS_OF_A_TOKEN | WRONG_LAYERS).items()
+        for n, p in (PARTS_OF_A_TOKEN | MUTANT_LAYERS).items()
         if "along the batch" not in n
     },
     "split_heads": SPLIT_HEADS,

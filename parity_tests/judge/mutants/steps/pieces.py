@@ -1,10 +1,10 @@
-"""What the tables of several files are made of."""
+"""Pieces that the tables of several files share."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-Wrong = dict[str, Callable]
+Mutants = dict[str, Callable]
 
 
 def total(array):

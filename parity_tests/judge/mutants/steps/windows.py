@@ -1,4 +1,4 @@
-"""Mistakes in cutting a text into windows and batches."""
+"""Mutants of windows and batches: starts, targets, the last batch."""
 
 from functools import partial
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from numpy_ref.windows import window_starts
 
-from .pieces import Wrong
+from .pieces import Mutants
 
 
 def windows_of(ids, starts, context_length, inputs=0, targets=1):
-    """Both, so many tokens after each start."""
-    place = starts[:, None] + np.arange(context_length)
-    return ids[place + inputs], ids[place + targets]
+    """Inputs and targets, so many tokens after each start."""
+    position = starts[:, None] + np.arange(context_length)
+    return ids[position + inputs], ids[position + targets]
 
 
-WINDOWS: Wrong = {
+WINDOWS: Mutants = {
     "the targets are not shifted by one": partial(windows_of, targets=0),
     "the targets are shifted by two": partial(windows_of, targets=2),
     "the targets are the tokens before, not after": partial(
@@ -36,7 +36,7 @@ WINDOWS: Wrong = {
     ),
 }
 
-WINDOW_STARTS: Wrong = {
+WINDOW_STARTS: Mutants = {
     "the stride is ignored: every token begins a window": (
         lambda tokens, context_length, stride: np.arange(
             tokens - context_length
@@ -66,7 +66,7 @@ WINDOW_STARTS: Wrong = {
     "the last window is lost": lambda *sizes: window_starts(*sizes)[:-1],
 }
 
-COVERING_WINDOW_STARTS: Wrong = {
+COVERING_WINDOW_STARTS: Mutants = {
     "the end of the text is not covered": window_starts,
     "no room is left for the targets": lambda tokens, length, stride: (
         np.unique(
@@ -86,17 +86,17 @@ COVERING_WINDOW_STARTS: Wrong = {
 
 
 def cut(permutation, size, drop):
-    """Batches; with `drop`, without the last where it is not full."""
-    places = range(size, len(permutation), size)
-    parts = np.split(permutation, places)
+    """Batches; with `drop`, without the last one if it is not full."""
+    ends = range(size, len(permutation), size)
+    parts = np.split(permutation, ends)
     return [part for part in parts if len(part) == size or not drop]
 
 
-BATCHES: Wrong = {
+BATCHES: Mutants = {
     "the last batch is always kept": (
         lambda order, size, drop: cut(order, size, False)
     ),
-    "the last batch is dropped where it is not full, always": (
+    "the last batch is always dropped if it is not full": (
         lambda order, size, drop: cut(order, size, True)
     ),
     "drop_last is inverted": (
@@ -112,7 +112,7 @@ BATCHES: Wrong = {
     ),
 }
 
-VARIANTS: dict[str, Wrong] = {
+MUTANTS: dict[str, Mutants] = {
     "batches": BATCHES,
     "covering_window_starts": COVERING_WINDOW_STARTS,
     "window_starts": WINDOW_STARTS,

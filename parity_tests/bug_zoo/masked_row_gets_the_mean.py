@@ -1,12 +1,12 @@
-"""A query that may attend to nothing gets the mean of all values.
+"""A fully masked row gets the mean of all values.
 
-Hidden scores are set to the least finite number; a row of nothing else is
-even, and the softmax spreads it over the hidden keys.
+Masked scores are set to the least finite number; in a row of nothing else
+all are equal, and the softmax spreads the weight over the masked keys.
 
 Origin: NVIDIA/apex issue 1390, ScaledMaskedSoftmax "wrong behavior when
 all keys are masked".
 
-Cause: a row that is all hidden gets the mean of the hidden values
+Cause: a fully masked row gets the mean of the masked values
 """
 
 from math import sqrt

@@ -1,12 +1,12 @@
-"""The greatest score of all keys is subtracted, hidden ones included.
+"""The greatest score of all keys is subtracted, masked ones included.
 
-When a hidden key has by far the greatest score, the exponentials of the
+When a masked key has by far the greatest score, the exponentials of the
 others all become 0.
 
 Origin: allenai/allennlp pull request 437, "large elements outside the mask
 messing up the softmax".
 
-Cause: the maximum is taken over hidden keys, too
+Cause: the maximum is taken over masked keys, too
 """
 
 from math import sqrt

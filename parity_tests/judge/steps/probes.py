@@ -1,7 +1,7 @@
-"""What each step is asked, to compare it with known wrong ones.
+"""Probes: the inputs on which a step is compared with its mutants.
 
-`PLAIN` has plain inputs for it; `EXTREME`, for some, numbers that overflow
-and rows that see nothing. They are fixed: one seed, drawn in this order.
+`PLAIN` has plain inputs for each step; `EXTREME`, for some, numbers that
+overflow and fully masked rows. They are fixed: one seed, in this order.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def numbers(*shape: int) -> np.ndarray:
 
 
 def choices(*shape: int) -> np.ndarray:
-    """What is kept, or seen: some of it, in no order."""
+    """A random mask, True for about 60 %."""
     return RANDOM.uniform(size=shape) < 0.6
 
 
@@ -72,7 +72,7 @@ WORDS = [  # ids with several pairs, of which the earliest is not the first
 TARGETS = np.array([[0, 3, -100, 1], [2, -100, -100, 3], [4, 4, 1, 0]])
 
 
-def attended(*batch: int, queries=4, keys=5, d_head=3, d_value=2) -> dict:
+def qkv(*batch: int, queries=4, keys=5, d_head=3, d_value=2) -> dict:
     return {
         "query": numbers(*batch, queries, d_head),
         "key": numbers(*batch, keys, d_head),
@@ -80,7 +80,7 @@ def attended(*batch: int, queries=4, keys=5, d_head=3, d_value=2) -> dict:
     }
 
 
-def scored(*batch: int, queries=4, keys=5, d_head=3) -> dict:
+def query_and_key(*batch: int, queries=4, keys=5, d_head=3) -> dict:
     query = numbers(*batch, queries, d_head)
     return {"query": query, "key": numbers(*batch, keys, d_head)}
 
@@ -92,13 +92,13 @@ PLAIN: dict[str, list[dict]] = {
     ],
     "masked_softmax": [{"scores": rows, "mask": HOLES} for rows in ROWS],
     "attention_scores": [
-        scored(),
-        scored(2),
-        scored(2, keys=4),
-        scored(2, queries=6, keys=6, d_head=6),
+        query_and_key(),
+        query_and_key(2),
+        query_and_key(2, keys=4),
+        query_and_key(2, queries=6, keys=6, d_head=6),
     ],
     "attention_with_dropout": [
-        attended(*batch)
+        qkv(*batch)
         | {
             "mask": HOLES,
             "dropout_mask": choices(*batch, 4, 5),
@@ -107,7 +107,7 @@ PLAIN: dict[str, list[dict]] = {
         for batch in ((2,), (2, 3))
     ]
     + [
-        attended(2, keys=4)
+        qkv(2, keys=4)
         | {"mask": SQUARE_HOLES, "dropout_mask": choices(4, 4), "rate": 0.3}
     ],
     "causal_mask": [
@@ -268,8 +268,8 @@ PLAIN |= {
 }
 PLAIN |= {"feed_forward_tanh": PLAIN["feed_forward"]}
 
-BLOCKED = HOLES & (np.arange(4) != 1)[:, None]
-HIDDEN_PEAK = np.array(
+FULLY_MASKED_ROW = HOLES & (np.arange(4) != 1)[:, None]
+MASKED_PEAK = np.array(
     [
         [0, 1e3, 1],
         [-500, 0, -501],
@@ -281,8 +281,8 @@ EXTREME: dict[str, list[dict]] = {
     "softmax": [{"scores": FAR_ROWS}],
     "softmax_with_temperature": [{"scores": FAR_ROWS, "temperature": 2.0}],
     "masked_softmax": [
-        {"scores": numbers(4, 5), "mask": BLOCKED},
-        {"scores": HIDDEN_PEAK, "mask": np.array([[True, False, True]])},
+        {"scores": numbers(4, 5), "mask": FULLY_MASKED_ROW},
+        {"scores": MASKED_PEAK, "mask": np.array([[True, False, True]])},
         {"scores": FAR_ROWS, "mask": np.array([[True, True, False]])},
     ],
     "dropout": [

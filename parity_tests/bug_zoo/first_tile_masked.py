@@ -1,11 +1,9 @@
-"""A hidden tile's maximum is set to 0, and stays the greatest from then on.
+"""A query whose first tile is fully masked gets NaN, from -inf minus -inf.
 
-When all scores that count lie far below 0, their exponentials become 0.
+Origin: pytorch/pytorch pull request 130014, which mends exp(-inf - (-inf))
+in the CPU's flash attention.
 
-Origin: Dao-AILab/flash-attention issue 2082, "incorrect row max in certain
-cases resulting in zeroed heads".
-
-Cause: the maximum of a hidden tile becomes 0
+Cause: a masked first tile gives NaN
 """
 
 from math import inf, sqrt
@@ -15,22 +13,17 @@ import numpy as np
 TILE = 4
 
 
-def scaled_dot_product_attention(
-    query, key, value, mask=None, is_causal=False
-):
+def scaled_dot_product_attention(query, key, value, mask=None):
     """The same in memory that does not grow with queries times keys.
 
-    Keys are taken tile by tile. `mask` is True where a query may attend
-    to a key. With `is_causal` a query sees the keys up to its own; the
-    last query stands at the last key (aligned bottom-right). A query that
-    may attend to nothing gets zeros.
+    Keys are taken tile by tile. What was summed up so far is scaled down
+    whenever a tile has a greater maximum. `mask` is True where a query
+    may attend to a key.
     """
     queries, keys = query.shape[-2], key.shape[-2]
     allowed = np.ones((queries, keys), dtype=bool)
-    if is_causal:
-        allowed = np.tri(queries, keys, keys - queries, dtype=bool)
     if mask is not None:
-        allowed = allowed & mask
+        allowed = np.broadcast_to(mask, (*mask.shape[:-2], queries, keys))
     scaled = query / sqrt(query.shape[-1])
 
     maximum = np.full((queries, 1), -inf, dtype=query.dtype)
@@ -41,8 +34,7 @@ def scaled_dot_product_attention(
         scores = scaled @ key[..., tile, :].swapaxes(-2, -1)
         scores = np.where(allowed[..., tile], scores, -inf)
         highest = scores.max(axis=-1, keepdims=True)
-        finite = np.where(highest == -inf, 0, highest)
-        greater = np.maximum(maximum, finite)
+        greater = np.maximum(maximum, highest)
         shrink = np.exp(maximum - greater)
         exponentials = np.exp(scores - greater)
         total = total * shrink + exponentials.sum(axis=-1, keepdims=True)

@@ -1,9 +1,11 @@
-"""A query whose first tile is all hidden gets NaN, from -inf minus -inf.
+"""A masked tile's maximum is set to 0, and stays the greatest from then on.
 
-Origin: pytorch/pytorch pull request 130014, which mends exp(-inf - (-inf))
-in the CPU's flash attention.
+When all scores that count lie far below 0, their exponentials become 0.
 
-Cause: a hidden first tile gives NaN
+Origin: Dao-AILab/flash-attention issue 2082, "incorrect row max in certain
+cases resulting in zeroed heads".
+
+Cause: the maximum of a masked tile becomes 0
 """
 
 from math import inf, sqrt
@@ -13,17 +15,22 @@ import numpy as np
 TILE = 4
 
 
-def scaled_dot_product_attention(query, key, value, mask=None):
+def scaled_dot_product_attention(
+    query, key, value, mask=None, is_causal=False
+):
     """The same in memory that does not grow with queries times keys.
 
-    Keys are taken tile by tile. What was summed up so far is scaled down
-    whenever a tile has a greater maximum. `mask` is True where a query
-    may attend to a key.
+    Keys are taken tile by tile. `mask` is True where a query may attend
+    to a key. With `is_causal` a query sees the keys up to its own; the
+    last query stands at the last key (aligned bottom-right). A query that
+    may attend to nothing gets zeros.
     """
     queries, keys = query.shape[-2], key.shape[-2]
     allowed = np.ones((queries, keys), dtype=bool)
+    if is_causal:
+        allowed = np.tri(queries, keys, keys - queries, dtype=bool)
     if mask is not None:
-        allowed = np.broadcast_to(mask, (*mask.shape[:-2], queries, keys))
+        allowed = allowed & mask
     scaled = query / sqrt(query.shape[-1])
 
     maximum = np.full((queries, 1), -inf, dtype=query.dtype)
@@ -34,7 +41,8 @@ def scaled_dot_product_attention(query, key, value, mask=None):
         scores = scaled @ key[..., tile, :].swapaxes(-2, -1)
         scores = np.where(allowed[..., tile], scores, -inf)
         highest = scores.max(axis=-1, keepdims=True)
-        greater = np.maximum(maximum, highest)
+        finite = np.where(highest == -inf, 0, highest)
+        greater = np.maximum(maximum, finite)
         shrink = np.exp(maximum - greater)
         exponentials = np.exp(scores - greater)
         total = total * shrink + exponentials.sum(axis=-1, keepdims=True)

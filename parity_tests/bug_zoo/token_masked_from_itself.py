@@ -1,11 +1,11 @@
 """A token sees those before it, but not itself (the first one excepted).
 
-Origin: no public report of it as a mistake found; a mistake of exercises.
+Origin: no public report of it as a bug found; seen in exercises.
 (pytorch/pytorch issue 143287 builds this very mask on purpose, first token
 included, where it avoids NaN; pytorch/tutorials issue 2250 takes it for
 the right one.)
 
-Cause: the diagonal is hidden
+Cause: the diagonal is masked
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""For each property of the steps a mistake that breaks it.
+"""Mutants of the steps: for each property one that must fail it.
 
 Each is wrong in a way that is easily written, or as short as can be; none
 is imported from anywhere. The comment above it says what is wrong.
@@ -23,8 +23,8 @@ def in_place(x, **_):
     return x
 
 
-# For each property a step, and a mistake in it that breaks the property.
-MISTAKES = {
+# For each property a step, and a mutant of it that fails the property.
+MUTANTS = {
     # a sigmoid for each score
     "weights_are_a_distribution": (
         "softmax",
@@ -91,7 +91,7 @@ MISTAKES = {
         lambda queries, keys, past: np.tri(queries, keys, past - 1, bool),
     ),
     # the past is forgotten
-    "a_cache_of_keys_takes_rows_away": (
+    "a_mask_after_a_cache_is_the_rest_of_a_whole_one": (
         "causal_mask",
         lambda queries, keys, past: np.tri(queries, keys, 0, bool),
     ),
@@ -123,9 +123,12 @@ MISTAKES = {
         lambda x, **_: x * 0 + x.mean(-2, keepdims=True),
     ),
     # twice itself
-    "a_token_alone_hears_itself": ("simple_attention", lambda x: 2 * x),
+    "a_single_token_gets_its_own_value": (
+        "simple_attention",
+        lambda x: 2 * x,
+    ),
     # the bias is forgotten
-    "a_token_that_sees_nothing_gets_the_output_bias": (
+    "a_fully_masked_token_gets_the_output_bias": (
         "multi_head_attention",
         lambda x, **_: x * 0,
     ),
@@ -145,7 +148,7 @@ MISTAKES = {
         lambda x, params, **_: x * params.heads[0].query.bias[0],
     ),
     # all tokens shifted by the first
-    "tokens_do_not_meet": (
+    "tokens_do_not_mix": (
         "linear",
         lambda x, params: (
             (x - x.reshape(-1, x.shape[-1])[0]) @ params.weight.T
@@ -161,7 +164,7 @@ MISTAKES = {
         "linear",
         lambda x, params: 2 * x @ params.weight.T + params.bias,
     ),
-    # bent
+    # an absolute value
     "features_add_up_over_the_bias": (
         "linear",
         lambda x, params: abs(x @ params.weight.T + params.bias),
@@ -183,7 +186,7 @@ MISTAKES = {
         "layer_norm",
         lambda x, **_: x - x.mean(-1, keepdims=True),
     ),
-    # upside down
+    # the sign is wrong
     "features_keep_their_order": ("layer_norm", lambda x, **_: -x),
     # the weight is forgotten
     "weight_and_bias_come_at_the_end": (
@@ -210,7 +213,7 @@ MISTAKES = {
         lambda x: x / (1 + np.exp(-1.702 * x)),
     ),
     # the cube is forgotten
-    "unbent_it_is_a_cubic": (
+    "without_its_tanh_it_is_a_cubic": (
         "gelu_tanh",
         lambda x: x / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * x)),
     ),
@@ -220,7 +223,7 @@ MISTAKES = {
         lambda ids, params: params.weight[ids - 1],
     ),
     # scaled by a root
-    "a_row_comes_as_it_is": (
+    "a_row_is_returned_unchanged": (
         "token_embedding",
         lambda ids, params: 3 * params.weight[ids],
     ),
@@ -237,7 +240,7 @@ MISTAKES = {
         ),
     ),
     # angles by the square of the position
-    "a_move_is_a_rotation": (
+    "a_shift_is_a_rotation": (
         "sinusoidal_positions",
         lambda positions, d_model: (
             np.sin(positions**2)[:, None]
@@ -284,12 +287,12 @@ MISTAKES = {
         lambda logits, **_: logits.sum(),
     ),
     # bytes as they are
-    "what_prints_comes_first": (
+    "printable_bytes_come_first": (
         "byte_ids",
         lambda data: np.array([*data], dtype=int),
     ),
     # counted from the first
-    "bytes_do_not_meet": (
+    "bytes_do_not_mix": (
         "byte_ids",
         lambda data: np.array([*data], dtype=int) - min(data, default=0),
     ),
@@ -318,7 +321,7 @@ MISTAKES = {
         lambda matches: matches,
     ),
     # the right one stays
-    "taken_apart_again_it_is_the_same": (
+    "a_merge_can_be_undone": (
         "merge_pairs",
         lambda ids, chosen, rank: np.where(
             np.append(chosen, False), rank, ids
@@ -342,7 +345,7 @@ MISTAKES = {
     # nothing is merged
     "nothing_is_left_to_merge": ("merge_all", lambda ids, table: ids),
     # room for the targets is forgotten
-    "every_whole_window_has_its_place": (
+    "every_whole_window_has_its_start": (
         "window_starts",
         lambda tokens, context_length, stride: np.arange(
             0, tokens - context_length + 1, stride
@@ -403,7 +406,7 @@ MISTAKES = {
             d_scores.swapaxes(-2, -1) @ query / query.shape[-1] ** 0.5,
         ),
     ),
-    # everything gets its own value
+    # inputs are returned as their gradients
     "gradients_of_keys_sum_to_0": (
         "scaled_dot_product_attention_backward",
         lambda d_context, query, key, value, mask: (query, key, value),
@@ -468,7 +471,7 @@ MISTAKES = {
         "merge_heads_backward",
         lambda d_merged, x: d_merged.reshape(x.shape),
     ),
-    # what came is forgotten
+    # the target is forgotten
     "a_row_of_logits_gains_what_it_loses": (
         "cross_entropy_backward",
         lambda d_loss, logits, **_: d_loss * softmax(logits),
