@@ -42,7 +42,7 @@ def token_embedding_backward(
     ids: Int[Array, "*batch position"],
     params: TokenEmbedding,
 ) -> TokenEmbedding:
-    r"""Gradient of the look-up: each token adds to its row, time by time.
+    r"""Gradient of the look-up: a row gets the sum over its token's places.
 
     $dW_v = \sum_{i : id_i = v} dE_i$
     """

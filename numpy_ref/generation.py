@@ -43,6 +43,7 @@ def top_k(
     """
     check_at_least("k", k, 1)
     check_at_least("tokens to choose k from", logits.shape[-1], k)
+    # The k-th largest; None keeps its axis for the comparison.
     least = np.partition(logits, -k, axis=-1)[..., -k, None]
     filtered = np.where(logits < least, -inf, logits)
     return filtered
@@ -66,7 +67,7 @@ def nucleus(
     order = logits.argsort(axis=-1, stable=True)
     ascending = np.take_along_axis(logits, order, axis=-1)
     cumulative = softmax(ascending).cumsum(axis=-1)
-    place = order.argsort(axis=-1)
+    place = order.argsort(axis=-1)  # of each token in that order
     mass = np.take_along_axis(cumulative, place, axis=-1)
     likeliest = place == logits.shape[-1] - 1
     filtered = np.where(likeliest | (mass > 1 - p), logits, -inf)

@@ -112,7 +112,7 @@ def gpt2(
     list[Layer],
     Float[Array, "*batch position vocabulary"],
 ]:
-    r"""GPT-2: the tokens as they go in, every layer, and the next's logits.
+    r"""GPT-2: the tokens as they go in, every layer, and next-token logits.
 
     $\text{logits} = \operatorname{norm}(Y) E^\top$, with $E$ the table of
     the token embedding: a token is likely when its row points where the

@@ -16,7 +16,7 @@ from .checked import check_at_least, check_indices, checked
 def log_sum_exp(
     logits: Float[Array, "*batch vocabulary"],
 ) -> Float[Array, "*batch"]:
-    r"""Log-sum-exp: the logarithm of softmax's denominator, no overflow.
+    r"""Log-sum-exp: softmax's denominator as a logarithm, without overflow.
 
     $\ln \sum_v e^{l_v} = m + \ln \sum_v e^{l_v - m}$, with $m = \max l$
     """

@@ -123,7 +123,7 @@ def split_heads_backward(
     x: Float[Array, "*batch position d_model"],
     heads: int,
 ) -> Float[Array, "*batch position d_model"]:
-    """Gradient of the split: each number's gradient goes back with it."""
+    """Gradient of the split: what was only moved, is moved back."""
     d_x = merge_heads(d_split)
     return d_x
 
@@ -144,7 +144,7 @@ def merge_heads_backward(
     d_merged: Float[Array, "*batch position d_model"],
     x: Float[Array, "*batch head position d_head"],
 ) -> Float[Array, "*batch head position d_head"]:
-    """Gradient of the merge: the same way back, into heads."""
+    """Gradient of the merge: moved back, too, into heads."""
     d_x = split_heads(d_merged, heads=x.shape[-3])
     return d_x
 

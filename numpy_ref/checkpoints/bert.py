@@ -37,7 +37,7 @@ class BertCheckpoint:
 
 
 def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
-    """The BERT of a folder, in float32 or float64.
+    """Load the BERT of a folder, in float32 or float64.
 
     Raises ValueError for a folder that holds none, naming the tensor or
     the field that is not as expected, and for another dtype.

@@ -45,7 +45,7 @@ SUPPORTED = {
 
 
 def read_config(folder: str | Path) -> BertConfig:
-    """The configuration of a folder.
+    """Read the configuration of a folder.
 
     Raises ValueError for that of another architecture, naming the field.
     """

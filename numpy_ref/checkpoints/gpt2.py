@@ -91,7 +91,7 @@ class Gpt2Checkpoint:
 
 
 def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
-    """The GPT-2 of a folder, in float32 or float64.
+    """Load the GPT-2 of a folder, in float32 or float64.
 
     Each weight is in memory once (`side_by_side`). Raises ValueError for
     a folder that holds none, naming the tensor or the field that is not

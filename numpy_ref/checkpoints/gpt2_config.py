@@ -45,7 +45,7 @@ SUPPORTED = {
 
 
 def read_gpt2_config(folder: str | Path) -> Gpt2Config:
-    """The configuration of a folder.
+    """Read the configuration of a folder.
 
     Raises ValueError for that of another architecture, naming the field.
     """

@@ -124,7 +124,7 @@ def part_contractions(
     codes: UInt32[Array, " character"],
     begins: Bool[Array, " character+1"],
 ) -> Bool[Array, " character+1"]:
-    """The same, with 's 't 'm 'd 'll 've 're as pre-tokens of their own.
+    """Contractions: 's 't 'm 'd 'll 've 're as pre-tokens of their own.
 
     Only an apostrophe that begins a pre-token begins a contraction.
     """

@@ -17,7 +17,7 @@ class Moments(NamedTuple):
 
 
 def no_moments(params) -> Moments:
-    """The moments before the first step: zeros, by dotted names."""
+    """Moments before the first step: zeros, by dotted names."""
     arrays = state_dict(params)
     zeros = [
         {name: np.zeros_like(array) for name, array in arrays.items()}

@@ -134,7 +134,7 @@ def header_of(path: Path) -> dict[str, str]:
 
 
 def load_training(folder: Path) -> Training:
-    """The training of a folder, as it was saved, to the last bit.
+    """Load the training of a folder, as it was saved, to the last bit.
 
     Raises ValueError for a folder that `save_training` did not write.
     """
