@@ -1,10 +1,13 @@
 """What is installed: all of the library, and none of its tests."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
+
+import pytest
 
 HOUSE = Path(__file__).parents[3]
 # Where a folder of the checkout stands in the wheel.
@@ -45,6 +48,8 @@ def in_the_wheel(files: list[str]) -> set[str]:
 
 
 def test_the_wheel_holds_the_library_whole_and_no_test(tmp_path):
+    if os.environ.get("CI") != "true" and not (HOUSE / ".git").exists():
+        pytest.skip("needs a git checkout: this is none")
     files = tracked()
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
