@@ -24,7 +24,7 @@ def attention_scores(
     query: Float[Array, "*batch query d_head"],
     key: Float[Array, "*batch key d_head"],
 ) -> Float[Array, "*batch query key"]:
-    r"""How much each query asks for each key.
+    r"""Attention scores: how much each query asks for each key.
 
     $S = Q K^\top / \sqrt{d_\text{head}}$
 
@@ -45,7 +45,7 @@ def attention_scores_backward(
     Float[Array, "*batch query d_head"],
     Float[Array, "*batch key d_head"],
 ]:
-    r"""Each query is moved along the keys, and each key along the queries.
+    r"""Gradient of the scores: queries move along keys, keys along queries.
 
     $dQ = dS \, K / \sqrt{d_\text{head}}$,
     $dK = dS^\top Q / \sqrt{d_\text{head}}$
@@ -60,7 +60,7 @@ def attention_scores_backward(
 def softmax(
     scores: Float[Array, "*batch key"],
 ) -> Float[Array, "*batch key"]:
-    r"""Each row of scores as a distribution.
+    r"""Softmax: each row of scores as a distribution.
 
     $A_j = e^{S_j} / \sum_k e^{S_k}$
 
@@ -84,14 +84,14 @@ def softmax_backward(
     d_weights: Float[Array, "*batch key"],
     scores: Float[Array, "*batch key"],
 ) -> Float[Array, "*batch key"]:
-    r"""What one key gains, the others lose: a row of gradients sums to 0.
+    r"""Gradient of softmax: what one key gains, the others lose.
 
     $dS_j = A_j \left(dA_j - \sum_k A_k \, dA_k\right)$
 
     By the quotient rule $\partial A_k / \partial S_j = A_k ([j = k] -
     A_j)$; summed with $dA_k$ over k, the first part leaves $A_j dA_j$ and
     the second $-A_j \sum_k A_k dA_k$. The shift by the maximum changes
-    no weight, and so has no part in it.
+    no weight, and so has no part in it. A row of gradients sums to 0.
     """
     weights = softmax(scores)
     mean = (weights * d_weights).sum(axis=-1, keepdims=True)
@@ -104,7 +104,7 @@ def softmax_with_temperature(
     scores: Float[Array, "*batch key"],
     temperature: float,
 ) -> Float[Array, "*batch key"]:
-    r"""A distribution that is sharper or flatter than that of `softmax`.
+    r"""Softmax with temperature: a sharper or a flatter distribution.
 
     $A = \operatorname{softmax}(S / \tau)$
 
@@ -122,7 +122,7 @@ def softmax_with_temperature_backward(
     scores: Float[Array, "*batch key"],
     temperature: float,
 ) -> Float[Array, "*batch key"]:
-    r"""With respect to the scores only.
+    r"""Gradient with respect to the scores, not to the temperature.
 
     $dS = d(S / \tau) / \tau$
     """
@@ -137,15 +137,15 @@ def masked_softmax(
     scores: Float[Array, "*batch query key"],
     mask: Bool[Array, "*#batch #query #key"],
 ) -> Float[Array, "*batch query key"]:
-    r"""Each row of scores as a distribution over its allowed keys.
+    r"""Masked softmax: each row as a distribution over its allowed keys.
 
     $A_{ij} = e^{S_{ij}} / \sum_{k \in M_i} e^{S_{ik}}$ for $j \in M_i$,
     and 0 where the mask forbids.
 
-    A query that may attend to nothing gets a row of zeros, as in
-    `F.scaled_dot_product_attention`. (`nn.MultiheadAttention` can give
-    NaN; a mask of -1e9 in place of -inf gives the uniform row.) A NaN or
-    an overflow in a masked score is stopped here.
+    A fully masked row, of a query that may attend to nothing, gives zeros,
+    as in `F.scaled_dot_product_attention`. (`nn.MultiheadAttention` can
+    give NaN; a mask of -1e9 in place of -inf gives the uniform row.) A NaN
+    or an overflow in a masked score is stopped here.
     """
     allowed = np.where(mask, scores, -inf)
     maximum = allowed.max(axis=-1, keepdims=True, initial=-inf)
@@ -164,7 +164,7 @@ def masked_softmax_backward(
     scores: Float[Array, "*batch query key"],
     mask: Bool[Array, "*#batch #query #key"],
 ) -> Float[Array, "*batch query key"]:
-    r"""That of `softmax`, over the allowed keys; 0 where the mask forbids.
+    r"""Gradient of masked softmax: 0 where the mask forbids.
 
     $dS_{ij} = A_{ij} \left(dA_{ij} - \sum_k A_{ik} \, dA_{ik}\right)$
     """
@@ -181,7 +181,7 @@ def scaled_dot_product_attention(
     value: Float[Array, "*batch key d_value"],
     mask: Bool[Array, "*#batch #query #key"],
 ) -> Float[Array, "*batch query d_value"]:
-    r"""For each query, the weighted mean of the values it may see.
+    r"""Attention: for each query, a weighted mean of the values it may see.
 
     $O = A V$
 
@@ -207,7 +207,7 @@ def scaled_dot_product_attention_backward(
     Float[Array, "*batch key d_head"],
     Float[Array, "*batch key d_value"],
 ]:
-    r"""The product rule for $A V$, then the way back to the scores.
+    r"""Gradient of attention: the product rule for $A V$, then the scores.
 
     $dV = A^\top dO$, $dA = dO \, V^\top$
     """
@@ -229,7 +229,7 @@ def attention_with_dropout(
     dropout_mask: Bool[Array, "*#batch #query #key"],
     rate: float,
 ) -> Float[Array, "*batch query d_value"]:
-    r"""The same, with some weights dropped and the rest scaled up.
+    r"""Attention with dropout: some weights dropped, the rest scaled up.
 
     $O = \operatorname{dropout}(A) V$
 
@@ -257,7 +257,7 @@ def attention_with_dropout_backward(
     Float[Array, "*batch key d_head"],
     Float[Array, "*batch key d_value"],
 ]:
-    r"""The same, with $\operatorname{dropout}(A)$ in place of $A$."""
+    r"""Gradient, with $\operatorname{dropout}(A)$ in place of $A$."""
     scores = attention_scores(query, key)
     weights = masked_softmax(scores, mask)
     dropped = dropout(weights, dropout_mask, rate)

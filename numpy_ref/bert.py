@@ -2,7 +2,7 @@
 
 Axes: `d_model` counts the features of a token, `d_head` those of a head,
 `head` the heads. What a reader of the model may want to see, layer by
-layer, is returned in the open (`Layer`). `bert_checkpoint` reads the
+layer, is returned in the open (`Layer`). `checkpoints.bert` reads the
 weights of a real one.
 """
 
@@ -35,7 +35,7 @@ from .multi_head import MultiHeadAttention, attention_heads, merge_heads
 @checked
 @dataclass(frozen=True, eq=False)
 class BertEmbedding:
-    """Three tables, and the norm that their sum goes through."""
+    """BERT's embedding: three tables, and the layer norm of their sum."""
 
     token: TokenEmbedding
     position: PositionEmbedding
@@ -50,7 +50,7 @@ def bert_embedding(
     params: BertEmbedding,
     epsilon: float,
 ) -> Float[Array, "*batch position d_model"]:
-    """Which token, where, and in which of two texts (0 or 1).
+    """BERT's embedding: which token, where, in which of two texts (0, 1).
 
     Raises ValueError for an id, a segment or a position that its table
     does not have. (Devlin et al. 2019, figure 2)
@@ -67,7 +67,7 @@ def bert_embedding(
 @checked
 @dataclass(frozen=True, eq=False)
 class EncoderBlock:
-    """Attention and a feed-forward layer, each with a norm after it."""
+    """Encoder block: attention, feed-forward network, a norm after each."""
 
     attention: MultiHeadAttention
     attention_norm: LayerNorm
@@ -76,7 +76,7 @@ class EncoderBlock:
 
 
 class Layer(NamedTuple):
-    """What one block computed: its attention, and the tokens after it."""
+    """What one block computed: its attention, and its hidden states."""
 
     query: Float[Array, "*batch head position d_head"]
     key: Float[Array, "*batch head position d_head"]
@@ -93,7 +93,7 @@ def encoder_block(
     heads: int,
     epsilon: float,
 ) -> Layer:
-    r"""Attend, then think; each time add what came in, and norm the sum.
+    r"""Encoder block, post-norm: attend, add, norm; think, add, norm.
 
     $H = \operatorname{norm}(X + \operatorname{attention}(X))$,
     $Y = \operatorname{norm}(H + \operatorname{feedforward}(H))$
@@ -119,7 +119,7 @@ def encoder_block(
 @checked
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """Blocks of one size, one after the other."""
+    """Encoder: blocks of one size, one after the other."""
 
     blocks: tuple[EncoderBlock, ...]
 
@@ -132,7 +132,7 @@ def encoder(
     heads: int,
     epsilon: float,
 ) -> list[Layer]:
-    """What each block computed, from the tokens after the one before."""
+    """Encoder: each block computes from what the one before has left."""
     layers = []
     for block in params.blocks:
         layer = encoder_block(x, block, mask, heads, epsilon)
@@ -144,7 +144,7 @@ def encoder(
 @checked
 @dataclass(frozen=True, eq=False)
 class Bert:
-    """The tables and the blocks."""
+    """BERT: the tables and the blocks."""
 
     embedding: BertEmbedding
     encoder: Encoder
@@ -159,7 +159,7 @@ def bert(
     heads: int,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], list[Layer]]:
-    """The tokens as they go into the first block, and every layer.
+    """BERT: the tokens as they enter the first block, and every layer.
 
     `mask` is that of `padding_mask` where texts of different lengths
     stand in one array, else all True; the last layer's `hidden` is what
@@ -173,7 +173,7 @@ def bert(
 @checked
 @dataclass(frozen=True, eq=False)
 class Pooler:
-    """One linear layer."""
+    """Pooler: one linear layer."""
 
     dense: Linear
 
@@ -183,7 +183,7 @@ def pooler(
     x: Float[Array, "*batch position d_model"],
     params: Pooler,
 ) -> Float[Array, "*batch d_model"]:
-    r"""The first token, [CLS], made ready to speak for the whole text.
+    r"""Pooler: the first token, [CLS], made to speak for the whole text.
 
     $\tanh(x_0 W^\top + b)$
     """
@@ -195,7 +195,7 @@ def pooler(
 @checked
 @dataclass(frozen=True, eq=False)
 class MaskedLanguageHead:
-    """A layer, a norm, and the way back to the vocabulary.
+    """Masked-language head: a layer, a norm, and back to the vocabulary.
 
     `decoder.weight` is in most models the very array of the token
     embedding.
@@ -212,7 +212,7 @@ def masked_language_head(
     params: MaskedLanguageHead,
     epsilon: float,
 ) -> Float[Array, "*batch position vocabulary"]:
-    """For each token the logits of what it may have been.
+    """Masked-language head: logits of what each token may have been.
 
     (Devlin et al. 2019, section 3.1, task 1)
     """

@@ -1,15 +1,15 @@
-r"""Byte-pair encoding: join the neighbours that were joined first.
+r"""Byte-pair encoding: the pair learned first is merged first.
 
 The form for reading: every step is an array, and one word after the
-other can be watched. `fast_merging` gives the same ids for use.
+other can be watched. For use, `tokenizers.fast_merging` gives the same.
 
 A token is an id. The ids 0 ... 255 are the bytes, in GPT-2's order, and
 id $256 + k$ is merge $k$: a pair of smaller ids. The *rank* of a pair is
 the id that it becomes; the lower the rank, the earlier the pair was
 learned, and the earlier it is merged (Gage 1994; Sennrich et al. 2016,
 section 3.2; on bytes Radford et al. 2019, section 2.2). Axes: `token`
-counts the ids of one pre-token (`pretokens`), `pair` its neighbours,
-`entry` the known pairs.
+counts the ids of one pre-token (`tokenizers.pretokens`), `pair` its
+neighbours, `entry` the known pairs.
 
 >>> import numpy as np
 >>> merges = np.array([[64, 64], [256, 65]])  # a + a, aa + b
@@ -37,7 +37,7 @@ NEVER = WIDTH - 1  # the rank of a pair that is not merged
 def byte_ids(
     data: bytes,
 ) -> Int[Array, " token"]:
-    """Each byte's place in GPT-2's order.
+    """Byte ids: each byte's place in GPT-2's order.
 
     >>> byte_ids(b"!a ")
     array([  0,  64, 220])
@@ -51,7 +51,7 @@ def byte_ids(
 def merge_table(
     merges: Int[Array, "merge 2"],
 ) -> Int[Array, "2 entry"]:
-    r"""Pairs as one number each, sorted for a search, above their ranks.
+    r"""Merge table: pairs as one number each, sorted, above their ranks.
 
     $n = \text{left} \cdot 2^{31} + \text{right}$
 
@@ -70,7 +70,7 @@ def pair_ranks(
     ids: Int[Array, " token"],
     table: Int[Array, "2 entry"],
 ) -> Int[Array, " pair"]:
-    """For each two neighbours, the id they would become, or NEVER."""
+    """Pair ranks: the id that two neighbours would become, or NEVER."""
     known, rank = table
     numbers = ids[:-1] * WIDTH + ids[1:]
     place = np.searchsorted(known, numbers)
@@ -82,7 +82,7 @@ def pair_ranks(
 def without_overlap(
     matches: Bool[Array, " pair"],
 ) -> Bool[Array, " pair"]:
-    """From left to right, the matches that share no token.
+    """Matches without overlap: from the left, those that share no token.
 
     In a run of matches, each shares a token with the next: the first
     stays, the second goes, the third stays.
@@ -103,7 +103,7 @@ def merge_pairs(
     chosen: Bool[Array, " pair"],
     rank: Int[Array, " 1"],
 ) -> Int[Array, " merged"]:
-    """Each chosen pair becomes one token, whose id is `rank`."""
+    """Merge: each chosen pair becomes one token, whose id is `rank`."""
     none = np.array([False])
     is_left = np.concatenate([chosen, none])
     is_right = np.concatenate([none, chosen])
@@ -136,10 +136,10 @@ def has_merge(
     ids: Int[Array, " token"],
     table: Int[Array, "2 entry"],
 ) -> bool:
-    """True when two neighbours are a known pair."""
+    """Whether any two neighbours are a known pair."""
     ranks = pair_ranks(ids, table)
-    found = bool((ranks < NEVER).any())
-    return found
+    mergeable = bool((ranks < NEVER).any())
+    return mergeable
 
 
 @checked

@@ -1,8 +1,8 @@
-"""Wrong shapes and dtypes, found by reading a function's own annotations.
+"""Checks of shape and dtype, by a function's own annotations.
 
-`@checked` looks at the outermost call only: the steps inside a call that
-fits are not looked at, unless one fails. By value nothing is checked,
-except indices, which would wrap around in silence.
+`@checked` checks the outermost call only; the steps inside it, when one
+fails. By value nothing is checked, except indices, which would wrap around
+in silence.
 """
 
 import inspect
@@ -19,11 +19,11 @@ _inside = ContextVar("inside", default=False)
 
 
 def checked(function):
-    """Let `function` raise ValueError for an array that does not fit.
+    """Check shapes and dtypes: ValueError for an array that does not fit.
 
     Arrays fit when their dtype and their axes are as annotated, a name
     meaning the same size throughout, and all floats have one dtype. A
-    class is checked when it is made: its fields are what it is made of.
+    class is checked when it is made, by its fields.
     """
     if inspect.isclass(function):
         function.__init__ = checked(function.__init__)
@@ -86,14 +86,14 @@ def _check(bound: inspect.BoundArguments, function) -> None:
     fitting = []
     with jaxtyped("context"):
         for argument, value, annotation in _arguments(bound):
-            wanted, got = _spelled(annotation), _described(value)
+            expected, got = _as_annotated(annotation), _described(value)
             if not isinstance(value, annotation):
                 beside = f" beside {', '.join(fitting)}" * bool(fitting)
                 raise ValueError(
-                    f"{name}: expected {argument}: {wanted}{beside}, "
+                    f"{name}: expected {argument}: {expected}{beside}, "
                     f"got {got}"
                 )
-            fitting.append(f"{argument} {got} {wanted}")
+            fitting.append(f"{argument} {got} {expected}")
     _check_dtypes(bound, name)
     _make_plain(bound, name)
 
@@ -166,7 +166,7 @@ def _is_array_type(annotation) -> bool:
     )
 
 
-def _spelled(annotation) -> str:
+def _as_annotated(annotation) -> str:
     if annotation is str or hasattr(annotation, "_fields"):
         return annotation.__name__
     kind = annotation.__name__.split("[")[0]

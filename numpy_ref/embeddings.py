@@ -17,7 +17,7 @@ from .checked import check_indices, checked
 @checked
 @dataclass(frozen=True, eq=False)
 class TokenEmbedding:
-    """One row for each token of the vocabulary."""
+    """Token embedding: one row for each token of the vocabulary."""
 
     weight: Float[Array, "vocabulary d_model"]
 
@@ -27,7 +27,7 @@ def token_embedding(
     ids: Int[Array, "*batch position"],
     params: TokenEmbedding,
 ) -> Float[Array, "*batch position d_model"]:
-    """The row of each token: $E_i = W_{id_i}$.
+    """Token embedding: the row of each token, $E_i = W_{id_i}$.
 
     Raises ValueError for an id outside the vocabulary.
     """
@@ -42,7 +42,7 @@ def token_embedding_backward(
     ids: Int[Array, "*batch position"],
     params: TokenEmbedding,
 ) -> TokenEmbedding:
-    r"""Each token adds to its row, as often as it occurs.
+    r"""Gradient of the look-up: a row gets the sum over its token's places.
 
     $dW_v = \sum_{i : id_i = v} dE_i$
     """
@@ -57,7 +57,7 @@ def one_hot_embedding(
     ids: Int[Array, "*batch position"],
     params: TokenEmbedding,
 ) -> Float[Array, "*batch position d_model"]:
-    r"""The same as a product: looking up is a linear map of one-hot rows.
+    r"""One-hot embedding: the look-up as a product with one-hot rows.
 
     $E = H W$, with $H_{iv} = [\,id_i = v\,]$
     """
@@ -74,7 +74,7 @@ def one_hot_embedding_backward(
     ids: Int[Array, "*batch position"],
     params: TokenEmbedding,
 ) -> TokenEmbedding:
-    r"""The same sums as `token_embedding_backward`, as one product.
+    r"""Gradient: the sums of `token_embedding_backward`, as one product.
 
     $dW = H^\top dE$
     """
@@ -89,7 +89,7 @@ def one_hot_embedding_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class PositionEmbedding:
-    """One learned row for each position (Gehring et al. 2017, 3.1)."""
+    """Position embedding: a learned row each (Gehring et al. 2017, 3.1)."""
 
     weight: Float[Array, "positions d_model"]
 
@@ -99,7 +99,7 @@ def position_embedding(
     positions: Int[Array, " position"],
     params: PositionEmbedding,
 ) -> Float[Array, "position d_model"]:
-    """The row of each position: $P_i = W_i$.
+    """Position embedding: the row of each position, $P_i = W_i$.
 
     Raises ValueError for a position that the table does not have.
     """
@@ -114,7 +114,10 @@ def position_embedding_backward(
     positions: Int[Array, " position"],
     params: PositionEmbedding,
 ) -> PositionEmbedding:
-    r"""As for tokens: $dW_p = \sum_{i : \text{position}_i = p} dP_i$."""
+    r"""Gradient, as for tokens.
+
+    $dW_p = \sum_{i : \text{position}_i = p} dP_i$
+    """
     d_weight = np.zeros_like(params.weight)
     np.add.at(d_weight, positions, d_embedded)
     d_params = PositionEmbedding(d_weight)
@@ -126,7 +129,7 @@ def sinusoidal_positions(
     positions: Float[Array, " position"],
     d_model: int,
 ) -> Float[Array, "position d_model"]:
-    r"""Positions written as sines and cosines, with nothing to learn.
+    r"""Sinusoidal positions: sines and cosines, with nothing to learn.
 
     $P_{p,2i} = \sin(p\,\omega_i)$, $P_{p,2i+1} = \cos(p\,\omega_i)$,
     $\omega_i = 10000^{-2i/d_\text{model}}$
@@ -145,7 +148,7 @@ def sinusoidal_positions(
 @checked
 @dataclass(frozen=True, eq=False)
 class InputEmbedding:
-    """The two tables that a text enters through."""
+    """Input embedding: the two tables that a text enters through."""
 
     token: TokenEmbedding
     position: PositionEmbedding
@@ -156,7 +159,7 @@ def input_embedding(
     ids: Int[Array, "*batch position"],
     params: InputEmbedding,
 ) -> Float[Array, "*batch position d_model"]:
-    """Which token, and where: the sum of both embeddings."""
+    """Input embedding: which token, and where, as a sum."""
     token_embeddings = token_embedding(ids, params.token)
     positions = np.arange(ids.shape[-1])
     position_embeddings = position_embedding(positions, params.position)
@@ -170,7 +173,7 @@ def input_embedding_backward(
     ids: Int[Array, "*batch position"],
     params: InputEmbedding,
 ) -> InputEmbedding:
-    """All texts of a batch share the positions: theirs is a sum."""
+    """Gradient of both tables: that of the positions, summed over texts."""
     d_token_embeddings = d_x
     d_position_embeddings = d_x.reshape(-1, *d_x.shape[-2:]).sum(axis=0)
     positions = np.arange(ids.shape[-1])

@@ -1,4 +1,4 @@
-r"""Four tokens that a pencil can check.
+r"""The running example: four tokens that a pencil can check.
 
 Each token has two features. The scores come out as whole multiples of
 ln 2, so that each exponential is a power of two and each weight a

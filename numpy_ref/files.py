@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read_json(path: Path) -> dict:
-    """What a JSON file says. Raises ValueError when it is none."""
+    """Read a JSON object. Raises ValueError for a file that holds none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -27,16 +27,16 @@ def read_json(path: Path) -> dict:
 
 
 def read_lines(path: str | Path, sha256: str | None) -> list[bytes]:
-    """The lines of a file that is whole, as far as one can see.
+    """Read the lines of a file that is whole, as far as one can see.
 
     Raises ValueError for a last line without its end, and for another
     hash than `sha256`.
     """
     data = Path(path).read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 not in (None, found):
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 not in (None, digest):
         raise ValueError(
-            f"expected {path} to have the sha256 {sha256}, got {found}"
+            f"expected {path} to have the sha256 {sha256}, got {digest}"
         )
     if not data.endswith(b"\n"):
         raise ValueError(
@@ -47,7 +47,7 @@ def read_lines(path: str | Path, sha256: str | None) -> list[bytes]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever finds a part of it."""
+    """Atomic write: nobody ever finds a part of the file."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data)
@@ -71,7 +71,7 @@ def check_path(
     suffixes: tuple[str, ...],
     name: str,
 ) -> None:
-    """Raise ValueError for a file that could not be written anyway."""
+    """Raise ValueError for a path that no file can be written to."""
     if path.suffix.lower() not in suffixes:
         *most, last = suffixes
         ends = f"{', '.join(most)} or {last}" if most else last

@@ -1,8 +1,8 @@
-r"""Writing: from logits to the next token, and on.
+r"""Generation: temperature, top-k, nucleus, and text token by token.
 
 A model gives each token of its vocabulary a logit; what is to be left out
-gets -inf here, which `softmax` turns into 0. `nucleus(top_k(logits / T))`
-is the order that is usual. Uniform numbers are arguments, so that two
+gets -inf here, which `softmax` turns into 0. The usual order is
+`nucleus(top_k(logits / T))`. Uniform numbers are arguments, so that two
 implementations make the same choices.
 """
 
@@ -23,7 +23,7 @@ from .key_value_cache import KeyValueCache, cached_gpt2
 def greedy(
     logits: Float[Array, "*batch vocabulary"],
 ) -> Int[Array, "*batch"]:
-    r"""The likeliest token: $\arg\max_v l_v$; of equals, the first."""
+    r"""Greedy decoding: $\arg\max_v l_v$; of equal tokens, the first."""
     ids = np.asarray(logits.argmax(axis=-1))
     return ids
 
@@ -33,7 +33,7 @@ def top_k(
     logits: Float[Array, "*batch vocabulary"],
     k: int,
 ) -> Float[Array, "*batch vocabulary"]:
-    """The k likeliest tokens, and those that equal the last of them.
+    """Top-k: the k most likely tokens, and those that equal the last.
 
     Raises ValueError unless k is from 1 to the size of the vocabulary.
     (Fan et al. 2018, section 5.1)
@@ -43,6 +43,7 @@ def top_k(
     """
     check_at_least("k", k, 1)
     check_at_least("tokens to choose k from", logits.shape[-1], k)
+    # The k-th largest; None keeps its axis for the comparison.
     least = np.partition(logits, -k, axis=-1)[..., -k, None]
     filtered = np.where(logits < least, -inf, logits)
     return filtered
@@ -53,11 +54,11 @@ def nucleus(
     logits: Float[Array, "*batch vocabulary"],
     p: float,
 ) -> Float[Array, "*batch vocabulary"]:
-    r"""The fewest tokens whose probability together reaches p.
+    r"""Nucleus, or top-p: the fewest tokens whose probability reaches p.
 
-    $l_v$ stays when $\sum_{l_u \le l_v} p_u > 1 - p$: when those that are
-    likelier do not reach p yet. Of equally likely tokens, later ones stay
-    first; the likeliest stays in any case. `top_p` elsewhere
+    $l_v$ stays when $\sum_{l_u \le l_v} p_u > 1 - p$: when the more likely
+    tokens do not reach p yet. Of equally likely tokens, later ones stay
+    first; the most likely one stays in any case
     (Holtzman et al. 2020, section 3.1).
 
     >>> nucleus(np.log([0.2, 0.5, 0.3]), 0.75).round(2)
@@ -66,7 +67,7 @@ def nucleus(
     order = logits.argsort(axis=-1, stable=True)
     ascending = np.take_along_axis(logits, order, axis=-1)
     cumulative = softmax(ascending).cumsum(axis=-1)
-    place = order.argsort(axis=-1)
+    place = order.argsort(axis=-1)  # of each token in that order
     mass = np.take_along_axis(cumulative, place, axis=-1)
     likeliest = place == logits.shape[-1] - 1
     filtered = np.where(likeliest | (mass > 1 - p), logits, -inf)
@@ -78,7 +79,7 @@ def sample(
     probabilities: Float[Array, "*batch vocabulary"],
     uniform: Float[Array, "*batch"],
 ) -> Int[Array, "*batch"]:
-    r"""The token in whose part of the line from 0 to 1 the number lies.
+    r"""Sampling: the token in whose part of the line from 0 to 1 we land.
 
     $id = \min \{v : \sum_{u \le v} p_u > \text{uniform}\}$
 
@@ -99,7 +100,7 @@ def choose(
     k: int,
     p: float,
 ) -> Int[Array, "*batch"]:
-    """A token drawn from the nucleus of the k likeliest."""
+    """Sampling: temperature, top-k, nucleus, then a draw."""
     tempered = logits / temperature
     likely = top_k(tempered, k)
     kept = nucleus(likely, p)
@@ -118,7 +119,7 @@ def generate(
     next_token: Callable[[Array], Array] = greedy,
     stop: Collection[int] = (),
 ) -> Iterator[int]:
-    """Up to `length` tokens after `ids`, one by one as they are found.
+    """Generate up to `length` tokens after `ids`, yielded one by one.
 
     `next_token` takes logits; to sample, give it a `choose` with the rest
     of its arguments. A token of `stop` ends the text and is no part of

@@ -4,7 +4,7 @@ Axes: `d_model` counts the features of a token, `d_head` those of a head,
 `head` the heads. What a reader of the model may want to see, layer by
 layer, is returned in the open (`Layer`). `key_value_cache` has the form
 that writes one token after the other; `gpt2_training` the one that
-learns, with the gradients of the whole; `gpt2_checkpoint` reads the
+learns, with the gradients of the whole; `checkpoints.gpt2` reads the
 weights of a real one.
 """
 
@@ -29,7 +29,7 @@ from .sublayers import (
 @checked
 @dataclass(frozen=True, eq=False)
 class DecoderBlock:
-    """Two residual sublayers: attention, then a feed-forward network."""
+    """Decoder block: residual attention, then a feed-forward network."""
 
     attention_sublayer: AttentionSublayer
     feed_forward_sublayer: FeedForwardSublayer
@@ -65,7 +65,7 @@ def decoder_block(
 @checked
 @dataclass(frozen=True, eq=False)
 class Decoder:
-    """Blocks of one size, one after the other."""
+    """Decoder: blocks of one size, one after the other."""
 
     blocks: tuple[DecoderBlock, ...]
 
@@ -78,7 +78,7 @@ def decoder(
     heads: int,
     epsilon: float,
 ) -> list[Layer]:
-    """What each block computed, from the tokens after the one before."""
+    """Decoder: each block computes from what the one before has left."""
     layers = []
     for block in params.blocks:
         layer = decoder_block(x, block, mask, heads, epsilon)
@@ -90,7 +90,7 @@ def decoder(
 @checked
 @dataclass(frozen=True, eq=False)
 class Gpt2:
-    """The tables, the blocks, and the norm after the last of them.
+    """GPT-2: the tables, the blocks, and the norm after the last of them.
 
     There is no more: the table of the tokens is also the way back to
     them.
@@ -112,7 +112,7 @@ def gpt2(
     list[Layer],
     Float[Array, "*batch position vocabulary"],
 ]:
-    r"""The tokens as they go in, every layer, and what may come next.
+    r"""GPT-2: the tokens as they go in, every layer, and next-token logits.
 
     $\text{logits} = \operatorname{norm}(Y) E^\top$, with $E$ the table of
     the token embedding: a token is likely when its row points where the

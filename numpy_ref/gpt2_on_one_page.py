@@ -31,7 +31,7 @@ def attend(
     heads: int,
     epsilon: float,
 ) -> Float[Array, "position d_model"]:
-    """Each token looks at those before it, and adds what it found."""
+    """Attention: each token looks back, and adds what it has found."""
     normed = layer_norm(x, params.norm, epsilon)
     query = split_heads(linear(normed, params.attention.query), heads)
     key = split_heads(linear(normed, params.attention.key), heads)
@@ -45,7 +45,7 @@ def think(
     params: FeedForwardSublayer,
     epsilon: float,
 ) -> Float[Array, "position d_model"]:
-    """Each token on its own: widen, apply GELU, project back, add."""
+    """Feed-forward network: widen, apply GELU, project back, add."""
     normed = layer_norm(x, params.norm, epsilon)
     inner = gelu_tanh(linear(normed, params.feed_forward.inner))
     return x + linear(inner, params.feed_forward.output)
@@ -54,7 +54,7 @@ def think(
 def next_token_logits(
     ids: Int[Array, " position"], params: Gpt2, heads: int, epsilon: float
 ) -> Float[Array, "position vocabulary"]:
-    """For each token, a score for every token that may come after it."""
+    """Logits: for each token, a score for every token that may follow."""
     positions, table = np.arange(len(ids)), params.embedding.token
     x = token_embedding(ids, table)
     x = x + position_embedding(positions, params.embedding.position)

@@ -5,9 +5,9 @@ embedding, on the attention's weights, and on what attention and
 feed-forward network add. Where nothing is dropped (masks all True, `rate`
 0), these are `gpt2` and its loss.
 
-Of the way there only what came into each sublayer is kept; when its
-gradient is asked for, a sublayer computes the rest again (gradient
-checkpointing, Chen et al. 2016, section 4.1). Axes as in `gpt2`.
+Of the forward pass only what came into each sublayer is kept; for its
+gradient a sublayer computes the rest again (gradient checkpointing, Chen
+et al. 2016, section 4.1). Axes as in `gpt2`.
 """
 
 from typing import NamedTuple
@@ -54,9 +54,9 @@ def decoder_block_with_dropout(
     Float[Array, "*batch position d_model"],
     Float[Array, "*batch position d_model"],
 ]:
-    """`decoder_block`, with dropout in both sublayers.
+    """Decoder block with dropout in both sublayers.
 
-    Also what came into the second one: its gradient begins there.
+    It returns what came into the second one, too, for its gradient.
     """
     after_attention = attention_sublayer_with_dropout(
         *(x, params.attention_sublayer, mask, dropout_masks),
@@ -81,7 +81,7 @@ def decoder_block_with_dropout_backward(
     heads: int,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], DecoderBlock]:
-    """Back through the sublayers, the last one first."""
+    """Gradient of the block: through its sublayers, the last one first."""
     d_after_attention, d_params_feed_forward = (
         feed_forward_sublayer_with_dropout_backward(
             *(d_hidden, after_attention, params.feed_forward_sublayer),
@@ -109,7 +109,7 @@ def decoder_with_dropout(
     list[Float[Array, "*batch position d_model"]],
     list[Float[Array, "*batch position d_model"]],
 ]:
-    """The tokens after each block, and within it, before its network."""
+    """Decoder with dropout: the tokens after each block, and within it."""
     hidden, after_attention = [], []
     for block, block_masks in zip(
         params.blocks, dropout_masks, strict=True
@@ -170,7 +170,7 @@ def gpt2_loss_backward(
     epsilon: float,
     ignored: int,
 ) -> tuple[Scalar, Gpt2]:
-    r"""The loss, found on the way, and the gradient of every parameter.
+    r"""Gradient of the loss for every parameter; the loss comes with it.
 
     $d\text{logits}$ go back through the norm, the blocks from the last to
     the first, and the embedding. The table of the tokens is used twice,
@@ -178,9 +178,9 @@ def gpt2_loss_backward(
     $dE = d\text{logits}^\top \operatorname{norm}(Y) + H^\top dX$, with H
     the one-hot rows of the ids.
     """
-    kept, block_masks = dropout_masks
+    embedded_mask, block_masks = dropout_masks
     embedded = input_embedding(ids, params.embedding)
-    x = dropout(embedded, kept, rate)
+    x = dropout(embedded, embedded_mask, rate)
     mask = causal_mask(ids.shape[-1], ids.shape[-1])
     hidden, after_attention = decoder_with_dropout(
         x, params.decoder, mask, block_masks, rate, heads, epsilon
@@ -197,7 +197,7 @@ def gpt2_loss_backward(
         *(d_last, (x, hidden, after_attention), params.decoder, mask),
         *(block_masks, rate, heads, epsilon),
     )
-    d_embedded = dropout_backward(d_x, embedded, kept, rate)
+    d_embedded = dropout_backward(d_x, embedded, embedded_mask, rate)
     as_input = input_embedding_backward(d_embedded, ids, params.embedding)
     d_table = as_input.token.weight + _over_tokens(d_logits, normed)
     d_embedding = InputEmbedding(TokenEmbedding(d_table), as_input.position)
@@ -208,13 +208,13 @@ def gpt2_loss_backward(
 def _back_through_blocks(
     d_x, states, params, mask, block_masks, rate, heads, epsilon
 ):
-    """The gradient of what came into the first block, and the blocks'."""
-    first, hidden, after_attention = states
-    came_in = [first, *hidden]
+    """Gradient of the decoder: of its input, and of each block."""
+    x, hidden, after_attention = states
+    block_inputs = [x, *hidden]
     d_blocks = []
     for index in reversed(range(len(params.blocks))):
         d_x, d_block = decoder_block_with_dropout_backward(
-            *(d_x, after_attention[index], came_in[index]),
+            *(d_x, after_attention[index], block_inputs[index]),
             *(params.blocks[index], mask, block_masks[index]),
             *(rate, heads, epsilon),
         )
@@ -223,6 +223,6 @@ def _back_through_blocks(
 
 
 def _over_tokens(d_logits, normed):
-    """The table's gradient as the way out: a sum over all tokens."""
+    """Gradient of the table as the output layer: a sum over all tokens."""
     upstream = d_logits.reshape(-1, d_logits.shape[-1])
     return upstream.T @ normed.reshape(-1, normed.shape[-1])

@@ -1,8 +1,8 @@
-r"""Writing token after token: what was computed once is kept.
+r"""Key-value cache: what was computed once is kept.
 
 The keys and values of earlier tokens never change, since no token sees a
-later one. So a model that writes computes them once, and each step is one
-token's work in place of the whole text's.
+later one. So a model that writes computes them once, and each step costs
+one token's work, not the whole text's.
 
 The functions here are those of `gpt2`, for tokens that have a past:
 `past_key` and `past_value` are what earlier tokens left. They change
@@ -41,7 +41,7 @@ def cached_attention_heads(
     mask: Bool[Array, "*#batch #position #key"],
     heads: int,
 ) -> Heads:
-    r"""`attention_heads` for new tokens, which see the earlier ones, too.
+    r"""Attention heads for new tokens, which see the earlier ones, too.
 
     $S = [Q K_\text{past}^\top, Q K^\top] / \sqrt{d_\text{head}}$,
     $O = A_\text{past} V_\text{past} + A_\text{new} V$
@@ -75,7 +75,7 @@ def cached_attention_sublayer(
     heads: int,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], Heads]:
-    """`attention_sublayer` for new tokens."""
+    """Attention sublayer for new tokens."""
     normed = layer_norm(x, params.norm, epsilon)
     attention = cached_attention_heads(
         normed, past_key, past_value, params.attention, mask, heads
@@ -96,7 +96,7 @@ def cached_decoder_block(
     heads: int,
     epsilon: float,
 ) -> Layer:
-    """`decoder_block` for new tokens."""
+    """Decoder block for new tokens."""
     after_attention, attention = cached_attention_sublayer(
         *(x, past_key, past_value, params.attention_sublayer, mask),
         *(heads, epsilon),
@@ -118,7 +118,7 @@ def cached_decoder(
     heads: int,
     epsilon: float,
 ) -> list[Layer]:
-    """What each block computed; each has a past of its own."""
+    """Decoder for new tokens; each block has a past of its own."""
     layers = []
     for index, block in enumerate(params.blocks):
         layer = cached_decoder_block(
@@ -144,10 +144,10 @@ def cached_gpt2(
     heads: int,
     epsilon: float,
 ) -> tuple[list[Layer], Float[Array, "*batch vocabulary"]]:
-    """Every layer for the new tokens, and the logits after the last.
+    """GPT-2 for new tokens: every layer, and the logits after the last.
 
-    These are the logits that `gpt2` gives for the last position of the
-    whole text. Raises ValueError as `gpt2` does.
+    They are those that `gpt2` gives for the last position of the whole
+    text. Raises ValueError as `gpt2` does.
     """
     past = past_key.shape[-2]
     positions = past + np.arange(ids.shape[-1])
@@ -167,7 +167,7 @@ def cached_gpt2(
 
 
 class KeyValueCache:
-    """Keys and values of one text, in room that is made once.
+    """Key-value cache of one text, in memory that is allocated once.
 
     GPT-2's smallest model keeps 2 · 12 · 768 numbers for each token.
     """

@@ -1,7 +1,7 @@
 """Layers: what stands around attention in a transformer.
 
 Axes: `d_in` and `d_out` count the features before and after; `d_model`
-those of a token, `d_ff` those inside of a feed-forward layer.
+those of a token, `d_ff` those inside of a feed-forward network.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .normal_distribution import normal_cdf
 @checked
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """One row of weights and one bias for each feature that comes out."""
+    """Linear layer: a row of weights and a bias for each output feature."""
 
     weight: Float[Array, "d_out d_in"]
     bias: Float[Array, " d_out"]
@@ -29,7 +29,7 @@ def linear(
     x: Float[Array, "*batch d_in"],
     params: Linear,
 ) -> Float[Array, "*batch d_out"]:
-    r"""An affine map of the last axis.
+    r"""Linear layer: an affine map of the last axis.
 
     $y = x W^\top + b$
     """
@@ -43,7 +43,7 @@ def linear_backward(
     x: Float[Array, "*batch d_in"],
     params: Linear,
 ) -> tuple[Float[Array, "*batch d_in"], Linear]:
-    r"""All tokens share the parameters: theirs are sums over all of them.
+    r"""Gradient of a linear layer: sums over the tokens, which share it.
 
     $dX = dY \, W$, $dW = \sum dy^\top x$, $db = \sum dy$
     """
@@ -84,7 +84,7 @@ def dropout_backward(
     dropout_mask: Bool[Array, "*#shape"],
     rate: float,
 ) -> Float[Array, "*shape"]:
-    r"""What was dropped had no effect; the rest had more of it.
+    r"""Gradient of dropout: what was dropped had no effect, the rest more.
 
     $dX = dY \odot M / (1 - \text{rate})$
     """
@@ -96,7 +96,7 @@ def dropout_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class LayerNorm:
-    """The scale and the offset that each feature gets back."""
+    """Layer norm: the scale and the offset that each feature gets back."""
 
     weight: Float[Array, " d_model"]
     bias: Float[Array, " d_model"]
@@ -108,7 +108,7 @@ def layer_norm(
     params: LayerNorm,
     epsilon: float,
 ) -> Float[Array, "*batch d_model"]:
-    r"""The features of each token, with mean 0 and variance 1, rescaled.
+    r"""Layer normalisation: each token with mean 0, variance 1, rescaled.
 
     $z = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$,
     $y = z \odot w + b$
@@ -133,7 +133,7 @@ def layer_norm_backward(
     params: LayerNorm,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch d_model"], LayerNorm]:
-    r"""Back through each step; a feature acts by mean and deviation, too.
+    r"""Gradient of layer norm; a feature acts by mean and deviation, too.
 
     With n features and $s = \sqrt{\sigma^2 + \epsilon}$:
     $ds = -\sum dz \, z / s$ as $z = (x - \mu) / s$;
@@ -149,8 +149,8 @@ def layer_norm_backward(
     deviation = np.sqrt(variance + epsilon)
     normalised = centred / deviation
     d_normalised = d_y * params.weight
-    pull = (d_normalised * normalised).sum(axis=-1, keepdims=True)
-    d_deviation = -pull / deviation
+    dot = (d_normalised * normalised).sum(axis=-1, keepdims=True)
+    d_deviation = -dot / deviation
     d_variance = d_deviation / (2 * deviation)
     spread = 2 / features * centred * d_variance
     d_centred = d_normalised / deviation + spread
@@ -166,7 +166,7 @@ def layer_norm_backward(
 def gelu(
     x: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    r"""A feature counts by the probability of a smaller one.
+    r"""GELU: a feature counts by the probability of a smaller one.
 
     $y = x \, \Phi(x)$, with $\Phi$ the normal distribution
     (Hendrycks and Gimpel 2016, section 2)
@@ -184,7 +184,7 @@ def gelu_backward(
     d_y: Float[Array, "*shape"],
     x: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    r"""The product rule; $\Phi' = \varphi$, the normal density.
+    r"""Gradient of GELU: the product rule; $\Phi' = \varphi$, the density.
 
     $dx = dy \, (\Phi(x) + x \, \varphi(x))$,
     $\varphi(x) = e^{-x^2 / 2} / \sqrt{2 \pi}$
@@ -200,7 +200,7 @@ def gelu_backward(
 def gelu_tanh(
     x: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    r"""`gelu` by way of a hyperbolic tangent, as in GPT-2.
+    r"""GELU by way of a hyperbolic tangent, as in GPT-2.
 
     $y = \frac{x}{2} \left(1 + \tanh\left(\sqrt{2 / \pi} \,
     (x + 0.044715 \, x^3)\right)\right)$
@@ -217,7 +217,7 @@ def gelu_tanh_backward(
     d_y: Float[Array, "*shape"],
     x: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    r"""The product rule; $\tanh' = 1 - \tanh^2$.
+    r"""Gradient of GPT-2's GELU: the product rule; $\tanh' = 1 - \tanh^2$.
 
     With $u = x + 0.044715 \, x^3$ and $t = \tanh(\sqrt{2/\pi} \, u)$:
     $dt = dy \, x / 2$, $du = dt \, (1 - t^2) \sqrt{2 / \pi}$,
@@ -235,7 +235,7 @@ def gelu_tanh_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class FeedForward:
-    """Two linear layers, to d_ff features and back."""
+    """Feed-forward network: two linear layers, to d_ff and back."""
 
     inner: Linear
     output: Linear
@@ -246,7 +246,7 @@ def feed_forward(
     x: Float[Array, "*batch d_model"],
     params: FeedForward,
 ) -> Float[Array, "*batch d_model"]:
-    r"""Each token on its own: wider, tanh, and back.
+    r"""Position-wise feed-forward network: widen, apply GELU, project back.
 
     $Y = \operatorname{gelu}(X W_1^\top + b_1) W_2^\top + b_2$
     (Vaswani et al. 2017, section 3.3; with GELU as in Devlin et al. 2019)
@@ -263,7 +263,7 @@ def feed_forward_backward(
     x: Float[Array, "*batch d_model"],
     params: FeedForward,
 ) -> tuple[Float[Array, "*batch d_model"], FeedForward]:
-    """The three steps in reverse, each with what came into it."""
+    """Gradient of the network: its three steps in reverse."""
     inner = linear(x, params.inner)
     activated = gelu(inner)
     d_activated, d_params_output = linear_backward(
@@ -280,7 +280,7 @@ def feed_forward_tanh(
     x: Float[Array, "*batch d_model"],
     params: FeedForward,
 ) -> Float[Array, "*batch d_model"]:
-    r"""`feed_forward` with the other form of GELU.
+    r"""Position-wise feed-forward network with GPT-2's form of GELU.
 
     $Y = \operatorname{gelu}(X W_1^\top + b_1) W_2^\top + b_2$
     """
@@ -296,7 +296,7 @@ def feed_forward_tanh_backward(
     x: Float[Array, "*batch d_model"],
     params: FeedForward,
 ) -> tuple[Float[Array, "*batch d_model"], FeedForward]:
-    """That of `feed_forward`, with the other form of GELU."""
+    """Gradient of the network with GPT-2's form of GELU."""
     inner = linear(x, params.inner)
     activated = gelu_tanh(inner)
     d_activated, d_params_output = linear_backward(

@@ -1,4 +1,4 @@
-"""How surprised a model is by what came: the loss, and its gradient.
+"""Cross-entropy loss: how surprised a model is by the token that came.
 
 Axes: `vocabulary` counts the tokens that could have come.
 """
@@ -16,7 +16,7 @@ from .checked import check_at_least, check_indices, checked
 def log_sum_exp(
     logits: Float[Array, "*batch vocabulary"],
 ) -> Float[Array, "*batch"]:
-    r"""The logarithm of softmax's denominator, without its overflow.
+    r"""Log-sum-exp: softmax's denominator as a logarithm, without overflow.
 
     $\ln \sum_v e^{l_v} = m + \ln \sum_v e^{l_v - m}$, with $m = \max l$
     """
@@ -34,7 +34,7 @@ def cross_entropy(
     targets: Int[Array, "*batch"],
     ignored: int,
 ) -> Scalar:
-    r"""The mean surprise at the tokens that came.
+    r"""Cross-entropy loss: the mean surprise at the tokens that came.
 
     $L = -\frac{1}{N} \sum_i \ln p_{i, t_i}$, with
     $\ln p_{iv} = l_{iv} - \ln \sum_u e^{l_{iu}}$
@@ -61,7 +61,7 @@ def cross_entropy_backward(
     targets: Int[Array, "*batch"],
     ignored: int,
 ) -> Float[Array, "*batch vocabulary"]:
-    r"""What came was likely enough when p is 1 there, and 0 elsewhere.
+    r"""Gradient of cross-entropy: it is 0 once what came has probability 1.
 
     $\partial L / \partial l_{iv} = (p_{iv} - [\,v = t_i\,]) / N$
     """

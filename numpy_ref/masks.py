@@ -24,14 +24,14 @@ def causal_mask(
     keys: int,
     past: int = 0,
 ) -> Bool[Array, "query key"]:
-    r"""A query sees the keys up to its own position, and none after.
+    r"""Causal mask: a query sees the keys up to its own position, no more.
 
     $M_{ij} = [\,j \le \text{past} + i\,]$
 
     That is what keeps a model from reading the answer (Vaswani et al.
     2017, section 3.2.3). `past` counts the keys before the first query:
-    0 when queries and keys are the same tokens; when a model writes word
-    by word and remembers the earlier keys, the number of those.
+    0 when queries and keys are the same tokens; with a key-value cache,
+    the number of keys in it.
     """
     query_position = past + np.arange(queries)
     key_position = np.arange(keys)
@@ -44,7 +44,7 @@ def padding_mask(
     lengths: Int[Array, " batch"],
     keys: int,
 ) -> Bool[Array, "batch 1 key"]:
-    r"""The keys of a text are its tokens, and not the padding after them.
+    r"""Padding mask: a text's keys are its tokens, not the padding after.
 
     $M_{bj} = [\,j < \text{length}_b\,]$
     """

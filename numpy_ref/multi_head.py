@@ -1,4 +1,4 @@
-"""Several heads, each with a look of its own at the same tokens.
+"""Multi-head attention: each head has a look of its own at the tokens.
 
 1. `stacked_heads`: causal attention several times, side by side, and a
    layer to mix what they found.
@@ -37,7 +37,7 @@ from .self_attention import (
 @checked
 @dataclass(frozen=True, eq=False)
 class StackedHeads:
-    """Heads of their own, and the layer that mixes what they found."""
+    """Stacked heads, and the layer that mixes what they found."""
 
     heads: tuple[SelfAttention, ...]
     output: Linear
@@ -50,7 +50,7 @@ def stacked_heads(
     dropout_mask: Bool[Array, "*batch head position position"],
     rate: float,
 ) -> Float[Array, "*batch position d_model"]:
-    r"""Several heads, one beside the other.
+    r"""Stacked heads: causal attention several times, side by side.
 
     $Y = \operatorname{concat}(O_1, \dots, O_h) W_O^\top + b_O$
     (Vaswani et al. 2017, section 3.2.2)
@@ -61,8 +61,8 @@ def stacked_heads(
         "heads of dropout_mask", dropout_mask.shape[-3], len(params.heads)
     )
     contexts = [
-        causal_attention(x, head, dropout_mask[..., number, :, :], rate)
-        for number, head in enumerate(params.heads)
+        causal_attention(x, head, dropout_mask[..., index, :, :], rate)
+        for index, head in enumerate(params.heads)
     ]
     merged = np.concatenate(contexts, axis=-1)
     y = linear(merged, params.output)
@@ -77,23 +77,23 @@ def stacked_heads_backward(
     dropout_mask: Bool[Array, "*batch head position position"],
     rate: float,
 ) -> tuple[Float[Array, "*batch position d_model"], StackedHeads]:
-    """Each head gets its columns of the gradient; a token, the sum."""
+    """Gradient of stacked heads: each gets its columns; a token, a sum."""
     contexts = [
-        causal_attention(x, head, dropout_mask[..., number, :, :], rate)
-        for number, head in enumerate(params.heads)
+        causal_attention(x, head, dropout_mask[..., index, :, :], rate)
+        for index, head in enumerate(params.heads)
     ]
     merged = np.concatenate(contexts, axis=-1)
     d_merged, d_params_output = linear_backward(d_y, merged, params.output)
     d_contexts = np.split(d_merged, len(params.heads), axis=-1)
     parts = [
         causal_attention_backward(
-            d_contexts[number],
+            d_contexts[index],
             x,
             head,
-            dropout_mask[..., number, :, :],
+            dropout_mask[..., index, :, :],
             rate,
         )
-        for number, head in enumerate(params.heads)
+        for index, head in enumerate(params.heads)
     ]
     d_x = sum(d_x_of_head for d_x_of_head, _ in parts)
     d_heads = tuple(d_head for _, d_head in parts)
@@ -106,7 +106,7 @@ def split_heads(
     x: Float[Array, "*batch position d_model"],
     heads: int,
 ) -> Float[Array, "*batch head position d_head"]:
-    """The features cut into equal heads; heads become an axis like batch.
+    """Split into heads: features cut into equal parts, heads a new axis.
 
     Raises ValueError when `heads` does not divide d_model.
     """
@@ -123,7 +123,7 @@ def split_heads_backward(
     x: Float[Array, "*batch position d_model"],
     heads: int,
 ) -> Float[Array, "*batch position d_model"]:
-    """What only moves numbers moves their gradients back."""
+    """Gradient of the split: what was only moved, is moved back."""
     d_x = merge_heads(d_split)
     return d_x
 
@@ -132,7 +132,7 @@ def split_heads_backward(
 def merge_heads(
     x: Float[Array, "*batch head position d_head"],
 ) -> Float[Array, "*batch position d_model"]:
-    """The heads of a position side by side again: undoes `split_heads`."""
+    """Merge heads: side by side at each position; undoes `split_heads`."""
     separate = x.swapaxes(-3, -2)
     *batch, positions, heads, d_head = separate.shape
     merged = separate.reshape(*batch, positions, heads * d_head)
@@ -144,7 +144,7 @@ def merge_heads_backward(
     d_merged: Float[Array, "*batch position d_model"],
     x: Float[Array, "*batch head position d_head"],
 ) -> Float[Array, "*batch head position d_head"]:
-    """Again, back to where they were."""
+    """Gradient of the merge: moved back, too, into heads."""
     d_x = split_heads(d_merged, heads=x.shape[-3])
     return d_x
 
@@ -152,7 +152,7 @@ def merge_heads_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class MultiHeadAttention:
-    """Four linear layers, from d_model to d_model."""
+    """Multi-head attention: four linear layers, from d_model to d_model."""
 
     query: Linear
     key: Linear
@@ -161,7 +161,7 @@ class MultiHeadAttention:
 
 
 class Heads(NamedTuple):
-    """Attention in the open: what each head looked with, at, and saw."""
+    """Attention heads in the open: what each looked with, at, and saw."""
 
     query: Float[Array, "*batch head position d_head"]
     key: Float[Array, "*batch head position d_head"]
@@ -200,7 +200,7 @@ def multi_head_attention_with_dropout(
     rate: float,
     heads: int,
 ) -> Float[Array, "*batch position d_model"]:
-    """One wide layer does the work of all heads, then is split into them.
+    """Multi-head attention with dropout: one wide layer, split into heads.
 
     With the weights of `stacked_heads` laid one below the other it gives
     the same numbers. `mask` is one for all heads.
@@ -227,7 +227,7 @@ def multi_head_attention_with_dropout_backward(
     rate: float,
     heads: int,
 ) -> tuple[Float[Array, "*batch position d_model"], MultiHeadAttention]:
-    """Every step in reverse; a token is query, key and value."""
+    """Gradient of multi-head attention with dropout, step by step."""
     query = split_heads(linear(x, params.query), heads)
     key = split_heads(linear(x, params.key), heads)
     value = split_heads(linear(x, params.value), heads)
@@ -255,7 +255,7 @@ def multi_head_attention(
     mask: Bool[Array, "*#batch #position #position"],
     heads: int,
 ) -> Float[Array, "*batch position d_model"]:
-    r"""Attention in several subspaces at once.
+    r"""Multi-head attention: in several subspaces at once.
 
     $Y = \operatorname{merge}(\operatorname{attention}(Q, K, V, M)) W_O^\top
     + b_O$, with $Q$, $K$, $V$ split into heads
@@ -279,7 +279,7 @@ def multi_head_attention_backward(
     mask: Bool[Array, "*#batch #position #position"],
     heads: int,
 ) -> tuple[Float[Array, "*batch position d_model"], MultiHeadAttention]:
-    """The same, without dropout."""
+    """Gradient of multi-head attention, without dropout."""
     query = split_heads(linear(x, params.query), heads)
     key = split_heads(linear(x, params.key), heads)
     value = split_heads(linear(x, params.value), heads)
@@ -299,7 +299,7 @@ def multi_head_attention_backward(
 
 
 def _through_projections(d_query, d_key, d_value, x, params):
-    """A token is query, key and value: its gradient is a sum of three."""
+    """Gradient of the projections: a token is query, key and value."""
     as_query, d_params_query = linear_backward(
         merge_heads(d_query), x, params.query
     )

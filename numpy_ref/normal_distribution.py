@@ -25,7 +25,7 @@ BLOCK = 65536  # numbers at a time, few enough to stay in a cache
 
 
 def normal_cdf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    r"""The probability that a normal number is below x.
+    r"""Normal CDF: the probability that a normal number is below x.
 
     $\Phi(x) = \frac{1}{2} \operatorname{erfc}(-x / \sqrt{2})$
 
@@ -46,7 +46,7 @@ _exact = np.frompyfunc(lambda x: erfc(-x / sqrt(2)) / 2, 1, 1)
 
 
 def _by_tangent(x, probability):
-    """Into `probability`; in place, since new memory takes longer."""
+    """Write into `probability`: in place, since new memory takes longer."""
     within = np.clip(x, -END, END)
     square = within * within
     highest, *lower = _coefficients()
@@ -62,7 +62,7 @@ def _by_tangent(x, probability):
 
 @cache
 def _coefficients() -> list[float]:
-    r"""Those of p, the highest power first, by weighted least squares.
+    r"""Coefficients of p, highest power first, by weighted least squares.
 
     At x the argument of the tangent should be $\frac{1}{2} \ln(\Phi(x) /
     \Phi(-x))$; being off by d there moves $\Phi$ by $2 \Phi(x) \Phi(-x)

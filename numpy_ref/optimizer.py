@@ -1,8 +1,8 @@
-r"""Learning: from gradients to better weights.
+r"""AdamW, gradient clipping, learning rate: from gradients to weights.
 
-A gradient says how the loss grows with each weight. Arrays are looked at
-one by one (`adamw_step`), all gradients together (`clip_gradients`);
-`adamw` has both for a model's dataclass of weights.
+A gradient says how the loss grows with each weight. AdamW takes arrays one
+by one (`adamw_step`), clipping takes all gradients together
+(`clip_gradients`); `training.adamw` has both for a model's dataclass.
 """
 
 from math import cos, pi
@@ -29,7 +29,7 @@ def adamw_step(
 ) -> tuple[
     Float[Array, "*shape"], Float[Array, "*shape"], Float[Array, "*shape"]
 ]:
-    r"""A step against the gradient, as long for small ones as for large.
+    r"""AdamW: a step against the gradient, as long for small as for large.
 
     $m' = \beta_1 m + (1 - \beta_1) g$,
     $s' = \beta_2 s + (1 - \beta_2) g^2$,
@@ -58,7 +58,7 @@ def adamw_step(
 def gradient_norm(
     gradients: tuple[Array, ...],
 ) -> Scalar:
-    r"""The length of all gradients, taken as one vector.
+    r"""Gradient norm: the length of all gradients, taken as one vector.
 
     $\sqrt{\sum_i g_i^2}$
     """
@@ -72,7 +72,7 @@ def clip_gradients(
     gradients: tuple[Array, ...],
     most: float,
 ) -> tuple[Array, ...]:
-    r"""All gradients, shortened together to a norm of at most `most`.
+    r"""Gradient clipping: all shortened together, to a norm up to `most`.
 
     $g \cdot \min(1, \text{most} / (\lVert g \rVert + 10^{-6}))$
     (Pascanu et al. 2013, algorithm 1)
@@ -93,7 +93,7 @@ def learning_rate(
     highest: float,
     lowest: float,
 ) -> float:
-    r"""Up in a straight line, then down along half a cosine.
+    r"""Learning rate: linear warm-up, then down along half a cosine.
 
     $\eta_t = \eta_\text{max} \, t / w$ for $t < w$, then
     $\eta_\text{min} + (\eta_\text{max} - \eta_\text{min})

@@ -1,4 +1,4 @@
-"""Parameters by their dotted names, as `nn.Module.state_dict` spells them.
+"""State dicts: parameters by dotted names, as `nn.Module` has them.
 
 `heads.0.query.weight` is `params.heads[0].query.weight`, on both sides.
 """
@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 
 
 def state_dict(params) -> dict[str, Array]:
-    """Every array of a dataclass of parameters, by its dotted name."""
+    """State dict: every array of a dataclass, by its dotted name."""
     return dict(_named_arrays(params, ""))
 
 
@@ -52,10 +52,10 @@ def _built(kind, name, arrays):
         }
         return kind(**{p: _built(*parts[p], arrays) for p in parts})
     if get_origin(kind) is tuple:
-        numbers = range(_count(name, arrays))
+        indices = range(_count(name, arrays))
         member = get_args(kind)[0]
         return tuple(
-            _built(member, _dotted(name, n), arrays) for n in numbers
+            _built(member, _dotted(name, i), arrays) for i in indices
         )
     if name not in arrays:
         raise ValueError(
@@ -69,7 +69,7 @@ def _dotted(name, part):
 
 
 def _count(name, arrays):
-    """How many numbers follow `name` in the names of the arrays."""
+    """How many indices follow `name` in the names of the arrays."""
     inside = [key for key in arrays if key.startswith(f"{name}.")]
     return len(
         {key.removeprefix(f"{name}.").split(".")[0] for key in inside}

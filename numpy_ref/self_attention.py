@@ -31,7 +31,7 @@ from .masks import causal_mask
 def simple_attention(
     x: Float[Array, "*batch position d_model"],
 ) -> Float[Array, "*batch position d_model"]:
-    r"""Each token as a mean of all tokens, the similar ones counting more.
+    r"""Simple attention: a mean of all tokens, the similar counting more.
 
     $O = \operatorname{softmax}(X X^\top) X$
     """
@@ -46,7 +46,7 @@ def simple_attention_backward(
     d_context: Float[Array, "*batch position d_model"],
     x: Float[Array, "*batch position d_model"],
 ) -> Float[Array, "*batch position d_model"]:
-    r"""A token is query, key and value: its gradient has three parts.
+    r"""Gradient in three parts: a token is query, key and value.
 
     $dX = A^\top dO + dS \, X + dS^\top X$
     """
@@ -64,7 +64,7 @@ def simple_attention_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class MatrixAttention:
-    """Three bare matrices."""
+    """Query, key and value weights, as three bare matrices."""
 
     query: Float[Array, "d_model d_head"]
     key: Float[Array, "d_model d_head"]
@@ -76,7 +76,7 @@ def matrix_attention(
     x: Float[Array, "*batch position d_model"],
     params: MatrixAttention,
 ) -> Float[Array, "*batch position d_head"]:
-    r"""What a token asks, what it answers to, and what it has to say.
+    r"""Query, key, value: what a token asks, answers to, and has to say.
 
     $Q = X W_Q$, $K = X W_K$, $V = X W_V$,
     $O = \operatorname{softmax}(Q K^\top / \sqrt{d_\text{head}}) V$
@@ -96,7 +96,7 @@ def matrix_attention_backward(
     x: Float[Array, "*batch position d_model"],
     params: MatrixAttention,
 ) -> tuple[Float[Array, "*batch position d_model"], MatrixAttention]:
-    r"""Through attention as ever, then through three products.
+    r"""Gradient: through attention as ever, then through three products.
 
     $dX = dQ \, W_Q^\top + dK \, W_K^\top + dV \, W_V^\top$,
     $dW_Q = \sum x^\top dq$, and so for $W_K$ and $W_V$
@@ -126,7 +126,7 @@ def matrix_attention_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class SelfAttention:
-    """Three linear layers, from d_model to d_head."""
+    """Self-attention: three linear layers, from d_model to d_head."""
 
     query: Linear
     key: Linear
@@ -138,7 +138,7 @@ def self_attention(
     x: Float[Array, "*batch position d_model"],
     params: SelfAttention,
 ) -> Float[Array, "*batch position d_head"]:
-    r"""Linear layers in place of matrices: a bias each, weights transposed.
+    r"""Self-attention by linear layers: a bias each, weights transposed.
 
     $Q = X W_Q^\top + b_Q$, and so for $K$ and $V$
     """
@@ -157,7 +157,7 @@ def self_attention_backward(
     x: Float[Array, "*batch position d_model"],
     params: SelfAttention,
 ) -> tuple[Float[Array, "*batch position d_model"], SelfAttention]:
-    """The same, with linear layers."""
+    """Gradient of self-attention, by linear layers."""
     query = linear(x, params.query)
     key = linear(x, params.key)
     value = linear(x, params.value)
@@ -182,7 +182,7 @@ def causal_attention(
     dropout_mask: Bool[Array, "*#batch #position #position"],
     rate: float,
 ) -> Float[Array, "*batch position d_head"]:
-    """No token sees a later one; in training some weights are dropped."""
+    """Causal attention: no token sees a later one; weights have dropout."""
     query = linear(x, params.query)
     key = linear(x, params.key)
     value = linear(x, params.value)
@@ -201,7 +201,7 @@ def causal_attention_backward(
     dropout_mask: Bool[Array, "*#batch #position #position"],
     rate: float,
 ) -> tuple[Float[Array, "*batch position d_model"], SelfAttention]:
-    """No later token gains from an earlier one's loss."""
+    """Gradient: an earlier token's loss gives a later token none."""
     query = linear(x, params.query)
     key = linear(x, params.key)
     value = linear(x, params.value)

@@ -40,7 +40,7 @@ from .multi_head import (
 @checked
 @dataclass(frozen=True, eq=False)
 class AttentionSublayer:
-    """The norm, and the attention that follows it."""
+    """Attention sublayer: the norm, and the attention that follows it."""
 
     norm: LayerNorm
     attention: MultiHeadAttention
@@ -75,7 +75,7 @@ def attention_sublayer_backward(
     heads: int,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], AttentionSublayer]:
-    r"""Past the attention, and through it.
+    r"""Gradient of the sublayer: past the attention, and through it.
 
     $dX = dH + \text{through norm and attention}$
     """
@@ -94,7 +94,7 @@ def attention_sublayer_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class FeedForwardSublayer:
-    """The norm, and the feed-forward network that follows it."""
+    """Feed-forward sublayer: the norm, and the network that follows it."""
 
     norm: LayerNorm
     feed_forward: FeedForward
@@ -123,7 +123,7 @@ def feed_forward_sublayer_backward(
     params: FeedForwardSublayer,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch d_model"], FeedForwardSublayer]:
-    """Past the network, and through it."""
+    """Gradient of the sublayer: past the network, and through it."""
     mlp_input = layer_norm(x, params.norm, epsilon)
     d_mlp_output = d_y
     d_mlp_input, d_params_feed_forward = feed_forward_tanh_backward(
@@ -154,7 +154,7 @@ def attention_sublayer_with_dropout(
     heads: int,
     epsilon: float,
 ) -> Float[Array, "*batch position d_model"]:
-    r"""`attention_sublayer` while it learns: dropout in two places.
+    r"""Attention sublayer while it learns: dropout in two places.
 
     $H = X + \operatorname{dropout}(\operatorname{attention}
     (\operatorname{norm}(X)))$, and inside of the attention
@@ -182,10 +182,10 @@ def attention_sublayer_with_dropout_backward(
     heads: int,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], AttentionSublayer]:
-    """Past the attention, and through dropout, attention and norm."""
+    """Gradient: past the attention, and through dropout, heads and norm."""
     normed = layer_norm(x, params.norm, epsilon)
     d_dropped = d_after_attention
-    # Of what came into it, the gradient of dropout needs the shape alone.
+    # The gradient of dropout needs no more of its input than the shape.
     d_attention_output = dropout_backward(
         d_dropped, x, dropout_masks.attention_output, rate
     )
@@ -210,7 +210,7 @@ def feed_forward_sublayer_with_dropout(
     rate: float,
     epsilon: float,
 ) -> Float[Array, "*batch position d_model"]:
-    r"""`feed_forward_sublayer` while it learns.
+    r"""Feed-forward sublayer while it learns: with dropout.
 
     $Y = X + \operatorname{dropout}(\operatorname{feedforward}
     (\operatorname{norm}(X)))$
@@ -231,10 +231,10 @@ def feed_forward_sublayer_with_dropout_backward(
     rate: float,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], FeedForwardSublayer]:
-    """Past the network, and through dropout, network and norm."""
+    """Gradient: past the network, and through dropout, network and norm."""
     mlp_input = layer_norm(x, params.norm, epsilon)
     d_dropped = d_y
-    # Of what came into it, the gradient of dropout needs the shape alone.
+    # The gradient of dropout needs no more of its input than the shape.
     d_mlp_output = dropout_backward(
         d_dropped, x, dropout_masks.mlp_output, rate
     )
@@ -249,7 +249,7 @@ def feed_forward_sublayer_with_dropout_backward(
 
 
 def _past_and_through(d_y, d_normed, x, norm, epsilon):
-    """The gradient of a residual connection: past the layer, and in."""
+    """Gradient of a residual connection: past the layer, and through it."""
     as_normed, d_params_norm = layer_norm_backward(
         d_normed, x, norm, epsilon
     )

@@ -17,7 +17,7 @@ def window_starts(
     context_length: int,
     stride: int,
 ) -> Int[Array, " window"]:
-    """Where each whole window of a text begins, one every `stride`.
+    """Window starts: where each whole window begins, one every `stride`.
 
     Whole means with its targets: context_length + 1 tokens. What comes
     after the last whole window is no one's input and no one's target.
@@ -43,7 +43,7 @@ def covering_window_starts(
     context_length: int,
     stride: int,
 ) -> Int[Array, " window"]:
-    """The same, and a last window moved back to end where the text ends.
+    """Covering starts: with a last window moved back to the text's end.
 
     With a stride of at most `context_length`, every token but the first
     is then a target. The last window may share tokens with the one before.
@@ -65,7 +65,7 @@ def windows(
 ) -> tuple[
     Int[Array, "window context_length"], Int[Array, "window context_length"]
 ]:
-    """Inputs and targets: `ids[s : s + context_length]`, one token later.
+    """Windows: inputs `ids[s : s + context_length]`, targets a token later.
 
     Raises ValueError for a window that leaves the text.
     """
@@ -82,7 +82,7 @@ def batches(
     batch_size: int,
     drop_last: bool,
 ) -> list[Int[Array, " batch"]]:
-    """Which windows each batch takes, in the order of `permutation`.
+    """Batches: which windows each takes, in the order of `permutation`.
 
     With `drop_last` the last batch is left out when it is not full.
     Raises ValueError for a batch size below 1.

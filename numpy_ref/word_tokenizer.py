@@ -1,4 +1,4 @@
-"""A tokenizer of words: split, look up, and say when a word is unknown.
+"""Word tokenizer: split, look up, and say when a word is unknown.
 
 The first tokenizer one would write. It forgets the white space, keeps
 what it has no rule for (curly quotes, long dashes) with the word beside
@@ -25,7 +25,7 @@ SPACE_BEFORE_PUNCTUATION = re.compile(r"""\s+([,.:;?!"()'])""")
 
 @checked
 def split_words(text: str) -> list[str]:
-    """Words, punctuation and double dashes; white space is dropped.
+    """Split into words, punctuation and double dashes; drop white space.
 
     >>> split_words("Well!--he said")
     ['Well', '!', '--', 'he', 'said']
@@ -36,14 +36,14 @@ def split_words(text: str) -> list[str]:
 
 
 def build_vocabulary(tokens: list[str]) -> dict[str, int]:
-    """An id for each distinct token, in sorted order; the specials last.
+    """Vocabulary: an id for each distinct token, sorted; the specials last.
 
     >>> build_vocabulary(["the", "cat", "the"])
     {'cat': 0, 'the': 1, '<|endoftext|>': 2, '<|unk|>': 3}
     """
     ordinary = sorted(set(tokens) - set(SPECIAL_TOKENS))
     known = [*ordinary, *SPECIAL_TOKENS]
-    vocabulary = {token: number for number, token in enumerate(known)}
+    vocabulary = {token: index for index, token in enumerate(known)}
     return vocabulary
 
 
@@ -52,7 +52,7 @@ def encode(
     text: str,
     vocabulary: dict[str, int],
 ) -> Int[Array, " token"]:
-    """The id of each token; of an unknown one, the id of `<|unk|>`.
+    """Encode: the id of each token; of an unknown one, that of `<|unk|>`.
 
     Raises ValueError when the vocabulary knows no `<|unk|>`.
     """
@@ -69,21 +69,21 @@ def decode(
     ids: Int[Array, " token"],
     vocabulary: dict[str, int],
 ) -> str:
-    """Tokens with a space between them, but none before punctuation.
+    """Decode: tokens with a space between, but none before punctuation.
 
     Encoding that again gives the same ids. The text itself may differ:
     in its white space, and in each word that was unknown. Raises
     ValueError for an id that no token has.
     """
-    known = {number: token for token, number in vocabulary.items()}
+    known = {index: token for token, index in vocabulary.items()}
     _check_known(ids.tolist(), known)
-    spaced = " ".join([known[number] for number in ids.tolist()])
+    spaced = " ".join([known[index] for index in ids.tolist()])
     text = SPACE_BEFORE_PUNCTUATION.sub(r"\1", spaced)
     return text
 
 
 def join_texts(texts: list[str]) -> str:
-    """Texts that have nothing to do with each other, and a sign between.
+    """Join unrelated texts, with `<|endoftext|>` between them.
 
     >>> join_texts(["A tea.", "In Rome."])
     'A tea. <|endoftext|> In Rome.'
@@ -103,7 +103,7 @@ def _check_has_unknown(vocabulary: dict[str, int]) -> None:
 
 def _check_known(ids: list[int], known: dict[int, str]) -> None:
     """Raise ValueError for an id that no token has."""
-    unknown = [number for number in ids if number not in known]
+    unknown = [index for index in ids if index not in known]
     if unknown:
         raise ValueError(
             f"expected ids of the {len(known)} tokens, got {unknown[0]}"

@@ -45,7 +45,7 @@ class BertEmbedding(nn.Module):
 
 
 class Layer(NamedTuple):
-    """What one block computed: its attention, and the tokens after it."""
+    """What one block computed: its attention, and its hidden states."""
 
     query: Float[Array, "*batch head position d_head"]
     key: Float[Array, "*batch head position d_head"]

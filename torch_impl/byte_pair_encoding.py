@@ -1,4 +1,4 @@
-"""Byte-pair encoding: join the neighbours that were joined first."""
+"""Byte-pair encoding: the pair learned first is merged first."""
 
 import torch
 from jaxtyping import Bool, Int
@@ -89,8 +89,8 @@ def has_merge(
     table: Int[Array, "2 entry"],
 ) -> bool:
     ranks = pair_ranks(ids, table)
-    found = bool((ranks < NEVER).any())
-    return found
+    mergeable = bool((ranks < NEVER).any())
+    return mergeable
 
 
 @checked

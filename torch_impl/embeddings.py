@@ -11,7 +11,7 @@ from .checked import check_indices, checked
 
 
 class TokenEmbedding(nn.Embedding):
-    """`nn.Embedding`, its look-up spelled out."""
+    """Token embedding: `nn.Embedding`, its look-up spelled out."""
 
     weight: Float[Array, "vocabulary d_model"]
 
@@ -42,7 +42,7 @@ class OneHotEmbedding(TokenEmbedding):
 
 
 class PositionEmbedding(nn.Embedding):
-    """`nn.Embedding`, asked for positions in place of tokens."""
+    """Position embedding: `nn.Embedding`, for positions, not tokens."""
 
     weight: Float[Array, "positions d_model"]
 

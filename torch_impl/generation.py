@@ -1,4 +1,4 @@
-"""Writing: from logits to the next token."""
+"""Generation: temperature, top-k, nucleus, and a draw."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""Writing token after token: what was computed once is kept."""
+"""Key-value cache: what was computed once is kept."""
 
 import torch
 from jaxtyping import Bool, Float, Int

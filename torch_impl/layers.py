@@ -11,7 +11,7 @@ from .checked import checked
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`, its arithmetic spelled out."""
+    """Linear layer: `nn.Linear`, its arithmetic spelled out."""
 
     weight: Float[Array, "d_out d_in"]
     bias: Float[Array, " d_out"]

@@ -1,4 +1,4 @@
-"""How surprised a model is by what came."""
+"""Cross-entropy loss: how surprised a model is by the token that came."""
 
 import torch
 from jaxtyping import Float, Int

@@ -1,4 +1,4 @@
-"""Several heads, each with a look of its own at the same tokens."""
+"""Multi-head attention: each head has a look of its own at the tokens."""
 
 from typing import NamedTuple
 
@@ -40,8 +40,8 @@ class StackedHeads(nn.Module):
             "heads of dropout_mask", dropout_mask.shape[-3], len(self.heads)
         )
         contexts = [
-            head(x, dropout_mask[..., number, :, :], rate)
-            for number, head in enumerate(self.heads)
+            head(x, dropout_mask[..., index, :, :], rate)
+            for index, head in enumerate(self.heads)
         ]
         merged = torch.cat(contexts, dim=-1)
         y = self.output(merged)
@@ -101,7 +101,7 @@ class MultiHeadAttention(nn.Module):
 
 
 class Heads(NamedTuple):
-    """Attention in the open: what each head looked with, at, and saw."""
+    """Attention heads in the open: what each looked with, at, and saw."""
 
     query: Float[Array, "*batch head position d_head"]
     key: Float[Array, "*batch head position d_head"]

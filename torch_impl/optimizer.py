@@ -1,4 +1,4 @@
-"""Learning: from gradients to better weights."""
+"""AdamW, gradient clipping, learning rate: from gradients to weights."""
 
 from math import cos, pi
 

@@ -83,11 +83,11 @@ class WindowDataset(Dataset):
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, number: int) -> tuple[Array, Array]:
-        start = self.starts[number]
-        read = self.ids[start : start + self.context_length]
-        said = self.ids[start + 1 : start + self.context_length + 1]
-        return read, said
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        start = self.starts[index]
+        inputs = self.ids[start : start + self.context_length]
+        targets = self.ids[start + 1 : start + self.context_length + 1]
+        return inputs, targets
 
 
 def window_loader(

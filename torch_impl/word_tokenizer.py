@@ -1,4 +1,4 @@
-"""A tokenizer of words: split, look up, and say when a word is unknown."""
+"""Word tokenizer: split, look up, and say when a word is unknown."""
 
 import re
 
@@ -28,7 +28,7 @@ def split_words(text: str) -> list[str]:
 def build_vocabulary(tokens: list[str]) -> dict[str, int]:
     ordinary = sorted(set(tokens) - set(SPECIAL_TOKENS))
     known = [*ordinary, *SPECIAL_TOKENS]
-    vocabulary = {token: number for number, token in enumerate(known)}
+    vocabulary = {token: index for index, token in enumerate(known)}
     return vocabulary
 
 
@@ -50,9 +50,9 @@ def decode(
     ids: Int[Array, " token"],
     vocabulary: dict[str, int],
 ) -> str:
-    known = {number: token for token, number in vocabulary.items()}
+    known = {index: token for token, index in vocabulary.items()}
     _check_known(ids.tolist(), known)
-    spaced = " ".join([known[number] for number in ids.tolist()])
+    spaced = " ".join([known[index] for index in ids.tolist()])
     text = SPACE_BEFORE_PUNCTUATION.sub(r"\1", spaced)
     return text
 
@@ -72,7 +72,7 @@ def _check_has_unknown(vocabulary: dict[str, int]) -> None:
 
 def _check_known(ids: list[int], known: dict[int, str]) -> None:
     """Raise ValueError for an id that no token has."""
-    unknown = [number for number in ids if number not in known]
+    unknown = [index for index in ids if index not in known]
     if unknown:
         raise ValueError(
             f"expected ids of the {len(known)} tokens, got {unknown[0]}"

@@ -14,6 +14,7 @@ from .bert_names import TIED, ignored_in, names_in
 from .names import Name, their_shape, to_ours
 from .tensors import (
     Stored,
+    check_dtype,
     check_names,
     check_stored,
     keep_freed_memory,
@@ -36,13 +37,12 @@ class BertCheckpoint:
 
 
 def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
-    """The BERT of a folder, in float32 or float64.
+    """Load the BERT of a folder, in float32 or float64.
 
     Raises ValueError for a folder that holds none, naming the tensor or
     the field that is not as expected, and for another dtype.
     """
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"expected float32 or float64, got {dtype}")
+    check_dtype(dtype)
     keep_freed_memory()
     config = read_config(folder)
     tensors = stored_tensors(folder)
@@ -53,13 +53,7 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
         shape = their_shape(name, vars(config))
         check_stored(tensors[name.theirs], shape)
     check_tied(tensors, names)
-    arrays = to_ours(
-        names,
-        {n.theirs: laid_out(n, tensors[n.theirs], dtype) for n in names},
-    )
-    if "head.norm.weight" in arrays:
-        embedding = arrays["model.embedding.token.weight"]
-        arrays.setdefault("head.decoder.weight", embedding)
+    arrays = read_arrays(names, tensors, dtype)
     return BertCheckpoint(
         config,
         part(Bert, "model.", arrays),
@@ -69,8 +63,22 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
     )
 
 
+def read_arrays(
+    names: Iterable[Name], tensors: Mapping[str, Stored], dtype: str
+) -> dict[str, Array]:
+    """A checkpoint under our names; a tied head shares the embedding."""
+    arrays = to_ours(
+        names,
+        {n.theirs: laid_out(n, tensors[n.theirs], dtype) for n in names},
+    )
+    if "head.norm.weight" in arrays:
+        embedding = arrays["model.embedding.token.weight"]
+        arrays.setdefault("head.decoder.weight", embedding)
+    return arrays
+
+
 def laid_out(name: Name, tensor: Stored, dtype: str) -> Array:
-    """A tensor in memory; a layer's weight so that its columns are whole.
+    """A tensor in memory: a layer's weight column by column.
 
     It is multiplied transposed, which is then faster by a tenth. A row of
     an embedding is looked up, and stays whole.
@@ -82,7 +90,7 @@ def laid_out(name: Name, tensor: Stored, dtype: str) -> Array:
 def check_tied(
     tensors: Mapping[str, Stored], names: Iterable[Name]
 ) -> None:
-    """Raise ValueError when what a tied head has twice differs."""
+    """Raise ValueError when a tied head differs from the embedding."""
     known = {name.ours: name.theirs for name in names}
     for again, ours in TIED.items():
         if again in tensors and again not in known.values():
@@ -95,7 +103,7 @@ def check_tied(
 
 
 def part(kind: type, start: str, arrays: Mapping[str, Array]):
-    """The dataclass made of the arrays whose names begin so, or None."""
+    """A part of the model: the arrays whose names begin so, or None."""
     own = {
         name.removeprefix(start): array
         for name, array in arrays.items()

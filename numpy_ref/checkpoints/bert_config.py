@@ -1,4 +1,4 @@
-"""The configuration of a BERT, as transformers writes it."""
+"""BERT's configuration, as transformers writes it."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,8 +33,8 @@ FIELDS = {
     "epsilon": "layer_norm_eps",
 }
 
-# What changes the arithmetic: the one value that is meant here.
-MEANT = {
+# Fields that change the arithmetic, each with the one value we support.
+SUPPORTED = {
     "hidden_act": "gelu",
     "position_embedding_type": "absolute",
     "is_decoder": False,
@@ -45,29 +45,29 @@ MEANT = {
 
 
 def read_config(folder: str | Path) -> BertConfig:
-    """The configuration of a folder.
+    """Read the configuration of a folder.
 
     Raises ValueError for that of another architecture, naming the field.
     """
-    given = read_json(Path(folder) / "config.json")
-    if given.get("model_type") != "bert":
+    entries = read_json(Path(folder) / "config.json")
+    if entries.get("model_type") != "bert":
         raise ValueError(
             "expected model_type in config.json to be 'bert', "
-            f"got {given.get('model_type')!r}"
+            f"got {entries.get('model_type')!r}"
         )
-    for field, meant in MEANT.items():
-        if given.get(field, meant) != meant and given[field] is not None:
+    for field, value in SUPPORTED.items():
+        if entries.get(field) is not None and entries[field] != value:
             raise ValueError(
-                f"expected {field} in config.json to be {meant!r}, "
-                f"got {given[field]!r}"
+                f"expected {field} in config.json to be {value!r}, "
+                f"got {entries[field]!r}"
             )
     kinds = {field.name: field.type for field in fields(BertConfig)}
     sizes = {
-        ours: a_number(theirs, given.get(theirs), kinds[ours])
+        ours: positive(theirs, entries.get(theirs), kinds[ours])
         for ours, theirs in FIELDS.items()
     }
     config = BertConfig(
-        **sizes, tied=given.get("tie_word_embeddings", True) is not False
+        **sizes, tied=entries.get("tie_word_embeddings", True) is not False
     )
     check_divides(
         "num_attention_heads", config.heads, "hidden_size", config.d_model
@@ -75,7 +75,7 @@ def read_config(folder: str | Path) -> BertConfig:
     return config
 
 
-def a_number(field: str, value, kind: type):
+def positive(field: str, value, kind: type):
     """A positive number of that kind, or a ValueError with its field."""
     kinds = (int, float) if kind is float else int
     if (

@@ -1,4 +1,4 @@
-"""Which tensor of BERT's checkpoints is which of our arrays.
+"""BERT's names: which tensor of a checkpoint is which of our arrays.
 
 Names begin with `bert.` when a model was saved with a head, and without
 when not; those of a head begin with `cls.`.
@@ -92,8 +92,8 @@ IGNORED = {
     "qa_outputs.": "one task's own layer",
 }
 
-# What a checkpoint may hold once more: for a head that is tied, under
-# which of our names the same numbers stand.
+# What a checkpoint may hold twice: for a tied head, which of our names has
+# the same numbers.
 TIED = {
     f"{HEAD}.decoder.weight": "model.embedding.token.weight",
     f"{HEAD}.decoder.bias": "head.decoder.bias",
@@ -111,7 +111,7 @@ def names_in(
     """The rows of NAMES for this checkpoint, as it spells them."""
     prefix = "bert." if any(n.startswith("bert.") for n in tensors) else ""
     names = [
-        name._replace(theirs=spelled(name.theirs, prefix, tensors))
+        name._replace(theirs=stored_name(name.theirs, prefix, tensors))
         for name in for_blocks(NAMES, config.layers)
     ]
     for start in PARTS:
@@ -129,8 +129,10 @@ def names_in(
     )
 
 
-def spelled(name: str, prefix: str, tensors: Mapping[str, object]) -> str:
-    """A name as this checkpoint has it: prefixed, or of the oldest."""
+def stored_name(
+    name: str, prefix: str, tensors: Mapping[str, object]
+) -> str:
+    """A name as this checkpoint has it: with a prefix, or the oldest."""
     full = name if name.startswith("cls.") else prefix + name
     for new, old in OLDEST.items():
         oldest = full.replace(new, old)

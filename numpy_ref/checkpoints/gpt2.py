@@ -26,6 +26,7 @@ from .names import (
 )
 from .tensors import (
     Stored,
+    check_dtype,
     check_names,
     check_stored,
     keep_freed_memory,
@@ -38,7 +39,7 @@ QUERY_KEY_VALUE = ("query", "key", "value")
 
 
 def conv1d(theirs: str, ours: str | tuple[str, ...], axes: str):
-    """The two rows of a layer that is stored transposed."""
+    """Conv1D: the two rows of a layer that is stored transposed."""
     layers = (ours,) if isinstance(ours, str) else ours
     weights, biases = (
         tuple(f"{OUR_BLOCK}.{layer}.{kind}" for layer in layers)
@@ -90,14 +91,13 @@ class Gpt2Checkpoint:
 
 
 def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
-    """The GPT-2 of a folder, in float32 or float64.
+    """Load the GPT-2 of a folder, in float32 or float64.
 
     Each weight is in memory once (`side_by_side`). Raises ValueError for
     a folder that holds none, naming the tensor or the field that is not
     as expected, and for another dtype.
     """
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"expected float32 or float64, got {dtype}")
+    check_dtype(dtype)
     keep_freed_memory()
     config = read_gpt2_config(folder)
     tensors = stored_tensors(folder)

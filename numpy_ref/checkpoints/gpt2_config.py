@@ -1,11 +1,11 @@
-"""The configuration of a GPT-2, as transformers writes it."""
+"""GPT-2's configuration, as transformers writes it."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ..checked import check_divides
 from ..files import read_json
-from .bert_config import a_number
+from .bert_config import positive
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ FIELDS = {
     "epsilon": "layer_norm_epsilon",
 }
 
-# What changes the arithmetic: the one value that is meant here.
-MEANT = {
+# Fields that change the arithmetic, each with the one value we support.
+SUPPORTED = {
     "activation_function": "gelu_new",
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
@@ -45,29 +45,29 @@ MEANT = {
 
 
 def read_gpt2_config(folder: str | Path) -> Gpt2Config:
-    """The configuration of a folder.
+    """Read the configuration of a folder.
 
     Raises ValueError for that of another architecture, naming the field.
     """
-    given = read_json(Path(folder) / "config.json")
-    if given.get("model_type") != "gpt2":
+    entries = read_json(Path(folder) / "config.json")
+    if entries.get("model_type") != "gpt2":
         raise ValueError(
             "expected model_type in config.json to be 'gpt2', "
-            f"got {given.get('model_type')!r}"
+            f"got {entries.get('model_type')!r}"
         )
-    for field, meant in MEANT.items():
-        if given.get(field) is not None and given[field] != meant:
+    for field, value in SUPPORTED.items():
+        if entries.get(field) is not None and entries[field] != value:
             raise ValueError(
-                f"expected {field} in config.json to be {meant!r}, "
-                f"got {given[field]!r}"
+                f"expected {field} in config.json to be {value!r}, "
+                f"got {entries[field]!r}"
             )
-    if given.get("n_inner") is None:
-        width = a_number("n_embd", given.get("n_embd"), int)
-        given = given | {"n_inner": 4 * width}
+    if entries.get("n_inner") is None:
+        width = positive("n_embd", entries.get("n_embd"), int)
+        entries = entries | {"n_inner": 4 * width}
     kinds = {field.name: field.type for field in fields(Gpt2Config)}
     config = Gpt2Config(
         **{
-            ours: a_number(theirs, given.get(theirs), kinds[ours])
+            ours: positive(theirs, entries.get(theirs), kinds[ours])
             for ours, theirs in FIELDS.items()
         }
     )
@@ -76,12 +76,12 @@ def read_gpt2_config(folder: str | Path) -> Gpt2Config:
 
 
 def parameter_count(config: Gpt2Config) -> int:
-    r"""How many numbers such a model has learned.
+    r"""Parameter count: how many numbers such a model learns.
 
-    $V d + T d + L (2 \cdot 2 d + 4 (d^2 + d) + 2 d d_\text{inner} +
-    d_\text{inner} + d) + 2 d$: the tables; in each layer two norms, four
-    layers of the attention and two of the feed-forward layer; the last
-    norm. With $d_\text{inner} = 4 d$ a layer has $12 d^2 + 13 d$. The
+    $V d + T d + L (2 \cdot 2 d + 4 (d^2 + d) + 2 d d_\text{ff} +
+    d_\text{ff} + d) + 2 d$: the tables; in each block two norms, four
+    linear layers of the attention and two of the feed-forward network; the
+    last norm. With $d_\text{ff} = 4 d$ a block has $12 d^2 + 13 d$. The
     number of heads changes nothing.
 
     >>> parameter_count(Gpt2Config(50257, 1024, 768, 3072, 12, 12, 1e-5))

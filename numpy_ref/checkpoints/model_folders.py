@@ -1,4 +1,4 @@
-"""Where a model is: a package, a folder, or a hub.
+"""Model folders: where a model is, a package, a folder, or a hub.
 
 A hub's answer is kept in its own cache, and found there when there is no
 connection.
@@ -20,8 +20,8 @@ PACKAGED = {
     )
 }
 
-# What of a hub's folder is read; no pickle is even fetched.
-WANTED = (
+# What is fetched from a hub; no pickle is.
+FETCHED = (
     *("config.json", "*.safetensors", INDEX),
     *("vocab.txt", "tokenizer_config.json"),
 )
@@ -52,10 +52,10 @@ def find_model(name: str) -> ModelFolder:
 def packaged_folder(name: str) -> Path:
     """The folder of a model that is a package."""
     package = PACKAGED[name][0]
-    found = find_spec(package)  # finds it without running it
-    if found is None or found.origin is None:
+    spec = find_spec(package)  # finds it without running it
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"no model named {name}", name=package)
-    return Path(found.origin).parent / "model"
+    return Path(spec.origin).parent / "model"
 
 
 def hub_folder(name: str) -> Path:
@@ -63,7 +63,7 @@ def hub_folder(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[*WANTED]))
+        return Path(snapshot_download(name, allow_patterns=[*FETCHED]))
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise ValueError(
@@ -84,7 +84,7 @@ def cached() -> list[str]:
     except CacheNotFound:
         return []
     return sorted(
-        one.repo_id for one in repositories if one.repo_type == "model"
+        repo.repo_id for repo in repositories if repo.repo_type == "model"
     )
 
 
@@ -94,10 +94,12 @@ def size_of(path: Path) -> str:
     >>> in_millions(22713216)
     '22.7M parameters'
     """
-    stored = stored_tensors(path).values()
-    return in_millions(
-        sum(math.prod(one.shape) for one in stored if one.dtype in FLOATS)
-    )
+    counts = [
+        math.prod(tensor.shape)
+        for tensor in stored_tensors(path).values()
+        if tensor.dtype in FLOATS
+    ]
+    return in_millions(sum(counts))
 
 
 def in_millions(count: int) -> str:
@@ -116,7 +118,7 @@ def wordpiece_of(path: Path) -> WordPieceTokenizer:
     if not vocabulary.is_file():
         raise ValueError(f"expected vocab.txt in {path}, got none")
     config = path / "tokenizer_config.json"
-    said = read_json(config) if config.is_file() else {}
+    entries = read_json(config) if config.is_file() else {}
     return WordPieceTokenizer(
-        load_vocabulary(vocabulary), said.get("do_lower_case", True)
+        load_vocabulary(vocabulary), entries.get("do_lower_case", True)
     )

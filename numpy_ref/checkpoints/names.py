@@ -1,7 +1,7 @@
-"""From a checkpoint's names to ours, and back: one table for each model.
+"""Name tables, one for each model: a checkpoint's names to ours, and back.
 
 A row of the table names one tensor of theirs and where its numbers stand
-with us. `{}` is the number of a block:
+with us. `{}` is the index of a block:
 
 >>> row = Name("h.{}.c_attn.weight", ("{}.query", "{}.key"), "d d", True)
 >>> for_blocks([row], 2)[1].ours
@@ -45,17 +45,17 @@ def with_bias(theirs: str, ours: str, axes: str) -> tuple[Name, Name]:
 def for_blocks(names: Iterable[Name], blocks: int) -> tuple[Name, ...]:
     """The rows, those with `{}` in them once for each block."""
     return tuple(
-        numbered(name, number)
+        numbered(name, index)
         for name in names
-        for number in range(blocks if "{}" in name.theirs else 1)
+        for index in range(blocks if "{}" in name.theirs else 1)
     )
 
 
-def numbered(name: Name, number: int) -> Name:
+def numbered(name: Name, index: int) -> Name:
     """The row of one block."""
-    parts = tuple(part.format(number) for part in name.parts)
+    parts = tuple(part.format(index) for part in name.parts)
     ours = parts[0] if isinstance(name.ours, str) else parts
-    return name._replace(theirs=name.theirs.format(number), ours=ours)
+    return name._replace(theirs=name.theirs.format(index), ours=ours)
 
 
 def their_shape(name: Name, sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -90,21 +90,21 @@ def to_ours(
     names: Iterable[Name], theirs: Mapping[str, Array]
 ) -> dict[str, Array]:
     """A checkpoint's tensors under our names, sharing their memory."""
-    found = {}
+    arrays = {}
     for name in names:
         tensor = theirs[name.theirs]
         whole = tensor.T if name.transposed else tensor
         parts = np.split(whole, len(name.parts))
-        found |= dict(zip(name.parts, parts, strict=True))
-    return found
+        arrays |= dict(zip(name.parts, parts, strict=True))
+    return arrays
 
 
 def to_theirs(
     names: Iterable[Name], ours: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Our arrays as the checkpoint has them: undoes `to_ours`."""
-    found = {}
+    tensors = {}
     for name in names:
         whole = np.concatenate([ours[part] for part in name.parts])
-        found[name.theirs] = whole.T if name.transposed else whole
-    return found
+        tensors[name.theirs] = whole.T if name.transposed else whole
+    return tensors

@@ -1,7 +1,7 @@
-"""Checkpoints: folders with the tensors of a model, as safetensors.
+"""Safetensors: a folder with the tensors of a model.
 
 Either one file, `model.safetensors`, or several that an index names. A
-tensor is read when it is asked for: its shape and its dtype are known
+tensor is read only when it is needed: its shape and its dtype are known
 before. Pickles are refused, because reading one can run any code.
 """
 
@@ -85,8 +85,8 @@ def tensors_of(path: Path) -> dict[str, Stored]:
             f"expected {path} to be a whole safetensors file, got {error}"
         ) from error
     return {
-        name: Stored(name, tuple(one.get_shape()), one.get_dtype(), file)
-        for name, one in slices.items()
+        name: Stored(name, tuple(part.get_shape()), part.get_dtype(), file)
+        for name, part in slices.items()
     }
 
 
@@ -125,6 +125,12 @@ def check_places(places: dict[str, str], inside: dict[str, str]) -> None:
             )
 
 
+def check_dtype(dtype: str) -> None:
+    """Raise ValueError for a dtype that weights are not read in."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"expected float32 or float64, got {dtype}")
+
+
 def check_stored(tensor: Stored, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless a tensor holds floats and has that shape."""
     if tensor.shape != shape:
@@ -140,16 +146,16 @@ def check_stored(tensor: Stored, shape: tuple[int, ...]) -> None:
 
 
 def check_names(
-    expected: set[str], found: set[str], ignored: set[str]
+    expected: set[str], stored: set[str], ignored: set[str]
 ) -> None:
     """Raise ValueError for a tensor that is missing, or one too many."""
-    missing = sorted(expected - found)
+    missing = sorted(expected - stored)
     if missing:
         raise ValueError(
             f"expected a tensor named {missing[0]}, got none of that name"
             f"{and_others(missing)}"
         )
-    unknown = sorted(found - expected - ignored)
+    unknown = sorted(stored - expected - ignored)
     if unknown:
         raise ValueError(
             f"expected no tensors but the model's, got also {unknown[0]}"
@@ -177,5 +183,5 @@ def write(
         name: np.ascontiguousarray(tensor)
         for name, tensor in tensors.items()
     }
-    told = {"format": "pt", **(header or {})}
-    write_whole(Path(path), save(dense, metadata=told))
+    metadata = {"format": "pt", **(header or {})}
+    write_whole(Path(path), save(dense, metadata=metadata))

@@ -1,8 +1,8 @@
 """BERT's words: a text cleaned, and split at spaces and punctuation.
 
 What comes before WordPiece (Devlin et al. 2019, "basic tokenization" in
-their code). Every character keeps the place that it came from, so that a
-token can be found in the text again.
+their code). Every character keeps its place in the text, so that a token
+can be found there again.
 
 Which characters are accents, controls and so on is asked of Python's
 `unicodedata`. Other libraries bring older or newer tables and differ in
@@ -33,7 +33,7 @@ CONTROLS = ("Cc", "Cf", "Co")
 
 
 class Placed(NamedTuple):
-    """Some text, and for each character the place that it came from."""
+    """Text, with the place in the original of each of its characters."""
 
     text: str
     places: list[int]
@@ -56,11 +56,11 @@ def basic_tokens(
     return [Placed(cleaned[span], places[span]) for span in spans]
 
 
-def run_of(text: str, number: int) -> str | int:
+def run_of(text: str, index: int) -> str | int:
     """Alike for neighbours in a word, different for any two marks."""
-    if text[number] == " ":
+    if text[index] == " ":
         return "space"
-    return number if is_punctuation(text[number]) else "word"
+    return index if is_punctuation(text[index]) else "word"
 
 
 def clean_text(text: str, lowercase: bool, begin: int = 0) -> Placed:
@@ -105,8 +105,8 @@ def clean(character: str) -> str:
 def without_accents(placed: Placed) -> Placed:
     """A text without the marks above and below its letters.
 
-    Taken apart, the marks of a letter come in an order of their own. One
-    that stays, as some do, has the place at which it now stands.
+    Unicode orders the marks of a letter that is taken apart. A mark that
+    stays, as some do, has the place at which it now stands.
     """
     apart = rewrite(placed, taken_apart)
     in_order = Placed(taken_apart(placed.text), apart.places)

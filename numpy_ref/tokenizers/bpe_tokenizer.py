@@ -31,7 +31,7 @@ LONGEST_CACHED = 64  # characters
 
 
 class BytePairTokenizer:
-    """Ids 0 ... 255 are bytes; then come the merges, then the specials.
+    """GPT-2's tokenizer: ids of 256 bytes, then merges, then specials.
 
     `tokens` are the bytes of each id. With the specials' ids in
     `special_tokens` and all others' in `mergeable_ranks`,
@@ -60,8 +60,8 @@ class BytePairTokenizer:
             token: rank for rank, token in enumerate(ordinary)
         }
         self.special_tokens = {
-            token: number
-            for number, token in enumerate(special_tokens, len(ordinary))
+            token: index
+            for index, token in enumerate(special_tokens, len(ordinary))
         }
         self._ranks = rank_of_pairs(merges)
         self._seen = PretokenCache(self._encode_pretoken)
@@ -105,12 +105,12 @@ class BytePairTokenizer:
 
     @checked
     def decode_bytes(self, ids: Int[Array, " token"]) -> bytes:
-        """The bytes of ids, of which nothing is lost.
+        """The bytes of ids, lossless.
 
         Raises ValueError for an id outside the vocabulary.
         """
         check_indices("ids", ids, len(self.tokens))
-        return b"".join([self.tokens[number] for number in ids.tolist()])
+        return b"".join([self.tokens[index] for index in ids.tolist()])
 
     @checked
     def spans(self, ids: Int[Array, " token"]) -> Int[Array, "token 2"]:
@@ -126,7 +126,7 @@ class BytePairTokenizer:
         # 10xxxxxx continues a character; any other byte begins one.
         begins = np.frombuffer(data, dtype=np.uint8) & 0xC0 != 0x80
         character = np.cumsum(begins) - 1
-        lengths = [len(self.tokens[number]) for number in ids.tolist()]
+        lengths = [len(self.tokens[index]) for index in ids.tolist()]
         sizes = np.array(lengths, dtype=np.int64)
         ends = np.cumsum(sizes)
         first, last = character[ends - sizes], character[ends - 1]
@@ -154,7 +154,7 @@ class BytePairTokenizer:
 
 
 class PretokenCache(dict):
-    """What `encode` gives for a pre-token, kept for the next time.
+    """Cache: what `encode` gives for a pre-token, kept for the next time.
 
     Bounded: nothing long is kept, and a full cache begins anew.
     """

@@ -1,4 +1,4 @@
-"""Training of byte-pair encoding: which pairs to merge, from a text.
+"""Training byte-pair encoding: which pairs to merge, from a text.
 
 The most frequent pair becomes a token, then the most frequent of what is
 there now, and so on (Sennrich et al. 2016, section 3.2, algorithm 1).
@@ -26,10 +26,11 @@ def train_bpe(
     special_tokens: tuple[str, ...] = (),
     watch: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
 ) -> Int[Array, "merge 2"]:
-    """The merges of a vocabulary: 256 bytes, merges, special tokens.
+    """Train byte-pair encoding: the merges of a vocabulary of this size.
 
-    Fewer merges when the text has no pairs left. They pass through
-    `watch` one by one, a progress bar for instance: `rich.progress.track`.
+    It also holds 256 bytes and the special tokens; there are fewer merges
+    when the text has no pairs left. They pass through `watch` one by one,
+    a progress bar for instance: `rich.progress.track`.
     Raises ValueError for a size without room for the bytes.
 
     >>> train_bpe("low lower lowest", 259)
@@ -45,7 +46,7 @@ def train_bpe(
 
 
 def learn_merges(pretokens: dict[str, int]) -> Iterator[Pair]:
-    """One merge after the other, from pre-tokens and how often each is.
+    """Learn one merge after the other, from pre-tokens and their counts.
 
     Highest count first; of equal ones the smallest pair of ids. Every
     two neighbours count, overlapping ones too: `aaa` has `aa` twice.
@@ -60,7 +61,7 @@ def learn_merges(pretokens: dict[str, int]) -> Iterator[Pair]:
 
 
 class PairCounts:
-    """How often each pair occurs, kept up to date merge by merge.
+    """Pair counts, kept up to date merge by merge.
 
     Only what a merge touches is counted anew. `queue` may be out of
     date: a count in it is never too low, and is looked at when its turn
@@ -100,7 +101,7 @@ class PairCounts:
             self._enqueue(pair)
 
     def _merge_at(self, place, merged):
-        """The pairs that this makes; those that it breaks are taken off."""
+        """The new pairs of one merge; the old ones' counts go down."""
         chain, weight = self.chain, self.weights[place]
         for _, pair in chain.pairs_beside(place):
             self.counts[pair] -= weight

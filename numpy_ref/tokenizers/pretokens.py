@@ -38,7 +38,7 @@ BLOCK = 2**16  # characters; their arrays fit into a processor's cache
 
 
 def split(text: str) -> list[str]:
-    """The pre-tokens of a text, which joined give the text again.
+    """Pre-tokenize: the pieces of a text, which joined give it again.
 
     Raises ValueError for a lone surrogate.
     """
@@ -92,12 +92,13 @@ def kind_table() -> UInt8[Array, " code_point"]:
     return table
 
 
-def code_range(spelled: str) -> tuple[int, int]:
-    """
+def code_range(hexadecimal: str) -> tuple[int, int]:
+    """The first and the last code point of a range.
+
     >>> code_range("41-5a"), code_range("20")
     ((65, 90), (32, 32))
     """
-    first, _, last = spelled.partition("-")
+    first, _, last = hexadecimal.partition("-")
     return int(first, 16), int(last or first, 16)
 
 
@@ -123,7 +124,7 @@ def part_contractions(
     codes: UInt32[Array, " character"],
     begins: Bool[Array, " character+1"],
 ) -> Bool[Array, " character+1"]:
-    """The same, with 's 't 'm 'd 'll 've 're as pre-tokens of their own.
+    """Contractions: 's 't 'm 'd 'll 've 're as pre-tokens of their own.
 
     Only an apostrophe that begins a pre-token begins a contraction.
     """

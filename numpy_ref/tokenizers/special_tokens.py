@@ -8,7 +8,7 @@ Specials = Collection[str] | Literal["all"]
 
 
 def any_of(tokens: Collection[str]) -> re.Pattern[str]:
-    """A pattern of any of the tokens, the longest where several begin."""
+    """A pattern of any of the tokens, of which the longest is matched."""
     longest_first = sorted(tokens, key=len, reverse=True)
     return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
@@ -16,7 +16,7 @@ def any_of(tokens: Collection[str]) -> re.Pattern[str]:
 def named(tokens: Specials, everything: set[str]) -> set[str]:
     """The tokens themselves, or `everything` for "all".
 
-    Raises ValueError for one text, whose letters would be the tokens.
+    Raises ValueError for any other text: its letters would be the tokens.
     """
     if tokens == "all":
         return everything
@@ -37,10 +37,10 @@ def check_different(tokens: Collection[str]) -> None:
 
 def check_has_none(text: str, tokens: Collection[str]) -> None:
     """Raise ValueError when one of the special tokens is in the text."""
-    found = any_of(tokens).search(text) if tokens else None
-    if found:
+    match = any_of(tokens).search(text) if tokens else None
+    if match:
         raise ValueError(
-            f"expected a text without special tokens, got {found[0]!r} at "
-            f"{found.start()}; name it in allowed_special to give it its "
+            f"expected a text without special tokens, got {match[0]!r} at "
+            f"{match.start()}; name it in allowed_special to give it its "
             "id, or pass disallowed_special=() to encode it as text"
         )

@@ -1,4 +1,4 @@
-"""Text as it comes: whole characters, out of tokens that may cut them."""
+"""Streaming text: whole characters, out of tokens that may cut them."""
 
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 def stream_text(
     ids: Iterable[int], tokens: Sequence[bytes]
 ) -> Iterator[str]:
-    """The text of each token as soon as its last character is whole.
+    """Stream text: that of each token, once its last character is whole.
 
     `tokens` are the bytes of each id, as in `BytePairTokenizer.tokens`.
     All pieces together are the text that decoding all ids at once gives,
@@ -18,12 +18,12 @@ def stream_text(
     ['a', 'é', 'b']
     """
     decoder = getincrementaldecoder("utf-8")(errors="replace")
-    for number in ids:
-        if not 0 <= number < len(tokens):
+    for index in ids:
+        if not 0 <= index < len(tokens):
             raise ValueError(
-                f"expected ids from 0 to {len(tokens) - 1}, got {number}"
+                f"expected ids from 0 to {len(tokens) - 1}, got {index}"
             )
-        text = decoder.decode(tokens[number])
+        text = decoder.decode(tokens[index])
         if text:
             yield text
     rest = decoder.decode(b"", final=True)

@@ -1,8 +1,8 @@
-"""Tokens in a row, of which any two neighbours can become one at once.
+"""Token chain: a doubly linked list, in which neighbours merge at once.
 
-A doubly linked list. Merging inside a list or an array moves all that
-comes after; here it changes the two neighbours and nothing else. A token
-keeps the place of its first byte.
+Merging inside a list or an array moves all that comes after; here it
+changes the two neighbours and nothing else. A token keeps the place of
+its first byte.
 """
 
 from collections.abc import Iterable, Iterator

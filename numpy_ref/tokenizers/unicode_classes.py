@@ -1,4 +1,4 @@
-"""Which code points are letters, numbers and white space in Unicode 16.0.
+"""Unicode 16.0: which code points are letters, numbers and white space.
 
 Data, not code: general categories L and N, and the property White_Space,
 as ranges of hexadecimal numbers. They are frozen here because ids must

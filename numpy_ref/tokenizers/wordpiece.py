@@ -37,7 +37,7 @@ class Token(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """One text or two as BERT reads them.
+    """Encoded: one text or two as BERT reads them.
 
     `segments` is 0 for the first text and 1 for the second, each with
     the `[SEP]` after it. A span counts characters of the token's own
@@ -56,7 +56,7 @@ class WordPieceTokenizer:
     Raises ValueError for a vocabulary without [UNK], [CLS] or [SEP].
 
     >>> tokens = ["[UNK]", "[CLS]", "[SEP]", "un", "##want", "##ed"]
-    >>> vocabulary = {token: number for number, token in enumerate(tokens)}
+    >>> vocabulary = {token: index for index, token in enumerate(tokens)}
     >>> tokenizer = WordPieceTokenizer(vocabulary)
     >>> tokenizer.encode("Unwanted").tokens
     ['[CLS]', 'un', '##want', '##ed', '[SEP]']
@@ -138,7 +138,7 @@ def cut_word(word: Placed, vocabulary: Container[str]) -> list[Token]:
         end = longest_piece(text, begin, vocabulary)
         if end is None:
             return [unknown]
-        piece = spelled(text, begin, end)
+        piece = piece_of(text, begin, end)
         tokens.append(Token(piece, places[begin], places[end - 1] + 1))
         begin = end
     return tokens
@@ -149,22 +149,22 @@ def longest_piece(
 ) -> int | None:
     """The end of the longest known piece that begins there, if any."""
     for end in range(len(word), begin, -1):
-        if spelled(word, begin, end) in vocabulary:
+        if piece_of(word, begin, end) in vocabulary:
             return end
     return None
 
 
-def spelled(word: str, begin: int, end: int) -> str:
-    """A piece as the vocabulary has it.
+def piece_of(word: str, begin: int, end: int) -> str:
+    """A piece of a word as the vocabulary has it.
 
-    >>> spelled("unwanted", 0, 2), spelled("unwanted", 2, 6)
+    >>> piece_of("unwanted", 0, 2), piece_of("unwanted", 2, 6)
     ('un', '##want')
     """
     return f"##{word[begin:end]}" if begin else word[begin:end]
 
 
 def truncate(parts: list[list[Token]], room: int) -> list[list[Token]]:
-    """One text or two in so many tokens: the longer one is cut first.
+    """Truncate to so many tokens: of two texts, the longer is cut first.
 
     >>> a, b = [Token("a")] * 2, [Token("b")] * 5
     >>> [len(part) for part in truncate([a, b], 6)]
@@ -192,13 +192,13 @@ def load_vocabulary(
     """
     tokens = [line.decode() for line in read_lines(path, sha256)]
     vocabulary = {}
-    for number, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if not token or token in vocabulary:
             raise ValueError(
-                f"expected a new token in line {number + 1} of {path}, "
+                f"expected a new token in line {index + 1} of {path}, "
                 f"got {token!r}"
             )
-        vocabulary[token] = number
+        vocabulary[token] = index
     return vocabulary
 
 

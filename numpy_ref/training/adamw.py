@@ -10,14 +10,14 @@ from ..parameters import from_state_dict, state_dict
 
 
 class Moments(NamedTuple):
-    """The running means of a model's gradients, and of their squares."""
+    """Moments: the running means of gradients, and of their squares."""
 
     mean: dict[str, Array]
     square: dict[str, Array]
 
 
 def no_moments(params) -> Moments:
-    """The moments before the first step: zeros, by dotted names."""
+    """Moments before the first step: zeros, by dotted names."""
     arrays = state_dict(params)
     zeros = [
         {name: np.zeros_like(array) for name, array in arrays.items()}
@@ -36,7 +36,7 @@ def adamw(
     epsilon: float = 1e-8,
     decay: float = 0.01,
 ):
-    """New parameters and new moments, by `adamw_step` of each array.
+    """AdamW: new parameters and new moments, array by array.
 
     `params` and `gradients` are of one dataclass. An array of fewer than
     two axes does not decay: a bias, the weights of a norm. Raises
@@ -70,7 +70,7 @@ def adamw(
 
 
 def clip_all(gradients, most: float):
-    """The same dataclass, shortened as a whole by `clip_gradients`."""
+    """Gradient clipping of a dataclass as a whole, by `clip_gradients`."""
     arrays = state_dict(gradients)
     clipped = clip_gradients(tuple(arrays.values()), most)
     named = dict(zip(arrays, clipped, strict=True))

@@ -1,11 +1,11 @@
-"""Training that can go on: a folder that transformers can read, and more.
+"""Training checkpoint: a folder that transformers can read, and more.
 
 `config.json` and `model.safetensors` are as transformers writes them;
 `tokenizer.tiktoken` has the merges; `training-….safetensors` the moments.
-All that else decides the next step stands in the header of
-`model.safetensors`, the step among it, and the generator's state. So the
-one moment in which that file is replaced takes the whole folder from one
-step to another; before, the old checkpoint holds, and after, the new.
+Whatever else decides the next step, such as the step and the generator's
+state, stands in the header of `model.safetensors`. So the one moment in
+which that file is replaced takes the whole folder from one step to
+another; before, the old checkpoint holds, and after, the new.
 """
 
 import json
@@ -19,7 +19,7 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from ..checkpoints.gpt2 import load_gpt2, names_in
-from ..checkpoints.gpt2_config import FIELDS, MEANT, Gpt2Config
+from ..checkpoints.gpt2_config import FIELDS, SUPPORTED, Gpt2Config
 from ..checkpoints.names import to_theirs
 from ..checkpoints.tensors import FILE, stored_tensors, tensors_of, write
 from ..files import write_whole
@@ -37,10 +37,10 @@ MOMENTS = "training-{}.safetensors"
 
 
 class Training(NamedTuple):
-    """A training state, and all that decides its next step.
+    """Training: its state, and all that decides the next step.
 
-    `text` is the SHA-256 of the text that is learned from, `about` says
-    in words what that is.
+    `text` is the SHA-256 of the text that is learned from, `about` its
+    description in words.
     """
 
     state: TrainState
@@ -75,16 +75,16 @@ def their_config(config: Gpt2Config) -> dict:
         theirs: getattr(config, ours) for ours, theirs in FIELDS.items()
     }
     end = config.vocabulary - 1
-    meant = {k: v for k, v in MEANT.items() if v not in (None, {})}
+    fixed = {k: v for k, v in SUPPORTED.items() if v not in (None, {})}
     kind = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}
-    return kind | sizes | meant | {"bos_token_id": end, "eos_token_id": end}
+    return kind | sizes | fixed | {"bos_token_id": end, "eos_token_id": end}
 
 
 def save_training(folder: Path, training: Training) -> None:
     """Replace the checkpoint of a folder, wholly or not at all.
 
-    Raises OSError when there is no room or no leave to write; the old
-    checkpoint then stays.
+    Raises OSError when there is no space, or no permission, to write; the
+    old checkpoint then stays.
     """
     state = training.state
     moments = folder / MOMENTS.format(state.step)
@@ -99,7 +99,7 @@ def save_training(folder: Path, training: Training) -> None:
     names = names_in(training.config, PREFIX)
     tensors = to_theirs(names, state_dict(state.params))
     write(folder / FILE, tensors, {KEY: json.dumps(rest_of(training))})
-    # Also what a process that was killed has left.
+    # Remove also what a process that was killed has left.
     for other in [
         *folder.glob(MOMENTS.format("*")),
         *folder.glob("*.part"),
@@ -134,7 +134,7 @@ def header_of(path: Path) -> dict[str, str]:
 
 
 def load_training(folder: Path) -> Training:
-    """The training of a folder, as it was saved, to the last bit.
+    """Load the training of a folder, as it was saved, to the last bit.
 
     Raises ValueError for a folder that `save_training` did not write.
     """

@@ -1,4 +1,4 @@
-"""A GPT-2 before it has learned anything: random weights."""
+"""Initial weights: a GPT-2 before it has learned anything."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -20,7 +20,7 @@ DEVIATION = 0.02
 def initial_gpt2(
     config: Gpt2Config, generator: Generator, dtype: str = "float32"
 ) -> Gpt2:
-    r"""Normal weights with a deviation of 0.02; biases 0, norms 1.
+    r"""Initial weights: normal, deviation 0.02; biases 0, norms 1.
 
     The layers whose output is added to a token begin with
     $0.02 / \sqrt{2 L}$: there are 2 L of them on the way, and their sum
@@ -49,7 +49,7 @@ def initial_gpt2(
 def initial_block(
     config: Gpt2Config, normal: Callable[..., Array]
 ) -> DecoderBlock:
-    """One block; `normal` draws a weight."""
+    """Initial weights of one block; `normal` draws a matrix."""
     d_model, d_ff = config.d_model, config.d_ff
     added = DEVIATION / sqrt(2 * config.layers)
     dtype = normal(0).dtype

@@ -1,8 +1,8 @@
-"""Training a GPT-2: draw a batch, find the gradients, take a step.
+"""Training steps: draw a batch, compute the gradients, take a step.
 
-Functions from one state to the next; nothing is changed in place. What
-chance decides is drawn beforehand, from the one generator, and handed to
-the step: so another implementation can take the very same steps.
+Functions from one state to the next; nothing is changed in place. Random
+numbers are drawn beforehand, from one generator, and handed to the step:
+so another implementation can take the very same steps.
 """
 
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ from ..windows import windows
 from .adamw import Moments, adamw, clip_all, no_moments
 
 IGNORED = -100  # a target that does not count
-DIVERGED = 2  # so many times the loss of a uniform guess
+DIVERGED = 2  # times the loss of a uniform guess
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Of a batch, of the schedule, and of AdamW; `most` is for clipping."""
+    """Training settings: batch, schedule, AdamW; `most` is for clipping."""
 
     context_length: int = 64
     batch_size: int = 16
@@ -47,7 +47,7 @@ class TrainingSettings:
 
 
 class Batch(NamedTuple):
-    """Windows of a text, their targets, and what dropout keeps."""
+    """Batch: windows of a text, their targets, and dropout's masks."""
 
     ids: Int[Array, "batch position"]
     targets: Int[Array, "batch position"]
@@ -55,7 +55,7 @@ class Batch(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """A model, the moments of its gradients, and the steps it has taken."""
+    """Training state: a model, its moments, and the steps it has taken."""
 
     params: Gpt2
     moments: Moments
@@ -63,7 +63,7 @@ class TrainState(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """What a step saw: the loss and the gradients' norm, before it."""
+    """Metrics of a step: loss and gradient norm are from before it."""
 
     step: int
     loss: float
@@ -122,11 +122,11 @@ def training_step(
     config: Gpt2Config,
     settings: TrainingSettings,
 ) -> tuple[TrainState, StepMetrics]:
-    """One step of AdamW, by the clipped gradients of the loss on a batch.
+    """Training step: AdamW, by the clipped gradients of a batch's loss.
 
     Raises ValueError, with the step, when the loss shows that training
     has diverged: when it is no number, or far above that of a uniform
-    guess, the logarithm of the vocabulary.
+    guess, the logarithm of the vocabulary's size.
     """
     step = state.step + 1
     rate = rate_of(step, settings)
@@ -144,7 +144,7 @@ def training_step(
 
 
 def rate_of(step: int, settings: TrainingSettings) -> float:
-    """The learning rate of a step, by the schedule of the settings."""
+    """Learning rate of a step, by the schedule of the settings."""
     return learning_rate(
         *(step, settings.warm_up, settings.steps),
         *(settings.highest, settings.lowest),
@@ -154,15 +154,16 @@ def rate_of(step: int, settings: TrainingSettings) -> float:
 def loss_and_gradients(
     params: Gpt2, batch: Batch, config: Gpt2Config, rate: float
 ) -> tuple[float, float, Gpt2]:
-    """The loss on a batch, the norm of its gradients, and the gradients.
+    """Loss on a batch, norm of its gradients, and the gradients.
 
-    What overflows is not warned of here: it is found in the norm.
+    NumPy does not warn of an overflow here: it shows in the norm.
     """
-    one = params.norm.weight.dtype.type(1)
+    d_loss = params.norm.weight.dtype.type(1)
     with np.errstate(over="ignore", invalid="ignore"):
         loss, gradients = gpt2_loss_backward(
-            *(one, batch.ids, batch.targets, params, batch.dropout_masks),
-            *(rate, config.heads, config.epsilon, IGNORED),
+            *(d_loss, batch.ids, batch.targets, params),
+            *(batch.dropout_masks, rate, config.heads, config.epsilon),
+            IGNORED,
         )
         norm = gradient_norm(tuple(state_dict(gradients).values()))
     return float(loss), float(norm), gradients
@@ -188,7 +189,7 @@ def train(
     config: Gpt2Config,
     settings: TrainingSettings,
 ) -> Iterator[tuple[TrainState, StepMetrics]]:
-    """The steps that are left, one by one.
+    """Training loop: the steps that are left, one by one.
 
     `generator` goes on with each. Raises ValueError as `draw_batch` and
     `training_step` do.

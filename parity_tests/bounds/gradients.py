@@ -1,4 +1,4 @@
-r"""How far a gradient may be off. Notation: `bounds.py`.
+r"""Bounds of gradients: how far one may be off. Notation: `rounding.py`.
 
 Most gradients are sums of products and follow from the rules for those,
 whichever way the sums are taken. One does not.

@@ -1,4 +1,4 @@
-r"""How far the layers around attention may be off. Notation: `bounds.py`.
+r"""Bounds of the layers around attention. Notation: `rounding.py`.
 
 **Variance.** The standard deviation over n features is a seminorm: errors
 e of the features move it by at most their root mean square r, hence the

@@ -1,4 +1,4 @@
-r"""How far a correct evaluation may be from the exact value.
+r"""Rounding error bounds: how far a correct evaluation may be from exact.
 
 A `Bounded` is an exact value and an error: no correct evaluation in the
 given precision, in whatever order it takes its sums, is further from the
@@ -50,7 +50,7 @@ FUNCTION_ROUNDINGS = 8
 
 @dataclass(frozen=True)
 class Rounding:
-    """A precision: its unit roundoff and its smallest normal number."""
+    """Rounding of a precision: unit roundoff and smallest normal number."""
 
     u: float
     eta: float
@@ -75,7 +75,7 @@ class Bounded:
     """An array of exact values, each with the error it may come with.
 
     Values are float64, where a bound is all that is wanted, or mpmath's
-    numbers, where the value itself is (`exact.py`).
+    numbers, where the value itself is (`exact`).
     """
 
     value: np.ndarray
@@ -198,7 +198,7 @@ def where(mask: np.ndarray, a: Bounded, otherwise: float) -> Bounded:
 
 
 def product(axes: str, a: Bounded, b: Bounded, extra: int = 0) -> Bounded:
-    """A sum of products, spelled as einsum spells it; one axis is summed.
+    """A sum of products, in einsum's notation; one axis is summed.
 
     `extra` roundings may stand beside those of the sum.
     """

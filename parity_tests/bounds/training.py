@@ -1,4 +1,4 @@
-r"""How far a loss and a step of learning may be off. Notation: `bounds.py`.
+r"""Bounds of a loss and of running totals. Notation: `rounding.py`.
 
 **Log-sum-exp.** y = m + ln T, T = sum exp(l - m). Each exponential is off
 by 8 u and, because l - m was rounded, by (m - l) u, relative to itself.

@@ -1,4 +1,4 @@
-"""What every named step should be, from its definition.
+"""Exact values: what every named step should be, from its definition.
 
 A third writing of the steps, in files of the same names, in numbers that
 carry their error bound (`bounds.Bounded`): in float64 where only the bound
@@ -63,17 +63,17 @@ def exact_steps(
     a step that is described in none of FILES.
     """
     function = described(name)
-    taken = {
+    inputs = {
         key: bounded(value, digits) for key, value in arguments.items()
     }
     if params is not None:
-        taken["params"] = bounded(params, digits)
+        inputs["params"] = bounded(params, digits)
     if not digits:
-        return _new(function(**taken), arguments)
+        return _without(inputs, function(**inputs))
     import mpmath
 
     with mpmath.workdps(DIGITS):
-        return _new(function(**taken), arguments)
+        return _without(inputs, function(**inputs))
 
 
 def described(name: str):
@@ -84,7 +84,6 @@ def described(name: str):
     raise LookupError(f"expected {name} to be described in {__name__}")
 
 
-def _new(steps: dict, arguments: dict) -> dict:
-    """Without what came in."""
-    came_in = {*arguments, "params"}
-    return {name: steps[name] for name in steps if name not in came_in}
+def _without(inputs: dict, named: dict) -> dict:
+    """The named locals but for the inputs: the steps."""
+    return {name: named[name] for name in named if name not in inputs}

@@ -38,10 +38,10 @@ def encoder_block(x, params, mask, heads, epsilon):
 
 
 def encoder(x, params, mask, heads, epsilon):
-    layers, came = [], x
+    layers, previous = [], x
     for block in params.blocks:
-        steps = encoder_block(came, block, mask, heads, epsilon)
-        layer, came = steps["layer"], steps["hidden"]
+        steps = encoder_block(previous, block, mask, heads, epsilon)
+        layer, previous = steps["layer"], steps["hidden"]
         layers.append(layer)
     return {"layers": layers, "layer": layer}
 

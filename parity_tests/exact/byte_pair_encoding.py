@@ -59,8 +59,8 @@ def merge_lowest(ids, table):
 
 def has_merge(ids, table):
     ranks = pair_ranks(ids, table)["ranks"]
-    found = any(rank < NEVER for rank in ranks)
-    return {"ranks": ranks, "found": found}
+    mergeable = any(rank < NEVER for rank in ranks)
+    return {"ranks": ranks, "mergeable": mergeable}
 
 
 def merge_all(ids, table):

@@ -42,12 +42,12 @@ def position_embedding_backward(d_embedded, positions, params):
 
 
 def sinusoidal_positions(positions, d_model):
-    number = np.arange(d_model)
-    feature = known_exactly(number, positions)
-    pair_start = known_exactly(number // 2 * 2, positions)
+    index = np.arange(d_model)
+    feature = known_exactly(index, positions)
+    pair_start = known_exactly(index // 2 * 2, positions)
     base, size = like(positions, 10000), like(positions, d_model)
     power = base ** (-pair_start.value / size)
-    exponent = 3 * np.log(10000) * (number // 2 * 2) / d_model
+    exponent = 3 * np.log(10000) * (index // 2 * 2) / d_model
     slack = (exponent + 8) * positions.rounding.u
     error = slack * power.astype(np.float64)
     frequency = Bounded(power, error, positions.rounding)
@@ -55,7 +55,7 @@ def sinusoidal_positions(positions, d_model):
         part.moved(lambda a: a[:, None]) for part in (positions, frequency)
     ]
     angle = product("pi,fi->pf", *column)
-    even = number % 2 == 0
+    even = index % 2 == 0
     sine, cosine = wave("sin", angle), wave("cos", angle)
     encoded = where(even, sine, 0) + where(~even, cosine, 0)
     return locals()

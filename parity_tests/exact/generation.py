@@ -12,10 +12,10 @@ def greedy(logits):
 
 
 def by_row(a, function):
-    """What a function of a list finds for each row of the last axis."""
+    """A function of a list, applied to each row of the last axis."""
     rows = a.value.reshape(-1, a.shape[-1]).tolist()
-    found = np.array([function(row) for row in rows])
-    return found.reshape(a.shape[:-1] + found.shape[1:])
+    results = np.array([function(row) for row in rows])
+    return results.reshape(a.shape[:-1] + results.shape[1:])
 
 
 def top_k(logits, k):

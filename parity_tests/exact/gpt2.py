@@ -21,10 +21,10 @@ def decoder_block(x, params, mask, heads, epsilon):
 
 
 def decoder(x, params, mask, heads, epsilon):
-    layers, came = [], x
+    layers, previous = [], x
     for block in params.blocks:
-        steps = decoder_block(came, block, mask, heads, epsilon)
-        layer, came = steps["layer"], steps["hidden"]
+        steps = decoder_block(previous, block, mask, heads, epsilon)
+        layer, previous = steps["layer"], steps["hidden"]
         layers.append(layer)
     return {"layers": layers, "layer": layer}
 

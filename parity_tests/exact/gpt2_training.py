@@ -82,9 +82,9 @@ def decoder_with_dropout(
 def gpt2_loss(
     ids, targets, params, dropout_masks, rate, heads, epsilon, ignored
 ):
-    kept, block_masks = dropout_masks
+    embedded_mask, block_masks = dropout_masks
     embedded = input_embedding(ids, params.embedding)["x"]
-    x = dropout(embedded, kept, rate)["y"]
+    x = dropout(embedded, embedded_mask, rate)["y"]
     mask = earlier(ids.shape[-1])
     states = decoder_with_dropout(
         x, params.decoder, mask, block_masks, rate, heads, epsilon

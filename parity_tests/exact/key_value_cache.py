@@ -66,15 +66,15 @@ def after(past, new):
 
 
 def cached_decoder(x, past_key, past_value, params, mask, heads, epsilon):
-    layers, came = [], x
+    layers, previous = [], x
     for index, block in enumerate(params.blocks):
         past = [
             a.moved(lambda a, n=index: a[n]) for a in (past_key, past_value)
         ]
         steps = cached_decoder_block(
-            came, *past, block, mask, heads, epsilon
+            previous, *past, block, mask, heads, epsilon
         )
-        layer, came = steps["layer"], steps["hidden"]
+        layer, previous = steps["layer"], steps["hidden"]
         layers.append(layer)
     return {"layers": layers, "layer": layer}
 

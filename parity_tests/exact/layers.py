@@ -60,8 +60,8 @@ def layer_norm_backward(d_y, x, params, epsilon):
     centred, deviation = steps["centred"], steps["deviation"]
     normalised = steps["normalised"]
     d_normalised = d_y * params.weight
-    pull = (d_normalised * normalised).total()
-    d_deviation = negative(quotient(pull, deviation, least))
+    dot = (d_normalised * normalised).total()
+    d_deviation = negative(quotient(dot, deviation, least))
     d_variance = quotient(d_deviation.over(2), deviation, least)
     spread = (centred * d_variance).times(2).over(features)
     d_centred = quotient(d_normalised, deviation, least) + spread

@@ -23,10 +23,10 @@ from .self_attention import (
 
 def stacked_heads(x, params, dropout_mask, rate):
     contexts = [
-        causal_attention(x, head, dropout_mask[..., number, :, :], rate)[
+        causal_attention(x, head, dropout_mask[..., index, :, :], rate)[
             "context"
         ]
-        for number, head in enumerate(params.heads)
+        for index, head in enumerate(params.heads)
     ]
     merged = joined(contexts)
     y = affine(merged, params.output.weight, params.output.bias)
@@ -37,16 +37,16 @@ def stacked_heads_backward(d_y, x, params, dropout_mask, rate):
     merged = stacked_heads(x, params, dropout_mask, rate)["merged"]
     outer = linear_backward(d_y, merged, params.output)
     d_merged, heads = outer["d_x"], len(params.heads)
-    d_contexts = [head_slice(d_merged, heads, n) for n in range(heads)]
+    d_contexts = [head_slice(d_merged, heads, i) for i in range(heads)]
     parts = [
         causal_attention_backward(
-            d_contexts[number],
+            d_contexts[index],
             x,
             head,
-            dropout_mask[..., number, :, :],
+            dropout_mask[..., index, :, :],
             rate,
         )
-        for number, head in enumerate(params.heads)
+        for index, head in enumerate(params.heads)
     ]
     d_x = parts[0]["d_x"]
     for part in parts[1:]:
@@ -64,7 +64,7 @@ def stacked_heads_backward(d_y, x, params, dropout_mask, rate):
 
 
 def split_heads(x, heads):
-    slices = [head_slice(x, heads, number) for number in range(heads)]
+    slices = [head_slice(x, heads, index) for index in range(heads)]
     separate = stacked(slices, axis=-2)
     split = stacked(slices, axis=-3)
     return locals()
@@ -168,7 +168,7 @@ def heads_backward(inputs, attention, attention_backward, *choices):
     return locals()
 
 
-def head_slice(x, heads, number):
+def head_slice(x, heads, index):
     width = x.shape[-1] // heads
-    start = number * width
+    start = index * width
     return x.moved(lambda a: a[..., start : start + width])

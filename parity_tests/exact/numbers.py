@@ -1,4 +1,4 @@
-"""Arrays as numbers that carry their error, and moving them around."""
+"""Bounded numbers: arrays that carry their error, and moving them."""
 
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
@@ -27,9 +27,9 @@ def bounded(value, digits: bool = False):
     return value
 
 
-def known_exactly(number, a):
+def known_exactly(numbers, a):
     """Numbers without an error, in the precision of `a`."""
-    return Bounded(like(a, number), np.zeros(number.shape), a.rounding)
+    return Bounded(like(a, numbers), np.zeros(numbers.shape), a.rounding)
 
 
 def constant(a, number):

@@ -42,8 +42,8 @@ def flat(a):
 def clip_gradients(gradients, most):
     norm = gradient_norm(gradients)["norm"]
     row = norm.moved(lambda a: a.reshape(1)) + constant(norm, 1e-6)
-    wanted = quotient(constant(row, most), row)
-    factor = where(wanted.value < 1, wanted, 1)
+    ratio = quotient(constant(row, most), row)
+    factor = where(ratio.value < 1, ratio, 1)
     clipped = [gradient * factor for gradient in gradients]
     factor = factor.moved(lambda a: a.reshape(()))
     return locals()

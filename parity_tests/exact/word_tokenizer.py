@@ -36,7 +36,7 @@ def encode(text, vocabulary):
 
 def decode(ids, vocabulary):
     tokens = list(vocabulary)
-    spaced = " ".join(tokens[number] for number in ids)
+    spaced = " ".join(tokens[index] for index in ids)
     text = ""
     for sign in spaced:
         text = (text.rstrip() if sign in ",.:;?!\"()'" else text) + sign
@@ -47,6 +47,6 @@ def decode(ids, vocabulary):
 
 def join_texts(texts):
     joined = ""
-    for place, text in enumerate(texts):
-        joined += (" <|endoftext|> " if place else "") + text
+    for index, text in enumerate(texts):
+        joined += (" <|endoftext|> " if index else "") + text
     return locals()

@@ -1,4 +1,4 @@
-"""The inputs of one step, for either side, and how they lie in memory."""
+"""Case: the inputs of one step, for either side, and their layout."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from .finding import Twin, namesake
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs of one step, for either side; both share their memory."""
+    """Case: the inputs of one step, for either side, in shared memory."""
 
     twin: Twin
     arguments: dict
@@ -33,7 +33,7 @@ class Case:
 
 
 def to_torch(value):
-    """Arrays as tensors that share their memory, strides and all."""
+    """To PyTorch: arrays as tensors that share memory and strides."""
     if isinstance(value, tuple):
         kind = namesake(type(value), "torch_impl")
         return tuple_of(kind, map(to_torch, value))

@@ -1,4 +1,4 @@
-"""Two values of one step held against each other, and the tally."""
+"""Comparing: two values of one step within a bound, and the tally."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ WIDE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One named step on both sides, from the same inputs.
+    """Comparison of one named step on both sides, from the same inputs.
 
     `difference` and `bound` are the largest of the step; `share` is the
     worst ratio of the two, entry by entry, and the step holds up to 1.
@@ -65,7 +65,7 @@ class Comparison:
 
 @dataclass
 class Tally:
-    """How many steps were compared, and how close to its bound any came.
+    """Tally: how many steps were compared, and which was nearest its bound.
 
     `wide` counts those whose bound was too wide to check anything.
     """
@@ -99,7 +99,7 @@ class Tally:
 
 
 def compare_step(path: str, ours, theirs, exact) -> Comparison:
-    """Two values of one step, within twice the error of `exact`."""
+    """Compare two values of one step, within twice the error of `exact`."""
     if isinstance(ours, list | tuple) and exact is not None:
         expect_equal(path, "lengths", len(ours), len(theirs))
         parts = [
@@ -122,7 +122,7 @@ def compare_step(path: str, ours, theirs, exact) -> Comparison:
 
 
 def within(path: str, ours, theirs, bound: np.ndarray) -> Comparison:
-    """Two arrays and how far they may be apart, entry by entry.
+    """Compare two arrays within a bound, entry by entry.
 
     Equal entries are 0 apart, infinite ones too; a NaN is as far from all
     else as can be. Raises AssertionError when the shapes differ, and
@@ -154,12 +154,12 @@ def within(path: str, ours, theirs, bound: np.ndarray) -> Comparison:
 
 
 def with_exact(path, value, expected):
-    """A step against its description; ids and masks must be the same."""
+    """Compare a step with its exact value; ids and masks are the same."""
     if expected is None and not is_float(value):
         return  # sizes, and what leads to a step that is described
     if isinstance(value, list | tuple) and is_float(value):
-        for part, should in zip(value, expected, strict=True):
-            yield from with_exact(path, part, should)
+        for part, part_expected in zip(value, expected, strict=True):
+            yield from with_exact(path, part, part_expected)
     elif is_float(value):
         yield within(path, value, expected.value, expected.error)
     else:

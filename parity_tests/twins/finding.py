@@ -1,4 +1,4 @@
-"""Which function belongs to which, found by name."""
+"""Finding twins: which function belongs to which, by name."""
 
 import importlib
 import inspect
@@ -17,7 +17,7 @@ from .rules import file_has_twin, has_twin, steps_of
 
 @dataclass(frozen=True)
 class Twin:
-    """A step on both sides: a function, and a function or a module."""
+    """Twin: a step on both sides, a function and a function or module."""
 
     name: str
     reference: FunctionType

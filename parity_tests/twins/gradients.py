@@ -1,4 +1,4 @@
-"""The gradient of a step, by hand and by PyTorch, name by name."""
+"""Gradients of a step, by hand and by PyTorch, name by name."""
 
 import inspect
 import sys
@@ -22,7 +22,7 @@ from .rules import returned_name, steps_of
 
 @dataclass(frozen=True)
 class Gradients:
-    """Each named value's gradient: from both sides, and as it should be.
+    """Gradients of each named value: both sides' and the exact one.
 
     Names are those of the values: `scores` for NumPy's `d_scores`; what
     belongs to a parameter bears its dotted name behind `params.`.
@@ -97,12 +97,12 @@ def by_pytorch(case: Case, upstream: Array) -> dict[str, Array]:
             part.retain_grad()
     first = output[0] if isinstance(output, tuple) else output
     first.backward(torch.from_numpy(upstream))
-    found = {name: gradient(value) for name, value in tensors.items()}
+    by_name = {name: gradient(value) for name, value in tensors.items()}
     if case.module is not None:
         for name, parameter in case.module.named_parameters():
-            found[f"params.{name}"] = gradient(parameter)
+            by_name[f"params.{name}"] = gradient(parameter)
             parameter.grad = None
-    return found
+    return by_name
 
 
 def parts(value) -> list[torch.Tensor]:
@@ -131,8 +131,8 @@ def by_hand(case: Case, upstream: Array):
     d_arguments = {first: upstream} | before | case.arguments
     holder = {} if case.params is None else {"params": case.params}
     # A loss is a number; an array stays as it is.
-    taken = d_arguments | {first: upstream[()]}
-    _, calls = record(function, **taken, **holder)
+    inputs = d_arguments | {first: upstream[()]}
+    _, calls = record(function, **inputs, **holder)
     return named_gradients(calls[0].steps), d_arguments
 
 
@@ -151,14 +151,14 @@ def kept(twin: Twin, arguments: dict) -> dict:
 
 def named_gradients(steps: dict) -> dict:
     """What is called `d_...`, by the name of what it belongs to."""
-    found = {
+    by_name = {
         name.removeprefix("d_"): value
         for name, value in steps.items()
         if name.startswith("d_") and not name.startswith("d_params")
     }
     if "d_params" in steps:
-        found |= dict(named_leaves(steps["d_params"], "params"))
-    return found
+        by_name |= dict(named_leaves(steps["d_params"], "params"))
+    return by_name
 
 
 def named_leaves(value, name: str):
@@ -198,20 +198,20 @@ def in_fifty_digits(case: Case) -> dict[str, object]:
 
 
 def float_inputs(arguments: dict) -> dict[str, Bounded]:
-    """What comes in as floats, by its dotted name."""
-    found = {}
+    """The inputs that are floats, by their dotted names."""
+    leaves = {}
     for name, value in arguments.items():
         if name == "params" or isinstance(value, Bounded):
-            found |= dict(named_leaves(value, name))
-    return found
+            leaves |= dict(named_leaves(value, name))
+    return leaves
 
 
 def difference_quotient(case: Case, upstream: Array, directions) -> float:
-    """How fast the sum of upstream times output grows that way.
+    """Central difference: how the sum of upstream times output grows.
 
-    A central difference of the step's description in DIGITS digits. What
-    it leaves out is of the order of the step's square, 1e-40, and what it
-    cancels of 1e-50 over the step, 1e-30.
+    Of the step's exact value in DIGITS digits. Its truncation error is of
+    the order of the step's square, 1e-40, its cancellation of 1e-50 over
+    the step, 1e-30.
     """
     with mpmath.workdps(DIGITS):
         step = mpmath.mpf(2) ** -66
@@ -222,15 +222,15 @@ def difference_quotient(case: Case, upstream: Array, directions) -> float:
         return (ahead - behind) / (2 * step)
 
 
-def slope_by_hand(found: Gradients, directions) -> tuple:
-    """The same, from the gradients by hand, and how far it may be off."""
+def slope_by_hand(named: Gradients, directions) -> tuple:
+    """Directional derivative, from the gradients by hand, and its bound."""
     with mpmath.workdps(DIGITS):
         slope = sum(
-            np.sum(in_digits(found.ours[name]) * direction)
+            np.sum(in_digits(named.ours[name]) * direction)
             for name, direction in directions.items()
         )
     errors = [
-        np.sum(found.exact[name].error * abs(direction))
+        np.sum(named.exact[name].error * abs(direction))
         for name, direction in directions.items()
     ]
     return slope, sum(errors)

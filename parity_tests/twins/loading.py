@@ -1,4 +1,4 @@
-"""The PyTorch twin of a BERT that was read from a checkpoint."""
+"""Loading: the PyTorch twin of a BERT that was read from a checkpoint."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What every step of a call computed: its named locals, by their path."""
+"""Recording: the named locals of every step of a call, by their path."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ NO_STEPS = ("checked", "normal_distribution")
 class Call:
     """One call of a twin: `multi_head_attention[0]/linear[1]`, say.
 
-    `name` is the function's, spelled alike on both sides; `holder` is the
+    `name` is the function's, the same on both sides; `holder` is the
     module or the dataclass with its parameters, None without; `arguments`
     and `steps` are the other locals, in the order of the source.
     """
@@ -30,7 +30,7 @@ class Call:
 
 
 def record(function, *args, **kwargs) -> tuple[Any, list[Call]]:
-    """Call `function`; return its result and every call it was made of.
+    """Record a call: its result, and every call that it was made of.
 
     Calls stand in the order in which they began. This thread only. Raises
     RuntimeError when another profiler is at work (a debugger's or a
@@ -52,7 +52,7 @@ def record(function, *args, **kwargs) -> tuple[Any, list[Call]]:
 
 
 def snake_case(class_name: str) -> str:
-    """A class as its twin is spelled: `MultiHeadAttention`, for one."""
+    """Snake case: a class's name as that of its twin, the function."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()
 
 
@@ -76,9 +76,9 @@ class _Recorder:
     def _begin(self, frame):
         name = _name(frame)
         within = f"{self.open[-1].path}/" if self.open else ""
-        number = self.count[within + name]
+        index = self.count[within + name]
         self.count[within + name] += 1
-        call = Call(f"{within}{name}[{number}]", name)
+        call = Call(f"{within}{name}[{index}]", name)
         _keep_arguments(call, frame)
         self.calls.append(call)
         self.open.append(call)

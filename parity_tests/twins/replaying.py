@@ -1,4 +1,4 @@
-"""Each call of the twin made once more in NumPy, and compared.
+"""Replaying: each call of the twin, made once more in NumPy, compared.
 
 A bound covers one function. So each call that the twin was made of is
 *replayed*: the reference is called with the very inputs that the twin's
@@ -30,7 +30,7 @@ def references() -> dict[str, object]:
 
 
 def compare(calls: list[Call]) -> Iterator[Comparison]:
-    """Each named step of the twin's calls against its replay in NumPy.
+    """Compare each named step of the twin's calls with its replay.
 
     Raises AssertionError when the steps or their dtypes and shapes differ,
     and when a step is in another precision than what came in.
@@ -56,14 +56,14 @@ def compare(calls: list[Call]) -> Iterator[Comparison]:
 
 
 def replay(name: str, arguments: dict, params) -> Call:
-    """The call of `numpy_ref`'s function `name` on these inputs."""
+    """Replay: the call of `numpy_ref`'s function `name` on these inputs."""
     holder = {} if params is None else {"params": params}
     _, calls = record(references()[name], **arguments, **holder)
     return calls[0]
 
 
 def to_numpy(value):
-    """Tensors as arrays that share their memory, inside of anything."""
+    """To NumPy: tensors as arrays that share memory, inside of anything."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().numpy()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The rules that make two sources twins, read from the sources alone.
+"""Rules for twins: what two sources must share, read from them alone.
 
 So a new function is held to them without anyone writing a test for it.
 """
@@ -45,26 +45,26 @@ WITHOUT_GRADIENT = {
 
 
 def complaints(file: str, reference: str, twin: str) -> list[str]:
-    """What keeps two sources from being twins; nothing when they are."""
+    """Complaints: what keeps two sources from being twins, if anything."""
     sides = {"numpy_ref": steps_of(reference), "torch_impl": steps_of(twin)}
     ours, theirs = (twinned(file, steps) for steps in sides.values())
-    found = []
+    listed = []
     for name in ours.keys() ^ theirs.keys():
         side = "torch_impl" if name in ours else "numpy_ref"
-        found.append(f"{name} has no twin in {side}")
+        listed.append(f"{name} has no twin in {side}")
     for name in ours.keys() & theirs.keys():
-        found += differences(name, ours[name], theirs[name])
+        listed += differences(name, ours[name], theirs[name])
     gradients = gradients_of(reference)
     for name, node in [*ours.items(), *theirs.items(), *gradients.items()]:
-        found += [f"{name}: {bad}" for bad in unruly(node)]
-    found += misplaced_gradients(reference)
-    found += field_differences(fields(reference), fields(twin))
+        listed += [f"{name}: {bad}" for bad in unruly(node)]
+    listed += misplaced_gradients(reference)
+    listed += field_differences(fields(reference), fields(twin))
     if constants(reference) != constants(twin):
-        found.append(
+        listed.append(
             f"the constants differ: {constants(reference)} in numpy_ref, "
             f"{constants(twin)} in torch_impl"
         )
-    return [f"{file}: {complaint}" for complaint in sorted(found)]
+    return [f"{file}: {complaint}" for complaint in sorted(listed)]
 
 
 def twinned(file: str, steps: dict) -> dict:
@@ -103,7 +103,7 @@ def steps_of(source: str) -> dict[str, ast.FunctionDef]:
     A class that is neither a module nor a set of fields is one, too; a
     gradient is not, because PyTorch finds its own.
     """
-    found = {
+    steps = {
         node.name: node
         for node in functions_of(source)
         if not is_gradient(node)
@@ -112,10 +112,10 @@ def steps_of(source: str) -> dict[str, ast.FunctionDef]:
         if isinstance(node, ast.ClassDef):
             parts = {getattr(p, "name", None): p for p in node.body}
             if "forward" in parts:
-                found[snake_case(node.name)] = parts["forward"]
+                steps[snake_case(node.name)] = parts["forward"]
             elif not _fields_of(node):
-                found[node.name] = parts["__init__"]
-    return found
+                steps[node.name] = parts["__init__"]
+    return steps
 
 
 def functions_of(source: str) -> list[ast.FunctionDef]:
@@ -244,15 +244,15 @@ def step_names(node: ast.FunctionDef) -> list[str]:
 def assigned(node: ast.AST) -> Iterator[tuple[str, ast.Assign]]:
     """Each name that is assigned, in order, with its assignment."""
     assigns = [p for p in ast.walk(node) if isinstance(p, ast.Assign)]
-    found = [
+    pairs = [
         (name, assign)
         for assign in assigns
         for target in assign.targets
         for name in ast.walk(target)
         if isinstance(name, ast.Name)
     ]
-    found.sort(key=lambda pair: (pair[0].lineno, pair[0].col_offset))
-    return ((name.id, assign) for name, assign in found)
+    pairs.sort(key=lambda pair: (pair[0].lineno, pair[0].col_offset))
+    return ((name.id, assign) for name, assign in pairs)
 
 
 def decorators(node: ast.FunctionDef) -> list[str]:
@@ -310,7 +310,7 @@ def _only_names(node: ast.expr | None) -> bool:
 
 
 def constants(source: str) -> dict[str, str]:
-    """What a file assigns outside of its functions, as it is spelled."""
+    """Constants: what a file assigns outside of functions, as source."""
     return {
         ast.unparse(node.targets[0]): ast.unparse(node.value)
         for node in ast.parse(source).body

@@ -1,10 +1,10 @@
-"""Inputs for any step, drawn by Hypothesis from its own annotations.
+"""Strategies: inputs for any step, drawn from its own annotations.
 
 Axes that bear different names get different sizes, so that a swapped one
 cannot hide. Floats are small integers times a scale: they shrink well,
 and the scale, a number without a short binary form, makes sums round.
 Scales are drawn from a range that takes scores from nearly uniform to
-nearly one-hot. Masks have blocked rows; arrays have odd strides.
+nearly one-hot. Masks have fully masked rows; arrays have odd strides.
 """
 
 import inspect
@@ -187,8 +187,8 @@ class _Drawer:
         # By a generator: what Hypothesis draws itself is mostly all alike.
         generator = np.random.default_rng(self.draw(SEEDS))
         mask = np.asarray(generator.uniform(size=shape) < 0.6)
-        blocks = name == "mask" and len(shape) > 1 and shape[-2] > 1
-        if blocks and self.draw(st.booleans()):
+        has_rows = name == "mask" and len(shape) > 1 and shape[-2] > 1
+        if has_rows and self.draw(st.booleans()):
             mask[..., self.draw(st.integers(0, shape[-2] - 1)), :] = False
         return laid_out(mask, self.draw(LAYOUTS))
 
@@ -284,9 +284,9 @@ def byte_pairs(draw) -> dict[str, object]:
 
 def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:
     """Tokens and the two special ones, `least` or more, ids in order."""
-    more = [f"word{number}" for number in range(least)]
+    more = [f"word{index}" for index in range(least)]
     known = dict.fromkeys([*tokens, "<|endoftext|>", "<|unk|>", *more])
-    return {token: number for number, token in enumerate(known)}
+    return {token: index for index, token in enumerate(known)}
 
 
 def _annotations(function) -> dict[str, object]:

@@ -89,47 +89,50 @@ def test_a_random_checkpoint_goes_out_and_back(tmp_path, tied):
 
 
 def test_the_packaged_model_is_read_whole():
-    found = load_bert(find_model("bert").path)
-    numbers = sum(a.size for a in state_dict(found.model).values())
+    checkpoint = load_bert(find_model("bert").path)
+    numbers = sum(a.size for a in state_dict(checkpoint.model).values())
     # V d + T d + 2 d + 2 d + L (4 d d + 2 d i + 9 d + i), by hand
     assert numbers == (30522 + 512 + 2 + 2) * 384 + 6 * (
         4 * 384 * 384 + 2 * 384 * 1536 + 9 * 384 + 1536
     )
-    assert found.pooler.dense.weight.shape == (384, 384)
-    assert found.head is None
-    assert found.ignored == ("embeddings.position_ids",)
-    assert (found.config.heads, found.config.epsilon) == (12, 1e-12)
+    assert checkpoint.pooler.dense.weight.shape == (384, 384)
+    assert checkpoint.head is None
+    assert checkpoint.ignored == ("embeddings.position_ids",)
+    assert (checkpoint.config.heads, checkpoint.config.epsilon) == (
+        12,
+        1e-12,
+    )
 
 
 def test_a_tied_head_decodes_by_the_very_embedding(folder):
-    found = load_bert(folder)
-    embedding = found.model.embedding.token.weight
-    assert found.head.decoder.weight is embedding
+    checkpoint = load_bert(folder)
+    embedding = checkpoint.model.embedding.token.weight
+    assert checkpoint.head.decoder.weight is embedding
 
 
 def test_a_head_that_is_not_tied_has_its_own(tmp_path):
-    found = load_bert(saved(tmp_path, tie_word_embeddings=False))
+    checkpoint = load_bert(saved(tmp_path, tie_word_embeddings=False))
     own = read(tmp_path)["cls.predictions.decoder.weight"]
-    np.testing.assert_array_equal(found.head.decoder.weight, own)
-    embedding = found.model.embedding.token.weight
+    np.testing.assert_array_equal(checkpoint.head.decoder.weight, own)
+    embedding = checkpoint.model.embedding.token.weight
     assert not np.array_equal(embedding, own)
 
 
 @pytest.mark.parametrize("stored", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("wanted", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_array_comes_in_the_dtype_that_was_asked_for(
-    folder, stored, wanted
+    folder, stored, dtype
 ):
     def convert(tensors):
         tensors |= {n: t.astype(stored) for n, t in tensors.items()}
 
-    found = load_bert(changed(folder, convert), wanted)
-    for part in (found.model, found.pooler, found.head):
+    checkpoint = load_bert(changed(folder, convert), dtype)
+    for part in (checkpoint.model, checkpoint.pooler, checkpoint.head):
         for array in state_dict(part).values():
-            assert array.dtype == wanted
+            assert array.dtype == dtype
     np.testing.assert_array_equal(
-        found.pooler.dense.weight,
-        read(folder)["bert.pooler.dense.weight"].astype(wanted),
+        checkpoint.pooler.dense.weight,
+        read(folder)["bert.pooler.dense.weight"].astype(dtype),
     )
 
 
@@ -146,8 +149,10 @@ def test_the_oldest_names_of_a_norm_are_known(folder):
             old = name.replace(".weight", ".gamma").replace("bias", "beta")
             tensors[old] = tensors.pop(name)
 
-    found = load_bert(changed(folder, older))
-    expect_same_bytes(state_dict(found.model), state_dict(expected.model))
+    checkpoint = load_bert(changed(folder, older))
+    expect_same_bytes(
+        state_dict(checkpoint.model), state_dict(expected.model)
+    )
 
 
 def test_what_is_ignored_is_listed_with_its_reason(capsys):

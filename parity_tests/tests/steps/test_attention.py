@@ -1,4 +1,4 @@
-"""`F.scaled_dot_product_attention` as the third witness, and the limits."""
+"""`F.scaled_dot_product_attention` as the oracle, and the limits."""
 
 from collections import Counter
 from math import inf, nan

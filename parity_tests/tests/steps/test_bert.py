@@ -1,4 +1,4 @@
-"""BERT on real weights and on random ones; transformers is the judge.
+"""BERT on real weights and on random ones; transformers is the oracle.
 
 Through a whole model errors pile up (`test_end_to_end` says how they are
 held): float64 to 1e-10 of the largest value, and in float32 our distance
@@ -60,26 +60,28 @@ def real_run(side, dtype: str) -> dict[str, np.ndarray]:
     return theirs(oracle_model("BertModel", MINILM, dtype), real_batch())
 
 
-def expect_as_judged(dtype, found, judged, exact):
+def expect_as_the_oracle(dtype, our_run, oracle_run, exact):
     """Everything that both sides return, by its name, padding included."""
-    assert found.keys() == judged.keys() == exact.keys()
-    for name, value in found.items():
-        assert value.shape == judged[name].shape, name
-        assert value.dtype == judged[name].dtype == dtype, name
+    assert our_run.keys() == oracle_run.keys() == exact.keys()
+    for name, value in our_run.items():
+        assert value.shape == oracle_run[name].shape, name
+        assert value.dtype == oracle_run[name].dtype == dtype, name
         distance = abs(value - exact[name]).max()
         if dtype == "float64":
             assert distance <= 1e-10 * abs(exact[name]).max(), name
         else:
-            their_distance = abs(judged[name] - exact[name]).max()
+            their_distance = abs(oracle_run[name] - exact[name]).max()
             assert distance <= 4 * their_distance, name
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_minilm_is_transformers_at_every_layer_and_head(dtype):
-    found, judged = real_run(ours, dtype), real_run(theirs, dtype)
-    assert len(found) == 2 + 6 * 5
-    assert found["5/weights"].shape[:2] == (len(TEXTS), 12)
-    expect_as_judged(dtype, found, judged, real_run(theirs, "float64"))
+    our_run, oracle_run = real_run(ours, dtype), real_run(theirs, dtype)
+    assert len(our_run) == 2 + 6 * 5
+    assert our_run["5/weights"].shape[:2] == (len(TEXTS), 12)
+    expect_as_the_oracle(
+        dtype, our_run, oracle_run, real_run(theirs, "float64")
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -95,10 +97,10 @@ def test_the_twin_ends_where_the_reference_does(dtype):
             *(config.heads, config.epsilon),
         )
         pooled = twin.pooler(layers[-1].hidden).numpy()
-    judged = {"pooled": pooled, "5/hidden": layers[-1].hidden.numpy()}
-    found = {name: real_run(ours, dtype)[name] for name in judged}
-    exact = {name: real_run(theirs, "float64")[name] for name in judged}
-    expect_as_judged(dtype, found, judged, exact)
+    twin_run = {"pooled": pooled, "5/hidden": layers[-1].hidden.numpy()}
+    our_run = {name: real_run(ours, dtype)[name] for name in twin_run}
+    exact = {name: real_run(theirs, "float64")[name] for name in twin_run}
+    expect_as_the_oracle(dtype, our_run, twin_run, exact)
 
 
 def test_every_replayed_step_of_minilm_is_within_its_bound():
@@ -126,23 +128,23 @@ def test_every_replayed_step_of_minilm_is_within_its_bound():
 def test_what_is_known_of_the_heads_of_minilm_is_so():
     """The figures of the project's facts, to the digits given there."""
     encoded = wordpiece_of(MINILM).encode(SEED)
-    found = ours(minilm("float32"), padded([encoded]))
+    our_run = ours(minilm("float32"), padded([encoded]))
     tokens = encoded.tokens
     assert len(tokens) == 13
-    previous = found["0/weights"][0, 2]
+    previous = our_run["0/weights"][0, 2]
     assert round(float(previous.diagonal(-1).mean()), 3) == 1.000
     entropy = -(previous * np.log(np.maximum(previous, 1e-30))).sum(-1)
     assert round(float(entropy.mean() / np.log(13)), 3) == 0.001
-    after = found["1/weights"][0, 8].diagonal(1).mean()
+    after = our_run["1/weights"][0, 8].diagonal(1).mean()
     assert 0.63 <= after <= 0.69
-    related = found["0/weights"][0, 1]
+    related = our_run["0/weights"][0, 1]
     for query, key, weight in (
         ("portrait", "brush", 0.48),
         ("painted", "artist", 0.34),
         ("brush", "painted", 0.33),
     ):
-        one = related[tokens.index(query), tokens.index(key)]
-        assert round(float(one), 2) == weight
+        actual = related[tokens.index(query), tokens.index(key)]
+        assert round(float(actual), 2) == weight
 
 
 def test_padding_changes_nothing_of_a_text():
@@ -229,11 +231,11 @@ def test_any_small_bert_is_transformers(data):
     batch = data.draw(random_batches(model.config))
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        found = ours(load_bert(folder, "float64"), batch)
+        our_run = ours(load_bert(folder, "float64"), batch)
     model.set_attn_implementation("eager")
-    judged = theirs(model.double().eval(), batch)
+    oracle_run = theirs(model.double().eval(), batch)
     if "ForSequence" in type(model).__name__:
-        del judged["logits"]  # one task's own
-    if "pooled" not in judged:  # models for a task do not return it
-        found.pop("pooled", None)
-    expect_as_judged("float64", found, judged, judged)
+        del oracle_run["logits"]  # one task's own
+    if "pooled" not in oracle_run:  # models for a task do not return it
+        our_run.pop("pooled", None)
+    expect_as_the_oracle("float64", our_run, oracle_run, oracle_run)

@@ -38,13 +38,13 @@ def test_array_form_scan_heap_and_tiktoken_give_the_same(text, word):
     assume(word)
     merges = train_bpe(text, 300)
     tokens, ranks = merged_tokens(merges), rank_of_pairs(merges)
-    judge = by_tiktoken(
+    oracle = by_tiktoken(
         {tokens[rank]: rank for rank in range(len(tokens))}, {}
     )
     data = word.encode()
-    expected = judge._encode_single_piece(data)
-    found = merge_all(byte_ids(data), merge_table(merges))
-    assert found.tolist() == expected
+    expected = oracle._encode_single_piece(data)
+    ids = merge_all(byte_ids(data), merge_table(merges))
+    assert ids.tolist() == expected
     for merge in (merge_by_scan, merge_by_heap, fast_merge_all):
         assert merge(fast_byte_ids(data), ranks) == expected
 
@@ -83,8 +83,8 @@ def test_the_array_form_is_right_with_gpt2_s_merges():
         "===",
     ):
         expected = gpt2_by_tiktoken()._encode_single_piece(word.encode())
-        found = merge_all(byte_ids(word.encode()), table)
-        assert found.tolist() == expected
+        ids = merge_all(byte_ids(word.encode()), table)
+        assert ids.tolist() == expected
 
 
 def merge(word: bytes, pairs: list[tuple[int, int]]) -> list[int]:

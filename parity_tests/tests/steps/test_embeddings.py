@@ -65,7 +65,7 @@ def test_a_step_in_position_is_a_rotation_of_each_pair():
 
 @pytest.mark.parametrize("wrong", [-1, 3, 99])
 def test_an_id_outside_the_vocabulary_is_refused(wrong):
-    wanted = f"expected ids from 0 to 2, got {wrong}"
+    message = f"expected ids from 0 to 2, got {wrong}"
     ids = np.array([[0, 2], [wrong, 1]])
     params = embeddings.TokenEmbedding(np.zeros((3, 2)))
     modules = (
@@ -76,10 +76,10 @@ def test_an_id_outside_the_vocabulary_is_refused(wrong):
         embeddings.token_embedding,
         embeddings.one_hot_embedding,
     ):
-        with pytest.raises(ValueError, match=wanted):
+        with pytest.raises(ValueError, match=message):
             function(ids, params)
     for module in modules:
-        with pytest.raises(ValueError, match=wanted):
+        with pytest.raises(ValueError, match=message):
             module(torch.from_numpy(ids))
 
 
@@ -88,9 +88,9 @@ def test_a_text_longer_than_the_positions_is_refused():
         embeddings.TokenEmbedding(np.zeros((3, 2))),
         embeddings.PositionEmbedding(np.zeros((4, 2))),
     )
-    wanted = "expected positions from 0 to 3, got 4"
-    with pytest.raises(ValueError, match=wanted):
+    message = "expected positions from 0 to 3, got 4"
+    with pytest.raises(ValueError, match=message):
         embeddings.input_embedding(np.zeros((1, 5), np.int64), params)
     module = torch_embeddings.InputEmbedding(3, 4, 2)
-    with pytest.raises(ValueError, match=wanted):
+    with pytest.raises(ValueError, match=message):
         module(torch.zeros(1, 5, dtype=torch.int64))

@@ -76,14 +76,14 @@ def test_the_reference_finds_what_the_pencil_found():
     arguments["mask"] = example.MASK
     exact = exact_steps("scaled_dot_product_attention", arguments)
     scores = attention_scores(query, key)
-    found = {
+    computed = {
         "weights": masked_softmax(scores, example.MASK),
         "context": scaled_dot_product_attention(**arguments),
     }
     pencil = {"weights": example.WEIGHTS, "context": example.CONTEXT}
-    for name in found:
+    for name in computed:
         by_hand = np.array(pencil[name], dtype=np.float64)
         # Twice the error: of ours, and of the inputs' own last digit.
         bound = 2 * exact[name].error
-        comparison = within(name, found[name], by_hand, bound)
+        comparison = within(name, computed[name], by_hand, bound)
         assert comparison.holds, comparison

@@ -37,7 +37,7 @@ DTYPES = st.sampled_from(["float32", "float64"])
 
 
 @pytest.fixture(scope="module")
-def judge_and_model(tmp_path_factory):
+def oracle_and_model(tmp_path_factory):
     return oracle_and_ours(tmp_path_factory.mktemp("gpt2"), n_layer=3)
 
 
@@ -161,11 +161,11 @@ def test_what_has_no_probability_is_never_drawn(dtype):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_greedy_writes_what_transformers_writes(judge_and_model, seed):
-    judge, ours = judge_and_model
+def test_greedy_writes_what_transformers_writes(oracle_and_model, seed):
+    oracle, ours = oracle_and_model
     ids = random_ids(1 + seed, seed=seed)
     written = list(write(ours, ids, 20 - len(ids), greedy, [END]))
-    theirs = judge.generate(
+    theirs = oracle.generate(
         torch.from_numpy(ids[None]),
         attention_mask=torch.ones(1, len(ids), dtype=torch.int64),
         max_length=20,
@@ -177,8 +177,8 @@ def test_greedy_writes_what_transformers_writes(judge_and_model, seed):
     assert len(set(written)) > 1
 
 
-def test_sampling_with_the_same_numbers_writes_the_same(judge_and_model):
-    _, ours = judge_and_model
+def test_sampling_with_the_same_numbers_writes_the_same(oracle_and_model):
+    _, ours = oracle_and_model
     assert sampled(ours, 0) == sampled(ours, 0)
     assert sampled(ours, 0) != sampled(ours, 1)
 
@@ -197,41 +197,41 @@ def sampled(ours, seed):
     )
 
 
-def test_a_token_comes_before_the_next_is_computed(judge_and_model):
-    _, ours = judge_and_model
-    asked = []
+def test_a_token_comes_before_the_next_is_computed(oracle_and_model):
+    _, ours = oracle_and_model
+    seen = []
 
     def next_token(logits):
-        asked.append(logits)
+        seen.append(logits)
         return greedy(logits)
 
     tokens = write(ours, random_ids(3), 5, next_token)
-    assert len(asked) == 0
+    assert len(seen) == 0
     next(tokens)
-    assert len(asked) == 1
+    assert len(seen) == 1
     assert len(list(tokens)) == 4
 
 
-def test_a_stop_token_ends_the_text_and_is_no_part_of_it(judge_and_model):
-    _, ours = judge_and_model
+def test_a_stop_token_ends_the_text_and_is_no_part_of_it(oracle_and_model):
+    _, ours = oracle_and_model
     script = iter([4, 4, 7, 4])
     next_token = partial(lambda _: np.array(next(script)))
     assert list(write(ours, random_ids(3), 9, next_token, {7, 8})) == [4, 4]
 
 
-def test_a_prompt_may_fill_all_positions_but_no_more(judge_and_model):
-    _, ours = judge_and_model
+def test_a_prompt_may_fill_all_positions_but_no_more(oracle_and_model):
+    _, ours = oracle_and_model
     assert len(list(write(ours, random_ids(12), 8))) == 8
     assert list(write(ours, random_ids(20), 0)) == []
-    wanted = r"fit 20 positions, got 12 \+ 9"
-    with pytest.raises(ValueError, match=wanted):
+    message = r"fit 20 positions, got 12 \+ 9"
+    with pytest.raises(ValueError, match=message):
         write(ours, random_ids(12), 9)
 
 
-def test_an_empty_prompt_is_refused_at_once(judge_and_model):
-    _, ours = judge_and_model
-    wanted = "expected tokens of the prompt to be at least 1, got 0"
-    with pytest.raises(ValueError, match=wanted):
+def test_an_empty_prompt_is_refused_at_once(oracle_and_model):
+    _, ours = oracle_and_model
+    message = "expected tokens of the prompt to be at least 1, got 0"
+    with pytest.raises(ValueError, match=message):
         write(ours, np.array([], dtype=np.int64), 5)
     with pytest.raises(
         ValueError, match="expected length to be at least 0"

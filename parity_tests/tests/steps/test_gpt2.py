@@ -62,7 +62,7 @@ def run(checkpoint, ids):
 def test_everything_in_the_open_is_what_transformers_computes(
     tmp_path_factory, heads, d_head, layers, inner, shape, seed
 ):
-    judge, ours = oracle_and_ours(
+    oracle, ours = oracle_and_ours(
         tmp_path_factory.mktemp("gpt2"),
         seed=seed,
         n_embd=heads * d_head,
@@ -71,21 +71,21 @@ def test_everything_in_the_open_is_what_transformers_computes(
         n_inner=inner,
     )
     ids = random_ids(*shape, seed=seed)
-    x, found, logits = run(ours, ids)
+    x, our_layers, logits = run(ours, ids)
     with torch.no_grad():
-        output = judge(
+        output = oracle(
             torch.from_numpy(ids),
             output_hidden_states=True,
             output_attentions=True,
         )
     expect_near(logits, output.logits)
     # The last of theirs has the last norm behind it.
-    hidden = [x, *(layer.hidden for layer in found[:-1])]
+    hidden = [x, *(layer.hidden for layer in our_layers[:-1])]
     for mine, other in zip(hidden, output.hidden_states[:-1], strict=True):
         expect_near(mine, other)
-    for number, layer in enumerate(found):
-        expect_near(layer.weights, output.attentions[number])
-        cached = output.past_key_values.layers[number]
+    for index, layer in enumerate(our_layers):
+        expect_near(layer.weights, output.attentions[index])
+        cached = output.past_key_values.layers[index]
         expect_near(layer.key, cached.keys)
         expect_near(layer.value, cached.values)
 
@@ -98,10 +98,10 @@ def expect_astray_no_further(ours, theirs, exact):
 
 
 def test_in_float32_we_stray_no_further_than_transformers(tmp_path):
-    judge, ours = oracle_and_ours(tmp_path, "float32", n_layer=4)
+    oracle, ours = oracle_and_ours(tmp_path, "float32", n_layer=4)
     ids = random_ids(3, 17)
     with torch.no_grad():
-        theirs = judge(torch.from_numpy(ids)).logits.numpy()
+        theirs = oracle(torch.from_numpy(ids)).logits.numpy()
     exact = run(load_gpt2(tmp_path, "float64"), ids)[-1]
     expect_astray_no_further(run(ours, ids)[-1], theirs, exact)
 
@@ -110,15 +110,15 @@ def test_in_float32_we_stray_no_further_than_transformers(tmp_path):
 def test_at_its_real_size_it_is_transformers_gpt2(tmp_path):
     real = GPT2Config(attn_implementation="eager")
     torch.manual_seed(0)
-    judge = GPT2LMHeadModel(real).eval()
-    judge.save_pretrained(tmp_path)
+    oracle = GPT2LMHeadModel(real).eval()
+    oracle.save_pretrained(tmp_path)
     ours = load_gpt2(tmp_path)
     sizes = (array.size for array in state_dict(ours.model).values())
-    assert sum(sizes) == judge.num_parameters() == 124_439_808
+    assert sum(sizes) == oracle.num_parameters() == 124_439_808
     ids = np.random.default_rng(0).integers(0, 50257, (1, 100))
     with torch.no_grad():
-        theirs = judge(torch.from_numpy(ids)).logits.numpy()
-        exact = judge.double()(torch.from_numpy(ids)).logits
+        theirs = oracle(torch.from_numpy(ids)).logits.numpy()
+        exact = oracle.double()(torch.from_numpy(ids)).logits
     expect_astray_no_further(run(ours, ids)[-1], theirs, exact.numpy())
     del ours
     expect_near(run(load_gpt2(tmp_path, "float64"), ids)[-1], exact)
@@ -132,7 +132,7 @@ def test_the_parameters_are_as_many_as_is_known(name):
     )
     assert parameter_count(config) == count
     with torch.device("meta"):
-        judge = GPT2LMHeadModel(
+        oracle = GPT2LMHeadModel(
             GPT2Config(
                 n_positions=positions,
                 n_embd=d_model,
@@ -140,15 +140,15 @@ def test_the_parameters_are_as_many_as_is_known(name):
                 n_head=heads,
             )
         )
-    assert judge.num_parameters() == count
+    assert oracle.num_parameters() == count
 
 
 def test_every_parameter_is_counted_and_held_once(tmp_path):
-    judge, ours = oracle_and_ours(tmp_path, n_inner=7)
+    oracle, ours = oracle_and_ours(tmp_path, n_inner=7)
     arrays = state_dict(ours.model).values()
     count = parameter_count(ours.config)
     assert sum(array.size for array in arrays) == count
-    assert judge.num_parameters() == count
+    assert oracle.num_parameters() == count
     owners = {id(owner): owner for owner in map(owner_of, arrays)}
     held = sum(owner.nbytes for owner in owners.values())
     assert held == count * np.dtype("float64").itemsize
@@ -193,8 +193,8 @@ def test_a_later_token_changes_nothing_before_it(tmp_path):
 def test_a_text_longer_than_the_positions_is_refused(tmp_path):
     _, ours = oracle_and_ours(tmp_path)
     run(ours, random_ids(20))
-    wanted = "expected positions from 0 to 19, got 20"
-    with pytest.raises(ValueError, match=wanted):
+    message = "expected positions from 0 to 19, got 20"
+    with pytest.raises(ValueError, match=message):
         run(ours, random_ids(21))
 
 
@@ -216,8 +216,8 @@ def rewrite(folder, change):
 
 
 def test_a_model_without_its_head_is_read_too(tmp_path):
-    judge, expected = oracle_and_ours(tmp_path)
-    judge.transformer.save_pretrained(tmp_path)
+    oracle, expected = oracle_and_ours(tmp_path)
+    oracle.transformer.save_pretrained(tmp_path)
     ours = load_gpt2(tmp_path, "float64")
     ids = random_ids(4)
     np.testing.assert_array_equal(
@@ -320,8 +320,8 @@ def test_a_pickle_is_refused(tmp_path):
 
 
 def test_half_precision_is_read_and_not_computed_in(tmp_path):
-    judge = random_oracle(tmp_path)
-    judge.half().save_pretrained(tmp_path)
+    oracle = random_oracle(tmp_path)
+    oracle.half().save_pretrained(tmp_path)
     assert run(load_gpt2(tmp_path), random_ids(3))[-1].dtype == np.float32
     with pytest.raises(
         ValueError, match="expected float32 or float64, got"

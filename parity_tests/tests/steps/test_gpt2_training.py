@@ -97,11 +97,11 @@ def test_every_gradient_of_the_model_is_autograds(
         seed, heads, d_head, layers, shape, rate
     )
     loss, theirs = by_autograd(twin, arguments)
-    found, d_params = gpt2_loss_backward(
+    loss_on_the_way, d_params = gpt2_loss_backward(
         np.float64(1), params=params, **arguments
     )
-    assert abs(found - loss) <= 1e-10 * abs(loss)
-    assert found == gpt2_loss(params=params, **arguments)
+    assert abs(loss_on_the_way - loss) <= 1e-10 * abs(loss)
+    assert loss_on_the_way == gpt2_loss(params=params, **arguments)
     ours = state_dict(d_params)
     assert ours.keys() == theirs.keys()
     scale = max(abs(part).max() for part in theirs.values())
@@ -151,10 +151,10 @@ def test_a_small_move_changes_the_loss_as_the_gradient_says():
 def all_kept(checkpoint, shape):
     """Dropout masks all True, as few as may be."""
     layers = len(checkpoint.model.decoder.blocks)
-    one = np.ones((1, 1), bool)
-    block = DropoutMasks(one[None], one, one)
+    all_kept = np.ones((1, 1), bool)
+    block = DropoutMasks(all_kept[None], all_kept, all_kept)
     return {
-        "dropout_masks": Gpt2DropoutMasks(one, layers * (block,)),
+        "dropout_masks": Gpt2DropoutMasks(all_kept, layers * (block,)),
         "rate": 0.0,
         "heads": checkpoint.config.heads,
         "epsilon": checkpoint.config.epsilon,
@@ -172,9 +172,9 @@ def test_without_dropout_it_is_gpt2_and_its_loss(tmp_path):
 
 
 def test_the_gradients_are_those_of_transformers(tmp_path):
-    judge, ours = oracle_and_ours(tmp_path)
+    oracle, ours = oracle_and_ours(tmp_path)
     ids, targets = random_ids(3, 7), random_ids(3, 7, seed=1)
-    logits = judge(torch.from_numpy(ids)).logits
+    logits = oracle(torch.from_numpy(ids)).logits
     F.cross_entropy(
         logits.flatten(0, 1), torch.from_numpy(targets).flatten()
     ).backward()
@@ -182,10 +182,10 @@ def test_the_gradients_are_those_of_transformers(tmp_path):
         names_in(ours.config, ""),
         {
             name.removeprefix("transformer."): parameter.grad.numpy()
-            for name, parameter in judge.named_parameters()
+            for name, parameter in oracle.named_parameters()
         },
     )
-    found = state_dict(
+    ours_by_name = state_dict(
         gpt2_loss_backward(
             np.float64(1),
             ids,
@@ -194,9 +194,9 @@ def test_the_gradients_are_those_of_transformers(tmp_path):
             **all_kept(ours, ids.shape),
         )[1]
     )
-    assert found.keys() == theirs.keys()
+    assert ours_by_name.keys() == theirs.keys()
     scale = max(abs(part).max() for part in theirs.values())
-    for name, gradient in found.items():
+    for name, gradient in ours_by_name.items():
         expect_near(gradient, theirs[name], scale)
 
 
@@ -225,7 +225,7 @@ def test_in_float32_gradients_stray_no_further_than_autograds():
     narrow = {
         n: a.astype(np.float32) for n, a in state_dict(params).items()
     }
-    found = state_dict(
+    ours_by_name = state_dict(
         gpt2_loss_backward(
             np.float32(1), params=from_state_dict(Gpt2, narrow), **arguments
         )[1]
@@ -233,16 +233,18 @@ def test_in_float32_gradients_stray_no_further_than_autograds():
     # Both began with weights rounded to float32, which is a part of it.
     far, theirs_far = (
         max(abs(side[n] - exact[n]).max() for n in exact)
-        for side in (found, theirs)
+        for side in (ours_by_name, theirs)
     )
-    assert {a.dtype for a in found.values()} == {np.dtype("float32")}
+    assert {a.dtype for a in ours_by_name.values()} == {np.dtype("float32")}
     assert 0 < far <= 4 * theirs_far
 
 
 def test_a_key_bias_has_no_gradient_but_rounding():
     _, params, arguments = random_case(4)
-    found = gpt2_loss_backward(np.float64(1), params=params, **arguments)[1]
-    for block in found.decoder.blocks:
+    d_params = gpt2_loss_backward(
+        np.float64(1), params=params, **arguments
+    )[1]
+    for block in d_params.decoder.blocks:
         attention = block.attention_sublayer.attention
         largest = abs(attention.query.bias).max()
         assert abs(attention.key.bias).max() <= 1e-12 * largest

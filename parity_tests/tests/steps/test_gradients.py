@@ -1,4 +1,4 @@
-"""Gradients by hand: autograd, differences and identities judge them."""
+"""Gradients by hand, held to autograd, differences and identities."""
 
 import inspect
 from dataclasses import is_dataclass, replace
@@ -64,17 +64,17 @@ def drawn(data, twin, dtype):
 @given(data=st.data(), dtype=DTYPES)
 @settings(max_examples=settings().max_examples // 2)
 def test_every_named_gradient_equals_autograds(twin, data, dtype):
-    found = gradients(*drawn(data, twin, dtype))
-    for name in found.ours:
+    both = gradients(*drawn(data, twin, dtype))
+    for name in both.ours:
         comparison = compare_step(
             f"{twin.name}_backward[0]/d_{name}",
-            found.ours[name],
-            found.theirs[name],
-            found.exact[name],
+            both.ours[name],
+            both.theirs[name],
+            both.exact[name],
         )
         expect_holds(
             f"{twin.name}_backward, {dtype}",
-            replace(comparison, scale=found.scale),
+            replace(comparison, scale=both.scale),
         )
 
 
@@ -82,14 +82,14 @@ def test_every_named_gradient_equals_autograds(twin, data, dtype):
 @given(data=st.data(), dtype=DTYPES)
 @settings(max_examples=settings().max_examples // 4)
 def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
-    found = gradients(*drawn(data, twin, dtype), digits=True)
-    for name, exact in found.exact.items():
-        sides = {"NumPy": found.ours, "PyTorch": found.theirs}
+    both = gradients(*drawn(data, twin, dtype), digits=True)
+    for name, exact in both.exact.items():
+        sides = {"NumPy": both.ours, "PyTorch": both.theirs}
         for side, values in sides.items():
             for comparison in with_exact(name, values[name], exact):
                 expect_holds(
                     f"gradients by {side} and exact ones, {dtype}",
-                    replace(comparison, scale=found.scale),
+                    replace(comparison, scale=both.scale),
                 )
 
 
@@ -98,12 +98,10 @@ def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
 @settings(max_examples=2)
 def test_no_named_gradient_is_left_out(twin, data):
     case, upstream = drawn(data, twin, "float64")
-    found = gradients(case, upstream)
-    missing = found.theirs.keys() - found.ours.keys() - {output_name(twin)}
+    both = gradients(case, upstream)
+    missing = both.theirs.keys() - both.ours.keys() - {output_name(twin)}
     stepped_over = STEPPED_OVER.get(twin.name, "")
-    assert (
-        ", ".join(n for n in found.theirs if n in missing) == stepped_over
-    )
+    assert ", ".join(n for n in both.theirs if n in missing) == stepped_over
 
 
 @pytest.mark.parametrize("twin", PARTS, ids=str)
@@ -113,9 +111,9 @@ def test_a_small_move_changes_the_output_as_the_gradient_says(
     twin, data, seed
 ):
     case, upstream = drawn(data, twin, "float64")
-    found = gradients(case, upstream)
+    both = gradients(case, upstream)
     directions = random_directions(case, np.random.default_rng(seed))
-    by_hand, error = slope_by_hand(found, directions)
+    by_hand, error = slope_by_hand(both, directions)
     slope = difference_quotient(case, upstream, directions)
     # Where nothing is rounded, the difference itself is off by 1e-30.
     assert abs(by_hand - slope) <= error + 1e-20
@@ -141,10 +139,10 @@ def results_by_hand(case, upstream) -> tuple:
     _, *order = inspect.signature(backward(case.twin)).parameters
     arguments = case.numpy_arguments()
     arguments |= kept(case.twin, arguments)
-    found = backward(case.twin)(
+    result = backward(case.twin)(
         upstream[()], *(arguments[name] for name in order)
     )
-    return found if isinstance(found, tuple) else (found,)
+    return result if isinstance(result, tuple) else (result,)
 
 
 # That of `gpt2_loss` gives the loss as well, before them.
@@ -212,17 +210,17 @@ def annotations(function) -> list:
 @given(data=st.data(), dtype=DTYPES)
 def test_gradients_of_attention_obey_its_identities(data, dtype):
     case, upstream = drawn(data, ATTENTION, dtype)
-    found, mask = gradients(case, upstream), case.arguments["mask"]
-    mask = np.broadcast_to(mask, found.ours["scores"].shape)
+    both, mask = gradients(case, upstream), case.arguments["mask"]
+    mask = np.broadcast_to(mask, both.ours["scores"].shape)
     query, key = case.arguments["query"], case.arguments["key"]
-    d = {name: bounded_by(found, name) for name in found.ours}
+    d = {name: bounded_by(both, name) for name in both.ours}
 
     expect_zero("sum of d_scores over keys", d["scores"].total())
     keys = d["key"].moved(lambda part: part.swapaxes(-2, -1))
     expect_zero("sum of d_key over keys", keys.total())
     values = d["value"].moved(lambda part: part.swapaxes(-2, -1))
-    asked = bounded(np.where(mask.any(-1, keepdims=True), upstream, 0))
-    answers = asked.moved(lambda part: part.swapaxes(-2, -1))
+    asking = bounded(np.where(mask.any(-1, keepdims=True), upstream, 0))
+    answers = asking.moved(lambda part: part.swapaxes(-2, -1))
     expect_zero(
         "d_value against d_context", values.total() - answers.total()
     )
@@ -233,16 +231,16 @@ def test_gradients_of_attention_obey_its_identities(data, dtype):
     )
 
     unseen = ~mask.any(axis=-2)
-    assert not found.ours["scores"][~mask].any()
-    assert not found.ours["key"][unseen].any()
-    assert not found.ours["value"][unseen].any()
+    assert not both.ours["scores"][~mask].any()
+    assert not both.ours["key"][unseen].any()
+    assert not both.ours["value"][unseen].any()
 
 
-def bounded_by(found, name) -> Bounded:
+def bounded_by(both, name) -> Bounded:
     """A gradient by hand, which may be off by its bound."""
-    exact = found.exact[name]
+    exact = both.exact[name]
     return Bounded(
-        found.ours[name].astype(np.float64), exact.error, exact.rounding
+        both.ours[name].astype(np.float64), exact.error, exact.rounding
     )
 
 

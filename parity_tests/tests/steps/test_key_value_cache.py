@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judge_and_model(folder):
+def oracle_and_model(folder):
     return oracle_and_ours(folder, n_layer=3)
 
 
@@ -51,9 +51,9 @@ PARTS = st.lists(st.integers(1, 6), min_size=1, max_size=12).filter(
 
 @given(parts=PARTS, seed=st.integers(0, 99))
 def test_with_the_cache_equals_without_at_every_step(
-    judge_and_model, parts, seed
+    oracle_and_model, parts, seed
 ):
-    _, checkpoint = judge_and_model
+    _, checkpoint = oracle_and_model
     ids = random_ids(sum(parts), seed=seed)
     _, expected, all_logits = whole(checkpoint, ids)
     end = 0
@@ -62,59 +62,61 @@ def test_with_the_cache_equals_without_at_every_step(
     ):
         begin, end = end, end + part
         expect_near(logits, all_logits[end - 1])
-        for number, layer in enumerate(layers):
-            full, new = expected[number], np.s_[..., begin:end, :]
+        for index, layer in enumerate(layers):
+            full, new = expected[index], np.s_[..., begin:end, :]
             expect_near(layer.query, full.query[new])
             expect_near(layer.hidden, full.hidden[new])
             expect_near(layer.weights, full.weights[new][..., :end])
             kept = np.s_[..., :end, :]
-            expect_near(cache.past[0][number], full.key[kept])
-            expect_near(cache.past[1][number], full.value[kept])
+            expect_near(cache.past[0][index], full.key[kept])
+            expect_near(cache.past[1][index], full.value[kept])
 
 
 @given(parts=PARTS)
 @settings(max_examples=5)
 def test_each_step_is_that_of_transformers_with_its_cache(
-    judge_and_model, parts
+    oracle_and_model, parts
 ):
-    judge, checkpoint = judge_and_model
+    oracle, checkpoint = oracle_and_model
     ids, past, end = random_ids(sum(parts)), None, 0
     for part, (_, _, logits) in zip(
         parts, steps(checkpoint, ids, parts), strict=True
     ):
         new = torch.from_numpy(ids[None, end : end + part])
         with torch.no_grad():
-            output = judge(new, past_key_values=past, use_cache=True)
+            output = oracle(new, past_key_values=past, use_cache=True)
         past, end = output.past_key_values, end + part
         expect_near(logits, output.logits[0, -1].numpy())
 
 
 def test_in_float32_each_step_strays_no_further_than_pytorch(
-    judge_and_model, folder
+    oracle_and_model, folder
 ):
-    _, exact = judge_and_model
+    _, exact = oracle_and_model
     single = load_gpt2(folder)
     ids = random_ids(POSITIONS)
     logits = whole(exact, ids)[-1]
-    judge = torch_logits(folder, ids)
-    distance = abs(judge - logits).max()
-    for place, (*_, found) in enumerate(steps(single, ids, [1] * len(ids))):
-        assert found.dtype == np.float32
-        assert 0 < abs(found - logits[place]).max() <= 4 * distance
+    oracle = torch_logits(folder, ids)
+    distance = abs(oracle - logits).max()
+    for place, (*_, new_logits) in enumerate(
+        steps(single, ids, [1] * len(ids))
+    ):
+        assert new_logits.dtype == np.float32
+        assert 0 < abs(new_logits - logits[place]).max() <= 4 * distance
 
 
 def torch_logits(folder, ids):
     from transformers import GPT2LMHeadModel
 
-    judge = GPT2LMHeadModel.from_pretrained(
+    oracle = GPT2LMHeadModel.from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32
     ).eval()
     with torch.no_grad():
-        return judge(torch.from_numpy(ids[None])).logits[0].numpy()
+        return oracle(torch.from_numpy(ids[None])).logits[0].numpy()
 
 
-def test_the_cache_is_made_once_and_never_copied(judge_and_model):
-    _, checkpoint = judge_and_model
+def test_the_cache_is_made_once_and_never_copied(oracle_and_model):
+    _, checkpoint = oracle_and_model
     places = set()
     for cache, _, _ in steps(checkpoint, random_ids(9), [4, 1, 1, 3]):
         key, value = cache.past
@@ -125,8 +127,8 @@ def test_the_cache_is_made_once_and_never_copied(judge_and_model):
     assert cache.length == 9
 
 
-def test_several_texts_can_go_on_at_once(judge_and_model):
-    _, checkpoint = judge_and_model
+def test_several_texts_can_go_on_at_once(oracle_and_model):
+    _, checkpoint = oracle_and_model
     ids = random_ids(2, 7)
     config = checkpoint.config
     _, layers, logits = whole(checkpoint, ids)
@@ -134,7 +136,7 @@ def test_several_texts_can_go_on_at_once(judge_and_model):
         np.stack([getattr(layer, name)[..., :5, :] for layer in layers])
         for name in ("key", "value")
     )
-    _, found = cached_gpt2(
+    _, new_logits = cached_gpt2(
         ids[:, 5:],
         past_key,
         past_value,
@@ -142,4 +144,4 @@ def test_several_texts_can_go_on_at_once(judge_and_model):
         config.heads,
         config.epsilon,
     )
-    expect_near(found, logits[:, -1])
+    expect_near(new_logits, logits[:, -1])

@@ -120,14 +120,14 @@ def test_an_ignored_target_leaves_no_trace():
 
 
 def test_a_loss_on_no_target_is_refused():
-    wanted = "expected targets that count to be at least 1, got 0"
+    message = "expected targets that count to be at least 1, got 0"
     for targets in (np.array([3, 3]), np.zeros(0, dtype=np.int64)):
-        with pytest.raises(ValueError, match=wanted):
+        with pytest.raises(ValueError, match=message):
             cross_entropy(np.zeros((*targets.shape, 5)), targets, 3)
 
 
 @pytest.mark.parametrize("target", [-1, 5])
 def test_a_target_outside_the_vocabulary_is_refused(target):
-    wanted = f"expected targets from 0 to 4, got {target}"
-    with pytest.raises(ValueError, match=wanted):
+    message = f"expected targets from 0 to 4, got {target}"
+    with pytest.raises(ValueError, match=message):
         cross_entropy(np.zeros((2, 5)), np.array([0, target]), IGNORED)

@@ -171,8 +171,8 @@ def test_a_head_is_a_block_of_neighbouring_features():
 
 @pytest.mark.parametrize("heads", [0, -1, 4, 5])
 def test_heads_that_do_not_divide_d_model_are_refused(heads):
-    wanted = f"expected heads to divide d_model 6, got {heads}"
-    with pytest.raises(ValueError, match=wanted):
+    message = f"expected heads to divide d_model 6, got {heads}"
+    with pytest.raises(ValueError, match=message):
         multi_head.split_heads(np.zeros((2, 6)), heads)
-    with pytest.raises(ValueError, match=wanted):
+    with pytest.raises(ValueError, match=message):
         torch_multi_head.split_heads(torch.zeros(2, 6), heads)

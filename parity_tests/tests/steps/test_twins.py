@@ -241,10 +241,10 @@ def test_new_tensors_stand_where_their_input_stands(twin, data):
     # Where no tensor comes in, a new one stands on the default device.
     default = "cpu" if tensors(list(arguments.values())) else "meta"
     with torch.device(default):
-        found = step(
+        result = step(
             **{name: to_meta(arguments[name]) for name in arguments}
         )
-    for here, there in zip(tensors(found), tensors(expected), strict=True):
+    for here, there in zip(tensors(result), tensors(expected), strict=True):
         assert here.is_meta
         assert (here.shape, here.dtype) == (there.shape, there.dtype)
 

@@ -83,9 +83,11 @@ def expect_same_batches(
 ):
     inputs, targets = windows.windows(ids, starts, context_length)
     ours = windows.batches(permutation, batch_size, drop_last)
-    for chosen, (read, said) in zip(ours, loader, strict=True):
-        np.testing.assert_array_equal(inputs[chosen], read)
-        np.testing.assert_array_equal(targets[chosen], said)
+    for chosen, (expected_inputs, expected_targets) in zip(
+        ours, loader, strict=True
+    ):
+        np.testing.assert_array_equal(inputs[chosen], expected_inputs)
+        np.testing.assert_array_equal(targets[chosen], expected_targets)
 
 
 def test_the_verdict_in_windows_of_gpt2_tokens(the_verdict):

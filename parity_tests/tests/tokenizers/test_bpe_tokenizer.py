@@ -35,7 +35,7 @@ def trained():
 
 
 @pytest.fixture(scope="module")
-def trained_judge(trained):
+def trained_oracle(trained):
     return by_tiktoken(trained.mergeable_ranks, trained.special_tokens)
 
 
@@ -47,9 +47,9 @@ def test_gpt2_s_ids_are_those_of_tiktoken(ours, text):
 
 @given(TEXT)
 def test_ids_of_ranks_trained_here_are_those_of_tiktoken(
-    trained, trained_judge, text
+    trained, trained_oracle, text
 ):
-    expected = trained_judge.encode_ordinary(text)
+    expected = trained_oracle.encode_ordinary(text)
     assert trained.encode_ordinary(text).tolist() == expected
 
 
@@ -87,14 +87,14 @@ def outcome(encode, *arguments):
     st.one_of(CHOICE, st.sets(st.sampled_from(["a", "<|pad"]))),
 )
 def test_special_tokens_are_treated_as_tiktoken_treats_them(
-    trained, trained_judge, text, allowed, disallowed
+    trained, trained_oracle, text, allowed, disallowed
 ):
-    def judge(text, allowed, disallowed):
-        return trained_judge.encode(
+    def oracle(text, allowed, disallowed):
+        return trained_oracle.encode(
             text, allowed_special=allowed, disallowed_special=disallowed
         )
 
-    expected = outcome(judge, text, allowed, disallowed)
+    expected = outcome(oracle, text, allowed, disallowed)
     assert outcome(trained.encode, text, allowed, disallowed) == expected
 
 
@@ -122,8 +122,10 @@ def test_tokens_begin_where_tiktoken_says(ours, text):
 def test_a_token_ends_with_the_character_of_its_last_byte(ours, text):
     ids = ours.encode_ordinary(text)
     so_far = 0
-    for number, end in zip(ids, ours.spans(ids)[:, 1], strict=True):
-        so_far += len(gpt2_by_tiktoken().decode_single_token_bytes(number))
+    for token_id, end in zip(ids, ours.spans(ids)[:, 1], strict=True):
+        so_far += len(
+            gpt2_by_tiktoken().decode_single_token_bytes(token_id)
+        )
         assert len(text[: end - 1].encode()) < so_far
         assert len(text[:end].encode()) >= so_far
 
@@ -159,12 +161,13 @@ def test_ids_can_be_changed_by_their_owner(ours):
     assert ours.encode("a b").tolist() == [64, 275]
 
 
-@pytest.mark.parametrize("number", [-1, 50257])
-def test_an_id_that_does_not_exist_is_refused(ours, number):
-    ids = np.array([0, number])
+@pytest.mark.parametrize("token_id", [-1, 50257])
+def test_an_id_that_does_not_exist_is_refused(ours, token_id):
+    ids = np.array([0, token_id])
     for function in (ours.decode, ours.decode_bytes, ours.spans):
         with pytest.raises(
-            ValueError, match=f"expected ids from 0 to 50256, got {number}$"
+            ValueError,
+            match=f"expected ids from 0 to 50256, got {token_id}$",
         ):
             function(ids)
 

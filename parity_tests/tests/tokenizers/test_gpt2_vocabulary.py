@@ -58,10 +58,10 @@ def package_file() -> Path:
 
 
 def test_it_is_tiktoken_s_vocabulary():
-    judge, ours = gpt2_by_tiktoken(), gpt2_tokenizer()
-    assert ours.mergeable_ranks == judge._mergeable_ranks
+    oracle, ours = gpt2_by_tiktoken(), gpt2_tokenizer()
+    assert ours.mergeable_ranks == oracle._mergeable_ranks
     assert ours.special_tokens == {END_OF_TEXT: 50256}
-    assert len(ours.tokens) == judge.n_vocab == 50257
+    assert len(ours.tokens) == oracle.n_vocab == 50257
 
 
 def test_the_package_is_found_and_not_run():

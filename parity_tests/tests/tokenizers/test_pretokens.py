@@ -26,8 +26,8 @@ KINDS = {LETTER: r"\p{L}", NUMBER: r"\p{N}", WHITE: r"\s"}
 
 def characters_of_kind(kind: int) -> set[str]:
     table = pretokens.kind_table()
-    found = {char for char in CHARACTERS if table[ord(char)] == kind}
-    return found | {" "} if kind == WHITE else found
+    of_kind = {char for char in CHARACTERS if table[ord(char)] == kind}
+    return of_kind | {" "} if kind == WHITE else of_kind
 
 
 def newer_than_ours() -> set[str]:

@@ -41,8 +41,8 @@ def test_tiktoken_reads_the_same_ranks(path, monkeypatch):
 @given(st.one_of(TEXT, st.text("aab ", max_size=60)))
 def test_merges_are_found_again_from_their_tokens(text):
     merges = train_bpe(text, 300)
-    found = merges_of_tokens(merged_tokens(merges))
-    np.testing.assert_array_equal(found, merges)
+    recovered = merges_of_tokens(merged_tokens(merges))
+    np.testing.assert_array_equal(recovered, merges)
 
 
 def test_the_hash_is_looked_at(path):

@@ -38,10 +38,10 @@ BOTH = pytest.mark.parametrize("lowercase", [True, False])
 
 
 @cache
-def judge(lowercase: bool) -> BertTokenizer:
+def oracle(lowercase: bool) -> BertTokenizer:
     """transformers' fast tokenizer, with the same vocabulary."""
     lines = VOCABULARY_FILE.read_text(encoding="utf-8").split("\n")
-    vocabulary = {token: number for number, token in enumerate(lines[:-1])}
+    vocabulary = {token: index for index, token in enumerate(lines[:-1])}
     return BertTokenizer(vocab=vocabulary, do_lower_case=lowercase)
 
 
@@ -53,7 +53,7 @@ def ours(lowercase: bool) -> WordPieceTokenizer:
 @cache
 def disputed(lowercase: bool) -> frozenset[str]:
     """Characters that two versions of Unicode do not see alike."""
-    backend = judge(lowercase)._tokenizer
+    backend = oracle(lowercase)._tokenizer
     text = "|".join(LOOKED_AT)
     theirs = backend.normalizer.normalize_str(text).split("|")
     ours = clean_text(text, lowercase).text.split("|")
@@ -75,7 +75,7 @@ def undisputed(text: str, lowercase: bool) -> str:
 def keeps_a_mark(char: str) -> bool:
     """Whether it is a mark that is no accent, so that it stays.
 
-    Marks are put into an order, and the judge gives one that stays the
+    Marks are put into an order, and the oracle gives one that stays the
     place at which it then stands, which may not be where it came from.
     """
     return bool(
@@ -83,18 +83,18 @@ def keeps_a_mark(char: str) -> bool:
     )
 
 
-def expect_the_judge_s(found, encoding) -> None:
-    backend = judge(True)
+def expect_as_the_oracle(encoded, encoding) -> None:
+    backend = oracle(True)
     tokens = backend.convert_ids_to_tokens(encoding["input_ids"])
-    assert found.tokens == tokens
-    assert found.ids.tolist() == encoding["input_ids"]
-    assert found.segments.tolist() == encoding["token_type_ids"]
+    assert encoded.tokens == tokens
+    assert encoded.ids.tolist() == encoding["input_ids"]
+    assert encoded.segments.tolist() == encoding["token_type_ids"]
     spans = [tuple(map(int, span)) for span in encoding["offset_mapping"]]
-    assert list(map(tuple, found.spans.tolist())) == spans
+    assert list(map(tuple, encoded.spans.tolist())) == spans
 
 
-def encoded_by_judge(lowercase: bool, *texts, **options):
-    return judge(lowercase)(
+def encoded_by_oracle(lowercase: bool, *texts, **options):
+    return oracle(lowercase)(
         *texts, return_offsets_mapping=True, verbose=False, **options
     )
 
@@ -119,8 +119,8 @@ def test_tokens_ids_segments_and_spans_are_those_of_transformers(
 ):
     text = undisputed(text, lowercase)
     assume(not any(map(keeps_a_mark, text)))
-    expected = encoded_by_judge(lowercase, text)
-    expect_the_judge_s(ours(lowercase).encode(text), expected)
+    expected = encoded_by_oracle(lowercase, text)
+    expect_as_the_oracle(ours(lowercase).encode(text), expected)
 
 
 @BOTH
@@ -136,10 +136,10 @@ def test_a_pair_is_joined_and_cut_as_transformers_does(
     # To transformers, an empty second text is none.
     assume(pair[1] and not any(map(keeps_a_mark, "".join(pair))))
     cut = {"truncation": True, "max_length": length}
-    expected = encoded_by_judge(lowercase, *pair, **cut)
-    expect_the_judge_s(ours(lowercase).encode(*pair, length), expected)
-    expected = encoded_by_judge(lowercase, pair[0], **cut)
-    expect_the_judge_s(
+    expected = encoded_by_oracle(lowercase, *pair, **cut)
+    expect_as_the_oracle(ours(lowercase).encode(*pair, length), expected)
+    expected = encoded_by_oracle(lowercase, pair[0], **cut)
+    expect_as_the_oracle(
         ours(lowercase).encode(pair[0], length=length), expected
     )
 
@@ -151,8 +151,10 @@ def test_every_pair_of_lengths_is_cut_as_transformers_does(lowercase):
     ):
         pair = "a " * first, "b " * second
         cut = {"truncation": True, "max_length": length}
-        expected = encoded_by_judge(lowercase, *pair, **cut)
-        expect_the_judge_s(ours(lowercase).encode(*pair, length), expected)
+        expected = encoded_by_oracle(lowercase, *pair, **cut)
+        expect_as_the_oracle(
+            ours(lowercase).encode(*pair, length), expected
+        )
 
 
 # White space and controls: some part two words, and some are nothing.
@@ -167,22 +169,22 @@ def test_what_cannot_be_seen_is_treated_as_transformers_treats_it(
     lowercase, char
 ):
     text = f"a{char}b"
-    expected = encoded_by_judge(lowercase, text)
-    expect_the_judge_s(ours(lowercase).encode(text), expected)
+    expected = encoded_by_oracle(lowercase, text)
+    expect_as_the_oracle(ours(lowercase).encode(text), expected)
 
 
 @given(st.lists(st.sampled_from("a\u0301\u302e\U0001d165\u1bf3é한")))
 def test_marks_that_stay_are_put_in_order(characters):
     text = undisputed("".join(characters), True)
-    normalizer = judge(True)._tokenizer.normalizer
+    normalizer = oracle(True)._tokenizer.normalizer
     assert clean_text(text, True).text == normalizer.normalize_str(text)
 
 
 @BOTH
 def test_much_text_is_tokenized_as_transformers_does(lowercase):
     text = undisputed(standard_library(10_000)[:15_000], lowercase)
-    expected = encoded_by_judge(lowercase, text)
-    expect_the_judge_s(ours(lowercase).encode(text), expected)
+    expected = encoded_by_oracle(lowercase, text)
+    expect_as_the_oracle(ours(lowercase).encode(text), expected)
 
 
 @BOTH
@@ -208,16 +210,16 @@ def test_disputed_characters_are_few(lowercase, capsys):
 @pytest.mark.parametrize("length", [99, 100, 101, 150])
 def test_a_word_of_more_than_100_characters_is_unknown(length):
     text = f"x {'a' * length} x"
-    expected = encoded_by_judge(True, text)
-    found = ours(True).encode(text)
-    expect_the_judge_s(found, expected)
-    assert ("[UNK]" in found.tokens) == (length > 100)
+    expected = encoded_by_oracle(True, text)
+    encoded = ours(True).encode(text)
+    expect_as_the_oracle(encoded, expected)
+    assert ("[UNK]" in encoded.tokens) == (length > 100)
 
 
 def small(*tokens: str) -> WordPieceTokenizer:
     known = ["[UNK]", "[CLS]", "[SEP]", *tokens]
     return WordPieceTokenizer(
-        {token: number for number, token in enumerate(known)}
+        {token: index for index, token in enumerate(known)}
     )
 
 
@@ -258,7 +260,7 @@ def test_a_lone_surrogate_is_refused():
 
 
 def test_a_vocabulary_file_is_read_as_transformers_reads_it():
-    assert judge(True).get_vocab() == VOCABULARY
+    assert oracle(True).get_vocab() == VOCABULARY
     assert len(VOCABULARY) == 30522
 
 

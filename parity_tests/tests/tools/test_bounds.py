@@ -165,18 +165,18 @@ def test_a_long_row_stays_within_the_bound(dtype):
     assert within("weights", weights, bound.value, bound.error).holds
 
 
-# Small mistakes that a tolerance typed by hand would let through.
-MISTAKES = {
+# Small mutants that a tolerance typed by hand would let through.
+MUTANTS = {
     "the scale is off by a millionth": lambda s: s * (1 + 1e-6),
     "a constant is added": lambda s: s + 1e-9 * np.arange(s.shape[-1]),
     "it is computed in single precision": lambda s: s.astype("float32"),
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_the_bound_of_the_weights_is_too_narrow_for(mistake):
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_bound_of_the_weights_is_too_narrow_for(mutant):
     scores = np.random.default_rng(0).normal(size=(5, 7))
-    weights = attention.softmax(MISTAKES[mistake](scores))
+    weights = attention.softmax(MUTANTS[mutant](scores))
     bound = distribution(bounded(scores), np.True_)
     assert not within("weights", weights, bound.value, bound.error).holds
 

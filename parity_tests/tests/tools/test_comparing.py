@@ -1,4 +1,4 @@
-"""The comparisons are tested themselves, also that they fail."""
+"""Comparing: the comparisons are tested themselves, also that they fail."""
 
 from types import FunctionType
 
@@ -202,7 +202,7 @@ def test_the_reference_is_called_with_what_the_twin_got(monkeypatch):
     assert failed == ["softmax_with_temperature[0]/weights"]
 
 
-def test_a_witness_that_sees_nothing_is_named(monkeypatch):
+def test_a_comparison_that_sees_nothing_is_named(monkeypatch):
     def tally(width, count):
         made = Tally()
         for _ in range(count):

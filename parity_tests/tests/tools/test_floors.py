@@ -211,5 +211,5 @@ def test_all_ways_to_import_are_read(tmp_path, monkeypatch):
         *("numpy_ref", "numpy_ref.masks", "numpy_ref.layers"),
         *("study.text.corpus", "study.walk.run"),
     }
-    found = set(imported("study.walk.new", path, known))
-    assert found == known - {"numpy_ref"}
+    modules = set(imported("study.walk.new", path, known))
+    assert modules == known - {"numpy_ref"}

@@ -80,12 +80,12 @@ def test_a_quotient_may_be_as_large_as_its_divisor_is_small():
 def test_the_greatest_score_is_any_that_errors_could_make_it():
     scores = off([[1.0, 0.95, 0.5, 9.0]], [[0.02, 0.04, 0.1, 0.0]])
     mask = np.array([[True, True, True, False]])
-    found = gradient_bounds.may_be_greatest(scores, mask)
-    np.testing.assert_array_equal(found, [[True, True, False, False]])
+    greatest = gradient_bounds.may_be_greatest(scores, mask)
+    np.testing.assert_array_equal(greatest, [[True, True, False, False]])
 
 
-# Small mistakes that a tolerance typed by hand would let through.
-MISTAKES = {
+# Small mutants that a tolerance typed by hand would let through.
+MUTANTS = {
     "a thousandth of the mean is forgotten": lambda w, d: (
         w * (d - 0.999 * (w * d).sum(-1, keepdims=True))
     ),
@@ -95,14 +95,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_the_bound_of_softmaxs_gradient_is_too_narrow_for(mistake):
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_bound_of_softmaxs_gradient_is_too_narrow_for(mutant):
     scores, d_weights = np.random.default_rng(0).normal(size=(2, 5, 7))
     exact = gradient_bounds.softmax_gradient(
         bounded(scores), np.True_, bounded(d_weights)
     )
     weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
-    wrong = MISTAKES[mistake](weights, d_weights)
+    wrong = MUTANTS[mutant](weights, d_weights)
     bound = exact["d_scores"]
     assert not within("d_scores", wrong, bound.value, bound.error).holds
 

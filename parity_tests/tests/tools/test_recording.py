@@ -96,12 +96,12 @@ def test_recording_nothing_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "spelled"),
+    ("name", "function"),
     [
         ("Linear", "linear"),
         ("MultiHeadAttention", "multi_head_attention"),
         ("OneHotEmbedding", "one_hot_embedding"),
     ],
 )
-def test_a_class_is_spelled_as_its_function(name, spelled):
-    assert snake_case(name) == spelled
+def test_a_class_has_the_name_of_its_function(name, function):
+    assert snake_case(name) == function

@@ -168,8 +168,8 @@ def test_twins_are_not_complained_of():
 def test_what_is_broken_is_named(broken):
     (old, new), expected = BROKEN[broken]
     assert TWIN.count(old) >= 1
-    found = complaints("file.py", REFERENCE, TWIN.replace(old, new))
-    assert any(f"file.py: {expected}" in line for line in found), found
+    lines = complaints("file.py", REFERENCE, TWIN.replace(old, new))
+    assert any(f"file.py: {expected}" in line for line in lines), lines
 
 
 GRADIENT = """
@@ -203,14 +203,16 @@ def test_what_is_wrong_with_a_gradient_is_named(broken):
     old, new, expected = BROKEN_GRADIENTS[broken]
     gradient = GRADIENT.replace(old, new)
     reference = REFERENCE.replace(ABOVE, ABOVE + gradient)
-    (found,) = complaints("file.py", reference, TWIN)
-    assert expected in found
+    (complaint,) = complaints("file.py", reference, TWIN)
+    assert expected in complaint
 
 
 def test_a_gradient_is_not_above_its_step():
     reference = REFERENCE.replace("def swap", GRADIENT + "\n\ndef swap")
-    (found,) = complaints("file.py", reference, TWIN)
-    assert found == "file.py: swap_backward does not stand under its step"
+    (complaint,) = complaints("file.py", reference, TWIN)
+    assert (
+        complaint == "file.py: swap_backward does not stand under its step"
+    )
 
 
 def test_the_names_of_all_kinds_of_assignment_are_steps():

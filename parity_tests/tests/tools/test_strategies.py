@@ -1,4 +1,4 @@
-"""The generator of inputs is tested itself."""
+"""Strategies: the generator of inputs is tested itself."""
 
 import inspect
 
@@ -45,8 +45,8 @@ def spread(case) -> float:
     return float(scores.std())
 
 
-WANTED = {
-    "a blocked row": lambda c: (~c.arguments["mask"].any(-1)).any(),
+KINDS = {
+    "a fully masked row": lambda c: (~c.arguments["mask"].any(-1)).any(),
     "no batch": lambda c: c.arguments["query"].ndim == 2,
     "two batch axes": lambda c: c.arguments["query"].ndim == 4,
     "one query": lambda c: c.arguments["query"].shape[-2] == 1,
@@ -62,9 +62,9 @@ WANTED = {
 }
 
 
-@pytest.mark.parametrize("wanted", WANTED)
-def test_there_are_inputs_with(wanted):
-    assert is_found(WANTED[wanted])
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_are_inputs_with(kind):
+    assert is_found(KINDS[kind])
 
 
 def test_most_masks_have_rows_that_are_partly_masked():

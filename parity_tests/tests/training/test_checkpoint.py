@@ -74,9 +74,9 @@ def bits(training: Training) -> dict[str, bytes]:
         }.items()
         for name, array in arrays.items()
     }
-    found = {name: array.tobytes() for name, array in arrays.items()}
+    contents = {name: array.tobytes() for name, array in arrays.items()}
     state = json.dumps(training.generator.bit_generator.state)
-    return found | {"generator": state.encode()}
+    return contents | {"generator": state.encode()}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -101,20 +101,20 @@ def test_transformers_reads_the_same_model(tmp_path, dtype):
     begin_folder(tmp_path, CONFIG, MERGES)
     training = after(beginning(dtype), 2)
     save_training(tmp_path, training)
-    judge, told = GPT2LMHeadModel.from_pretrained(
+    oracle, loading = GPT2LMHeadModel.from_pretrained(
         tmp_path,
         attn_implementation="eager",
         dtype=torch.float64,
         output_loading_info=True,
     )
-    assert not told["missing_keys"]
-    assert not told["unexpected_keys"]
+    assert not loading["missing_keys"]
+    assert not loading["unexpected_keys"]
     ids = IDS[:20].reshape(2, 10)
     with torch.no_grad():
-        theirs = judge.eval()(torch.from_numpy(ids)).logits.numpy()
+        theirs = oracle.eval()(torch.from_numpy(ids)).logits.numpy()
     ours = load_gpt2(tmp_path, "float64")
-    found = gpt2(ids, ours.model, CONFIG.heads, CONFIG.epsilon)[-1]
-    assert abs(found - theirs).max() <= 1e-10 * abs(theirs).max()
+    logits = gpt2(ids, ours.model, CONFIG.heads, CONFIG.epsilon)[-1]
+    assert abs(logits - theirs).max() <= 1e-10 * abs(theirs).max()
     for name, array in state_dict(ours.model).items():
         trained = state_dict(training.state.params)[name]
         np.testing.assert_array_equal(array, trained)
@@ -226,13 +226,13 @@ def test_killed_at_any_moment_of_saving_it_goes_on_from_the_last(folder):
             capture_output=True,
             text=True,
         )
-        found = bits(load_training(folder))
+        contents = bits(load_training(folder))
         seen.add(load_training(folder).state.step)
         if run.returncode == 0:
             break
         assert run.returncode == 7, run.stderr
-        assert found in (first, bits(eleven))
-        if found != first:
+        assert contents in (first, bits(eleven))
+        if contents != first:
             break
     assert moment >= 5
     assert seen == {10, 11}

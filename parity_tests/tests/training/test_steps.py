@@ -66,12 +66,12 @@ def test_every_loss_is_pytorchs(both):
 
 
 def test_every_entry_of_every_parameter_is_pytorchs(both):
-    for number, step in enumerate(both, start=1):
+    for count, step in enumerate(both, start=1):
         assert step.ours.keys() == step.theirs.keys()
         for name, ours in step.ours.items():
             theirs = step.theirs[name]
             # A step of AdamW moves an entry by about the learning rate.
-            room = abs(theirs).max() + SETTINGS.highest * number
+            room = abs(theirs).max() + SETTINGS.highest * count
             assert abs(ours - theirs).max() <= 1e-9 * room, name
 
 
@@ -129,9 +129,9 @@ def test_a_batch_is_windows_and_choices_at_the_rate():
     generator = np.random.default_rng(0)
     batch = draw_batch(IDS, generator, CONFIG, settings)
     text = IDS.tobytes()
-    for read, said in zip(batch.ids, batch.targets, strict=True):
-        assert np.array_equal(read[1:], said[:-1])
-        assert np.append(read, said[-1]).tobytes() in text
+    for inputs, targets in zip(batch.ids, batch.targets, strict=True):
+        assert np.array_equal(inputs[1:], targets[:-1])
+        assert np.append(inputs, targets[-1]).tobytes() in text
     for mask in masks_of(batch):
         # The share of a fair draw is this near but once in a million.
         assert abs(mask.mean() - 0.75) < 5 * np.sqrt(0.19 / mask.size)
