@@ -1,12 +1,10 @@
 r"""GPT-2 on one page: from the ids of a text to the token that comes next.
 
-This is `gpt2` once more, with nothing between you and the steps: no cache,
-no parts returned to be looked at, one text at a time. Each step is imported
-by its name; follow the one that you want to understand.
+This is `gpt2` once more, without a cache and without intermediate results,
+one text at a time. Each step is imported by its name; follow the one that
+you want to understand. With a folder of `twice train --out my-gpt2`:
 
-    from numpy_ref.checkpoints.gpt2 import load_gpt2
-
-    checkpoint = load_gpt2("my-gpt2")  # or any other folder with a GPT-2
+    checkpoint = numpy_ref.checkpoints.gpt2.load_gpt2("my-gpt2")
     config = checkpoint.config
     write(ids, 20, checkpoint.model, config.heads, config.epsilon)
 """
@@ -31,7 +29,7 @@ def attend(
     heads: int,
     epsilon: float,
 ) -> Float[Array, "position d_model"]:
-    """Attention: each token looks back, and adds what it has found."""
+    """Causal self-attention, added: each token sees itself and earlier."""
     normed = layer_norm(x, params.norm, epsilon)
     query = split_heads(linear(normed, params.attention.query), heads)
     key = split_heads(linear(normed, params.attention.key), heads)

@@ -4,8 +4,9 @@ $Y = X + \operatorname{dropout}(f(\operatorname{norm}(X)))$, with
 attention or a feed-forward network for $f$ (He et al. 2016; the norm
 first, as in Radford et al. 2019, section 2.3).
 
-A gradient comes back on both ways of the sum: past the layer, unchanged,
-and through it. So even the first of many layers learns.
+A gradient flows back through both branches of the sum: the residual
+connection, unchanged, and the layer. So even the first of many layers
+learns. Whether attention is causal, `mask` says.
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def attention_sublayer(
     heads: int,
     epsilon: float,
 ) -> tuple[Float[Array, "*batch position d_model"], Heads]:
-    r"""Attention with a residual connection; also its parts, to be seen.
+    r"""Attention with a residual connection; also its parts, in the open.
 
     $H = X + \operatorname{attention}(\operatorname{norm}(X))$
     """

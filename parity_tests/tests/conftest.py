@@ -34,7 +34,7 @@ settings.register_profile(
 settings.register_profile(
     "longer", settings.get_profile("default"), max_examples=100
 )
-# For the tokenizers, which their judges must never disagree with.
+# For the tokenizers, which must never disagree with their oracles.
 settings.register_profile(
     "fifty_thousand", settings.get_profile("default"), max_examples=50_000
 )
@@ -54,9 +54,9 @@ MOST_WORKERS = 4  # each takes about a gigabyte
 TALLIES: dict[str, Tally] = defaultdict(Tally)
 
 
-def expect_holds(witness: str, comparison: Comparison) -> None:
+def expect_holds(claim: str, comparison: Comparison) -> None:
     """Count a comparison; raise AssertionError unless it holds."""
-    TALLIES[witness].add(comparison)
+    TALLIES[claim].add(comparison)
     if not comparison.holds:
         raise AssertionError(str(comparison))
 
@@ -110,14 +110,14 @@ def pytest_collection_finish():
 
 
 def blind() -> list[str]:
-    """Witnesses whose bounds are mostly wide, and so have seen nothing.
+    """Claims whose bounds are mostly wide, and so have seen nothing.
 
     In float32 that may be; float64 is there to see what it does not.
     """
     return [
-        witness
-        for witness, tally in TALLIES.items()
-        if "float32" not in witness
+        claim
+        for claim, tally in TALLIES.items()
+        if "float32" not in claim
         and tally.wide > MOST_WIDE * max(tally.compared, ENOUGH)
     ]
 
@@ -150,8 +150,8 @@ def packed_tallies() -> bytes:
 def add_tallies(packed: bytes) -> None:
     """Count what another process compared."""
     tallies, findings = pickle.loads(packed)
-    for witness, tally in tallies.items():
-        TALLIES[witness].add_all(tally)
+    for claim, tally in tallies.items():
+        TALLIES[claim].add_all(tally)
     for subject, more in findings.items():
         FINDINGS[subject] += more
 
@@ -160,11 +160,11 @@ def pytest_terminal_summary(terminalreporter):
     gradients = {w: t for w, t in TALLIES.items() if "_backward" in w}
     if TALLIES:
         terminalreporter.section("named steps compared")
-    for witness, tally in sorted(TALLIES.items()):
-        if witness in gradients:
+    for claim, tally in sorted(TALLIES.items()):
+        if claim in gradients:
             continue
         terminalreporter.line(
-            f"{witness}: {tally.compared} steps; bound too wide to check: "
+            f"{claim}: {tally.compared} steps; bound too wide to check: "
             f"{tally.wide / tally.compared:.1%}; worst share of a bound: "
             f"{tally.worst.share:.2f} at {tally.worst.path}"
         )
@@ -172,15 +172,15 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section(
             "gradients by hand: worst share of a bound"
         )
-    for name in sorted({witness.split(",")[0] for witness in gradients}):
+    for name in sorted({claim.split(",")[0] for claim in gradients}):
         shares = "   ".join(
-            f"{witness.split()[1]} {tally.worst.share:.2f}"
-            for witness, tally in sorted(gradients.items())
-            if witness.split(",")[0] == name
+            f"{claim.split()[1]} {tally.worst.share:.2f}"
+            for claim, tally in sorted(gradients.items())
+            if claim.split(",")[0] == name
         )
         terminalreporter.line(f"{name:44} {shares}")
-    for witness in blind():
-        terminalreporter.line(f"FAILED {witness}: most bounds are too wide")
+    for claim in blind():
+        terminalreporter.line(f"FAILED {claim}: most bounds are too wide")
     if FINDINGS:
         terminalreporter.section("properties")
     for subject, findings in sorted(FINDINGS.items()):

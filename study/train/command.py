@@ -9,7 +9,7 @@ import typer
 from ..text import corpus as texts
 
 HELP = """
-Train a small GPT-2 on a text, in NumPy alone.
+Train a small GPT-2 on a text, in NumPy alone. Needs the extra `bert`.
 
 The model is saved in a folder that transformers can read, and that
 `twice generate --model FOLDER` generates text with. Training may be
