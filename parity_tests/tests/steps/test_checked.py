@@ -11,10 +11,14 @@ from numpy_ref import (
     masks,
     multi_head,
     self_attention,
+    sublayers,
 )
+from numpy_ref.parameters import from_state_dict
+from parity_tests.twins.replaying import to_numpy
 from torch_impl import attention as torch_attention
 from torch_impl import masks as torch_masks
 from torch_impl import multi_head as torch_multi_head
+from torch_impl import sublayers as torch_sublayers
 
 
 def zeros(*shape, dtype="float64"):
@@ -166,3 +170,40 @@ def test_after_an_error_the_next_call_is_checked_again():
     for _ in range(2):
         with pytest.raises(ValueError, match="expected key"):
             attention.attention_scores(zeros(3, 4), zeros(5, 7))
+
+
+MASKS = {
+    "another kind": (
+        lambda masks: tuple(masks),
+        "expected dropout_masks: DropoutMasks .*, got tuple",
+    ),
+    "one of another shape": (
+        lambda masks: masks._replace(mlp_output=masks.mlp_output[:2]),
+        r'dropout_masks\.mlp_output: Bool "\*#batch #position #d_model" '
+        r".*, got bool \(2, 4\)",
+    ),
+    "one of another dtype": (
+        lambda masks: masks._replace(weights=1.0 * masks.weights),
+        r"dropout_masks\.weights: Bool .*, got float(32|64) \(1, 3, 3\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", MASKS)
+def test_a_mask_inside_of_a_named_tuple_is_named(wrong):
+    change, message = MASKS[wrong]
+    kept = [np.ones(shape, bool) for shape in ((1, 3, 3), (3, 4), (3, 4))]
+    ours = change(sublayers.DropoutMasks(*kept))
+    theirs = change(
+        torch_sublayers.DropoutMasks(*map(torch.from_numpy, kept))
+    )
+    module = torch_sublayers.FeedForwardSublayerWithDropout(4, 5).double()
+    params = from_state_dict(
+        sublayers.FeedForwardSublayer, to_numpy(module.state_dict())
+    )
+    with pytest.raises(ValueError, match=message):
+        sublayers.feed_forward_sublayer_with_dropout(
+            zeros(3, 4), params, ours, 0.5, 1e-5
+        )
+    with pytest.raises(ValueError, match=message):
+        module(torch.zeros(3, 4).double(), theirs, 0.5, 1e-5)

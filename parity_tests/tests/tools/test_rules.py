@@ -207,6 +207,37 @@ def test_what_is_wrong_with_a_gradient_is_named(broken):
     assert expected in complaint
 
 
+TWO_RESULTS = """
+def split(x: Float[Array, "a b"]) -> tuple[Float[Array, "a b"], Parts]:
+    half = x / 2
+    parts = half, half
+    return half, parts
+
+
+def split_backward(d_half: Float[Array, "a b"], x: Float[Array, "a b"]):
+    d_x = d_half / 2
+    return d_x
+"""
+TWO_THERE = TWO_RESULTS[: TWO_RESULTS.index("def split_backward")]
+
+
+def test_of_several_results_the_first_has_a_gradient():
+    assert complaints("file.py", TWO_RESULTS, TWO_THERE) == []
+
+
+def test_what_a_step_has_kept_may_come_next_in_its_gradient():
+    kept = TWO_RESULTS.replace('b"], x: F', 'b"], parts: Parts, x: F')
+    assert kept != TWO_RESULTS
+    assert complaints("file.py", kept, TWO_THERE) == []
+
+
+@pytest.mark.parametrize("name", ["half", "pieces"])
+def test_what_was_not_kept_may_not(name):
+    wrong = TWO_RESULTS.replace('b"], x: F', f'b"], {name}: Parts, x: F')
+    (found,) = complaints("file.py", wrong, TWO_THERE)
+    assert "split_backward takes" in found
+
+
 def test_a_gradient_is_not_above_its_step():
     reference = REFERENCE.replace("def swap", GRADIENT + "\n\ndef swap")
     (complaint,) = complaints("file.py", reference, TWIN)
