@@ -49,18 +49,7 @@ def read_config(folder: str | Path) -> BertConfig:
 
     Raises ValueError for that of another architecture, naming the field.
     """
-    entries = read_json(Path(folder) / "config.json")
-    if entries.get("model_type") != "bert":
-        raise ValueError(
-            "expected model_type in config.json to be 'bert', "
-            f"got {entries.get('model_type')!r}"
-        )
-    for field, value in SUPPORTED.items():
-        if entries.get(field) is not None and entries[field] != value:
-            raise ValueError(
-                f"expected {field} in config.json to be {value!r}, "
-                f"got {entries[field]!r}"
-            )
+    entries = read_entries(folder, "bert", SUPPORTED)
     kinds = {field.name: field.type for field in fields(BertConfig)}
     sizes = {
         ours: positive(theirs, entries.get(theirs), kinds[ours])
@@ -73,6 +62,29 @@ def read_config(folder: str | Path) -> BertConfig:
         "num_attention_heads", config.heads, "hidden_size", config.d_model
     )
     return config
+
+
+def read_entries(
+    folder: str | Path, model_type: str, supported: dict
+) -> dict:
+    """The entries of a folder's `config.json`, for this kind of model.
+
+    Raises ValueError for another kind, and for a field with a value that
+    is not supported.
+    """
+    entries = read_json(Path(folder) / "config.json")
+    if entries.get("model_type") != model_type:
+        raise ValueError(
+            f"expected model_type in config.json to be {model_type!r}, "
+            f"got {entries.get('model_type')!r}"
+        )
+    for field, value in supported.items():
+        if entries.get(field) is not None and entries[field] != value:
+            raise ValueError(
+                f"expected {field} in config.json to be {value!r}, "
+                f"got {entries[field]!r}"
+            )
+    return entries
 
 
 def positive(field: str, value, kind: type):

@@ -4,8 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ..checked import check_divides
-from ..files import read_json
-from .bert_config import positive
+from .bert_config import positive, read_entries
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,7 @@ def read_gpt2_config(folder: str | Path) -> Gpt2Config:
 
     Raises ValueError for that of another architecture, naming the field.
     """
-    entries = read_json(Path(folder) / "config.json")
-    if entries.get("model_type") != "gpt2":
-        raise ValueError(
-            "expected model_type in config.json to be 'gpt2', "
-            f"got {entries.get('model_type')!r}"
-        )
-    for field, value in SUPPORTED.items():
-        if entries.get(field) is not None and entries[field] != value:
-            raise ValueError(
-                f"expected {field} in config.json to be {value!r}, "
-                f"got {entries[field]!r}"
-            )
+    entries = read_entries(folder, "gpt2", SUPPORTED)
     if entries.get("n_inner") is None:
         width = positive("n_embd", entries.get("n_embd"), int)
         entries = entries | {"n_inner": 4 * width}
