@@ -36,7 +36,7 @@ ROOMS = {
 
 def __getattr__(name: str):
     if name not in ROOMS:
-        raise AttributeError(f"module {__name__} has no attribute {name}")
+        raise AttributeError(f"module {__name__} has no attribute {name!r}")
     return getattr(import_module(ROOMS[name], __name__), name)
 
 

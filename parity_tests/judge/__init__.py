@@ -17,7 +17,7 @@ __all__ = ["judge"]
 def __getattr__(name: str):
     # Only now, because it brings Hypothesis and the exact oracle.
     if name != "judge":
-        raise AttributeError(f"module {__name__} has no attribute {name}")
+        raise AttributeError(f"module {__name__} has no attribute {name!r}")
     from .attention.verdict import judge
 
     return judge

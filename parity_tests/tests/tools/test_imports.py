@@ -1,6 +1,7 @@
 """Who may import whom, held in a fresh process."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,28 @@ def test_the_walk_needs_none_of_the_test_tools():
     assert not loaded & {*NOT_FOR_READERS}
 
 
+@pytest.mark.parametrize(
+    ("package", "names"),
+    [
+        ("bert_viz", "attend show plot_heads metric_table heads_of"),
+        ("parity_tests.judge", "judge"),
+        ("numpy_ref.attention", "scaled_dot_product_attention softmax"),
+    ],
+)
+def test_public_names_come_from_their_package(package, names):
+    module = importlib.import_module(package)
+    for name in names.split():
+        assert callable(getattr(module, name)), name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        module.nothing  # noqa: B018
+
+
+def test_a_package_loads_what_is_heavy_only_for_a_name_that_needs_it():
+    loaded = loaded_by("import bert_viz, numpy_ref, parity_tests.judge")
+    heavy = {"torch", "matplotlib", "transformers", "safetensors"}
+    assert not loaded & heavy.union(NOT_FOR_READERS)
+
+
 def test_help_needs_no_pytorch():
     loaded = loaded_by(
         "from study.command import main\n"
@@ -118,7 +141,6 @@ def test_help_needs_no_pytorch():
 )
 def test_what_a_docstring_shows_is_what_comes_out(module):
     import doctest
-    import importlib
 
     failed, _ = doctest.testmod(importlib.import_module(module))
     assert failed == 0
