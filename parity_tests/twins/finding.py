@@ -56,10 +56,10 @@ def namesake(kind: type, tree: str) -> type:
 @cache
 def find_twins() -> tuple[Twin, ...]:
     """Every step that both sides take, in the order of the files."""
-    return tuple(twin for file in twin_files() for twin in _twins_of(file))
+    return tuple(twin for file in twin_files() for twin in twins_of(file))
 
 
-def _twins_of(file: str) -> Iterator[Twin]:
+def twins_of(file: str) -> Iterator[Twin]:
     module = file.removesuffix(".py").replace("/", ".")
     ours = importlib.import_module(f"numpy_ref.{module}")
     theirs = importlib.import_module(f"torch_impl.{module}")
