@@ -85,7 +85,14 @@ def _check(bound: inspect.BoundArguments, function) -> None:
     with jaxtyped("context"):
         for argument, value, annotation in _arguments(bound):
             expected, got = _as_annotated(annotation), _described(value)
-            if not isinstance(value, annotation):
+            # A named tuple fits by its fields, whoever has defined it.
+            named = getattr(annotation, "_fields", None)
+            fits = (
+                isinstance(value, annotation)
+                if named is None
+                else getattr(value, "_fields", None) == named
+            )
+            if not fits:
                 beside = f" beside {', '.join(fitting)}" * bool(fitting)
                 raise ValueError(
                     f"{name}: expected {argument}: {expected}{beside}, "

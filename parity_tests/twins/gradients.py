@@ -17,7 +17,7 @@ from .case import Case
 from .comparing import largest
 from .finding import Twin, find_twins
 from .recording import record
-from .rules import returned_name, steps_of
+from .rules import others, returned_name, steps_of
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,15 @@ def named_leaves(value, name: str):
 
 
 def output_name(twin: Twin) -> str:
-    """What a step calls its result."""
+    """What a step calls its result, or the first of several."""
+    return result_names(twin)[0]
+
+
+def result_names(twin: Twin) -> list[str]:
+    """What a step calls its results."""
     source = inspect.getsource(sys.modules[twin.reference.__module__])
-    return returned_name(steps_of(source)[twin.name])
+    node = steps_of(source)[twin.name]
+    return [returned_name(node), *others(node)]
 
 
 def random_directions(case: Case, rng) -> dict[str, Array]:

@@ -23,7 +23,7 @@ from parity_tests.judge.attention.verdict import (
 from parity_tests.judge.subject.protocol import Broken, checked_output
 from parity_tests.twins.comparing import largest
 from parity_tests.twins.finding import Twin, find_twins
-from parity_tests.twins.gradients import backward
+from parity_tests.twins.gradients import backward, result_names
 from parity_tests.twins.strategies import SEEDS, cases
 
 from .all_properties import STEP_PROPERTIES
@@ -187,13 +187,26 @@ def step_judgements(
 def equals_the_reference(step: Step, arguments: dict) -> Comparisons:
     """The result is that of the definition, within rounding; ids, masks
     and text are equal."""
-    name, got = outputs()[step.name], step(**arguments)
-    exact = description(step.name, arguments).get(name)
+    twin, got = twin_of(step.name), step(**arguments)
+    names, reference = result_names(twin), twin.reference(**arguments)
+    steps = description(step.name, arguments)
+    if len(names) == 1:
+        got, reference = (got,), (reference,)
+    for name, *parts in zip(names, got, reference, strict=True):
+        yield from equals_the_exact_one(name, *parts, steps.get(name))
+
+
+def equals_the_exact_one(name: str, got, reference, exact) -> Comparisons:
+    """One result, part by part where it is a tuple or a list."""
     if hasattr(exact, "error"):
         yield same(name, np.asarray(got), exact.value, exact.error)
-        return
-    reference = twin_of(step.name).reference(**arguments)
-    yield from equal(name, got, reference)
+    elif isinstance(exact, tuple | list) and len(exact) == len(got):
+        for index, parts in enumerate(
+            zip(got, reference, exact, strict=True)
+        ):
+            yield from equals_the_exact_one(f"{name}[{index}]", *parts)
+    else:
+        yield from equal(name, got, reference)
 
 
 def gradients_equal_the_exact_ones(

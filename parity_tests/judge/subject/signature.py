@@ -189,15 +189,20 @@ def all_tensors(value):
         members = {n: all_tensors(v) for n, v in vars(value).items()}
         return SimpleNamespace(**members)
     if isinstance(value, tuple):
-        return tuple(map(all_tensors, value))
+        return like(value, map(all_tensors, value))
     return to_tensor(value)
 
 
 def all_arrays(value):
     """Tensors as arrays, also inside a tuple or a list."""
     if isinstance(value, tuple | list):
-        return type(value)(map(all_arrays, value))
+        return like(value, map(all_arrays, value))
     return to_array(value)
+
+
+def like(value: tuple | list, members):
+    """Members as such a tuple or list; a named tuple takes each."""
+    return getattr(type(value), "_make", type(value))(members)
 
 
 def to_tensor(value):
