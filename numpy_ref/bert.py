@@ -29,7 +29,7 @@ from .layers import (
     layer_norm,
     linear,
 )
-from .multi_head import MultiHeadAttention, attention_heads, merge_heads
+from .multi_head import MultiHeadAttention, merge_heads, open_heads
 
 
 @checked
@@ -102,7 +102,7 @@ def encoder_block(
     The attention is that of `multi_head_attention`, with its parts in the
     open.
     """
-    attention = attention_heads(x, params.attention, mask, heads)
+    attention = open_heads(x, params.attention, mask, heads)
     merged = merge_heads(attention.context)
     attention_output = linear(merged, params.attention.output)
     attention_sum = x + attention_output

@@ -33,7 +33,7 @@ from .sublayers import AttentionSublayer, feed_forward_sublayer
 
 
 @checked
-def cached_attention_heads(
+def cached_heads(
     x: Float[Array, "*batch position d_model"],
     past_key: Float[Array, "*batch head past d_head"],
     past_value: Float[Array, "*batch head past d_head"],
@@ -77,7 +77,7 @@ def cached_attention_sublayer(
 ) -> tuple[Float[Array, "*batch position d_model"], Heads]:
     """Attention sublayer for new tokens."""
     normed = layer_norm(x, params.norm, epsilon)
-    attention = cached_attention_heads(
+    attention = cached_heads(
         normed, past_key, past_value, params.attention, mask, heads
     )
     merged = merge_heads(attention.context)

@@ -171,7 +171,7 @@ class Heads(NamedTuple):
 
 
 @checked
-def attention_heads(
+def open_heads(
     x: Float[Array, "*batch position d_model"],
     params: MultiHeadAttention,
     mask: Bool[Array, "*#batch #position #position"],

@@ -30,11 +30,11 @@ from .layers import (
 from .multi_head import (
     Heads,
     MultiHeadAttention,
-    attention_heads,
     merge_heads,
     multi_head_attention_backward,
     multi_head_attention_with_dropout,
     multi_head_attention_with_dropout_backward,
+    open_heads,
 )
 
 
@@ -60,7 +60,7 @@ def attention_sublayer(
     $H = X + \operatorname{attention}(\operatorname{norm}(X))$
     """
     normed = layer_norm(x, params.norm, epsilon)
-    attention = attention_heads(normed, params.attention, mask, heads)
+    attention = open_heads(normed, params.attention, mask, heads)
     merged = merge_heads(attention.context)
     attention_output = linear(merged, params.attention.output)
     after_attention = x + attention_output

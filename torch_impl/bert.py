@@ -10,7 +10,7 @@ from torch import nn
 from .checked import checked
 from .embeddings import PositionEmbedding, TokenEmbedding
 from .layers import FeedForward, LayerNorm, Linear, gelu
-from .multi_head import AttentionHeads, MultiHeadAttention, merge_heads
+from .multi_head import MultiHeadAttention, OpenHeads, merge_heads
 
 
 class BertEmbedding(nn.Module):
@@ -62,7 +62,7 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, d_model: int, d_ff: int):
         super().__init__()
-        self.attention = AttentionHeads(d_model)
+        self.attention = OpenHeads(d_model)
         self.attention_norm = LayerNorm(d_model)
         self.feed_forward = FeedForward(d_model, d_ff)
         self.feed_forward_norm = LayerNorm(d_model)

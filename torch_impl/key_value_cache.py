@@ -18,7 +18,7 @@ from .multi_head import (
 from .sublayers import AttentionSublayer
 
 
-class CachedAttentionHeads(MultiHeadAttention):
+class CachedHeads(MultiHeadAttention):
     @checked
     def forward(
         self,
@@ -46,7 +46,7 @@ class CachedAttentionHeads(MultiHeadAttention):
 class CachedAttentionSublayer(AttentionSublayer):
     def __init__(self, d_model: int):
         super().__init__(d_model)
-        self.attention = CachedAttentionHeads(d_model)
+        self.attention = CachedHeads(d_model)
 
     @checked
     def forward(

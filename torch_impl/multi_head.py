@@ -110,7 +110,7 @@ class Heads(NamedTuple):
     context: Float[Array, "*batch head position d_head"]
 
 
-class AttentionHeads(MultiHeadAttention):
+class OpenHeads(MultiHeadAttention):
     @checked
     def forward(
         self,

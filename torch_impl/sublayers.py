@@ -9,10 +9,10 @@ from torch import nn
 from .checked import checked
 from .layers import FeedForward, FeedForwardTanh, LayerNorm, dropout
 from .multi_head import (
-    AttentionHeads,
     Heads,
     MultiHeadAttention,
     MultiHeadAttentionWithDropout,
+    OpenHeads,
     merge_heads,
 )
 
@@ -24,7 +24,7 @@ class AttentionSublayer(nn.Module):
     def __init__(self, d_model: int):
         super().__init__()
         self.norm = LayerNorm(d_model)
-        self.attention = AttentionHeads(d_model)
+        self.attention = OpenHeads(d_model)
 
     @checked
     def forward(

@@ -3,7 +3,7 @@ from parity_tests.bounds.rounding import affine
 
 from .embeddings import token_embedding
 from .layers import feed_forward, gelu, layer_norm
-from .multi_head import attention_heads, merge_heads
+from .multi_head import merge_heads, open_heads
 
 
 def bert_embedding(ids, segments, params, epsilon):
@@ -21,7 +21,7 @@ def bert_embedding(ids, segments, params, epsilon):
 
 
 def encoder_block(x, params, mask, heads, epsilon):
-    steps = attention_heads(x, params.attention, mask, heads)
+    steps = open_heads(x, params.attention, mask, heads)
     attention = steps["attention"]
     merged = merge_heads(steps["context"])["merged"]
     output = params.attention.output

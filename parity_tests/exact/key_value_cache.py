@@ -14,7 +14,7 @@ from .multi_head import split_query_key_value
 from .sublayers import feed_forward_sublayer, mixed_and_added
 
 
-def cached_attention_heads(x, past_key, past_value, params, mask, heads):
+def cached_heads(x, past_key, past_value, params, mask, heads):
     query, key, value = split_query_key_value(x, params, heads)
     past = past_key.shape[-2]
     scores = scaled_scores(query, after(past_key, key))
@@ -33,7 +33,7 @@ def cached_attention_sublayer(
     x, past_key, past_value, params, mask, heads, epsilon
 ):
     normed = layer_norm(x, params.norm, epsilon)["y"]
-    steps = cached_attention_heads(
+    steps = cached_heads(
         normed, past_key, past_value, params.attention, mask, heads
     )
     return locals() | mixed_and_added(x, steps, params)

@@ -86,7 +86,7 @@ def merge_heads_backward(d_merged, x):
     return {"d_x": split_heads(d_merged, x.shape[-3])["split"]}
 
 
-def attention_heads(x, params, mask, heads):
+def open_heads(x, params, mask, heads):
     query, key, value = split_query_key_value(x, params, heads)
     head_mask = mask[..., None, :, :]
     weights = distribution(scaled_scores(query, key), head_mask)

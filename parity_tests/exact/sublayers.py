@@ -9,18 +9,18 @@ from .layers import (
     layer_norm_backward,
 )
 from .multi_head import (
-    attention_heads,
     merge_heads,
     multi_head_attention_backward,
     multi_head_attention_with_dropout,
     multi_head_attention_with_dropout_backward,
+    open_heads,
 )
 from .numbers import parameters
 
 
 def attention_sublayer(x, params, mask, heads, epsilon):
     normed = layer_norm(x, params.norm, epsilon)["y"]
-    steps = attention_heads(normed, params.attention, mask, heads)
+    steps = open_heads(normed, params.attention, mask, heads)
     return locals() | mixed_and_added(x, steps, params)
 
 

@@ -4,7 +4,7 @@ from .stops import Stop
 
 ENCODER = "bert[0]/encoder[0]"
 BLOCK = f"{ENCODER}/encoder_block[0]"
-HEADS_OF_BLOCK = f"{BLOCK}/attention_heads[0]"
+HEADS_OF_BLOCK = f"{BLOCK}/open_heads[0]"
 FEATURES = ("positions", "features")
 HEADS = ("heads", "queries", "features")
 
