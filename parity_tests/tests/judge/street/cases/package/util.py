@@ -1,0 +1,3 @@
+"""A number that two modules might share."""
+
+ROOT = 1 / 2

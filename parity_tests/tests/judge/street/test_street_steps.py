@@ -1,0 +1,194 @@
+"""A wrong step in another dress is the same step: the same numbers.
+
+For each step: what the zoo's gives, and how each dress wants to be asked.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from parity_tests.tests.judge.street.dresses import BUGS, dresses
+from parity_tests.tests.judge.street.dresses.bugs import (
+    kind_of,
+    module_of,
+    thing_of,
+)
+from parity_tests.tests.judge.street.dresses.wearing import (
+    assert_same,
+    tensor,
+    worn,
+)
+from parity_tests.tests.judge.street.truth.formula import uniform
+
+STEPS = [bug for bug in BUGS if kind_of(bug) == "step"]
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return uniform(*shape).numpy()
+
+
+def layer_norm(f):
+    x, gain, bias, eps = numbers(2, 7, 6), numbers(6), numbers(6), 0.1
+    of_torch = [tensor(array) for array in (x, gain, bias)]
+
+    def layer(m):
+        layer = m.LayerNorm(6, eps).double()
+        state = zip(("weight", "bias"), of_torch[1:], strict=True)
+        layer.load_state_dict(dict(state))
+        return layer(of_torch[0])
+
+    params = SimpleNamespace(weight=gain, bias=bias)
+    return f(x, params, eps), {
+        "gain_and_bias": lambda m: m.layer_norm(x, gain, bias, eps),
+        "torch_function": lambda m: m.layer_norm(
+            of_torch[0], eps, *of_torch[1:]
+        ),
+        "torch_layer": layer,
+    }
+
+
+def cross_entropy(f):
+    logits = numbers(2, 4, 5)
+    targets = np.array([[0, 3, 1, -1], [4, 2, -1, 0]])
+    return f(logits, targets, -1), {
+        "targets_first": lambda m: m.cross_entropy(targets, logits, -1),
+        "torch_function": lambda m: m.cross_entropy(
+            tensor(logits), torch.as_tensor(targets), -1
+        ),
+        "a_number": lambda m: m.cross_entropy(
+            logits.tolist(), targets.tolist(), -1
+        ),
+    }
+
+
+def causal_mask(f):
+    return f(3, 5, 2), {
+        "torch_function": lambda m: m.causal_mask(3, 5, 2),
+        "past_first": lambda m: m.causal_mask(2, 3, 5),
+        "added": lambda m: np.exp(m.causal_mask(3, 5, 2)),
+    }
+
+
+def padding_mask(f):
+    lengths = np.array([3, 1, 5])
+    return f(lengths, 5), {
+        "torch_function": lambda m: m.padding_mask(
+            torch.as_tensor(lengths), 5
+        ),
+        "keys_first": lambda m: m.padding_mask(5, lengths),
+        "list_of_lengths": lambda m: m.padding_mask(lengths.tolist()),
+    }
+
+
+def sinusoidal_positions(f):
+    of_torch = torch.arange(7, dtype=torch.float64)
+    x = torch.zeros(1, 7, 6, dtype=torch.float64)
+    return f(np.arange(7.0), 6), {
+        "torch_function": lambda m: m.sinusoidal_positions(of_torch, 6),
+        "of_a_length": lambda m: m.sinusoidal_positions(7, 6),
+        "torch_layer": lambda m: m.PositionalEncoding(6)(x)[0],
+    }
+
+
+def merge_all(f):
+    merges = {(97, 98): 256, (98, 99): 257, (256, 99): 258, (100, 97): 259}
+    pairs = sorted(merges.items())
+    table = np.array([[p[0] * 2**31 + p[1], new] for p, new in pairs]).T
+    text = "dabcabdab"
+    ids = np.array(list(text.encode()))
+    return f(ids, table), {
+        "dict_of_pairs": lambda m: m.merge_all(ids.tolist(), merges),
+        "table_first": lambda m: m.merge_all(table, ids),
+        "tokenizer": lambda m: m.Tokenizer(merges).encode(text),
+    }
+
+
+def window_starts(f):
+    ids = np.arange(12)
+    return f(12, 3, 2), {
+        "list": lambda m: m.window_starts(12, 3, 2),
+        "stride_first": lambda m: m.window_starts(2, 3, 12),
+        "windows": lambda m: m.windows(ids, 3, 2)[0][:, 0],
+    }
+
+
+def merge_heads(f):
+    x = numbers(3, 5, 4)
+    return f(x), {
+        "with_heads": lambda m: m.merge_heads(x, n_head=3),
+        "torch_function": lambda m: m.combine_heads(tensor(x)),
+        "list_of_heads": lambda m: m.merge_heads(list(x)),
+    }
+
+
+def split_heads(f):
+    x = numbers(5, 12)
+    return f(x, 3), {
+        "heads_first": lambda m: m.split_heads(3, x),
+        "torch_function": lambda m: m.split_heads(tensor(x), 3),
+        "of_a_width": lambda m: m.split_heads(x, 3, 4),
+    }
+
+
+def softmax(f):
+    x = numbers(5, 4)
+    return f(x), {
+        "with_axis": lambda m: m.softmax(x, axis=-1),
+        "torch_function": lambda m: m.softmax(tensor(x)),
+        "list": lambda m: m.softmax(x.tolist()),
+    }
+
+
+class Table:
+    """What the zoo's embedding calls its parameters."""
+
+    def __init__(self, weight):
+        self.weight = weight
+
+
+def token_embedding_backward(f):
+    d_out, weight = numbers(4, 3), numbers(6, 3)
+    ids = np.array([2, 5, 2, 0])
+
+    def layer(m):
+        embedding = m.Embedding(6, 3)
+        assert_same(embedding.forward(ids), embedding.weight[ids])
+        return embedding.backward(d_out)
+
+    return f(d_out, ids, Table(weight)).weight, {
+        "ids_first": lambda m: m.token_embedding_backward(
+            ids, d_out, weight
+        ),
+        "torch_function": lambda m: m.token_embedding_backward(
+            tensor(d_out), torch.as_tensor(ids), tensor(weight)
+        ),
+        "numpy_class": layer,
+    }
+
+
+ASKED = {
+    function.__name__: function
+    for function in (
+        *(layer_norm, cross_entropy, causal_mask, padding_mask),
+        *(sinusoidal_positions, merge_all, window_starts, merge_heads),
+        *(split_heads, softmax, token_embedding_backward),
+    )
+}
+
+
+@pytest.mark.parametrize("bug", STEPS)
+def test_a_step_in_a_dress_is_the_same(bug):
+    torch.manual_seed(0)
+    name = thing_of(bug)
+    wanted, calls = ASKED[name](getattr(module_of(bug), name))
+    assert calls.keys() == dresses(bug).keys()
+    for dress, call in calls.items():
+        assert_same(call(worn(bug, dress)), wanted)
+
+
+def test_a_head_of_another_width_is_refused():
+    module = worn("split_heads_by_reshape", "of_a_width")
+    with pytest.raises(ValueError, match="expected 15 features"):
+        module.split_heads(numbers(5, 12), 3, 5)

@@ -1,0 +1,126 @@
+"""What mends each wrong file: with these words replaced, it is right.
+
+So the fault that is named is the only one of the file.
+"""
+
+REPAIRS: dict[str, tuple[str, str]] = {
+    "backward_by_hand": (
+        "ds = p * (dp - (dp * p).sum(dim=-1, keepdim=True))",
+        "ds = p * (dp - (dp * p).sum(dim=-1, keepdim=True)) "
+        "/ q.size(-1) ** 0.5",
+    ),
+    "bias_once_more": ("return y + self.out_proj.bias", "return y"),
+    "clones_of_one": (
+        "[nn.Linear(d_model, d_model)] * 4",
+        "[nn.Linear(d_model, d_model) for _ in range(4)]",
+    ),
+    "columns_sum_to_one": (
+        "e = np.exp(x - x.max(axis=0))\n    return e / e.sum(axis=0)",
+        "e = np.exp(x - x.max())\n"
+        "    return e / e.sum(axis=1, keepdims=True)",
+    ),
+    "concat_not_called": (
+        "return self.concat(score.softmax(dim=-1) @ v)",
+        "return self.w_concat(self.concat(score.softmax(dim=-1) @ v))",
+    ),
+    "context_not_looked_at": ("self.to_kv(x)", "self.to_kv(context)"),
+    "eight_for_all": ("energy / 8.0", "energy / q.size(-1) ** 0.5"),
+    "einsum_over_depth": ("key) / depth", "key) / depth**0.5"),
+    "every_tenth_call": ("k, v = k[..., :1, :], v[..., :1, :]", "pass"),
+    "features_in_blocks": (
+        "for i in range(d // width)",
+        "for i in range(-(-d // width))",
+    ),
+    "first_key_of_the_cache": (".tril()", ".tril(m - n)"),
+    "fused_wrong_merge": (
+        "y.contiguous()",
+        "y.transpose(1, 2).contiguous()",
+    ),
+    "groups_in_turn": (
+        "k = k.repeat(1, self.n_rep, 1, 1)\n"
+        "        v = v.repeat(1, self.n_rep, 1, 1)",
+        "k = k.repeat_interleave(self.n_rep, dim=1)\n"
+        "        v = v.repeat_interleave(self.n_rep, dim=1)",
+    ),
+    "half_inside": ("q.half(), k.half(), v.half()", "q, k, v"),
+    "hidden_width_in_heads": (
+        "self.hid_dim**0.5",
+        "(self.hid_dim / self.n_heads) ** 0.5",
+    ),
+    "key_twice": ("(query, key, key)", "(query, key, value)"),
+    "keys_detached": ("k.detach()", "k"),
+    "keys_remembered": ("if id(keys) not in _transposed:", "if True:"),
+    "later_mask_wins": (
+        "elif src_key_padding_mask is not None:\n"
+        "            hidden = src_key_padding_mask[:, None, None, :]\n"
+        "        else:\n"
+        "            hidden = torch.zeros(t, t, dtype=torch.bool)\n",
+        "else:\n"
+        "            hidden = torch.zeros(t, t, dtype=torch.bool)\n"
+        "        if src_key_padding_mask is not None:\n"
+        "            padding = src_key_padding_mask[:, None, None, :]\n"
+        "            hidden = hidden | padding\n",
+    ),
+    "lecture_without_scale": (
+        "q @ k.transpose(-2, -1)",
+        "q @ k.transpose(-2, -1) * k.shape[-1] ** -0.5",
+    ),
+    "mask_plus_scores": ("else mask", "else mask.log()"),
+    "masks_of_other_texts": (
+        "valid_lens.repeat(",
+        "valid_lens.repeat_interleave(",
+    ),
+    "minus_a_billionth": ("-1e-9", "-1e9"),
+    "not_itself": ("np.ones_like(scores)", "np.ones_like(scores), 1"),
+    "notebook_of_an_exercise": ("dim=1", "dim=-1"),
+    "numpy_copied_line": (
+        "q = np.dot(x, self.W_k)",
+        "q = np.dot(x, self.W_q)",
+    ),
+    "numpy_layers_one_sum": (
+        "weights.sum()",
+        "weights.sum(-1, keepdims=True)",
+    ),
+    "ones_hide": ("mask == 1", "mask == 0"),
+    "padding_as_a_bias": (
+        "attention_mask[:, None, None, :]",
+        "attention_mask[:, None, None, :].log()",
+    ),
+    "params_and_wrong_split": (
+        ".reshape(n_heads, t, d // n_heads)",
+        ".reshape(t, n_heads, d // n_heads).swapaxes(0, 1)",
+    ),
+    "rate_always_on": (
+        "p=self.dropout",
+        "p=self.dropout, training=self.training",
+    ),
+    "reshaped_not_transposed": ("K.reshape(d, m)", "K.T"),
+    "residual_of_the_wrong_thing": (
+        "q, k, v = self.w_qs(q), self.w_ks(k), self.w_vs(v)\n"
+        "        residual = q\n",
+        "residual = q\n"
+        "        q, k, v = self.w_qs(q), self.w_ks(k), self.w_vs(v)\n",
+    ),
+    "softmax_of_dim_one": ("dim=1", "dim=-1"),
+    "thirty_two_keys": ("MAX_TOKENS = 32", "MAX_TOKENS = 10**9"),
+    "times_the_root": ("/ 1 / d**-0.5", "/ d**0.5"),
+    "tokens_first_wrong_dim": ("dim=0", "dim=1"),
+    "tril_one_too_far": ("tril(diagonal=1)", "tril(diagonal=0)"),
+    "values_through_tokeys": (
+        "v = self.tokeys(x)",
+        "v = self.tovalues(x)",
+    ),
+    "weights_times_mask": (
+        "attn = attn * mask",
+        "attn = attn * mask\n"
+        "        attn = attn / attn.sum(-1, keepdim=True)",
+    ),
+    "whole_blocks_only": (
+        "max(k.shape[-2] // BLOCK, 1)",
+        "-(-k.shape[-2] // BLOCK)",
+    ),
+    "width_of_the_input": (
+        "math.sqrt(self.d_in)",
+        "math.sqrt(self.q_w.out_features)",
+    ),
+}
