@@ -18,6 +18,6 @@ def __getattr__(name: str):
     # Only now, because it brings Hypothesis and the exact oracle.
     if name != "judge":
         raise AttributeError(f"module {__name__} has no attribute {name!r}")
-    from .attention.verdict import judge
+    from .files.judging import judge
 
     return judge

@@ -74,15 +74,6 @@ def expect_finding(subject: str, finding) -> None:
         )
 
 
-def pytest_addoption(parser):
-    parser.addoption(
-        "--implementation",
-        metavar="FILE",
-        help="judge the attention in this file, which is run, and "
-        "nothing else",
-    )
-
-
 def pytest_xdist_auto_num_workers(config) -> int:
     """How many processes: several for all tests, none for a few of them.
 
@@ -90,17 +81,11 @@ def pytest_xdist_auto_num_workers(config) -> int:
     """
     option, typed = config.option, config.invocation_params.args
     files_are_named = config.args_source != config.ArgsSource.TESTPATHS
-    are_chosen = option.keyword or option.implementation or "-m" in typed
+    are_chosen = option.keyword or "-m" in typed
     if files_are_named or are_chosen:
         return 0
     os.environ["OMP_NUM_THREADS"] = "1"
     return min(os.cpu_count() or 1, MOST_WORKERS)
-
-
-def pytest_collection_modifyitems(config, items):
-    if config.getoption("--implementation"):
-        wanted = "test_an_implementation_given_on_the_command_line"
-        items[:] = [item for item in items if item.name == wanted]
 
 
 def pytest_collection_finish():

@@ -67,9 +67,12 @@ def lattice(shape: tuple[int, ...]):
 
 
 @st.composite
-def cases(draw, twin: Twin, dtype: str) -> Case:
-    """Arguments and parameters for `twin`, with floats of `dtype`."""
-    drawer = _Drawer(draw, twin, np.dtype(dtype))
+def cases(draw, twin: Twin, dtype: str, equal: bool = False) -> Case:
+    """Arguments and parameters for `twin`, with floats of `dtype`.
+
+    All axes have one size where they are to be `equal`.
+    """
+    drawer = _Drawer(draw, twin, np.dtype(dtype), equal)
     arguments = {
         name: drawer.value(name, annotation)
         for name, annotation in _annotations(twin.reference).items()
@@ -86,12 +89,12 @@ def cases(draw, twin: Twin, dtype: str) -> Case:
 class _Drawer:
     """One draw: the sizes of all axes, then a value for each argument."""
 
-    def __init__(self, draw, twin: Twin, dtype: np.dtype):
+    def __init__(self, draw, twin: Twin, dtype: np.dtype, equal: bool):
         self.draw, self.twin, self.dtype = draw, twin, dtype
-        self.sizes = self._sizes()
+        self.sizes = self._sizes(equal)
         self.byte_pairs = draw(byte_pairs())
 
-    def _sizes(self) -> dict[str, int]:
+    def _sizes(self, equal: bool) -> dict[str, int]:
         names = sorted(_axis_names(self.twin))
         drawn = self.draw(
             st.lists(
@@ -101,6 +104,7 @@ class _Drawer:
                 unique=True,
             )
         )
+        drawn = drawn[:1] * len(names) if equal else drawn
         sizes = dict(zip(names, drawn, strict=True))
         if "heads" in _parameter_names(self.twin):
             sizes["heads"] = sizes["head"] = self.draw(st.integers(1, 3))

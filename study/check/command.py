@@ -1,30 +1,42 @@
 """`twice check`: your own attention, judged."""
 
-import json
+import sys
 from enum import StrEnum
+from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .printing import print_csv, print_report, print_table
-from .process import JudgedFile, Limits, judge_files
+from .judged import JudgedFile, Request
+from .printable import printable
+from .printing import (
+    Progress,
+    print_csv,
+    print_json,
+    print_report,
+    print_table,
+)
+from .process import judge_files
 
 HELP = """
 Judge your own attention, in Python files or notebooks.
 
 What is judged: every function that has the name of one in the reference,
 every attention class, and every attention function that takes tokens and
-weights. Each file is run, in a process of its own; folders are skipped.
+weights. Each file is run, in a process of its own, which is no sandbox;
+folders are skipped.
 
 Each is tested for the properties that any attention must have, and against
-the reference. For a failure you get the smallest input that shows it and
-the likely cause. Exit code 0 when everything holds, 1 when something fails,
-2 when something could not be judged, and for wrong use.
+the reference. For a failure you get an input that shows it, as a script
+that runs without this project, and the likely cause. What raises an error,
+or gives no answer in time, is not judged.
+
+Exit code 0 when all that was judged holds, 1 when something is rejected, 2
+when something could not be judged, and for wrong use.
 """
 SECONDS, THOROUGH_SECONDS = 60, 1800
-IN_TIME = 0.8  # the share of that after which no new property is begun
 
 
 class Arrays(StrEnum):
@@ -97,6 +109,15 @@ def check(
             "may attend to no key; default: detected."
         ),
     ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE:FUNCTION",
+            help="Compare with a function that you trust, in place of the "
+            "definition of attention.",
+            show_default=False,
+        ),
+    ] = "",
     thorough: Annotated[
         bool,
         typer.Option(
@@ -120,6 +141,13 @@ def check(
     memory: Annotated[
         float, typer.Option(help="Memory limit per file, in gigabytes.")
     ] = 4,
+    as_text: Annotated[
+        bool,
+        typer.Option(
+            "--text",
+            help="Print plain text, as where there is no terminal.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON.")
     ] = False,
@@ -127,52 +155,88 @@ def check(
         bool, typer.Option("--csv", help="Print CSV, one row per verdict.")
     ] = False,
 ) -> None:
-    files = [path for path in files if not path.is_dir()]
-    for path in files:
-        if not path.is_file():
-            raise ValueError(f"expected a file, got {path}")
+    if sys.flags.optimize > 1:
+        raise ValueError(
+            "expected Python without -OO, which removes the docstrings "
+            "that a report quotes, got -OO"
+        )
+    expect_installed()
+    files = [path for path in files if not is_folder(path)]
     if not files:
         raise ValueError("expected at least one file, got only folders")
+    if len(files) == 1 and not is_there(files[0]):
+        raise ValueError(f"expected a file, got {printable(files[0])}")
     check_role(role)
+    if reference:
+        from parity_tests.judge.files.comparing import named_reference
+
+        named_reference(reference)
     if examples is not None and examples < 1:
         raise ValueError(
             f"expected --examples to be at least 1, got {examples}"
         )
-    if as_json and as_csv:
-        raise ValueError("expected --json or --csv, got both")
+    if as_text + as_json + as_csv > 1:
+        options = {"--text": as_text, "--json": as_json, "--csv": as_csv}
+        *others, last = [name for name, is_set in options.items() if is_set]
+        raise ValueError(
+            f"expected {', '.join(others)} or {last}, got "
+            f"{'both' if len(others) == 1 else 'all'}"
+        )
     default = THOROUGH_SECONDS if thorough else SECONDS
     seconds = default if timeout is None else timeout
     check_positive("--timeout", seconds)
     check_positive("--memory", memory)
-    request = {
-        "role": role,
-        "array": array and array.value,
-        "mask": mask and MASKS[mask],
-        "alignment": alignment and ALIGNMENTS[alignment],
-        "fully_masked_row": fully_masked and fully_masked.value,
-        "examples": examples or (1000 if thorough else 25),
-        "seed": seed,
-        "seconds": IN_TIME * seconds,
-    }
-    judged = judge_files(files, request, Limits(seconds, memory))
+    request = Request(
+        role,
+        array and array.value,
+        mask and MASKS[mask],
+        alignment and ALIGNMENTS[alignment],
+        fully_masked and fully_masked.value,
+        examples or (1000 if thorough else 25),
+        seed,
+        seconds,
+        memory,
+        reference,
+    )
+    with Progress(len(files)) as progress:
+        judged = judge_files(files, request, progress.report)
     if as_json:
-        print(json.dumps([as_plain(file) for file in judged], indent=2))
+        print_json(judged)
     elif as_csv:
         print_csv(judged)
     elif len(judged) > 1:
-        print_table(judged)
+        print_table(judged, as_text)
     else:
-        print_report(judged[0])
+        print_report(judged[0], as_text)
+    raise typer.Exit(exit_code(judged))
+
+
+def exit_code(judged: list[JudgedFile]) -> int:
+    """0 where all holds, 1 for something rejected, 2 for something open."""
     if any(file.fails for file in judged):
-        raise typer.Exit(1)
-    raise typer.Exit(2 if any(file.open for file in judged) else 0)
+        return 1
+    return 2 if any(file.is_open for file in judged) else 0
 
 
-def verdict(judged: JudgedFile) -> str:
-    """The verdict on a file, in a word or two."""
-    if judged.fails:
-        return "fails"
-    return "holds" if judged.holds else "not judged"
+def expect_installed() -> None:
+    """Raise ModuleNotFoundError for what the judge needs and lacks."""
+    for name in ("torch", "hypothesis", "mpmath"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name}", name=name)
+
+
+def is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # it costs its own row only
+        return False
+
+
+def is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return True
 
 
 def check_positive(option: str, number: float) -> None:
@@ -187,8 +251,8 @@ def check_role(role: str | None) -> None:
     """Raise ValueError for an unknown role."""
     if role is None:
         return
-    from parity_tests.judge.classes.verdict import ROLES
-    from parity_tests.judge.files.submission import (
+    from parity_tests.judge.classes.layer import ROLES
+    from parity_tests.judge.files.judging import (
         ALIASES,
         ATTENTION,
         judged_names,
@@ -198,18 +262,5 @@ def check_role(role: str | None) -> None:
     if role not in (*common, *ALIASES, *judged_names()):
         raise ValueError(
             f"expected --as to be one of {', '.join(common)}, or the name "
-            f"of another step of numpy_ref, got {role}"
+            f"of another step of numpy_ref, got {printable(role)}"
         )
-
-
-def as_plain(judged: JudgedFile) -> dict:
-    """A judged file as JSON has it."""
-    return {
-        "file": str(judged.path),
-        "verdict": verdict(judged),
-        "unjudged": judged.unjudged,
-        "trouble": judged.trouble,
-        "notes": judged.notes,
-        "printed_bytes": judged.printed,
-        "reports": judged.reports,
-    }

@@ -1,125 +1,133 @@
-"""Running the judge: each file in a process of its own, with limits."""
+"""Several files: one judge for each processor, file after file.
 
-import json
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from os import cpu_count
+A judge is a process that keeps what it has imported; each file has its
+own worker beside it. All of them end when this process does.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
+from .judged import JudgedFile, Request, judge_file
 
-@dataclass
-class JudgedFile:
-    """The reports on one file; `trouble` says why there are no more.
+GRACE = 60  # seconds beyond a file's own, for the judge's arithmetic
 
-    `began` tells whether anything was being judged by then.
-    """
-
-    path: Path
-    reports: list[dict] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    unjudged: list[dict] = field(default_factory=list)
-    trouble: str | None = None
-    printed: int = 0
-    began: bool = False
-
-    @property
-    def holds(self) -> bool:
-        verdicts = [report["verdict"] for report in self.reports]
-        return set(verdicts) == {"holds"} and not self.open
-
-    @property
-    def fails(self) -> bool:
-        verdicts = [report["verdict"] for report in self.reports]
-        return "fails" in verdicts or (self.began and bool(self.trouble))
-
-    @property
-    def open(self) -> bool:
-        """Whether something was left without a verdict."""
-        return bool(self.unjudged or self.trouble or not self.reports)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a file may use: seconds in all, and gigabytes of memory."""
-
-    seconds: float
-    gigabytes: float
+Report = Callable[[JudgedFile], None]
 
 
 def judge_files(
-    paths: list[Path], request: dict, limits: Limits
+    paths: list[Path],
+    request: Request,
+    report: Report = lambda judged: None,
 ) -> list[JudgedFile]:
-    """Judge every file, as many at once as there are processors."""
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        return list(
-            pool.map(lambda path: judge_file(path, request, limits), paths)
-        )
+    """Judge every file, as many at once as there are processors.
 
-
-def judge_file(path: Path, request: dict, limits: Limits) -> JudgedFile:
-    """Judge one file; what was reported before it was ended counts."""
-    with tempfile.TemporaryDirectory() as folder:
-        answers = Path(folder) / "answers"
-        answers.touch()
-        request = request | {
-            "path": str(path),
-            "answers": str(answers),
-            "memory": limits.gigabytes,
-        }
-        command = [sys.executable, "-m", "parity_tests.judge.files.worker"]
-        try:
-            done = subprocess.run(
-                [*command, json.dumps(request)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=limits.seconds,
-            )
-        except subprocess.TimeoutExpired:
-            ended = f"there was no answer after {limits.seconds:g} seconds"
-            stderr = b""
-        else:
-            ended = f"the process ended with code {done.returncode}"
-            stderr = done.stderr
-        return read_answers(path, answers, ended, stderr)
-
-
-def read_answers(
-    path: Path, answers: Path, ended: str, stderr: bytes
-) -> JudgedFile:
-    """The events that a process reported, as far as it came.
-
-    Raises RuntimeError when the judge itself failed.
+    `report` is called with each as soon as it is judged.
     """
-    judged, doing, complete = JudgedFile(path), "starting", False
-    for line in answers.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        kind = event.pop("event")
-        if kind == "report":
-            judged.reports.append(event)
-        elif kind == "note":
-            judged.notes.append(event["text"])
-        elif kind == "unjudged":
-            judged.unjudged.append(event)
-        elif kind == "doing":
-            doing = event["what"]
-            judged.began = doing.startswith("judging")
-        elif kind == "fault":
-            raise RuntimeError(f"{path}: {event['text']}")
-        elif kind == "trouble":
-            judged.trouble = event["text"]
-        elif kind == "end":
-            judged.printed, complete = event["printed"], True
-    if b"ModuleNotFoundError" in stderr:
-        missing = stderr.decode().split("No module named ")[-1]
-        raise ModuleNotFoundError(
-            missing, name=missing.strip().strip("'").split(".")[0]
+    if len(paths) == 1:
+        judged = judge_file(paths[0], request)
+        report(judged)
+        return [judged]
+    # Each has one processor, and more threads would only wait.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    waiting = deque(enumerate(paths))
+    results: dict[int, JudgedFile] = {}
+    judges = [Judge() for _ in range(min(len(paths), os.cpu_count() or 1))]
+    try:
+        while len(results) < len(paths):
+            for judge in judges:
+                if judge.job is None and waiting:
+                    judge.begin(*waiting.popleft(), request)
+            for index, judged in finished(judges):
+                results[index] = judged
+                report(judged)
+    finally:
+        for judge in judges:
+            judge.end()
+    return [results[index] for index in range(len(paths))]
+
+
+def finished(judges: list["Judge"]) -> list[tuple[int, JudgedFile]]:
+    """What is judged by now; waits for a second at most."""
+    busy = [judge for judge in judges if judge.job is not None]
+    ready = connection.wait([judge.connection for judge in busy], 1)
+    results = [
+        judge.result() for judge in busy if judge.connection in ready
+    ]
+    late = [judge for judge in busy if judge.is_late]
+    return results + [
+        judge.failed("no verdict within its time") for judge in late
+    ]
+
+
+class Judge:
+    """A process that judges one file after the other."""
+
+    def __init__(self):
+        self.job: tuple[int, Path] | None = None
+        self.deadline = 0.0
+        self.start()
+
+    def start(self) -> None:
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(
+            target=serve, args=(theirs,), daemon=True
         )
-    if doing == "starting" and stderr:
-        raise RuntimeError(f"{path}: {stderr.decode()}")
-    if not complete:
-        judged.trouble = f"{ended}, while {doing}"
-    return judged
+        self.process.start()
+        theirs.close()
+
+    def begin(self, index: int, path: Path, request: Request) -> None:
+        self.job = index, path
+        self.deadline = time.monotonic() + request.seconds + GRACE
+        with suppress(OSError):  # if it has ended, `result` will see that
+            self.connection.send((path, request))
+
+    @property
+    def is_late(self) -> bool:
+        return self.job is not None and time.monotonic() > self.deadline
+
+    def result(self) -> tuple[int, JudgedFile]:
+        try:
+            judged = self.connection.recv()
+        except (EOFError, OSError):
+            return self.failed("the judge's own process was ended")
+        index, _ = self.job
+        self.job = None
+        return index, judged
+
+    def failed(self, trouble: str) -> tuple[int, JudgedFile]:
+        """A row without a verdict, and another process for the others."""
+        (index, path), self.job = self.job, None
+        self.end()
+        self.start()
+        return index, JudgedFile(path, trouble=trouble)
+
+    def end(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+
+
+def serve(requests) -> None:
+    """Judge what is asked for, until nothing more is, or the command is
+    gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command ends us
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    while True:
+        try:
+            path, request = requests.recv()
+        except EOFError:
+            return
+        requests.send(judge_file(path, request))
+
+
+def end_with_parent() -> None:
+    parent_process().join()
+    os._exit(1)

@@ -6,8 +6,9 @@ from numbers import Real
 
 import numpy as np
 
-from parity_tests.judge.attention.verdict import Finding, Report, judge
+from parity_tests.judge import judge
 from parity_tests.judge.steps.verdict import judge_step
+from parity_tests.judge.verdict.report import Finding, Report
 
 CLOSE = 1e-9  # for a fraction that was answered in decimals
 RIGHT = "✓ Right."
@@ -99,8 +100,10 @@ def judged_attention(function: Callable) -> Verdict:
 def of_report(report: Report) -> Verdict:
     """What holds; or what fails, the cause, and an input that shows it."""
     if report.trouble:
-        return Verdict(False, f"✗ Your function {report.trouble}.")
+        return Verdict(False, told(report.trouble))
     held = sum(finding.verdict == "holds" for finding in report.findings)
+    if not report.failed and (raised := report.of("raised")):
+        return Verdict(False, told(raised[0].trouble))
     if not report.failed:
         return Verdict(
             True,
@@ -114,6 +117,13 @@ def of_report(report: Report) -> Verdict:
     if failed > SHOWN:
         lines.append(f"\nAnd {failed - SHOWN} more fail.")
     return Verdict(False, "\n".join(lines))
+
+
+def told(trouble: str) -> str:
+    """Why there is no verdict: what the function did, or what it lacks."""
+    if trouble.startswith("expected"):
+        return f"✗ {trouble.capitalize()}."
+    return f"✗ Your function {trouble.removeprefix('it ')}."
 
 
 def of_finding(finding: Finding) -> str:

@@ -12,14 +12,12 @@ from parity_tests.bounds.rounding import (
 )
 from parity_tests.exact.numbers import bounded
 from parity_tests.judge.subject.cases import AttentionCase, opened
-from parity_tests.judge.subject.protocol import Subject
 
-from .property import Comparisons, error, judged, same, steps
+from .property import Comparisons, Property, error, same, steps
 
 
-@judged("booleans", "numbers")
 def a_boolean_mask_is_zeros_and_minus_infinity(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """An additive mask of 0 and -inf does what a boolean mask does."""
     some = case.rows.any(axis=-1, keepdims=True)
@@ -29,9 +27,8 @@ def a_boolean_mask_is_zeros_and_minus_infinity(
     yield same("context", got, subject.of(boolean), 2 * error(boolean))
 
 
-@judged("numbers are added")
 def a_number_for_a_whole_row_changes_nothing(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """The same number added to all scores of a query changes nothing."""
     dtype, queries = case.value.dtype, case.query.shape[-2]
@@ -42,9 +39,8 @@ def a_number_for_a_whole_row_changes_nothing(
     yield same("context", shifted, plain, bound)
 
 
-@judged("numbers are added")
 def ln_2_on_a_key_doubles_its_odds(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """ln 2 added to the scores of a key makes it count twice: numbers are
     added after the scale, and before the softmax."""
@@ -69,7 +65,7 @@ def ln_2_on_a_key_doubles_its_odds(
     yield same("context", biased, exact.value, bound)
 
 
-def with_and_without(subject: Subject, case: AttentionCase, bias):
+def with_and_without(subject, case: AttentionCase, bias):
     """The outputs for that bias, and for zeros."""
     arrays = case.query, case.key, case.value
     return (
@@ -83,3 +79,18 @@ def error_with(case: AttentionCase, bias: np.ndarray) -> np.ndarray:
     query, key, value = map(bounded, (case.query, case.key, case.value))
     scores = scaled_scores(query, key) + bounded(bias)
     return weighted_mean(distribution(scores, np.True_), value).error
+
+
+PROPERTIES = (
+    Property(
+        a_boolean_mask_is_zeros_and_minus_infinity,
+        (
+            "booleans",
+            "numbers",
+        ),
+    ),
+    Property(
+        a_number_for_a_whole_row_changes_nothing, ("numbers are added",)
+    ),
+    Property(ln_2_on_a_key_doubles_its_odds, ("numbers are added",)),
+)

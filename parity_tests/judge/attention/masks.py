@@ -7,15 +7,14 @@ import numpy as np
 
 from numpy_ref.masks import causal_mask
 from parity_tests.judge.subject.cases import AttentionCase, causal, opened
-from parity_tests.judge.subject.protocol import Subject
 
 from .property import (
     Comparisons,
+    Property,
     causally,
     contiguous,
     error,
     identical,
-    judged,
     read_weights,
     same,
     steps,
@@ -23,9 +22,8 @@ from .property import (
 )
 
 
-@judged("masks")
 def a_weight_is_positive_where_the_mask_allows(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """A weight is 0 where the mask forbids attention, and positive where
     it allows it, unless exp underflows."""
@@ -38,14 +36,15 @@ def a_weight_is_positive_where_the_mask_allows(
     certain = rows & (depth < lowest)
     sees_any = rows.any(-1, keepdims=True)
     forbidden = np.where(sees_any & ~rows, weights, 0)
-    yield identical("forbidden weights", forbidden, forbidden * 0.0)
+    yield identical(
+        "forbidden weights", forbidden, np.zeros_like(forbidden)
+    )
     positive = np.where(certain, (weights > 0).astype(float), 1.0)
     yield identical("allowed weights > 0", positive, np.ones_like(positive))
 
 
-@judged("causal")
 def its_causal_form_sees_no_later_key(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """In its causal form, query i sees the keys up to i, and no others."""
     causal_case = causal(case)
@@ -56,9 +55,8 @@ def its_causal_form_sees_no_later_key(
     yield same("causal context", got, exact.value, exact.error)
 
 
-@judged("causal", "masks", "both at once")
 def its_causal_form_joins_another_mask(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """The causal mask and another one together allow what both allow."""
     causal_case = causal(case)
@@ -73,9 +71,8 @@ def its_causal_form_joins_another_mask(
     yield same("causal context", got, exact.value, exact.error)
 
 
-@judged("causal or masks")
 def a_later_token_changes_no_earlier_output(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Under a causal mask, a later token changes no earlier output."""
     causal_case = causal(case)
@@ -100,12 +97,11 @@ def a_later_token_changes_no_earlier_output(
     )
 
 
-@judged("masks")
 def a_masked_key_might_as_well_be_removed(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """A key that is masked for every query counts for nothing."""
-    if subject.conventions.limits.square:
+    if subject.limits.square:
         return
     visible = visible_keys(case)
     masked = replace(case, mask=np.broadcast_to(visible, (1, visible.size)))
@@ -119,9 +115,8 @@ def a_masked_key_might_as_well_be_removed(
     yield same("context", subject.of(masked), subject.of(fewer), bound)
 
 
-@judged("masks")
 def what_is_behind_the_mask_does_not_matter(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Other keys and values behind the mask change nothing, to the last
     bit, even if their scores are very large."""
@@ -137,9 +132,8 @@ def what_is_behind_the_mask_does_not_matter(
     yield identical("context", after, before)
 
 
-@judged("masks", "zeros")
 def a_fully_masked_row_gets_zeros(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """A fully masked row gets zeros, whichever row it is. (Any other
     convention is reported, and is no failure.)"""
@@ -151,9 +145,8 @@ def a_fully_masked_row_gets_zeros(
     yield identical("fully masked rows", rows, np.zeros_like(rows))
 
 
-@judged("masks", "no mask")
 def no_mask_is_a_mask_that_allows_all(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Without a mask, every query may attend to every key."""
     open_case = opened(case)
@@ -162,8 +155,7 @@ def no_mask_is_a_mask_that_allows_all(
     yield same("context", got, subject.of(open_case), bound)
 
 
-@judged("masks")
-def a_mask_broadcasts(subject: Subject, case: AttentionCase) -> Comparisons:
+def a_mask_broadcasts(subject, case: AttentionCase) -> Comparisons:
     """A mask with fewer axes or entries is broadcast, as NumPy does it."""
     full = replace(case, mask=case.rows.copy())
     yield same(
@@ -171,13 +163,12 @@ def a_mask_broadcasts(subject: Subject, case: AttentionCase) -> Comparisons:
     )
 
 
-@judged("causal or masks")
 def token_by_token_is_the_same_as_all_at_once(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Decoding token by token, with the earlier keys and values cached,
     gives what the whole text gives at once."""
-    if subject.conventions.limits.square:
+    if subject.limits.square:
         return
     causal_case = causal(case)
     whole = causally(subject, causal_case)
@@ -194,9 +185,8 @@ def token_by_token_is_the_same_as_all_at_once(
         yield same("one step", subject.of(step), whole[at], bound)
 
 
-@judged("causal")
 def its_causal_form_counts_from_the_end_of_a_cache(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """With fewer queries than keys, its causal form aligns them with the
     last keys, or with the first, as detected, for any number of them."""
@@ -214,3 +204,39 @@ def its_causal_form_counts_from_the_end_of_a_cache(
         causal_case.query[part], causal_case.key, causal_case.value
     )
     yield same("causal context", got, exact.value[part], exact.error[part])
+
+
+PROPERTIES = (
+    Property(a_weight_is_positive_where_the_mask_allows, ("masks",)),
+    Property(its_causal_form_sees_no_later_key, ("causal",)),
+    Property(
+        its_causal_form_joins_another_mask,
+        (
+            "causal",
+            "masks",
+            "both at once",
+        ),
+    ),
+    Property(a_later_token_changes_no_earlier_output, ("causal or masks",)),
+    Property(a_masked_key_might_as_well_be_removed, ("masks",)),
+    Property(what_is_behind_the_mask_does_not_matter, ("masks",)),
+    Property(
+        a_fully_masked_row_gets_zeros,
+        (
+            "masks",
+            "zeros",
+        ),
+    ),
+    Property(
+        no_mask_is_a_mask_that_allows_all,
+        (
+            "masks",
+            "no mask",
+        ),
+    ),
+    Property(a_mask_broadcasts, ("masks",)),
+    Property(
+        token_by_token_is_the_same_as_all_at_once, ("causal or masks",)
+    ),
+    Property(its_causal_form_counts_from_the_end_of_a_cache, ("causal",)),
+)

@@ -5,54 +5,90 @@ from math import inf, sqrt
 
 import numpy as np
 
-from parity_tests.exact import exact_steps
-from parity_tests.judge.subject.cases import AttentionCase, opened
-from parity_tests.judge.subject.protocol import Subject
+from parity_tests.judge.subject.cases import (
+    AttentionCase,
+    beyond_a_tile,
+    opened,
+)
 
 from .property import (
     Comparisons,
+    Property,
     contiguous,
     error,
+    exact_of,
     identical,
-    judged,
     read_weights,
     same,
     steps,
 )
 
 
-@judged()
-def equals_the_definition(
-    subject: Subject, case: AttentionCase
-) -> Comparisons:
+def equals_the_definition(subject, case: AttentionCase) -> Comparisons:
     """The output is softmax(Q Kᵀ / √d) V over the allowed keys."""
-    exact = steps(case)["context"]
+    if subject.limits.narrow:
+        case = in_16_bits(case, subject.limits.narrow)
+    exact = steps(case, subject.limits.narrow)["context"]
     yield same("context", subject.of(case), exact.value, exact.error)
 
 
-@judged()
+def in_16_bits(case: AttentionCase, narrow: str) -> AttentionCase:
+    """The case with numbers that a type of 16 bits holds exactly."""
+    arrays = (case.query, case.key, case.value)
+    query, key, value = (rounded_to(array, narrow) for array in arrays)
+    return replace(case, query=query, key=key, value=value)
+
+
+def rounded_to(array: np.ndarray, narrow: str) -> np.ndarray:
+    """float32 numbers, cut to the digits of 16 bits."""
+    if narrow == "float16":
+        return array.astype(np.float16).astype(np.float32)
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def sizes_beyond_a_tile_are_no_different(
+    subject, case: AttentionCase
+) -> Comparisons:
+    """Past 32, 64 and 128 queries, keys or features, as at the borders of
+    a tile, the output is that of the definition."""
+    yield from equals_the_definition(subject, case)
+
+
 def inputs_are_left_as_they_were(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Query, key, value and mask are unchanged after the call."""
-    before = {name: array.copy() for name, array in case.arrays.items()}
-    subject.of(case)
-    for name, array in case.arrays.items():
-        yield identical(name, array * 1.0, before[name] * 1.0)
+    for name, (before, after) in subject.inputs_after(case).items():
+        yield identical(name, after * 1.0, before * 1.0)
 
 
-@judged()
+def answers_do_not_depend_on_calls_before(
+    subject, case: AttentionCase
+) -> Comparisons:
+    """The same input gets the same answer, however often, and new numbers
+    in the same arrays get an answer of their own."""
+    first = subject.of(case)
+    for _ in range(CALLS):
+        yield identical("context", subject.of(case), first)
+    turned = replace(
+        case, query=-case.query, value=np.flip(case.value, -2).copy()
+    )
+    again = subject.after_itself(case, turned)
+    yield identical("new numbers", again, subject.of(turned))
+
+
+CALLS = 12  # of one input in a row
+
+
 def called_twice_it_returns_the_same(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """The same input gives the same output: nothing in it is random."""
     yield identical("context", subject.of(case), subject.of(case))
 
 
-@judged()
-def weights_are_a_distribution(
-    subject: Subject, case: AttentionCase
-) -> Comparisons:
+def weights_are_a_distribution(subject, case: AttentionCase) -> Comparisons:
     """The weights of a query are not negative, and they sum to 1."""
     weights, _, bound = read_weights(subject, case)
     sees_any = case.rows.any(axis=-1)
@@ -65,9 +101,8 @@ def weights_are_a_distribution(
     yield same("sums of weights", sums, np.ones_like(sums), slack)
 
 
-@judged()
 def an_output_lies_between_the_values(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """An output is a mean: it lies between the least and the greatest of
     the values that its query may attend to."""
@@ -80,9 +115,8 @@ def an_output_lies_between_the_values(
     yield same("context", got, clipped, error(case))
 
 
-@judged()
 def a_query_of_zeros_gets_the_mean(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """A query of zeros gets the mean of the values it may attend to."""
     zero_query = replace(case, query=np.zeros_like(case.query))
@@ -94,9 +128,8 @@ def a_query_of_zeros_gets_the_mean(
     yield same("context", got, mean, bound)
 
 
-@judged()
 def a_constant_added_to_every_key_changes_nothing(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """A vector added to every key moves all scores of a query alike, and
     softmax does not see that."""
@@ -109,9 +142,8 @@ def a_constant_added_to_every_key_changes_nothing(
     yield same("context", subject.of(moved), subject.of(case), bound)
 
 
-@judged()
 def values_are_averaged_linearly(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Doubling the values and adding 1 doubles the output and adds 1."""
     moved = replace(case, value=2 * case.value + 1)
@@ -125,9 +157,8 @@ def values_are_averaged_linearly(
     yield same("context", context, expected, bound)
 
 
-@judged()
 def powers_of_two_only_move_the_exponent(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Values times 8 give the output times 8; queries times 4 with keys
     divided by 4, or both negated, change nothing: to the last bit."""
@@ -141,9 +172,8 @@ def powers_of_two_only_move_the_exponent(
     yield identical("both negated", subject.of(negated), got)
 
 
-@judged("free masks")
 def the_scale_is_one_over_the_root(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """log(p₁ / p₀) is q · (k₁ - k₀) / √d, which shows the scale itself."""
     weights, identity, bound = read_weights(subject, opened(case))
@@ -166,9 +196,8 @@ def the_scale_is_one_over_the_root(
     yield same("log(p / greatest p)", ratio, expected, slack)
 
 
-@judged("scale")
 def a_scale_that_is_given_takes_the_place_of_the_root(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """A scale of 2/√d gives what doubled queries give."""
     moved = replace(case, query=2 * case.query)
@@ -177,9 +206,8 @@ def a_scale_that_is_given_takes_the_place_of_the_root(
     yield same("context", got, subject.of(moved), 2 * error(moved))
 
 
-@judged()
 def one_score_far_above_the_rest_takes_all(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """With one score far above the others, the output is its value."""
     sharp = replace(case, query=case.query * 40)
@@ -203,10 +231,7 @@ def one_score_far_above_the_rest_takes_all(
     yield same("context", got, expected, left[..., None] + error(sharp))
 
 
-@judged()
-def large_scores_stay_finite(
-    subject: Subject, case: AttentionCase
-) -> Comparisons:
+def large_scores_stay_finite(subject, case: AttentionCase) -> Comparisons:
     """Scores of hundreds of thousands do not overflow, and if all are far
     below zero, a query still gets a mean of its values."""
     for sign in (1, -1):
@@ -223,16 +248,13 @@ def large_scores_stay_finite(
         )
 
 
-@judged()
-def many_keys_are_no_different(
-    subject: Subject, case: AttentionCase
-) -> Comparisons:
+def many_keys_are_no_different(subject, case: AttentionCase) -> Comparisons:
     """With more keys than one tile of a tiled algorithm holds, with the
     first of them masked, and with all scores far below zero, the output
     is still that of the definition."""
     random, dtype = case.random(), case.query.dtype
     tokens = int(random.choice([17, 33, 65, 129, 300]))
-    limits = subject.conventions.limits
+    limits = subject.limits
     queries = tokens if limits.square else case.query.shape[-2]
     batch, d_head = case.query.shape[:-2], case.query.shape[-1]
     query, key, value = (
@@ -246,7 +268,7 @@ def many_keys_are_no_different(
     mask = np.ones((queries, tokens), bool)
     if "causal" not in limits.masks:
         masked = 0
-    elif subject.conventions.takes_masks:
+    elif "random" in limits.masks:
         masked = tokens // 2
     else:
         masked, mask = 0, np.tri(tokens, dtype=bool)
@@ -264,9 +286,8 @@ def many_keys_are_no_different(
         )
 
 
-@judged("two dtypes")
 def float32_is_close_to_float64(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """The same numbers in float64 give the same, within rounding."""
     narrow = AttentionCase(
@@ -284,51 +305,79 @@ def _as(array: np.ndarray, dtype) -> np.ndarray:
     return array if array.dtype == bool else array.astype(dtype)
 
 
-@judged("gradients")
-def gradients_obey_their_identities(
-    subject: Subject, case: AttentionCase
+def gradients_are_the_exact_ones(
+    subject, case: AttentionCase
 ) -> Comparisons:
-    """Gradients of the keys sum to 0, those of the values sum to those of
-    the outputs; ⟨dQ, Q⟩ = ⟨dK, K⟩; a key that no query sees has none."""
-    upstream = case.random().integers(
-        -3, 4, (*case.query.shape[:-1], case.value.shape[-1])
-    )
+    """The gradients of query, key and value are the derivatives."""
+    shape = (*case.query.shape[:-1], case.value.shape[-1])
+    upstream = case.random().integers(-3, 4, shape)
     upstream = upstream.astype(case.query.dtype)
-    exact = exact_steps(
-        "scaled_dot_product_attention_backward",
-        {"d_context": upstream} | case.arrays,
-    )
-    d_query, d_key, d_value = subject.backward(upstream, **case.arrays)
+    some = case.rows.any(axis=-1, keepdims=True)
+    case = replace(case, mask=case.rows | ~some)
+    arrays = {"d_context": upstream} | case.arrays
+    exact = exact_of("scaled_dot_product_attention_backward", arrays)
+    gradients = subject.gradients(upstream, **case.arrays)
     u = np.finfo(case.query.dtype).eps / 2
+    scale = max(
+        float(np.abs(exact[f"d_{name}"].value).max(initial=0))
+        for name in ("query", "key", "value")
+    )
+    for name, got in zip(("query", "key", "value"), gradients, strict=True):
+        expected = exact[f"d_{name}"]
+        bound = expected.error + 8 * u * np.abs(expected.value)
+        compared = same(f"d_{name}", got, expected.value, bound)
+        yield replace(compared, scale=scale)
 
-    def off(name, of):
-        return exact[f"d_{name}"].error + 8 * u * np.abs(of.astype(float))
 
-    keys = d_key.astype(float).sum(axis=-2)
-    yield same(
-        "sum of d_key", keys, np.zeros_like(keys), off("key", d_key).sum(-2)
+def fewer_key_heads_serve_neighbours(
+    subject, case: AttentionCase
+) -> Comparisons:
+    """With fewer heads of keys than of queries, each serves neighbouring
+    heads of queries, as with `enable_gqa`."""
+    random, dtype = case.random(), case.query.dtype
+    batch, groups, shared, tokens, width = 2, 2, 2, 5, 4
+    query = random.normal(size=(batch, groups * shared, tokens, width))
+    key, value = random.normal(size=(2, batch, groups, tokens, width))
+    query, key, value = (a.astype(dtype) for a in (query, key, value))
+    mask = np.ones((tokens, tokens), bool)
+    if "causal" in subject.limits.masks and len(subject.limits.masks) == 1:
+        mask = np.tri(tokens, dtype=bool)
+    whole = AttentionCase(
+        query,
+        np.repeat(key, shared, axis=1),
+        np.repeat(value, shared, axis=1),
+        mask,
     )
-    sees_any = case.rows.any(axis=-1, keepdims=True)
-    answers = np.where(sees_any, upstream, 0).astype(float).sum(axis=-2)
-    yield same(
-        "sum of d_value",
-        d_value.astype(float).sum(axis=-2),
-        answers,
-        off("value", d_value).sum(-2) + 8 * u * np.abs(answers),
-    )
-    along = [
-        (gradient.astype(float) * array).sum()
-        for gradient, array in ((d_query, case.query), (d_key, case.key))
-    ]
-    slack = sum(
-        (off(name, gradient) * np.abs(array)).sum()
-        for name, gradient, array in (
-            ("query", d_query, case.query),
-            ("key", d_key, case.key),
-        )
-    )
-    yield same("<dQ, Q> and <dK, K>", along[0], along[1], slack)
-    unseen = ~case.rows.any(axis=-2)
-    unseen = np.broadcast_to(unseen, d_key.shape[:-1])
-    yield identical("d_key unseen", d_key[unseen], d_key[unseen] * 0)
-    yield identical("d_value unseen", d_value[unseen], d_value[unseen] * 0)
+    exact = steps(whole)["context"]
+    got = subject(query, key, value, None if mask.all() else mask)
+    yield same("context", got, exact.value, exact.error)
+
+
+PROPERTIES = (
+    Property(equals_the_definition),
+    Property(
+        sizes_beyond_a_tile_are_no_different,
+        inputs=lambda subject: beyond_a_tile(subject.limits),
+    ),
+    Property(inputs_are_left_as_they_were, ("all queries",)),
+    Property(
+        answers_do_not_depend_on_calls_before,
+        ("all queries",),
+        inputs=lambda subject: beyond_a_tile(subject.limits)[:2],
+    ),
+    Property(called_twice_it_returns_the_same),
+    Property(weights_are_a_distribution),
+    Property(an_output_lies_between_the_values),
+    Property(a_query_of_zeros_gets_the_mean),
+    Property(a_constant_added_to_every_key_changes_nothing),
+    Property(values_are_averaged_linearly),
+    Property(powers_of_two_only_move_the_exponent),
+    Property(the_scale_is_one_over_the_root, ("free masks",)),
+    Property(a_scale_that_is_given_takes_the_place_of_the_root, ("scale",)),
+    Property(one_score_far_above_the_rest_takes_all),
+    Property(large_scores_stay_finite),
+    Property(many_keys_are_no_different),
+    Property(float32_is_close_to_float64, ("two dtypes",)),
+    Property(gradients_are_the_exact_ones, ("gradients",)),
+    Property(fewer_key_heads_serve_neighbours, ("fewer key heads",)),
+)

@@ -5,15 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from parity_tests.judge.subject.cases import AttentionCase
-from parity_tests.judge.subject.protocol import Subject
 
-from .property import Comparisons, contiguous, error, judged, same
+from .property import Comparisons, Property, contiguous, error, same
 
 
-@judged("free masks")
-def keys_have_no_order(
-    subject: Subject, case: AttentionCase
-) -> Comparisons:
+def keys_have_no_order(subject, case: AttentionCase) -> Comparisons:
     """Keys and values permuted together give the same output."""
     order = case.random().permutation(case.key.shape[-2])
     moved = replace(
@@ -26,9 +22,8 @@ def keys_have_no_order(
     yield same("context", subject.of(moved), subject.of(case), bound)
 
 
-@judged("free masks")
 def queries_are_answered_one_by_one(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """A query gets the same output in any order of queries, and alone."""
     got, bound = subject.of(case), 2 * error(case)
@@ -42,16 +37,13 @@ def queries_are_answered_one_by_one(
         got[..., order, :],
         bound[..., order, :],
     )
-    if not subject.conventions.limits.square:
+    if not subject.limits.square:
         at = np.s_[..., order[:1], :]
         alone = replace(case, query=case.query[at], mask=case.rows[at])
         yield same("a query alone", subject.of(alone), got[at], bound[at])
 
 
-@judged()
-def batch_entries_do_not_meet(
-    subject: Subject, case: AttentionCase
-) -> Comparisons:
+def batch_entries_do_not_meet(subject, case: AttentionCase) -> Comparisons:
     """A batch entry alone, or a head alone, gives the same output."""
     if case.query.ndim == 2:
         return
@@ -64,9 +56,8 @@ def batch_entries_do_not_meet(
     yield same("a batch entry alone", alone, got[at], bound[at])
 
 
-@judged()
 def features_have_no_order_and_no_sign(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Features permuted and negated alike in queries and keys give the
     same output."""
@@ -83,12 +74,11 @@ def features_have_no_order_and_no_sign(
     )
 
 
-@judged("free masks")
 def every_key_twice_changes_nothing(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Every key and its value, given twice, give the same output."""
-    if subject.conventions.limits.square:
+    if subject.limits.square:
         return
     moved = replace(
         case,
@@ -100,10 +90,19 @@ def every_key_twice_changes_nothing(
     yield same("context", subject.of(moved), subject.of(case), bound)
 
 
-@judged()
 def the_memory_layout_does_not_matter(
-    subject: Subject, case: AttentionCase
+    subject, case: AttentionCase
 ) -> Comparisons:
     """Strided and transposed arrays give what their copies give."""
     got, copied = subject.of(case), subject.of(contiguous(case))
     yield same("context", got, copied, 2 * error(case))
+
+
+PROPERTIES = (
+    Property(keys_have_no_order, ("free masks",)),
+    Property(queries_are_answered_one_by_one, ("free masks",)),
+    Property(batch_entries_do_not_meet),
+    Property(features_have_no_order_and_no_sign),
+    Property(every_key_twice_changes_nothing, ("free masks",)),
+    Property(the_memory_layout_does_not_matter),
+)

@@ -1,77 +1,58 @@
-"""A property of attention, and what properties are made of.
+"""What the properties of attention are made of.
 
-A property takes a `Subject` and an input, and yields comparisons of what
-it got with what it expected, each with a bound on how far two correct
-evaluations can be apart (`bounds`). Its docstring is the claim that a
-reader sees when it fails. With the identity for values, the output is the
-weights.
+A property takes an attention as a subject and an input; what it got is
+compared within a bound (`bounds`). With the identity for values, the
+output is the weights.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from parity_tests.exact import exact_steps
+from parity_tests.bounds.rounding import Rounding
+from parity_tests.exact import described
+from parity_tests.exact.numbers import bounded
 from parity_tests.judge.subject.cases import AttentionCase
-from parity_tests.judge.subject.protocol import Subject
-from parity_tests.twins.comparing import Comparison, within
+from parity_tests.judge.verdict.property import (
+    Comparisons,
+    Property,
+    identical,
+    same,
+)
 
-Comparisons = Iterator[Comparison]
-SIDES = ("got", "expected")
+__all__ = ["Comparisons", "Property", "identical", "same"]
+
+IN_16_BITS = {
+    "bfloat16": Rounding(2.0**-8, 2.0**-126),
+    "float16": Rounding(2.0**-11, 2.0**-14),
+}
 
 
-@dataclass(frozen=True)
-class Property:
-    """A claim, and how it is checked.
+def steps(case: AttentionCase, narrow: str = "") -> dict:
+    """Scores, weights and context with their errors.
 
-    `needs` names what a subject must offer: "masks" of any kind, a
-    "causal" form of its own, "no mask" at all, "gradients", "two dtypes".
+    `narrow` is a type of 16 bits in which they are computed.
     """
-
-    check: Callable[[Subject, AttentionCase], Comparisons]
-    needs: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.check.__name__
-
-    @property
-    def claim(self) -> str:
-        """The docstring in one line."""
-        return " ".join(self.check.__doc__.split("\n\n")[0].split())
+    return exact_of("scaled_dot_product_attention", case.arrays, narrow)
 
 
-PROPERTIES: list[Property] = []
+def exact_of(name: str, arrays: dict, narrow: str = "") -> dict:
+    """The exact locals of a step, each with its error."""
+    inputs = {name: bounded(array) for name, array in arrays.items()}
+    if narrow:
+        rounding = IN_16_BITS[narrow]
+        inputs = {
+            name: replace(value, rounding=rounding)
+            if hasattr(value, "rounding")
+            else value
+            for name, value in inputs.items()
+        }
+    return described(name)(**inputs)
 
 
-def judged(*needs: str):
-    """Put a property on the list."""
-
-    def put(check):
-        PROPERTIES.append(Property(check, needs))
-        return check
-
-    return put
-
-
-def steps(case: AttentionCase) -> dict:
-    """Scores, weights and context with their errors."""
-    return exact_steps("scaled_dot_product_attention", case.arrays)
-
-
-def error(case: AttentionCase) -> np.ndarray:
+def error(case: AttentionCase, narrow: str = "") -> np.ndarray:
     """How far a correct output may be from the exact one: T."""
-    return steps(case)["context"].error
-
-
-def same(path: str, got, expected, bound) -> Comparison:
-    return replace(within(path, got, expected, bound), sides=SIDES)
-
-
-def identical(path: str, got, expected) -> Comparison:
-    """Bit for bit, but for the sign of a zero."""
-    return same(path, got, expected, np.zeros(np.shape(got)))
+    return steps(case, narrow)["context"].error
 
 
 def with_identity(case: AttentionCase, one_width: bool) -> AttentionCase:
@@ -95,10 +76,10 @@ def with_identity(case: AttentionCase, one_width: bool) -> AttentionCase:
     return replace(case, query=query, key=key, value=value.copy())
 
 
-def read_weights(subject: Subject, case: AttentionCase):
+def read_weights(subject, case: AttentionCase):
     """The weights, read off with the identity for values; the case that
     reads them off, and their error."""
-    identity = with_identity(case, subject.conventions.limits.one_width)
+    identity = with_identity(case, subject.limits.one_width)
     keys = case.key.shape[-2]
     weights = subject.of(identity)[..., :keys]
     return weights, identity, error(identity)[..., :keys]
@@ -120,8 +101,8 @@ def contiguous(case: AttentionCase) -> AttentionCase:
     )
 
 
-def causally(subject: Subject, case: AttentionCase) -> np.ndarray:
+def causally(subject, case: AttentionCase) -> np.ndarray:
     """Causal attention: by a mask if it takes one, else by its own form."""
-    if subject.conventions.takes_masks:
+    if "random" in subject.limits.masks:
         return subject.of(case)
     return subject.causally(case.query, case.key, case.value)

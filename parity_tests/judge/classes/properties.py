@@ -1,221 +1,231 @@
-"""Properties of an attention class, with the reference beside it."""
+"""Properties of a layer of attention, with the reference beside it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import torch
-from hypothesis import strategies as st
 
 from numpy_ref.masks import causal_mask
 from parity_tests.bounds.rounding import affine
 from parity_tests.exact import attention as exact_attention
+from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
-from parity_tests.exact.numbers import bounded
-from parity_tests.judge.attention.property import (
+from parity_tests.exact.numbers import bounded, parameters
+from parity_tests.judge.mutants.class_parts import layer_of_heads
+from parity_tests.judge.subject.weights import Weights, weights
+from parity_tests.judge.verdict.property import (
     Comparisons,
     Property,
     identical,
     same,
 )
-from parity_tests.judge.subject.protocol import Broken
-from parity_tests.judge.subject.weights import Weights, readings
-from parity_tests.twins.strategies import SEEDS, lattice
+from parity_tests.judge.verdict.protocol import Broken
 
-from .student_class import (
-    CONTEXT,
-    build_module,
-    drops,
-    output_of,
-    takes_bias,
-    width_in,
-)
+from .building import takes
+from .cases import LayerCase, later_keys, with_masks
 
-SIZE_OF_X = 0.11  # what whole numbers up to 16 are multiplied with
+BEYOND = 33  # tokens
 
 
-@dataclass(frozen=True, eq=False)
-class ClassCase:
-    """One input of a class: tokens, and the seed of the weights."""
-
-    x: np.ndarray
-    seed: int
-
-    def size(self) -> tuple[int, float]:
-        return self.x.size, float(np.abs(self.x).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class StudentClass:
-    """A class under judgement, and its conventions.
-
-    `reading` is the index of the right one among the readings of its
-    weights; `mask` is the form of its mask, one of MASK_FORMS.
-    """
-
-    kind: type
-    causal: bool
-    reading: int = 0
-    batch_axes: tuple[int, ...] = (1,)
-    mask: str | None = None
-    heads: int = 1
-
-    def module(self, case: ClassCase):
-        dtype = getattr(torch, case.x.dtype.name)
-        return build_module(self.kind, case.seed, dtype)
-
-    def of(self, case: ClassCase) -> np.ndarray:
-        return output_of(self.module(case), case.x)
-
-    def weights(self, case: ClassCase) -> Weights:
-        return readings(self.module(case), self.heads)[self.reading]
-
-    def expected(self, case: ClassCase, mask: np.ndarray | None = None):
-        """The reference's output with these weights, and its error."""
-        tokens = case.x.shape[-2]
-        if mask is None:
-            mask = np.ones((1, tokens, tokens), bool)
-        if self.causal:
-            mask = mask & causal_mask(tokens, tokens)
-        return by_the_reference(self.weights(case), case.x, mask)
+def expected(layer, case: LayerCase):
+    """The reference's output with these weights, and its error."""
+    mask = np.ones(case.shape[-2:], bool)
+    for each in case.masks.values():
+        mask = mask & each
+    if layer.causal or case.causal:
+        mask = mask & causal_mask(*case.shape[-2:])
+    return by_the_reference(layer.weights(case), case, mask)
 
 
-# In what form a mask is passed on; ours is True where one may attend, and
-# has the axes (text, query, key).
-MASK_FORMS = {
-    "True may attend": lambda mask: mask,
-    "True is masked": lambda mask: ~mask,
-    "True may attend, an axis for heads": lambda mask: mask[:, None],
-    "True is masked, an axis for heads": lambda mask: ~mask[:, None],
-    "True may attend, one for all texts": lambda mask: mask[0],
-    "True is masked, one for all texts": lambda mask: ~mask[0],
-}
-
-
-def by_the_reference(weights: Weights, x: np.ndarray, mask: np.ndarray):
-    """Project, split into heads, attend, merge heads, project again."""
-    tokens = bounded(x)
+def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
+    """Project, split into heads, attend, merge heads, project again; and
+    what is around it."""
+    tokens = [bounded(x) for x in (case.x, case.keys, case.values)]
+    before = tokens
+    if read.inside.startswith("norm first"):
+        before = [normed(read, x) for x in tokens]
+    layers = (read.query, read.key, read.value)
+    heads = read.heads, read.key_heads, read.key_heads
     query, key, value = (
-        exact_heads.split_heads(
-            affine(tokens, *map(bounded, layer)), weights.heads
-        )["split"]
-        for layer in (weights.query, weights.key, weights.value)
+        exact_heads.split_heads(affine(x, *map(bounded, layer)), count)[
+            "split"
+        ]
+        for x, layer, count in zip(before, layers, heads, strict=True)
     )
+    if read.key_heads < read.heads:  # each serves neighbouring heads
+        shared = read.heads // read.key_heads
+        key, value = (
+            x.moved(lambda a: np.repeat(a, shared, axis=-3))
+            for x in (key, value)
+        )
     context = exact_attention.scaled_dot_product_attention(
-        query, key, value, mask[..., None, :, :] if x.ndim > 2 else mask
+        query, key, value, mask[..., None, :, :] if mask.ndim > 2 else mask
     )["context"]
-    merged = exact_heads.merge_heads(context)["merged"]
-    if weights.output is None:
-        return merged
-    return affine(merged, *map(bounded, weights.output))
+    output = exact_heads.merge_heads(context)["merged"]
+    if read.output is not None:
+        output = affine(output, *map(bounded, read.output))
+    if "residual" in read.inside:
+        output = output + tokens[0]
+    if read.inside.endswith("norm last"):
+        output = normed(read, output)
+    return output
 
 
-@st.composite
-def class_cases(draw, student: StudentClass) -> ClassCase:
-    """Texts of one token up to as many as the class has positions for."""
-    tokens = draw(st.integers(1, CONTEXT))
-    batch = tuple(
-        draw(st.integers(1, 3))
-        for _ in range(draw(st.sampled_from(student.batch_axes)))
-    )
-    shape = (*batch, tokens, width_in(student.kind))
-    whole = draw(lattice(shape))
-    dtype = draw(st.sampled_from(["float64", "float32"]))
-    return ClassCase((whole * SIZE_OF_X).astype(dtype), draw(SEEDS))
+def normed(read: Weights, x):
+    """Layer norm, as it is defined, with an error bound."""
+    gain, bias = map(bounded, read.norm)
+    norm = parameters(weight=gain, bias=bias)
+    return exact_layers.layer_norm(x, norm, read.epsilon)["y"]
 
 
-def equals_the_reference(
-    student: StudentClass, case: ClassCase
-) -> Comparisons:
+def equals_the_reference(layer, case: LayerCase) -> Comparisons:
     """The reference, with the same weights, gives the same output."""
-    exact, got = student.expected(case), student.of(case)
+    exact, got = expected(layer, case), layer.of(case)
     if got.shape != exact.shape:
         raise Broken(f"returned shape {got.shape}, expected {exact.shape}")
     yield same("output", got, exact.value, exact.error)
 
 
-def called_twice_it_returns_the_same(
-    student: StudentClass, case: ClassCase
-) -> Comparisons:
+def called_twice_it_returns_the_same(layer, case: LayerCase) -> Comparisons:
     """At evaluation nothing is random: dropout is off."""
-    module = student.module(case)
-    first, second = (output_of(module, case.x) for _ in range(2))
-    yield identical("output", second, first)
+    yield identical("output", layer.of(case), layer.of(case))
+
+
+def inputs_are_left_as_they_were(layer, case: LayerCase) -> Comparisons:
+    """The tokens are unchanged after the call."""
+    before = layer.arguments(case)
+    back = layer.reply(case, back=True)["back"]
+    for name, value in before.items():
+        if isinstance(value, np.ndarray):
+            yield identical(name, np.asarray(back[name]) * 1.0, value * 1.0)
+
+
+CALLS = 12  # of one input in a row
+
+
+def answers_do_not_depend_on_calls_before(
+    layer, case: LayerCase
+) -> Comparisons:
+    """The same input gets the same answer, however often, and new numbers
+    in the same arrays get an answer of their own."""
+    first = layer.of(case)
+    for _ in range(CALLS):
+        yield identical("output", layer.of(case), first)
+    turned = replace(case, x=-case.x)
+    layer.of(case, reuse=True)
+    again = layer.of(turned, reuse=True)
+    yield identical("new numbers", again, layer.of(turned))
 
 
 def a_later_token_changes_no_earlier_output(
-    student: StudentClass, case: ClassCase
+    layer, case: LayerCase
 ) -> Comparisons:
     """A later token changes no earlier output."""
     tokens = case.x.shape[-2]
     begin = case.seed % tokens
     other = case.x.copy()
     other[..., begin:, :] = 1 - other[..., begin:, :]
-    exact, moved = student.expected(case), replace(case, x=other)
+    error, moved = expected(layer, case).error, replace(case, x=other)
     yield same(
         "earlier outputs",
-        student.of(moved)[..., :begin, :],
-        student.of(case)[..., :begin, :],
-        2 * exact.error[..., :begin, :],
+        layer.of(moved)[..., :begin, :],
+        layer.of(case)[..., :begin, :],
+        2 * error[..., :begin, :],
     )
 
 
-def tokens_have_no_order(
-    student: StudentClass, case: ClassCase
-) -> Comparisons:
+def tokens_have_no_order(layer, case: LayerCase) -> Comparisons:
     """Without a causal mask and positions, permuted tokens give outputs
     permuted alike."""
     order = np.random.default_rng(case.seed).permutation(case.x.shape[-2])
     moved = replace(case, x=case.x[..., order, :])
-    error = student.expected(case).error
+    error = expected(layer, case).error
     yield same(
         "outputs",
-        student.of(moved),
-        student.of(case)[..., order, :],
+        layer.of(moved),
+        layer.of(case)[..., order, :],
         2 * error[..., order, :],
     )
 
 
-def texts_do_not_mix(student: StudentClass, case: ClassCase) -> Comparisons:
+def texts_do_not_mix(layer, case: LayerCase) -> Comparisons:
     """A text gives the same alone as in a batch."""
     if case.x.ndim == 2:
         return
-    index = case.seed % len(case.x)
-    at = slice(index, index + 1)
-    error = student.expected(case).error[at]
-    alone = student.of(replace(case, x=case.x[at]))
-    yield same("one text", alone, student.of(case)[at], 2 * error)
-
-
-def every_parameter_is_one_of_the_layers(
-    student: StudentClass, case: ClassCase
-) -> Comparisons:
-    """It has the parameters of its layers and no others."""
-    weights, module = student.weights(case), student.module(case)
-    layers = [weights.query, weights.key, weights.value, weights.output]
-    matrices = sum(matrix.size for matrix, _ in filter(None, layers))
-    with_biases = matrices + sum(
-        bias.size for _, bias in filter(None, layers) if bias.any()
+    at = slice(case.seed % len(case.x), case.seed % len(case.x) + 1)
+    alone = replace(
+        case,
+        x=case.x[at],
+        key=None if case.key is None else case.key[at],
+        value=None if case.value is None else case.value[at],
     )
-    count = sum(parameter.numel() for parameter in module.parameters())
-    yield identical(
-        "number of parameters",
-        np.array([float(count)]),
-        np.array([float(with_biases)]),
-    )
+    error = expected(layer, case).error[at]
+    yield same("one text", layer.of(alone), layer.of(case)[at], 2 * error)
 
 
-def a_requested_bias_is_there(
-    student: StudentClass, case: ClassCase
+def more_tokens_than_a_tile_are_no_different(
+    layer, case: LayerCase
 ) -> Comparisons:
-    """With a bias it has more parameters than without."""
-    dtype = getattr(torch, case.x.dtype.name)
-    with_bias, without = (
-        sum(parameter.numel() for parameter in module.parameters())
-        for module in (
-            build_module(student.kind, case.seed, dtype, biased)
-            for biased in (True, False)
+    """With more tokens than a tile holds, the reference still gives the
+    same output."""
+    yield from equals_the_reference(layer, case)
+    masks = later_keys(layer, case)
+    if masks and not layer.causal:
+        yield from equals_the_reference(layer, replace(case, masks=masks))
+
+
+def large_tokens_stay_finite(layer, case: LayerCase) -> Comparisons:
+    """Tokens so large that exp of a score overflows give what the
+    reference gives."""
+    key = None if case.key is None else LOUD * case.key
+    loud = replace(case, x=LOUD * case.x, key=key)
+    yield from equals_the_reference(layer, loud)
+    if layer.understood:
+        masks = later_keys(layer, loud)
+        if masks and not layer.causal and loud.shape[-1] > 1:
+            masked = replace(loud, masks=masks)
+            yield from equals_the_reference(layer, masked)
+
+
+def its_causal_form_sees_no_later_token(
+    layer, case: LayerCase
+) -> Comparisons:
+    """In its causal form a token sees those up to itself, and no others;
+    with another mask, what both allow."""
+    alone = replace(case, key=None, value=None, causal=True)
+    yield from equals_the_reference(layer, alone)
+    for name in layer.understood[:1]:
+        both = with_masks(layer, alone, name)
+        own = np.eye(case.x.shape[-2], dtype=bool)
+        own[..., 0] = True  # a key for each query, as in the form's own
+        masks = {n: mask | own for n, mask in both.masks.items()}
+        yield from equals_the_reference(layer, replace(both, masks=masks))
+
+
+LOUD = np.float32(256)  # float32 stays float32
+
+
+def long_cases(layer) -> list[LayerCase]:
+    """A long text at each of the layer's sizes."""
+    return [
+        layer.case(
+            seed,
+            min(BEYOND, layer.tokens_at(built)),
+            built,
+            dtype=layer.dtypes[0],
         )
+        for seed, built in enumerate(range(len(layer.sizes)))
+    ]
+
+
+def a_requested_bias_is_there(layer, case: LayerCase) -> Comparisons:
+    """With a bias it has more parameters than without."""
+    with_bias, without = (
+        sum(
+            int(np.prod(shape))
+            for _, shape, _ in layer.body.parameters(layer.sizes[0], biased)
+        )
+        for biased in (True, False)
     )
     yield identical(
         "more parameters with a bias",
@@ -224,77 +234,158 @@ def a_requested_bias_is_there(
     )
 
 
-def a_mask_hides_what_it_should(
-    student: StudentClass, case: ClassCase
-) -> Comparisons:
+def a_mask_hides_what_it_should(layer, case: LayerCase) -> Comparisons:
     """Each text is attended to through its own mask."""
-    if case.x.ndim == 2:
-        return
-    mask = some_mask(case)
-    if "one for all" in student.mask:
-        mask[:] = mask[0]
-    exact = student.expected(case, mask)
-    own_mask = MASK_FORMS[student.mask](mask)
-    got = output_of(student.module(case), case.x, own_mask)
-    yield same("output", got, exact.value, exact.error)
+    for name in layer.understood:
+        yield from equals_the_reference(
+            layer, with_masks(layer, case, name)
+        )
 
 
-def some_mask(case: ClassCase) -> np.ndarray:
-    """A random mask for each text, in which every token sees itself."""
-    texts, tokens = case.x.shape[:2]
-    generator = np.random.default_rng(case.seed)
-    mask = generator.uniform(size=(texts, tokens, tokens)) < 0.6
-    return mask | np.eye(tokens, dtype=bool)
+def two_masks_hide_what_either_hides(layer, case: LayerCase) -> Comparisons:
+    """With two masks at once, a token is attended to where both allow
+    it."""
+    both = with_masks(layer, case, *layer.understood[:2])
+    yield from equals_the_reference(layer, both)
 
 
 TEXTS, FAR = 4000, 7  # copies of a text; standard errors from the mean
 
 
-def dropout_keeps_the_mean(
-    student: StudentClass, case: ClassCase
-) -> Comparisons:
+def evaluated_cases(layer) -> list[LayerCase]:
+    """A few texts, each of which is to be dropped from many times."""
+    return [
+        layer.case(seed, min(4, layer.most_tokens), built)
+        for seed in (0, 1)
+        for built in range(len(layer.sizes))
+    ]
+
+
+def dropout_keeps_the_mean(layer, case: LayerCase) -> Comparisons:
     """In training, the mean over all dropout masks is the output at
     evaluation: weights are dropped after the softmax, and scaled up."""
-    if case.x.ndim == 2:
+    if case.x.ndim == 2 or "norm last" in layer.recipe.inside:
         return
-    case = replace(case, x=case.x[:1].astype(np.float64))
-    module = student.module(case)
-    expected = output_of(module, case.x)
-    torch.manual_seed(case.seed)
-    many = output_of(module.train(), np.repeat(case.x, TEXTS, axis=0))
+    x = case.x[:1].astype(np.float64)
+    case = LayerCase(x, case.seed, case.built)
+    evaluated = layer.of(case)
+    texts = replace(case, x=np.repeat(x, TEXTS, axis=0))
+    many = layer.of(texts, training=True, seed=case.seed)
     if not np.isfinite(many).all():
         return  # other properties report that
-    if case.x.any():
+    if x.any():
         # What is dropped changes an output by about its size.
         spread = np.ptp(many, axis=0).max() > 1e-6 * np.abs(many).max()
         dropping = np.array([float(spread)])
         yield identical("dropping changes it", dropping, np.ones(1))
     error = many.std(axis=0, keepdims=True) / np.sqrt(TEXTS)
-    exact = student.expected(case)
+    exact = expected(layer, case)
     # The mean of so many numbers is rounded itself.
     summed = TEXTS * exact.rounding.u * np.abs(many).max()
     bound = FAR * error + 2 * exact.error + summed
-    yield same("mean output", many.mean(0, keepdims=True), expected, bound)
+    yield same("mean output", many.mean(0, keepdims=True), evaluated, bound)
 
 
-ANY = (
-    equals_the_reference,
-    called_twice_it_returns_the_same,
-    texts_do_not_mix,
-    every_parameter_is_one_of_the_layers,
-)
+TINY = 1e-30  # how far into the imaginary: no difference is taken
+CLOSE = 1e-8  # a gradient in float64, as a share of the largest one
 
 
-def properties_of(student: StudentClass) -> Iterator[Property]:
-    yield from map(Property, ANY)
+def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
+    r"""The gradients of tokens and weights are the derivatives.
+
+    Exactly, by a complex step: for an analytic f, $f(x + i h v)$ has the
+    imaginary part $h \, f'(x) v$, without a difference in which digits
+    are lost (Squire and Trapp 1998).
+    """
+    random = np.random.default_rng(case.seed)
+    case = replace(case, x=case.x.astype(np.float64), key=None, value=None)
+    upstreams = []
+
+    def upstream_of(shape):
+        upstreams.append(random.integers(-3, 4, shape).astype(np.float64))
+        return upstreams[0]
+
+    got = layer.gradients(case, upstream_of)
+    arrays = layer.arrays(case)
+    slopes = {}
+    named = layer.body.roles.tokens
+    tokens = [n for n in layer.arguments(case) if n in named]
+    for name in [*tokens, *(f"parameter {n}" for n in arrays)]:
+        like = case.x if name in tokens else arrays[name.split(" ", 1)[1]]
+        along = random.integers(-3, 4, like.shape).astype(np.float64)
+        exact = derivative(layer, case, name, named.get(name), along)
+        part = got.get(name)
+        by_hand = 0.0 if part is None else float((part * along).sum())
+        slopes[name] = by_hand, float((exact * upstreams[0]).sum())
+    scale = max(abs(exact) for _, exact in slopes.values())
+    for name, (by_hand, exact) in slopes.items():
+        bound = np.array([scale * (CLOSE if layer.in_float64 else 1e-4)])
+        compared = same(
+            f"slope along {name}",
+            np.array([by_hand]),
+            np.array([exact]),
+            bound,
+        )
+        yield replace(compared, scale=scale)
+
+
+def derivative(layer, case: LayerCase, name: str, source, along):
+    """How the reference's output changes along one input."""
+    step = 1j * TINY * along
+    arrays = dict(layer.arrays(case))
+    tokens = {"x": case.x, "key": case.x, "value": case.x}
+    if source is None:
+        label = name.split(" ", 1)[1]
+        arrays[label] = arrays[label] + step
+    else:
+        moved = {
+            "x": ("x", "key", "value"),
+            "query": ("x",),
+            "context": ("key", "value"),
+        }.get(source, (source,))
+        alone = layer.body.roles.tokens.values()
+        if "value" not in alone and "context" not in alone:
+            moved = ("x", "key", "value")
+        tokens |= {key: tokens[key] + step for key in moved}
+    heads = layer.heads_of(layer.sizes[case.built])
+    read = weights(layer.at(case.built, layer.recipe), arrays, heads)
+    complex_case = replace(case, **tokens)
+    output = layer_of_heads(read, complex_case.tokens(layer.causal))
+    return np.imag(output) / TINY
+
+
+def properties_of(layer) -> Iterator[Property]:
+    """Those that it can be asked about, the simplest first."""
+    yield Property(equals_the_reference)
+    yield Property(
+        more_tokens_than_a_tile_are_no_different, inputs=long_cases
+    )
+    yield Property(called_twice_it_returns_the_same)
+    yield Property(inputs_are_left_as_they_were)
+    yield Property(answers_do_not_depend_on_calls_before, inputs=long_cases)
+    yield Property(texts_do_not_mix)
+    yield Property(large_tokens_stay_finite)
     yield Property(
         a_later_token_changes_no_earlier_output
-        if student.causal
+        if layer.causal
         else tokens_have_no_order
     )
-    if student.mask:
+    if layer.body.roles.causal:
+        yield Property(its_causal_form_sees_no_later_token)
+    if layer.understood:
         yield Property(a_mask_hides_what_it_should)
-    if takes_bias(student.kind):
+    if len(layer.understood) > 1:
+        yield Property(two_masks_hide_what_either_hides)
+    if layer.gradients_by == "by autograd":
+        yield Property(gradients_are_the_exact_ones)
+    thing = layer.thing
+    if takes_a_bias(thing):
         yield Property(a_requested_bias_is_there)
-    if drops(student.kind):
-        yield Property(dropout_keeps_the_mean)
+    if thing.is_class and thing.is_module and takes(thing, "dropped"):
+        yield Property(dropout_keeps_the_mean, inputs=evaluated_cases)
+
+
+def takes_a_bias(thing) -> bool:
+    """Whether the constructor takes whether there is a bias."""
+    names = {each.name.lower() for each in thing.parameters}
+    return thing.is_class and bool(names & {"qkv_bias", "bias", "use_bias"})

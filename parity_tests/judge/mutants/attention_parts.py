@@ -28,6 +28,11 @@ class Probe:
     past: int = 0
 
     @property
+    def has_fewer_key_heads(self) -> bool:
+        axes = self.query.ndim
+        return axes > 2 and self.key.shape[-3] < self.query.shape[-3]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return (*self.query.shape[:-1], self.key.shape[-2])
 
@@ -64,19 +69,44 @@ def normalised(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     return powers / np.where(total == 0, 1, total)
 
 
+def next_to_each_other(array: np.ndarray, heads: int) -> np.ndarray:
+    """Fewer heads of keys: each is repeated next to itself."""
+    return np.repeat(array, heads // array.shape[-3], axis=-3)
+
+
+def one_after_the_other(array: np.ndarray, heads: int) -> np.ndarray:
+    """All heads of keys, and then all of them again."""
+    return np.concatenate([array] * (heads // array.shape[-3]), axis=-3)
+
+
+def products(query: np.ndarray, key: np.ndarray) -> np.ndarray:
+    return query @ key.swapaxes(-2, -1)
+
+
+def reshaped_products(query: np.ndarray, key: np.ndarray) -> np.ndarray:
+    *batch, tokens, width = key.shape
+    return query @ key.reshape(*batch, width, tokens)
+
+
 def attention(
     probe: Probe,
     factor: Callable = root,
     visible: Callable = visible,
     weigh: Callable = weigh,
     dtype=np.float64,
+    repeat: Callable = next_to_each_other,
+    similar: Callable = products,
 ) -> np.ndarray:
     """Attention of three parts, any of which may be a wrong one."""
+    if probe.has_fewer_key_heads:
+        heads = probe.query.shape[-3]
+        key, value = (repeat(a, heads) for a in (probe.key, probe.value))
+        probe = replace(probe, key=key, value=value)
     query, key, value = (
         array.astype(dtype)
         for array in (probe.query, probe.key, probe.value)
     )
-    similarity = query @ key.swapaxes(-2, -1)
+    similarity = similar(query, key)
     scores = similarity * dtype(factor(probe))
     return weigh(scores, visible(probe)) @ value
 
@@ -225,6 +255,8 @@ def one_less_but_some(probe):
 
 
 def inverted(probe):
+    if probe.mask is None:
+        return visible(probe)
     return ~own_mask(probe) & triangle(probe)
 
 
@@ -254,93 +286,132 @@ def without_the_past(probe):
     return visible(replace(probe, past=0))
 
 
-MUTANT_PARTS = {
-    "the scale is missing": {"factor": lambda q: 1},
-    "the scale is 1/d, not 1/√d": {"factor": lambda q: root(q) ** 2},
-    "the scores are multiplied by √d": {"factor": lambda q: 1 / root(q)},
-    "the scores are multiplied by d": {"factor": lambda q: root(q) ** -2},
-    "the scale is 1/√(number of keys), not 1/√d": {
-        "factor": lambda q: q.shape[-1] ** -0.5
-    },
-    "the scale is 1/√(number of queries), not 1/√d": {
-        "factor": lambda q: q.shape[-2] ** -0.5
-    },
-    "the scale is 1/√(width of the values), not 1/√d": {
-        "factor": lambda q: q.value.shape[-1] ** -0.5
-    },
-    "the scale is 1/d², not 1/√d": {"factor": lambda q: root(q) ** 4},
-    "the softmax runs over the queries, not the keys": {
-        "weigh": over_the_queries
-    },
-    "the softmax runs over queries and keys together": {
-        "weigh": over_queries_and_keys
-    },
-    "the softmax runs over everything, the batch included": {
-        "weigh": over_everything
-    },
-    "the softmax runs over the batch": {"weigh": over_the_first_axis},
-    "the softmax is applied twice": {"weigh": twice},
-    "the softmax is missing": {"weigh": no_softmax},
-    "the weights are not normalised": {"weigh": exponentials_only},
-    "the maximum is not subtracted: exp overflows": {
-        "weigh": without_a_shift
-    },
-    "the maximum is taken over masked keys, too: the rest underflows": {
-        "weigh": shifted_by_all
-    },
-    "the mask is added as 0 and 1": {"weigh": added_as_numbers},
-    "masked scores become 0, or nearly so, in place of -inf": {
-        "weigh": multiplied_into_scores
-    },
-    "the mask comes after the softmax, with no renormalisation": {
-        "weigh": after_softmax
-    },
-    "the mask is added after the softmax, as -inf": {
-        "weigh": added_after_softmax
-    },
-    "masked scores get -1e4 in place of -inf": {"weigh": filled(-1e4)},
-    "masked scores have 1e4 subtracted": {"weigh": shifted_by(-1e4)},
-    "masked scores get -1e3 in place of -inf": {"weigh": filled(-1e3)},
-    "masked scores get -100 in place of -inf": {"weigh": filled(-100.0)},
-    "the mask is transposed": {"visible": transposed_mask},
-    "the mask of the keys acts on the queries": {
-        "visible": padding_on_queries
-    },
-    "the mask is ignored": {"visible": causal_alone},
-    "the causal mask is missing": {"visible": mask_alone},
-    "causal is dropped when another mask is given": {"visible": mask_wins},
-    "another mask is dropped when causal is on": {"visible": causal_wins},
-    "neither causal nor another mask has an effect": {
-        "visible": everything
-    },
-    "causal acts only when another mask is given": {
-        "visible": causal_needs_a_mask
-    },
-    "one future position is visible": {"visible": one_more},
-    "a token does not see itself": {"visible": one_less},
-    "a token does not see itself, the first one excepted": {
-        "visible": one_less_but_some
-    },
-    "a token does not see itself; the first, fully masked, gets NaN": {
-        "visible": one_less,
-        "weigh": or_nothing,
-    },
-    "the mask is inverted": {"visible": inverted},
-    "the mask and the causal mask are inverted": {"visible": all_inverted},
-    "the causal mask is inverted": {"visible": triangle_inverted},
-    "the causal mask shows the future, not the past": {
-        "visible": future_only
-    },
-    "masks are joined with or, not and": {"visible": either},
-    "the cache is forgotten: the last queries are taken for the first": {
-        "visible": without_the_past
-    },
-} | {
-    f"scores are capped at {cap} after the mask": {
-        "weigh": capped_after_the_mask(cap)
+MUTANT_PARTS = (
+    {
+        "the scale is missing": {"factor": lambda q: 1},
+        "the scale is 1/d, not 1/√d": {"factor": lambda q: root(q) ** 2},
+        "the scores are multiplied by √d": {
+            "factor": lambda q: 1 / root(q)
+        },
+        "the scores are multiplied by d": {
+            "factor": lambda q: root(q) ** -2
+        },
+        "the scale is 1/√(number of keys), not 1/√d": {
+            "factor": lambda q: q.shape[-1] ** -0.5
+        },
+        "the scale is 1/√(number of queries), not 1/√d": {
+            "factor": lambda q: q.shape[-2] ** -0.5
+        },
+        "the scale is 1/√(width of the values), not 1/√d": {
+            "factor": lambda q: q.value.shape[-1] ** -0.5
+        },
+        "the scale is 1/d², not 1/√d": {"factor": lambda q: root(q) ** 4},
+        "the softmax runs over the queries, not the keys": {
+            "weigh": over_the_queries
+        },
+        "the softmax runs over queries and keys together": {
+            "weigh": over_queries_and_keys
+        },
+        "the softmax runs over everything, the batch included": {
+            "weigh": over_everything
+        },
+        "the softmax runs over the batch": {"weigh": over_the_first_axis},
+        "the softmax is applied twice": {"weigh": twice},
+        "the softmax is missing": {"weigh": no_softmax},
+        "the weights are not normalised": {"weigh": exponentials_only},
+        "the maximum is not subtracted: exp overflows": {
+            "weigh": without_a_shift
+        },
+        "the maximum is taken over masked keys, too: the rest underflows": {
+            "weigh": shifted_by_all
+        },
+        "the mask is added as 0 and 1": {"weigh": added_as_numbers},
+        "masked scores become 0, or nearly so, in place of -inf": {
+            "weigh": multiplied_into_scores
+        },
+        "the mask comes after the softmax, with no renormalisation": {
+            "weigh": after_softmax
+        },
+        "the mask is added after the softmax, as -inf": {
+            "weigh": added_after_softmax
+        },
+        "masked scores get -1e4 in place of -inf": {"weigh": filled(-1e4)},
+        "masked scores have 1e4 subtracted": {"weigh": shifted_by(-1e4)},
+        "masked scores get -1e3 in place of -inf": {"weigh": filled(-1e3)},
+        "masked scores get -100 in place of -inf": {
+            "weigh": filled(-100.0)
+        },
+        "the mask is transposed": {"visible": transposed_mask},
+        "the mask of the keys acts on the queries": {
+            "visible": padding_on_queries
+        },
+        "the mask is ignored": {"visible": causal_alone},
+        "the causal mask is missing": {"visible": mask_alone},
+        "causal is dropped when another mask is given": {
+            "visible": mask_wins
+        },
+        "another mask is dropped when causal is on": {
+            "visible": causal_wins
+        },
+        "neither causal nor another mask has an effect": {
+            "visible": everything
+        },
+        "causal acts only when another mask is given": {
+            "visible": causal_needs_a_mask
+        },
+        "one future position is visible": {"visible": one_more},
+        "a token does not see itself": {"visible": one_less},
+        "a token does not see itself, the first one excepted": {
+            "visible": one_less_but_some
+        },
+        "a token does not see itself; the first, fully masked, gets NaN": {
+            "visible": one_less,
+            "weigh": or_nothing,
+        },
+        "a token does not see itself [and the first one sees all]": {
+            "visible": one_less,
+            "weigh": shifted_by(-1e9),
+        },
+        "a token does not see itself [and the first gets the mean]": {
+            "visible": one_less,
+            "weigh": filled(-1e9),
+        },
+        "the mask is inverted": {"visible": inverted},
+        "the mask and the causal mask are inverted": {
+            "visible": all_inverted
+        },
+        "the causal mask is inverted": {"visible": triangle_inverted},
+        "the causal mask shows the future, not the past": {
+            "visible": future_only
+        },
+        "masks are joined with or, not and": {"visible": either},
+        "the keys are reshaped, not transposed": {
+            "similar": reshaped_products
+        },
+        "the mask is inverted [and a row of none gets the mean]": {
+            "visible": inverted,
+            "weigh": filled(-1e9),
+        },
+        "key heads are repeated all in turn, not each next to itself": {
+            "repeat": one_after_the_other
+        },
+        "the cache is forgotten: the last queries count as the first": {
+            "visible": without_the_past
+        },
     }
-    for cap in (5, 10, 20, 30, 50)
-}
+    | {
+        f"the scale is 1/{number}, whatever the width": {
+            "factor": lambda q, number=number: 1 / number
+        }
+        for number in (2, 4, 8, 16)
+    }
+    | {
+        f"scores are capped at {cap} after the mask": {
+            "weigh": capped_after_the_mask(cap)
+        }
+        for cap in (5, 10, 20, 30, 50)
+    }
+)
 
 
 def swapped(probe: Probe) -> np.ndarray:
@@ -362,6 +433,51 @@ def queries_swapped(probe: Probe) -> np.ndarray:
     """K Qᵀ in place of Q Kᵀ, if there are as many of each."""
     return attention(replace(probe, query=probe.key, key=probe.query))
 
+
+def after_whole_tiles(size: int, of: str) -> Callable:
+    """Queries, keys or features after the last whole tile are lost."""
+
+    def lost(probe: Probe) -> np.ndarray:
+        if of == "queries":
+            output = attention(probe)
+            whole = output.shape[-2] // size * size
+            if output.shape[-2] > size:
+                output[..., whole:, :] = 0
+            return output
+        axis = -2 if of == "keys" else -1
+        whole = probe.key.shape[axis] // size * size
+        if probe.key.shape[axis] <= size:
+            return attention(probe)
+        seen = np.arange(probe.key.shape[axis]) < whole
+        if of == "keys":
+            return attention(replace(probe, mask=own_mask(probe) & seen))
+        query = np.where(seen, probe.query, 0)
+        return attention(replace(probe, query=query))
+
+    return lost
+
+
+def after_the_first(size: int) -> Callable:
+    """No key after the first ones is looked at."""
+
+    def lost(probe: Probe) -> np.ndarray:
+        seen = np.arange(probe.key.shape[-2]) < size
+        return attention(replace(probe, mask=own_mask(probe) & seen))
+
+    return lost
+
+
+TILES = (8, 16, 32, 64, 128)
+BEYOND_TILES: dict[str, Callable] = {
+    f"{of} after the last whole tile of {size} are lost": (
+        after_whole_tiles(size, of)
+    )
+    for of in ("queries", "keys", "features")
+    for size in TILES
+} | {
+    f"keys after the first {size} are not looked at": after_the_first(size)
+    for size in TILES
+}
 
 MUTANTS: dict[str, Callable] = {
     name: partial(attention, **parts)

@@ -6,7 +6,8 @@ projection serves for what, and what is done at the end.
 """
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, reduce
 from math import sqrt
 
 import numpy as np
@@ -14,6 +15,24 @@ import numpy as np
 from parity_tests.judge.subject.weights import Weights
 
 from .attention_parts import MUTANT_PARTS, Probe, attention, normalised
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Tokens to attend from and to, masks of them, and whether causal.
+
+    A mask has the axes (text, query, key), or the last two.
+    """
+
+    query: np.ndarray
+    key: np.ndarray
+    value: np.ndarray
+    masks: tuple[np.ndarray, ...] = ()
+    causal: bool = False
+
+    @property
+    def is_self(self) -> bool:
+        return self.query is self.key is self.value
 
 
 def split(x: np.ndarray, heads: int) -> np.ndarray:
@@ -29,7 +48,16 @@ def wired(query, key, value):
     return query, key, value
 
 
-def finish(merged: np.ndarray, output) -> np.ndarray:
+def sources(tokens: Tokens) -> tuple:
+    return tokens.query, tokens.key, tokens.value
+
+
+def joined(masks: tuple) -> np.ndarray | None:
+    """What all masks allow; None for no mask."""
+    return reduce(np.logical_and, masks) if masks else None
+
+
+def finish(merged: np.ndarray, output, heads: int = 1) -> np.ndarray:
     return merged if output is None else apply(output, merged)
 
 
@@ -40,21 +68,52 @@ def apply(layer, x: np.ndarray) -> np.ndarray:
 
 def layer_of_heads(
     weights: Weights,
-    x: np.ndarray,
-    causal: bool,
+    tokens: Tokens,
     split: Callable = split,
     merge: Callable = merge,
     wired: Callable = wired,
+    sources: Callable = sources,
+    joined: Callable = joined,
     finish: Callable = finish,
+    scale: Callable | None = None,
+    one_for_all: bool = False,
     **parts,
 ) -> np.ndarray:
     """A layer of heads, any part of which may be a wrong one."""
+    if scale is not None:
+        parts = parts | {"factor": lambda probe: scale(weights)}
     layers = wired(weights.query, weights.key, weights.value)
+    if one_for_all:
+        layers = (weights.output,) * 3
+    inputs = sources(tokens)
+    if weights.inside.startswith("norm first"):
+        inputs = [normed(weights, x) for x in inputs]
+    heads = weights.heads, weights.key_heads, weights.key_heads
     query, key, value = (
-        split(apply(layer, x), weights.heads) for layer in layers
+        split(apply(layer, x), count)
+        for layer, x, count in zip(layers, inputs, heads, strict=True)
     )
-    probe = Probe(query, key, value, causal=causal)
-    return finish(merge(attention(probe, **parts)), weights.output)
+    mask = joined(tokens.masks)
+    if mask is not None and mask.ndim > 2:
+        mask = mask[..., None, :, :]  # the same for all heads
+    if any(map(np.iscomplexobj, (query, key, value))):  # for derivatives
+        parts = {"dtype": np.complex128} | parts
+    probe = Probe(query, key, value, mask, causal=tokens.causal)
+    merged = merge(attention(probe, **parts))
+    output = finish(merged, weights.output, weights.heads)
+    if "residual" in weights.inside:
+        output = output + tokens.query
+    if weights.inside.endswith("norm last"):
+        output = normed(weights, output)
+    return output
+
+
+def normed(weights: Weights, x: np.ndarray) -> np.ndarray:
+    """Layer norm with the layer's own gain and bias."""
+    gain, bias = weights.norm
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
+    return (x - mean) / (variance + weights.epsilon) ** 0.5 * gain + bias
 
 
 # --- wrong parts ---------------------------------------------------------
@@ -99,6 +158,28 @@ def back_from_the_batch(context: np.ndarray) -> np.ndarray:
     return np.swapaxes(merge(context), 0, 1)
 
 
+def of_the_query(tokens: Tokens) -> tuple:
+    return tokens.query, tokens.query, tokens.query
+
+
+def last_mask(masks: tuple) -> np.ndarray | None:
+    return masks[-1] if masks else None
+
+
+def first_mask(masks: tuple) -> np.ndarray | None:
+    return masks[0] if masks else None
+
+
+def either_mask(masks: tuple) -> np.ndarray | None:
+    return reduce(np.logical_or, masks) if masks else None
+
+
+def masks_of_other_texts(masks: tuple) -> np.ndarray | None:
+    """Masks repeated text by text where heads were expected."""
+    mask = joined(masks)
+    return mask if mask is None or mask.ndim < 3 else np.roll(mask, 1, 0)
+
+
 def width_of_all_heads(probe: Probe) -> float:
     return probe.query.shape[-1] * probe.query.shape[-3]
 
@@ -106,6 +187,9 @@ def width_of_all_heads(probe: Probe) -> float:
 MUTANT_LAYERS = {
     "the scale is 1/√d_model, not 1/√d_head": {
         "factor": lambda q: 1 / sqrt(width_of_all_heads(q))
+    },
+    "the scale is 1/√d_in, not 1/√d_head": {
+        "scale": lambda weights: weights.width_in**-0.5
     },
     "the scale is 1/√heads, not 1/√d_head": {
         "factor": lambda q: q.query.shape[-3] ** -0.5
@@ -147,19 +231,47 @@ MUTANT_LAYERS = {
     "the projections of keys and values are swapped": {
         "wired": lambda q, k, v: (q, v, k)
     },
+    "one layer serves for queries, keys, values and the output": {
+        "one_for_all": True
+    },
+    "one projection serves for queries, keys and values": {
+        "wired": lambda q, k, v: (q, q, q)
+    },
+    "keys and values are made from the query's tokens": {
+        "sources": of_the_query
+    },
+    "keys are made from the query's tokens": {
+        "sources": lambda t: (t.query, t.query, t.value)
+    },
+    "values are made from the key's tokens": {
+        "sources": lambda t: (t.query, t.key, t.key)
+    },
+    "with two masks, the second overwrites the first": {
+        "joined": last_mask
+    },
+    "with two masks, only the first counts": {"joined": first_mask},
+    "two masks are joined with or, not and": {"joined": either_mask},
+    "the mask of another text is used": {"joined": masks_of_other_texts},
     "the output projection is left out": {
-        "finish": lambda merged, output: merged
+        "finish": lambda merged, output, heads: merged
     },
     "the output projection is applied twice": {
-        "finish": lambda merged, output: finish(
+        "finish": lambda merged, output, heads: finish(
             finish(merged, output), output
         )
     },
     "the output bias is left out": {
-        "finish": lambda merged, output: finish(merged, output) - output[1]
+        "finish": lambda merged, output, heads: (
+            finish(merged, output) - output[1]
+        )
+    },
+    "the output bias is added once for each head": {
+        "finish": lambda merged, output, heads: (
+            finish(merged, output) + (heads - 1) * output[1]
+        )
     },
     "the output is added to itself": {
-        "finish": lambda merged, output: 2 * finish(merged, output)
+        "finish": lambda merged, output, heads: 2 * finish(merged, output)
     },
     "attention runs along the batch, not the tokens": {
         "split": along_the_batch,
@@ -167,7 +279,7 @@ MUTANT_LAYERS = {
     },
 } | {
     f"the output bias is added {count} times": {
-        "finish": lambda merged, output, count=count: (
+        "finish": lambda merged, output, heads, count=count: (
             finish(merged, output) + (count - 1) * output[1]
         )
     }

@@ -1,52 +1,68 @@
 """All properties of the steps, none of which needs a reference beside it.
 
-`STEP_PROPERTIES` has, for each step and each gradient, by its name, the
-properties that it must have. They have files of their own; here is the one
-that all steps share.
+They have files of their own; here is the one that all steps share.
 """
 
 from copy import deepcopy
+from functools import cache
 
-from . import embeddings as embedding_properties
-from . import gradients as gradient_properties
-from . import heads as head_properties
-from . import layer_gradients as layer_gradient_properties
-from . import layers as layer_properties
-from . import softmax as softmax_properties
-from . import text as text_properties
+from . import (
+    embeddings,
+    gradients,
+    heads,
+    layer_gradients,
+    layers,
+    softmax,
+    text,
+)
 from .property import (
-    STEP_PROPERTIES,
     Comparisons,
     Gradient,
+    Property,
     Step,
     alike,
     equal,
     has_gradient,
-    judged,
     leaves,
 )
 
 FILES = (
-    softmax_properties,
-    head_properties,
-    layer_properties,
-    embedding_properties,
-    text_properties,
-    gradient_properties,
-    layer_gradient_properties,
+    softmax,
+    heads,
+    layers,
+    embeddings,
+    text,
+    gradients,
+    layer_gradients,
 )
 
 
-@judged(*STEP_PROPERTIES)
 def inputs_are_left_as_they_were(
     step: Step | Gradient, arguments: dict
 ) -> Comparisons:
     """The inputs are unchanged after the call."""
-    before = deepcopy(arguments)
-    step(**arguments)
-    after, floats = leaves(arguments), leaves(before)
+    before = deepcopy(dict(arguments))
+    arguments = deepcopy(before)
+    after = step.inputs_after(arguments)
+    floats, moved = leaves(before), leaves(after)
     for name, array in floats.items():
-        yield alike(name, after[name], array)
+        yield alike(name, moved[name], array)
     for name, value in before.items():
         if not has_gradient(value):
-            yield from equal(name, arguments[name], value)
+            yield from equal(name, after[name], value)
+
+
+PROPERTIES = tuple(each for file in FILES for each in file.PROPERTIES)
+
+
+@cache
+def properties_of(name: str) -> tuple[Property, ...]:
+    """The properties that a step, or a gradient, must have."""
+    own = tuple(each for each in PROPERTIES if name in each.of)
+    shared = Property(inputs_are_left_as_they_were, of=(name,))
+    return (*own, shared) if own else ()
+
+
+def judged_steps() -> set[str]:
+    """The names of all steps and gradients that have properties."""
+    return {name for each in PROPERTIES for name in each.of}

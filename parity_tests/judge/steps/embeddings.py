@@ -11,11 +11,11 @@ from parity_tests.bounds.rounding import Bounded, exponential
 from .property import (
     IN_FLOAT64,
     Comparisons,
+    Property,
     Step,
     agree,
     alike,
     exactly,
-    judged,
     known,
     rounded,
     same,
@@ -31,7 +31,6 @@ LOOK_UPS = {
 # --- embeddings ----------------------------------------------------------
 
 
-@judged(*LOOK_UPS)
 def a_token_gets_its_own_row(step: Step, arguments: dict) -> Comparisons:
     """If all features of a row are its index, each token gets its id."""
     ids = arguments[LOOK_UPS[step.name]]
@@ -45,7 +44,6 @@ def a_token_gets_its_own_row(step: Step, arguments: dict) -> Comparisons:
     yield alike("rows", step(**numbered), expected)
 
 
-@judged(*LOOK_UPS)
 def a_row_is_returned_unchanged(step: Step, arguments: dict) -> Comparisons:
     """Every number comes from the table, feature by feature, unchanged."""
     got, weight = step(**arguments), arguments["params"].weight
@@ -53,7 +51,6 @@ def a_row_is_returned_unchanged(step: Step, arguments: dict) -> Comparisons:
     yield alike("in the table", in_table, np.ones_like(in_table))
 
 
-@judged("input_embedding")
 def token_and_position_add_up(step: Step, arguments: dict) -> Comparisons:
     """If one table is all zeros, the other's rows remain; with both
     tables the two results add up."""
@@ -76,7 +73,6 @@ def zeroed(layer):
     return replace(layer, weight=np.zeros_like(layer.weight))
 
 
-@judged("sinusoidal_positions")
 def position_0_is_zeros_and_ones(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -87,7 +83,6 @@ def position_0_is_zeros_and_ones(
     yield alike("encoded", got, np.broadcast_to(alternating, got.shape))
 
 
-@judged("sinusoidal_positions")
 def a_shift_is_a_rotation(step: Step, arguments: dict) -> Comparisons:
     """Shifting all positions by a distance rotates each pair of features
     by an angle that depends on the distance alone."""
@@ -103,7 +98,6 @@ def a_shift_is_a_rotation(step: Step, arguments: dict) -> Comparisons:
     yield agree("cosines", there[1], cosine)
 
 
-@judged("sinusoidal_positions")
 def wavelengths_grow_to_ten_thousand(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -142,7 +136,6 @@ def pairs(encoded: Bounded) -> tuple[Bounded, Bounded]:
 # --- the loss ------------------------------------------------------------
 
 
-@judged("log_sum_exp")
 def what_is_left_are_probabilities(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -153,7 +146,6 @@ def what_is_left_are_probabilities(
     yield agree("sums", total, exactly(np.ones(total.shape)))
 
 
-@judged("log_sum_exp")
 def a_number_added_to_all_is_added_to_it(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -170,7 +162,6 @@ def a_number_added_to_all_is_added_to_it(
         yield agree(f"after {shift:+}", got, expected)
 
 
-@judged("cross_entropy")
 def surprises_are_those_of_probabilities(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -193,7 +184,6 @@ def surprises_are_those_of_probabilities(
     yield agree("sum", total, exactly(np.ones(1)))
 
 
-@judged("cross_entropy")
 def a_likelier_target_surprises_less(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -211,7 +201,6 @@ def a_likelier_target_surprises_less(
         yield agree("difference", other - first, gap, other)
 
 
-@judged("cross_entropy")
 def the_loss_is_the_mean_over_what_counts(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -236,7 +225,6 @@ def the_loss_is_the_mean_over_what_counts(
     yield agree("loss", step.known(arguments), expected)
 
 
-@judged("cross_entropy")
 def what_is_ignored_does_not_matter(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -245,3 +233,21 @@ def what_is_ignored_does_not_matter(
     counts = (arguments["targets"] != arguments["ignored"])[..., None]
     other = arguments | {"logits": np.where(counts, logits, 3 - 2 * logits)}
     yield agree("loss", step.known(other), step.known(arguments))
+
+
+PROPERTIES = (
+    Property(a_token_gets_its_own_row, of=(*LOOK_UPS,)),
+    Property(a_row_is_returned_unchanged, of=(*LOOK_UPS,)),
+    Property(token_and_position_add_up, of=("input_embedding",)),
+    Property(position_0_is_zeros_and_ones, of=("sinusoidal_positions",)),
+    Property(a_shift_is_a_rotation, of=("sinusoidal_positions",)),
+    Property(
+        wavelengths_grow_to_ten_thousand, of=("sinusoidal_positions",)
+    ),
+    Property(what_is_left_are_probabilities, of=("log_sum_exp",)),
+    Property(a_number_added_to_all_is_added_to_it, of=("log_sum_exp",)),
+    Property(surprises_are_those_of_probabilities, of=("cross_entropy",)),
+    Property(a_likelier_target_surprises_less, of=("cross_entropy",)),
+    Property(the_loss_is_the_mean_over_what_counts, of=("cross_entropy",)),
+    Property(what_is_ignored_does_not_matter, of=("cross_entropy",)),
+)

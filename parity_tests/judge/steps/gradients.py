@@ -14,14 +14,15 @@ from parity_tests.twins.gradients import with_gradient
 from .property import (
     Comparisons,
     Gradient,
+    Property,
     agree,
     exactly,
     first_of,
     generator_for,
+    gradients_of,
     identical,
     inner,
     inputs,
-    judged_gradient,
     leaves,
     moved,
     over,
@@ -50,7 +51,6 @@ EVERY = [twin.name for twin in with_gradient() if twin.name not in TOO_DEEP]
 # --- of every gradient ---------------------------------------------------
 
 
-@judged_gradient(*EVERY)
 def a_small_move_changes_the_output_as_the_gradient_says(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -129,7 +129,6 @@ def along(gradient, taken, upstream, directions, step: float) -> Bounded:
 # --- attention -----------------------------------------------------------
 
 
-@judged_gradient("softmax", "softmax_with_temperature", "masked_softmax")
 def what_one_key_gains_the_others_lose(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -143,7 +142,6 @@ def what_one_key_gains_the_others_lose(
     yield identical("forbidden d_scores", forbidden, forbidden * 0)
 
 
-@judged_gradient("softmax", "softmax_with_temperature", "masked_softmax")
 def a_number_added_to_every_weights_gradient_changes_nothing(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -156,7 +154,6 @@ def a_number_added_to_every_weights_gradient_changes_nothing(
     yield agree("d_scores", got, gradient.known(arguments)["scores"])
 
 
-@judged_gradient("attention_scores", *ATTENTIONS)
 def queries_and_keys_gain_alike(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -170,7 +167,6 @@ def queries_and_keys_gain_alike(
     yield agree("<dQ, Q> and <dK, K>", *products, gradients["query"])
 
 
-@judged_gradient(*ATTENTIONS)
 def gradients_of_keys_sum_to_0(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -190,7 +186,6 @@ def total_keys(arguments: dict) -> int:
     return arguments["key"].shape[-2]
 
 
-@judged_gradient("scaled_dot_product_attention")
 def values_get_what_the_outputs_get(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -206,7 +201,6 @@ def values_get_what_the_outputs_get(
     yield agree("sum of d_value", over(value, -2), over(outputs, -2))
 
 
-@judged_gradient("attention_with_dropout")
 def a_dropped_key_says_nothing_and_learns_nothing(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -218,7 +212,6 @@ def a_dropped_key_says_nothing_and_learns_nothing(
     yield identical("d_value", silent, silent * 0)
 
 
-@judged_gradient(*PROJECTED)
 def a_bias_of_all_keys_learns_nothing(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -231,10 +224,6 @@ def a_bias_of_all_keys_learns_nothing(
             yield agree(name, part, zero(part), weight)
 
 
-@judged_gradient(
-    *("linear", "feed_forward", "feed_forward_tanh", "stacked_heads"),
-    *("multi_head_attention", "multi_head_attention_with_dropout"),
-)
 def the_last_bias_gets_the_sum_of_all(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -246,3 +235,51 @@ def the_last_bias_gets_the_sum_of_all(
     yield agree(
         "d_bias", bias, over_all_tokens(exactly(first_of(arguments)))
     )
+
+
+PROPERTIES = (
+    Property(
+        a_small_move_changes_the_output_as_the_gradient_says,
+        of=gradients_of(*EVERY),
+    ),
+    Property(
+        what_one_key_gains_the_others_lose,
+        of=gradients_of(
+            "softmax", "softmax_with_temperature", "masked_softmax"
+        ),
+    ),
+    Property(
+        a_number_added_to_every_weights_gradient_changes_nothing,
+        of=gradients_of(
+            "softmax", "softmax_with_temperature", "masked_softmax"
+        ),
+    ),
+    Property(
+        queries_and_keys_gain_alike,
+        of=gradients_of("attention_scores", *ATTENTIONS),
+    ),
+    Property(gradients_of_keys_sum_to_0, of=gradients_of(*ATTENTIONS)),
+    Property(
+        values_get_what_the_outputs_get,
+        of=gradients_of("scaled_dot_product_attention"),
+    ),
+    Property(
+        a_dropped_key_says_nothing_and_learns_nothing,
+        of=gradients_of("attention_with_dropout"),
+    ),
+    Property(
+        a_bias_of_all_keys_learns_nothing, of=gradients_of(*PROJECTED)
+    ),
+    Property(
+        the_last_bias_gets_the_sum_of_all,
+        of=gradients_of(
+            *(
+                "linear",
+                "feed_forward",
+                "feed_forward_tanh",
+                "stacked_heads",
+            ),
+            *("multi_head_attention", "multi_head_attention_with_dropout"),
+        ),
+    ),
+)

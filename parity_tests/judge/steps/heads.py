@@ -9,12 +9,12 @@ from parity_tests.bounds.rounding import Bounded, affine
 
 from .property import (
     Comparisons,
+    Property,
     Step,
     agree,
     alike,
     exactly,
     generator_for,
-    judged,
     known,
     nothing_dropped,
     rounded,
@@ -32,7 +32,6 @@ CAUSAL = ("causal_attention", "stacked_heads")
 # --- heads ---------------------------------------------------------------
 
 
-@judged("split_heads")
 def a_head_is_a_slice_of_the_features(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -45,7 +44,6 @@ def a_head_is_a_slice_of_the_features(
         yield alike(f"head {head}", split[..., head, :, :], slices[head])
 
 
-@judged("merge_heads")
 def a_head_becomes_a_slice_of_the_features(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -62,7 +60,6 @@ def a_head_becomes_a_slice_of_the_features(
 # --- attention with layers around it -------------------------------------
 
 
-@judged(*ORDERLESS)
 def the_order_of_tokens_moves_with_them(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -84,7 +81,6 @@ def reordered(mask: np.ndarray, order: np.ndarray) -> np.ndarray:
     return mask
 
 
-@judged(*CAUSAL, *MULTI_HEAD)
 def a_later_token_changes_no_earlier_output(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -103,7 +99,6 @@ def a_later_token_changes_no_earlier_output(
     yield agree("earlier outputs", after, before)
 
 
-@judged(*ORDERLESS, *CAUSAL)
 def a_single_token_gets_its_own_value(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -138,7 +133,6 @@ def own_value(x: Bounded, params) -> Bounded:
     return value if output is None else through(output, value)
 
 
-@judged(*MULTI_HEAD)
 def a_fully_masked_token_gets_the_output_bias(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -149,7 +143,6 @@ def a_fully_masked_token_gets_the_output_bias(
     yield agree("outputs", got, exactly(masked["params"].output.bias))
 
 
-@judged("multi_head_attention")
 def heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
     """Heads permuted together with their columns of the output layer give
     the same output."""
@@ -171,7 +164,6 @@ def heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
     yield agree("outputs", got, step.known(arguments))
 
 
-@judged("multi_head_attention")
 def a_head_alone_is_attention_of_its_width(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -207,7 +199,6 @@ def only(layer, features: np.ndarray):
     )
 
 
-@judged("stacked_heads")
 def stacked_heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
     """Heads permuted together with their dropout masks and their columns
     of the output layer give the same output."""
@@ -226,3 +217,30 @@ def stacked_heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
         arguments | {"params": other, "dropout_mask": dropout_mask}
     )
     yield agree("outputs", got, step.known(arguments))
+
+
+PROPERTIES = (
+    Property(a_head_is_a_slice_of_the_features, of=("split_heads",)),
+    Property(a_head_becomes_a_slice_of_the_features, of=("merge_heads",)),
+    Property(the_order_of_tokens_moves_with_them, of=(*ORDERLESS,)),
+    Property(
+        a_later_token_changes_no_earlier_output,
+        of=(
+            *CAUSAL,
+            *MULTI_HEAD,
+        ),
+    ),
+    Property(
+        a_single_token_gets_its_own_value,
+        of=(
+            *ORDERLESS,
+            *CAUSAL,
+        ),
+    ),
+    Property(a_fully_masked_token_gets_the_output_bias, of=(*MULTI_HEAD,)),
+    Property(heads_have_no_order, of=("multi_head_attention",)),
+    Property(
+        a_head_alone_is_attention_of_its_width, of=("multi_head_attention",)
+    ),
+    Property(stacked_heads_have_no_order, of=("stacked_heads",)),
+)

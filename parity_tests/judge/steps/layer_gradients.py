@@ -13,13 +13,14 @@ from .embeddings import LOOK_UPS
 from .property import (
     Comparisons,
     Gradient,
+    Property,
     agree,
     alike,
     exactly,
+    gradients_of,
     identical,
     inner,
     inputs,
-    judged_gradient,
     leaves,
     over,
     over_all_tokens,
@@ -30,7 +31,6 @@ from .property import (
 # --- layers --------------------------------------------------------------
 
 
-@judged_gradient("linear")
 def inputs_and_weights_gain_alike(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -45,7 +45,6 @@ def inputs_and_weights_gain_alike(
     yield agree("<dX, X> and <dW, W>", *products)
 
 
-@judged_gradient("dropout")
 def what_is_dropped_learns_nothing(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -59,7 +58,6 @@ def what_is_dropped_learns_nothing(
     yield agree("kept", back, where(dropout_mask, exactly(d_y), 0))
 
 
-@judged_gradient("layer_norm")
 def no_gradient_goes_where_the_norm_undoes_a_move(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -86,7 +84,6 @@ def no_gradient_goes_where_the_norm_undoes_a_move(
     yield agree("d_x along x", products.total(), left, products)
 
 
-@judged_gradient("layer_norm")
 def weight_and_bias_gain_what_the_output_gains(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -105,7 +102,6 @@ def weight_and_bias_gain_what_the_output_gains(
     )
 
 
-@judged_gradient("gelu", "gelu_tanh")
 def slopes_on_both_sides_add_up_to_1(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -119,7 +115,6 @@ def slopes_on_both_sides_add_up_to_1(
 # --- embeddings and loss -------------------------------------------------
 
 
-@judged_gradient(*LOOK_UPS)
 def a_row_gets_the_sum_of_its_tokens(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -136,7 +131,6 @@ def a_row_gets_the_sum_of_its_tokens(
         yield agree(f"row {row}", got, expected, d_weight)
 
 
-@judged_gradient("input_embedding")
 def both_tables_get_all_of_it(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -155,7 +149,6 @@ def both_tables_get_all_of_it(
     yield identical("positions unused", unused, unused * 0)
 
 
-@judged_gradient("split_heads", "merge_heads")
 def what_only_moves_numbers_moves_gradients_back(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -166,7 +159,6 @@ def what_only_moves_numbers_moves_gradients_back(
     yield alike("back again", back, taken["x"])
 
 
-@judged_gradient("cross_entropy")
 def a_row_of_logits_gains_what_it_loses(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
@@ -184,3 +176,31 @@ def a_row_of_logits_gains_what_it_loses(
     against = np.minimum(logits.value * up, 0)
     signs = same("signs", against, np.zeros_like(against), logits.error)
     yield replace(signs, scale=largest(logits.value))
+
+
+PROPERTIES = (
+    Property(inputs_and_weights_gain_alike, of=gradients_of("linear")),
+    Property(what_is_dropped_learns_nothing, of=gradients_of("dropout")),
+    Property(
+        no_gradient_goes_where_the_norm_undoes_a_move,
+        of=gradients_of("layer_norm"),
+    ),
+    Property(
+        weight_and_bias_gain_what_the_output_gains,
+        of=gradients_of("layer_norm"),
+    ),
+    Property(
+        slopes_on_both_sides_add_up_to_1,
+        of=gradients_of("gelu", "gelu_tanh"),
+    ),
+    Property(a_row_gets_the_sum_of_its_tokens, of=gradients_of(*LOOK_UPS)),
+    Property(both_tables_get_all_of_it, of=gradients_of("input_embedding")),
+    Property(
+        what_only_moves_numbers_moves_gradients_back,
+        of=gradients_of("split_heads", "merge_heads"),
+    ),
+    Property(
+        a_row_of_logits_gains_what_it_loses,
+        of=gradients_of("cross_entropy"),
+    ),
+)

@@ -11,12 +11,12 @@ from parity_tests.bounds.rounding import Bounded, exponential, where
 
 from .property import (
     Comparisons,
+    Property,
     Step,
     agree,
     exactly,
     generator_for,
     identical,
-    judged,
     same,
     through,
 )
@@ -25,7 +25,6 @@ GELUS = ("gelu", "gelu_tanh")
 FEED_FORWARDS = ("feed_forward", "feed_forward_tanh")
 
 
-@judged("linear", "layer_norm", *FEED_FORWARDS)
 def tokens_do_not_mix(step: Step, arguments: dict) -> Comparisons:
     """A token gives the same alone as among others."""
     x, got = arguments["x"], step.known(arguments)
@@ -36,14 +35,12 @@ def tokens_do_not_mix(step: Step, arguments: dict) -> Comparisons:
     yield agree("a token alone", alone, there)
 
 
-@judged("linear")
 def zeros_give_the_bias(step: Step, arguments: dict) -> Comparisons:
     """Zeros as input give the bias."""
     got = step.known(arguments | {"x": np.zeros_like(arguments["x"])})
     yield agree("y", got, exactly(arguments["params"].bias))
 
 
-@judged("linear")
 def a_feature_gives_its_column_of_weights(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -54,7 +51,6 @@ def a_feature_gives_its_column_of_weights(
     yield agree("y", step.known(arguments | {"x": units}), expected)
 
 
-@judged("linear")
 def features_add_up_over_the_bias(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -69,7 +65,6 @@ def features_add_up_over_the_bias(
     yield agree("y", step.known(arguments) + bias, left + right)
 
 
-@judged("dropout")
 def what_is_dropped_is_zero(step: Step, arguments: dict) -> Comparisons:
     """Where `dropout_mask` is False the output is 0, even for a NaN."""
     dropout_mask = np.broadcast_to(
@@ -84,7 +79,6 @@ def what_is_dropped_is_zero(step: Step, arguments: dict) -> Comparisons:
     yield identical("dropped NaN", dropped, np.zeros_like(dropped))
 
 
-@judged("dropout")
 def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Comparisons:
     """What is kept, times (1 - rate), is the input; with a rate of 0
     nothing changes."""
@@ -101,7 +95,6 @@ def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Comparisons:
     yield agree("all kept", step.known(all_kept), exactly(x))
 
 
-@judged("layer_norm")
 def features_have_mean_0_and_variance_1(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -126,7 +119,6 @@ def without_params(step: Step, arguments: dict) -> Bounded:
     return step.known(arguments | {"params": plain})
 
 
-@judged("layer_norm")
 def features_keep_their_order(step: Step, arguments: dict) -> Comparisons:
     """Before weight and bias, the difference between neighbouring
     features keeps its sign."""
@@ -138,7 +130,6 @@ def features_keep_their_order(step: Step, arguments: dict) -> Comparisons:
     yield same("differences", got, as_it_was, error)
 
 
-@judged("layer_norm")
 def weight_and_bias_come_at_the_end(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -151,7 +142,6 @@ def weight_and_bias_come_at_the_end(
     yield agree("y", step.known(arguments), expected)
 
 
-@judged("layer_norm")
 def the_size_of_features_does_not_matter(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -163,7 +153,6 @@ def the_size_of_features_does_not_matter(
     yield agree("y", step.known(scaled), step.known(arguments))
 
 
-@judged(*GELUS)
 def both_sides_together_give_the_feature(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -173,7 +162,6 @@ def both_sides_together_give_the_feature(
     yield agree("difference", step.known(arguments) - lost, exactly(x))
 
 
-@judged(*GELUS)
 def far_out_it_is_all_or_nothing(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -184,7 +172,6 @@ def far_out_it_is_all_or_nothing(
     yield agree("far below", lost, exactly(x * 0), exactly(x))
 
 
-@judged("gelu")
 def the_share_grows_by_the_normal_density(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -216,7 +203,6 @@ def density(x: np.ndarray) -> Bounded:
     return exponential((point * point).over(-2)).over((2 * pi) ** 0.5)
 
 
-@judged("gelu_tanh")
 def without_its_tanh_it_is_a_cubic(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -234,7 +220,6 @@ def without_its_tanh_it_is_a_cubic(
     yield agree("y", y, (wide - y) * growth)
 
 
-@judged(*FEED_FORWARDS)
 def between_the_layers_the_large_passes_and_the_small_is_lost(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -248,3 +233,32 @@ def between_the_layers_the_large_passes_and_the_small_is_lost(
         wide = through(far, x)
         passed = where(wide.value > 0, wide, 0)
         yield agree("y", step.known(biased), through(output, passed))
+
+
+PROPERTIES = (
+    Property(
+        tokens_do_not_mix,
+        of=(
+            "linear",
+            "layer_norm",
+            *FEED_FORWARDS,
+        ),
+    ),
+    Property(zeros_give_the_bias, of=("linear",)),
+    Property(a_feature_gives_its_column_of_weights, of=("linear",)),
+    Property(features_add_up_over_the_bias, of=("linear",)),
+    Property(what_is_dropped_is_zero, of=("dropout",)),
+    Property(what_is_kept_is_scaled_up, of=("dropout",)),
+    Property(features_have_mean_0_and_variance_1, of=("layer_norm",)),
+    Property(features_keep_their_order, of=("layer_norm",)),
+    Property(weight_and_bias_come_at_the_end, of=("layer_norm",)),
+    Property(the_size_of_features_does_not_matter, of=("layer_norm",)),
+    Property(both_sides_together_give_the_feature, of=(*GELUS,)),
+    Property(far_out_it_is_all_or_nothing, of=(*GELUS,)),
+    Property(the_share_grows_by_the_normal_density, of=("gelu",)),
+    Property(without_its_tanh_it_is_a_cubic, of=("gelu_tanh",)),
+    Property(
+        between_the_layers_the_large_passes_and_the_small_is_lost,
+        of=(*FEED_FORWARDS,),
+    ),
+)

@@ -19,14 +19,14 @@ from numpy_ref.parameters import from_state_dict, state_dict
 from parity_tests.bounds.rounding import Bounded, Rounding, affine
 from parity_tests.exact import described
 from parity_tests.exact.numbers import bounded
-from parity_tests.judge.attention.property import (
+from parity_tests.judge.verdict.property import (
     SIDES,
     Comparisons,
-    Property,
     identical,
     same,
 )
-from parity_tests.judge.subject.protocol import Broken
+from parity_tests.judge.verdict.property import Property as Property
+from parity_tests.judge.verdict.protocol import Broken
 from parity_tests.twins.comparing import Comparison, largest
 from parity_tests.twins.finding import Twin, find_twins
 from parity_tests.twins.gradients import (
@@ -35,24 +35,12 @@ from parity_tests.twins.gradients import (
     output_name,
 )
 
-STEP_PROPERTIES: dict[str, list[Property]] = {}
 IN_FLOAT64 = Rounding.of(np.float64)
 
 
-def judged(*names: str):
-    """Put a property on the list of each of these steps."""
-
-    def put(check):
-        for name in names:
-            STEP_PROPERTIES.setdefault(name, []).append(Property(check))
-        return check
-
-    return put
-
-
-def judged_gradient(*names: str):
-    """Put a property on the list of the gradient of each of these."""
-    return judged(*(f"{name}_backward" for name in names))
+def gradients_of(*names: str) -> tuple[str, ...]:
+    """The names of the gradients of these steps."""
+    return tuple(f"{name}_backward" for name in names)
 
 
 @dataclass(frozen=True)
@@ -64,6 +52,13 @@ class Step:
 
     def __call__(self, **arguments):
         return self.function(**arguments)
+
+    def inputs_after(self, arguments: dict) -> dict:
+        """The arguments as they are after a call."""
+        if getattr(self.function, "inputs_after", None):
+            return self.function.inputs_after(arguments)
+        self(**arguments)
+        return arguments
 
     def error(self, arguments: dict, inexact=None) -> np.ndarray:
         """How far a correct result may be from the exact one.
@@ -99,6 +94,13 @@ class Gradient:
 
     def __call__(self, **arguments):
         return self.backward(**self.with_kept(arguments))
+
+    def inputs_after(self, arguments: dict) -> dict:
+        """The arguments as they are after a call."""
+        if getattr(self.backward, "inputs_after", None):
+            return self.backward.inputs_after(self.with_kept(arguments))
+        self(**arguments)
+        return arguments
 
     def with_kept(self, arguments: dict) -> dict:
         """Also what the reference has kept on the way, if it is taken."""

@@ -8,13 +8,13 @@ from parity_tests.bounds.rounding import Bounded, exponential, where
 
 from .property import (
     Comparisons,
+    Property,
     Step,
     agree,
     alike,
     exactly,
     generator_for,
     identical,
-    judged,
     nothing_dropped,
     rounded,
     same,
@@ -32,7 +32,6 @@ def allowed(arguments: dict) -> np.ndarray:
     return np.broadcast_to(arguments.get("mask", np.True_), shape)
 
 
-@judged(*SOFTMAXES)
 def weights_are_a_distribution(step: Step, arguments: dict) -> Comparisons:
     """The weights of a row are not negative and sum to 1; those of a fully
     masked row sum to 0."""
@@ -44,7 +43,6 @@ def weights_are_a_distribution(step: Step, arguments: dict) -> Comparisons:
     yield same("sums", total.value, sees_any.astype(float), total.error)
 
 
-@judged(*SOFTMAXES)
 def a_weight_over_another_is_e_to_their_scores_difference(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -63,7 +61,6 @@ def a_weight_over_another_is_e_to_their_scores_difference(
     yield agree("weights", weights, expected)
 
 
-@judged(*SOFTMAXES)
 def a_number_added_to_every_score_changes_nothing(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -79,7 +76,6 @@ def a_number_added_to_every_score_changes_nothing(
         yield same(path, step.known(moved).value, weights.value, bound)
 
 
-@judged("masked_softmax")
 def what_is_behind_the_mask_does_not_matter(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -94,7 +90,6 @@ def what_is_behind_the_mask_does_not_matter(
 # --- scores and context --------------------------------------------------
 
 
-@judged("attention_scores")
 def a_key_with_one_feature_reads_off_that_of_the_query(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -108,7 +103,6 @@ def a_key_with_one_feature_reads_off_that_of_the_query(
     yield agree("scores", got, exactly(query).over(sqrt(d_head)))
 
 
-@judged("attention_scores")
 def queries_and_keys_may_change_places(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -119,7 +113,6 @@ def queries_and_keys_may_change_places(
     yield agree("scores", step.known(arguments), turned)
 
 
-@judged("attention_scores")
 def features_add_up(step: Step, arguments: dict) -> Comparisons:
     """The scores of some features and those of the others add up."""
     query = arguments["query"]
@@ -131,7 +124,6 @@ def features_add_up(step: Step, arguments: dict) -> Comparisons:
     yield agree("scores", step.known(arguments), parts[0] + parts[1])
 
 
-@judged("scaled_dot_product_attention", "attention_with_dropout")
 def an_output_lies_between_the_values(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -150,7 +142,6 @@ def an_output_lies_between_the_values(
     yield same("context", got.value, clipped, got.error)
 
 
-@judged("attention_with_dropout")
 def a_dropped_weight_counts_like_a_value_of_zeros(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -165,7 +156,6 @@ def a_dropped_weight_counts_like_a_value_of_zeros(
     )
 
 
-@judged("attention_with_dropout")
 def what_is_left_is_scaled_up(step: Step, arguments: dict) -> Comparisons:
     """The output, times (1 - rate), is that of a rate of 0."""
     plain = step.known(arguments | {"rate": 0.0})
@@ -176,7 +166,6 @@ def what_is_left_is_scaled_up(step: Step, arguments: dict) -> Comparisons:
 # --- masks ---------------------------------------------------------------
 
 
-@judged("causal_mask")
 def a_query_sees_the_keys_up_to_its_own_position(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -190,7 +179,6 @@ def a_query_sees_the_keys_up_to_its_own_position(
     yield alike("keys in a row", mask, np.sort(mask, axis=1)[:, ::-1])
 
 
-@judged("causal_mask")
 def a_mask_after_a_cache_is_the_rest_of_a_whole_one(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -201,7 +189,6 @@ def a_mask_after_a_cache_is_the_rest_of_a_whole_one(
     yield alike("mask", step(**arguments), whole[past:])
 
 
-@judged("padding_mask")
 def a_text_has_as_many_keys_as_tokens(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -214,3 +201,43 @@ def a_text_has_as_many_keys_as_tokens(
         yield alike("numbers of keys", mask.sum(axis=-1), visible)
         first = np.sort(mask, axis=-1)[..., ::-1]
         yield alike("keys in a row", mask, first)
+
+
+PROPERTIES = (
+    Property(weights_are_a_distribution, of=(*SOFTMAXES,)),
+    Property(
+        a_weight_over_another_is_e_to_their_scores_difference,
+        of=(*SOFTMAXES,),
+    ),
+    Property(
+        a_number_added_to_every_score_changes_nothing, of=(*SOFTMAXES,)
+    ),
+    Property(
+        what_is_behind_the_mask_does_not_matter, of=("masked_softmax",)
+    ),
+    Property(
+        a_key_with_one_feature_reads_off_that_of_the_query,
+        of=("attention_scores",),
+    ),
+    Property(queries_and_keys_may_change_places, of=("attention_scores",)),
+    Property(features_add_up, of=("attention_scores",)),
+    Property(
+        an_output_lies_between_the_values,
+        of=(
+            "scaled_dot_product_attention",
+            "attention_with_dropout",
+        ),
+    ),
+    Property(
+        a_dropped_weight_counts_like_a_value_of_zeros,
+        of=("attention_with_dropout",),
+    ),
+    Property(what_is_left_is_scaled_up, of=("attention_with_dropout",)),
+    Property(
+        a_query_sees_the_keys_up_to_its_own_position, of=("causal_mask",)
+    ),
+    Property(
+        a_mask_after_a_cache_is_the_rest_of_a_whole_one, of=("causal_mask",)
+    ),
+    Property(a_text_has_as_many_keys_as_tokens, of=("padding_mask",)),
+)

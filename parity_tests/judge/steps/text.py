@@ -6,7 +6,7 @@ import numpy as np
 
 from numpy_ref.byte_pair_encoding import NEVER, WIDTH
 
-from .property import Comparisons, Step, alike, judged
+from .property import Comparisons, Property, Step, alike
 
 
 def ranks_of(table: np.ndarray) -> dict[tuple[int, int], int]:
@@ -27,7 +27,6 @@ def written_out(ids, table: np.ndarray) -> list[int]:
 # --- byte-pair encoding --------------------------------------------------
 
 
-@judged("byte_ids")
 def printable_bytes_come_first(step: Step, arguments: dict) -> Comparisons:
     """The 256 bytes have the ids 0 to 255: first those that are printable
     characters in Latin-1, then the others, each in ascending order."""
@@ -39,7 +38,6 @@ def printable_bytes_come_first(step: Step, arguments: dict) -> Comparisons:
     yield alike("order", sorted(every, key=lambda b: ids[b]), order)
 
 
-@judged("byte_ids")
 def bytes_do_not_mix(step: Step, arguments: dict) -> Comparisons:
     """A byte has the same id wherever it occurs."""
     data = arguments["data"]
@@ -47,7 +45,6 @@ def bytes_do_not_mix(step: Step, arguments: dict) -> Comparisons:
     yield alike("ids", step(data=data), alone)
 
 
-@judged("merge_table")
 def pairs_are_sorted_and_keep_their_ranks(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -64,7 +61,6 @@ def pairs_are_sorted_and_keep_their_ranks(
     yield alike("last entry", table[:, -1], last)
 
 
-@judged("pair_ranks")
 def a_rank_is_that_of_two_neighbours(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -77,7 +73,6 @@ def a_rank_is_that_of_two_neighbours(
     yield alike("ranks", step(**arguments), alone)
 
 
-@judged("pair_ranks")
 def a_known_pair_has_its_rank_and_no_other_has_one(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -90,7 +85,6 @@ def a_known_pair_has_its_rank_and_no_other_has_one(
             yield alike(f"rank of {other}", got, [known.get(other, NEVER)])
 
 
-@judged("without_overlap")
 def from_the_left_every_match_is_taken_that_can_be(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -105,7 +99,6 @@ def from_the_left_every_match_is_taken_that_can_be(
     )
 
 
-@judged("merge_pairs")
 def a_merge_can_be_undone(step: Step, arguments: dict) -> Comparisons:
     """Merging the chosen pairs into a new id, and replacing that id by the
     pairs again, one after the other, gives the ids as they were."""
@@ -122,7 +115,6 @@ def a_merge_can_be_undone(step: Step, arguments: dict) -> Comparisons:
     yield alike("ids taken apart", apart, ids)
 
 
-@judged("merge_lowest", "merge_all")
 def a_merge_can_be_written_out(step: Step, arguments: dict) -> Comparisons:
     """Every id, written out as the pairs it is made of, gives the text as
     it was before."""
@@ -131,7 +123,6 @@ def a_merge_can_be_written_out(step: Step, arguments: dict) -> Comparisons:
     yield alike("written out", got, written_out(ids.tolist(), table))
 
 
-@judged("merge_lowest")
 def the_earliest_pair_is_gone_and_no_other(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -149,7 +140,6 @@ def the_earliest_pair_is_gone_and_no_other(
     yield alike("other new ids", sum(grown), 0)
 
 
-@judged("has_merge")
 def a_text_has_a_merge_where_a_pair_has_one(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -166,7 +156,6 @@ def a_text_has_a_merge_where_a_pair_has_one(
         yield alike(f"{pair}", got, pair in known)
 
 
-@judged("merge_all")
 def nothing_is_left_to_merge(step: Step, arguments: dict) -> Comparisons:
     """No two neighbours are a known pair, and merging again changes
     nothing."""
@@ -180,7 +169,6 @@ def nothing_is_left_to_merge(step: Step, arguments: dict) -> Comparisons:
 # --- windows -------------------------------------------------------------
 
 
-@judged("window_starts")
 def every_whole_window_has_its_start(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -199,7 +187,6 @@ def every_whole_window_has_its_start(
     yield alike("the last fits, one more would not", fits, (True, False))
 
 
-@judged("covering_window_starts")
 def the_last_window_ends_where_the_text_ends(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -218,7 +205,6 @@ def the_last_window_ends_where_the_text_ends(
     yield alike("no gap before the last", near, True)
 
 
-@judged("windows")
 def a_target_is_what_comes_next(step: Step, arguments: dict) -> Comparisons:
     """If the id of every token is its position, a window counts up from
     its start, and its targets are one further."""
@@ -235,7 +221,6 @@ def a_target_is_what_comes_next(step: Step, arguments: dict) -> Comparisons:
     yield alike("targets", targets, np.add(counted, 1))
 
 
-@judged("windows")
 def windows_are_of_the_text(step: Step, arguments: dict) -> Comparisons:
     """Each window is a piece of the text, and its targets are the piece
     one token further."""
@@ -250,7 +235,6 @@ def windows_are_of_the_text(step: Step, arguments: dict) -> Comparisons:
         yield alike(f"targets of {index}", targets[index], piece[1:])
 
 
-@judged("batches")
 def batches_take_all_in_order(step: Step, arguments: dict) -> Comparisons:
     """One after the other, the batches give the permutation; all are full,
     and a last one that is not is dropped, if `drop_last` says so."""
@@ -266,3 +250,37 @@ def batches_take_all_in_order(step: Step, arguments: dict) -> Comparisons:
     yield alike("nothing left out", left_out <= most, True)
     within = all(least <= size <= full for size in sizes)
     yield alike("sizes", within, True)
+
+
+PROPERTIES = (
+    Property(printable_bytes_come_first, of=("byte_ids",)),
+    Property(bytes_do_not_mix, of=("byte_ids",)),
+    Property(pairs_are_sorted_and_keep_their_ranks, of=("merge_table",)),
+    Property(a_rank_is_that_of_two_neighbours, of=("pair_ranks",)),
+    Property(
+        a_known_pair_has_its_rank_and_no_other_has_one, of=("pair_ranks",)
+    ),
+    Property(
+        from_the_left_every_match_is_taken_that_can_be,
+        of=("without_overlap",),
+    ),
+    Property(a_merge_can_be_undone, of=("merge_pairs",)),
+    Property(
+        a_merge_can_be_written_out,
+        of=(
+            "merge_lowest",
+            "merge_all",
+        ),
+    ),
+    Property(the_earliest_pair_is_gone_and_no_other, of=("merge_lowest",)),
+    Property(a_text_has_a_merge_where_a_pair_has_one, of=("has_merge",)),
+    Property(nothing_is_left_to_merge, of=("merge_all",)),
+    Property(every_whole_window_has_its_start, of=("window_starts",)),
+    Property(
+        the_last_window_ends_where_the_text_ends,
+        of=("covering_window_starts",),
+    ),
+    Property(a_target_is_what_comes_next, of=("windows",)),
+    Property(windows_are_of_the_text, of=("windows",)),
+    Property(batches_take_all_in_order, of=("batches",)),
+)

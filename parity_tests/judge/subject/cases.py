@@ -71,8 +71,10 @@ class Range:
     """Which inputs an implementation accepts.
 
     `batch_axes`: how many axes may stand before the last two. `masks`:
-    the kinds of mask. With `square`, there are as many keys
-    as queries; with `one_width`, values are as wide as keys.
+    the kinds of mask; `mask_axes`: along which axes they differ
+    (`forms.py`). With `square`, there are as many keys as queries; with
+    `one_width`, values are as wide as keys. `narrow` is a type of 16 bits
+    in which numbers are computed.
     """
 
     batch_axes: tuple[int, ...] = (0, 1, 2)
@@ -80,11 +82,14 @@ class Range:
     masks: tuple[str, ...] = MASKS
     square: bool = False
     one_width: bool = False
+    mask_axes: str = "any"
+    narrow: str = ""
 
 
 @st.composite
 def attention_cases(draw, limits: Range = Range()) -> AttentionCase:
-    """Any input within the limits."""
+    """Any input within the limits; half of them with equal sizes, which
+    are what people use."""
     queries, keys, d_head, d_value = draw(sizes(limits))
     batch = tuple(
         draw(st.sampled_from([1, 2, 3]))
@@ -100,22 +105,31 @@ def attention_cases(draw, limits: Range = Range()) -> AttentionCase:
     value = draw(floats((*batch, keys, d_value), 0.37, dtype))
     seed = draw(SEEDS)
     kind = draw(st.sampled_from(limits.masks))
-    mask = mask_of(
-        kind, (*batch, queries, keys), np.random.default_rng(seed)
-    )
+    shape = mask_shape(limits.mask_axes, (*batch, queries, keys))
+    mask = mask_of(kind, shape, np.random.default_rng(seed))
     return AttentionCase(query, key, value, mask, seed)
+
+
+def mask_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a mask that differs along these axes only."""
+    if axes == "query, key":
+        return shape[-2:]
+    if axes in ("any", "all axes") or len(shape) < 4:
+        return shape
+    return (shape[0], 1, *shape[-2:])  # the same for all heads
 
 
 @st.composite
 def sizes(draw, limits: Range) -> tuple[int, int, int, int]:
-    """Queries, keys, d_head, d_value: four sizes that differ."""
-    drawn = draw(
+    """Queries, keys, d_head, d_value: four sizes that differ, but for
+    tokens or widths that are to be equal."""
+    queries, keys, d_head, d_value = draw(
         st.lists(st.integers(1, 7), min_size=4, max_size=4, unique=True)
     )
-    queries, keys, d_head, d_value = drawn
-    if limits.square:
+    equal = draw(st.sampled_from(["none", "tokens", "widths", "both"]))
+    if limits.square or equal in ("tokens", "both"):
         keys = queries
-    if limits.one_width:
+    if limits.one_width or equal in ("widths", "both"):
         d_value = d_head
     return queries, keys, d_head, d_value
 
@@ -151,6 +165,43 @@ def mask_of(
     if kind == "fully masked":
         mask[..., generator.integers(queries), :] = False
     return mask
+
+
+# Queries, keys, d_head, d_value: on both sides of the sizes of tiles.
+BEYOND_A_TILE = (
+    (33, 31, 5, 3),
+    (31, 65, 4, 4),
+    (64, 64, 64, 64),
+    (129, 127, 3, 5),
+    (1, 130, 65, 2),
+    (65, 33, 127, 1),
+    (5, 5, 128, 128),
+    (32, 128, 1, 63),
+)
+
+
+def beyond_a_tile(limits: Range) -> list[AttentionCase]:
+    """Inputs of sizes beyond a tile, few and directed, within limits."""
+    random, cases = np.random.default_rng(0), []
+    for index, (queries, keys, d_head, d_value) in enumerate(BEYOND_A_TILE):
+        keys = queries if limits.square else keys
+        d_value = d_head if limits.one_width else d_value
+        axes = limits.batch_axes[index % len(limits.batch_axes)]
+        batch = ((), (2,), (1, 2))[axes]
+        dtype = limits.dtypes[index % len(limits.dtypes)]
+        query, key, value = (
+            random.normal(size=(*batch, *shape)).astype(dtype)
+            for shape in (
+                (queries, d_head),
+                (keys, d_head),
+                (keys, d_value),
+            )
+        )
+        kind = limits.masks[index % len(limits.masks)]
+        shape = mask_shape(limits.mask_axes, (*batch, queries, keys))
+        mask = mask_of(kind, shape, random)
+        cases.append(AttentionCase(query, key, value, mask, index))
+    return cases
 
 
 def causal(case: AttentionCase) -> AttentionCase:

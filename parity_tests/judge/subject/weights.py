@@ -1,193 +1,387 @@
-"""The weights of an attention class, recognised by name and shape.
+"""The weights of a layer of attention, and how they are read.
 
-Where a layout cannot be seen from outside (query, key and value in one
-matrix, head by head or not), each is tried, and the one that fits is
-reported.
+Which array is for what is told by names, in any of the usual spellings;
+where names do not tell, each assignment is tried, and the one that gives
+the layer's own numbers is taken. A `Recipe` says which; `weights` follows
+it. Each layer becomes a matrix with a row for each output feature, and a
+bias.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
+from itertools import permutations, product
 
 import numpy as np
-from torch import nn
 
-END = r"(_?(proj|projection|linear|layer|weight|matrix))?$"
-NAMES = {
-    "query": rf"(^|\.)(w_?)?(to_)?(q|query|queries){END}",
-    "key": rf"(^|\.)(w_?)?(to_)?(k|key|keys){END}",
-    "value": rf"(^|\.)(w_?)?(to_)?(v|value|values){END}",
-    "joined": rf"(^|\.)(c_attn|(w_?)?(to_)?qkv|in|query_key_value){END}",
-    "output": rf"(^|\.)(w_?)?(to_)?(c|o|out|output|fc_out|dense)?{END}",
+Layer = tuple[np.ndarray, np.ndarray]
+
+END = (
+    r"(_?(proj|projections?|projector|linear|lin|layer|weights?|matrix|mat|"
+    r"w|fc|net|dense|transform|embed|map))?s?"
+)
+BEGIN = r"(to_?|fc_?|linear_?|lin_?|proj_?|w_?|mat_?|dense_?|attn_?|c_?)?"
+ROLES = {
+    "joined": rf"{BEGIN}(qkv|kqv|in|attn|query_?key_?value|qkvs){END}",
+    "kv": rf"{BEGIN}(kv|key_?value|k_v){END}",
+    "query": rf"{BEGIN}(q|query|queries){END}",
+    "key": rf"{BEGIN}(k|key|keys){END}",
+    "value": rf"{BEGIN}(v|value|values|val){END}",
+    "output": (
+        rf"{BEGIN}(c|o|out|outputs?|concat|unify_?heads?|combine|merge|mix|"
+        rf"final|fc|fc_out|fc_o|resid|proj|projection|dense|linear|res)?{END}"
+    ),
 }
+NORMS = ("LayerNorm", "RMSNorm")
+GAIN = r"(weight|gamma|gain|scale|(^|[._])g)$"
+SHIFT = r"(bias|beta|shift|(^|[._])b)$"
+LAST = ("weight", "bias", "w", "b", "kernel", "matrix", "gamma", "beta")
+PREFIX = r"^(weights?|w|bias|b|kernel)_?(?=[a-z0-9])"
+SUFFIX = r"_(weights?|w|bias|b|kernel)$"
+IGNORED = re.compile(
+    r"mask|tril|triu|cache|last_|_weights$|attention$", re.I
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """One way to read a module's weights.
+    """The weights of a layer of heads, and what it does beside.
 
-    Each layer is a matrix with a row for each output feature, and a bias;
-    `output` is None where no layer mixes the heads. `layout` says in
-    words how the weights were read, where there was a choice.
+    `output` is None where no layer mixes the heads. `inside` tells what
+    else the layer does: "residual", "norm last", "norm first". `layout`
+    says in words how the weights were read.
     """
 
-    query: tuple[np.ndarray, np.ndarray]
-    key: tuple[np.ndarray, np.ndarray]
-    value: tuple[np.ndarray, np.ndarray]
-    output: tuple[np.ndarray, np.ndarray] | None
+    query: Layer
+    key: Layer
+    value: Layer
+    output: Layer | None
     heads: int
-    layout: str
+    layout: str = ""
+    inside: str = ""
+    norm: Layer | None = None
+    epsilon: float = 1e-5
 
     @property
     def width_in(self) -> int:
         return self.query[0].shape[1]
 
+    @property
+    def key_heads(self) -> int:
+        """How many heads of keys there are: as many, or fewer."""
+        d_head = len(self.query[0]) // self.heads
+        return max(1, len(self.key[0]) // d_head)
 
-def readings(module: nn.Module, heads: int) -> list[Weights]:
-    """Every way to read the weights.
 
-    Raises ValueError if their names are not recognised.
+@dataclass(frozen=True)
+class Part:
+    """One layer: the names of its matrix and of its bias.
+
+    A `turned` matrix has a column for each output feature. Of a joined
+    layer, `chunk` is (which, of how many, and whether head by head).
     """
-    as_they_are = readings_of(module, heads, turned=False)
-    if not has_matrices(module):
-        return as_they_are
-    return as_they_are + readings_of(module, heads, turned=True)
+
+    matrix: str
+    bias: str | None = None
+    turned: bool = False
+    chunk: tuple[int, int, bool] | None = None
 
 
-def readings_of(
-    module: nn.Module, heads: int, turned: bool
-) -> list[Weights]:
-    """With its bare matrices for x W or, if `turned`, for x Wᵀ."""
-    alone = dict(named_layers(module, turned))
-    parts = list(numbered_heads(module)) or [alone]
-    try:
-        choices = list(product(*(splits(p, heads, module) for p in parts)))
-        layers = [stacked_parts(choice) for choice in choices]
-    except (IndexError, np.exceptions.AxisError) as error:
-        raise ValueError(f"its weights do not fit: {error}") from error
-    count = len(parts) if len(parts) > 1 else heads
-    read = []
-    for choice, projections in zip(choices, layers, strict=True):
-        layouts = sorted({layout for *_, layout in choice})
-        layout = " ".join(layouts) + (", for x Wᵀ" if turned else "")
-        output = alone.get("output")
-        read.append(Weights(*projections, output, count, layout))
-    return read
+@dataclass(frozen=True)
+class Recipe:
+    """Which arrays are for what; several parts are heads, one by one.
+
+    `heads` is a number, or None for as many as the layer was built with.
+    `by_name` tells whether names said so.
+    """
+
+    query: tuple[Part, ...]
+    key: tuple[Part, ...]
+    value: tuple[Part, ...]
+    output: Part | None = None
+    heads: int | None = None
+    layout: str = "query, key and value apart"
+    inside: str = ""
+    norm: tuple[str, str | None] | None = None
+    epsilon: float = 1e-5
+    by_name: bool = True
+
+    def labels(self) -> set[str]:
+        """The names of all arrays that it uses."""
+        parts = [*self.query, *self.key, *self.value, self.output]
+        used = {n for p in parts if p for n in (p.matrix, p.bias) if n}
+        return used | {name for name in self.norm or () if name}
 
 
-def stacked_parts(choice: tuple) -> list[tuple]:
-    """Query, key and value of all heads together."""
-    return [stacked([part[n] for part in choice]) for n in range(3)]
-
-
-def has_matrices(module: nn.Module) -> bool:
-    """Whether it has bare matrices, for x W or for x Wᵀ."""
-    own = module.named_parameters(recurse=False)
-    return any(layer_role(name) and has_layer(part) for name, part in own)
-
-
-def numbered_heads(module: nn.Module) -> Iterator[dict]:
-    """The layers of each head, where heads are modules in a list."""
-    for _, child in module.named_children():
-        if isinstance(child, nn.ModuleList):
-            for head in child:
-                layers = dict(named_layers(head))
-                if {"query", "key", "value"} <= layers.keys():
-                    yield layers
-
-
-def named_layers(
-    module: nn.Module, turned: bool = False
-) -> Iterator[tuple[str, tuple]]:
-    """Layers and bare matrices, each with the role that its name says."""
-    clones = [
-        child
-        for child in module.children()
-        if isinstance(child, nn.ModuleList)
-        and len(child) == 4
-        and all(isinstance(part, nn.Linear) for part in child)
-    ]
-    for four in clones:  # of the Annotated Transformer
-        yield from zip(
-            ("query", "key", "value", "output"),
-            map(layer_of, four),
-            strict=True,
-        )
-    for name, part in (
-        *module.named_children(),
-        *module._parameters.items(),
-    ):
-        layer, role = only_layer(part), layer_role(name)
-        if role and has_layer(layer):
-            yield role, layer_of(layer, turned)
-
-
-def layer_role(name: str) -> str | None:
-    """The role of a layer by its name: one of NAMES, or None."""
-    return next(
-        (
-            role
-            for role, pattern in NAMES.items()
-            if re.search(pattern, name, re.IGNORECASE)
-        ),
-        None,
+def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
+    """The weights by this recipe. Raises ValueError if they do not fit."""
+    count = recipe.heads or heads
+    if len(recipe.query) > 1:
+        count = len(recipe.query)
+    query, key, value = (
+        stacked([layer_of(part, arrays, count) for part in parts])
+        for parts in (recipe.query, recipe.key, recipe.value)
+    )
+    output = recipe.output and layer_of(recipe.output, arrays, count)
+    norm = None
+    if recipe.norm:
+        gain, shift = recipe.norm
+        bias = arrays[shift] if shift else np.zeros_like(arrays[gain])
+        norm = arrays[gain], bias
+    d_head, rest = divmod(len(query[0]), count)
+    if rest or len(key[0]) % d_head or count % (len(key[0]) // d_head or 1):
+        raise ValueError(f"{len(query[0])} features in {count} heads")
+    return Weights(
+        query,
+        key,
+        value,
+        output,
+        count,
+        recipe.layout,
+        recipe.inside,
+        norm,
+        recipe.epsilon,
     )
 
 
-def only_layer(part):
-    """The one linear layer of a sequence, with its dropout, say."""
-    if not isinstance(part, nn.Sequential):
-        return part
-    linear = [layer for layer in part if isinstance(layer, nn.Linear)]
-    return linear[0] if len(linear) == 1 else part
+def stacked(layers: list[Layer]) -> Layer:
+    """The layers of all heads, one below the other."""
+    matrices, biases = zip(*layers, strict=True)
+    return np.concatenate(matrices), np.concatenate(biases)
 
 
-def has_layer(part) -> bool:
-    bare = isinstance(part, nn.Parameter) and part.ndim == 2
-    return isinstance(part, nn.Linear) or bare
+def layer_of(part: Part, arrays: dict, heads: int) -> Layer:
+    matrix = arrays[part.matrix]
+    if matrix.ndim == 3:  # a matrix for each head: (heads, in, out)
+        matrix = matrix.swapaxes(1, 2) if not part.turned else matrix
+        matrix = matrix.reshape(-1, matrix.shape[-1])
+    elif part.turned:
+        matrix = matrix.T
+    bias = np.zeros(len(matrix), matrix.dtype)
+    if part.bias is not None:
+        bias = arrays[part.bias].reshape(-1)
+    if part.chunk is None:
+        return matrix, bias
+    which, count, by_head = part.chunk
+    if len(matrix) % (count * heads if by_head else count):
+        raise ValueError(f"{len(matrix)} features in {count} parts")
+    whole = np.concatenate([matrix, bias[:, None]], axis=1)
+    if by_head:
+        chunks = whole.reshape(heads, count, -1, whole.shape[1])
+        chunk = chunks[:, which].reshape(-1, whole.shape[1])
+    else:
+        chunk = np.split(whole, count)[which]
+    return chunk[:, :-1], chunk[:, -1]
 
 
-def layer_of(part, turned: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Weight and bias; a bare matrix is for x W, or x Wᵀ if `turned`."""
-    if isinstance(part, nn.Linear):
-        weight = part.weight.detach().numpy()
-        if part.bias is None:
-            return weight, np.zeros(len(weight), weight.dtype)
-        return weight, part.bias.detach().numpy()
-    bare = part.detach().numpy()
-    weight = bare if turned else bare.T
-    return weight, np.zeros(len(weight), weight.dtype)
+# --- recipes -------------------------------------------------------------
 
 
-def splits(layers: dict, heads: int, module: nn.Module) -> list[tuple]:
-    """Query, key and value in each possible layout, with its name."""
-    if {"query", "key", "value"} <= layers.keys():
-        apart = "query, key and value apart"
-        return [(layers["query"], layers["key"], layers["value"], apart)]
-    if "joined" not in layers:
-        names = ", ".join(name for name, _ in module.named_parameters())
-        raise ValueError(
-            "expected weights named like W_query, W_key and W_value, or "
-            f"c_attn or qkv, got {names or 'none'}"
-        )
-    weight, bias = layers["joined"]
-    whole = np.concatenate([weight, bias[:, None]], axis=1)
-    side_by_side = np.split(whole, 3)
-    by_head = whole.reshape(heads, 3, -1, whole.shape[1]).swapaxes(0, 1)
-    ways = {
-        "query, key, value one below the other": side_by_side,
-        "query, key, value of one head, then of the next": [
-            part.reshape(-1, whole.shape[1]) for part in by_head
-        ],
+@dataclass(frozen=True)
+class Named:
+    """A layer as it is named: where, its arrays, its owner, its role."""
+
+    key: str
+    matrix: str
+    bias: str | None
+    owner: str
+    shape: tuple[int, ...]
+
+    @property
+    def can_turn(self) -> bool:
+        return self.owner != "Linear"
+
+    def part(self, turned: bool, chunk=None) -> Part:
+        is_turned = self.owner == "Conv1D" or (self.can_turn and turned)
+        return Part(self.matrix, self.bias, is_turned, chunk)
+
+
+def key_of(label: str) -> str:
+    """What a matrix and its bias have in common: "q" of "W_q" and "b_q"."""
+    *path, last = label.lower().split(".")
+    if last in LAST and path:
+        return ".".join(path)
+    last = re.sub(SUFFIX, "", re.sub(PREFIX, "", last))
+    return ".".join([*path, "" if last in LAST else last])
+
+
+def named_layers(parameters) -> list[Named]:
+    """Layers of the parameters: (name, shape, owner), norms excluded."""
+    biases = {
+        key_of(label): label
+        for label, shape, owner in parameters
+        if len(shape) == 1 and owner not in NORMS
     }
     return [
-        (*((part[:, :-1], part[:, -1]) for part in parts), layout)
-        for layout, parts in ways.items()
+        Named(key_of(label), label, biases.get(key_of(label)), owner, shape)
+        for label, shape, owner in parameters
+        if len(shape) in (2, 3)
+        and owner not in (*NORMS, "Embedding")
+        and not IGNORED.search(label)
     ]
 
 
-def stacked(layers: list[tuple]) -> tuple[np.ndarray, np.ndarray]:
-    """The layers of all heads, one below the other."""
-    weights, biases = zip(*layers, strict=True)
-    return np.concatenate(weights), np.concatenate(biases)
+def norm_of(parameters) -> tuple[str, str | None] | None:
+    """The names of a layer norm's gain and bias."""
+    owned = [label for label, _, owner in parameters if owner in NORMS]
+    if not owned:
+        owned = [
+            label
+            for label, shape, _ in parameters
+            if len(shape) == 1
+            and re.search(r"(norm|ln|gamma|beta)", label, re.I)
+        ]
+    gains = [n for n in owned if re.search(GAIN, n)]
+    shifts = [n for n in owned if re.search(SHIFT, n)]
+    if not gains:
+        return None
+    return gains[0], shifts[0] if shifts else None
+
+
+def role_of(key: str) -> str | None:
+    """The role of a layer: by the last part of its name that has one."""
+    for part in reversed(key.split(".")):
+        for role, pattern in ROLES.items():
+            if re.fullmatch(pattern, part) and (part or role == "output"):
+                return role
+    return None
+
+
+def recipes(parameters) -> Iterator[Recipe]:
+    """Ways to read these parameters, from the likeliest on."""
+    layers, norm = named_layers(parameters), norm_of(parameters)
+    for recipe in [*by_name(layers), *by_trial(layers)]:
+        yield replace(recipe, norm=norm)
+
+
+def by_name(layers: list[Named]) -> Iterator[Recipe]:
+    """Recipes from the names of layers."""
+    for turned in orientations(layers):
+        heads = numbered(layers, turned)
+        four = in_a_list(layers, turned)
+        roles = by_role(layers)
+        output = next(iter(roles.get("output", ())), None)
+        out = output and output.part(turned)
+        said = ", for x Wᵀ" if turned is False and has_bare(layers) else ""
+        if four:
+            yield four
+        if heads:
+            yield replace(heads, output=out)
+        if {"query", "key", "value"} <= roles.keys():
+            parts = [
+                tuple(layer.part(turned) for layer in roles[role])
+                for role in ("query", "key", "value")
+            ]
+            layout = f"query, key and value apart{said}"
+            yield Recipe(*parts, out, layout=layout)
+        elif {"query", "kv"} <= roles.keys():
+            yield from of_two(
+                roles["query"][0], roles["kv"][0], out, turned
+            )
+        elif "joined" in roles:
+            yield from of_one(roles["joined"][0], out, turned)
+
+
+def has_bare(layers: list[Named]) -> bool:
+    return any(layer.can_turn for layer in layers)
+
+
+def orientations(layers: list[Named]) -> tuple[bool, ...]:
+    """Whether bare matrices are for x W (turned), for x Wᵀ, or either."""
+    return (True, False) if has_bare(layers) else (False,)
+
+
+def by_role(layers: list[Named]) -> dict[str, list[Named]]:
+    roles: dict[str, list[Named]] = {}
+    for layer in layers:
+        role = role_of(layer.key)
+        if role:
+            roles.setdefault(role, []).append(layer)
+    return roles
+
+
+def numbered(layers: list[Named], turned: bool) -> Recipe | None:
+    """Heads that are members of a list, each with its three layers."""
+    heads: dict[str, dict[str, Part]] = {}
+    for layer in layers:
+        match = re.match(r"(.*?\.\d+|\d+)\.(.*)", layer.key)
+        role = match and role_of(match[2])
+        if role in ("query", "key", "value"):
+            heads.setdefault(match[1], {})[role] = layer.part(turned)
+    whole = [head for head in heads.values() if len(head) == 3]
+    if len(whole) < 2:
+        return None
+    parts = (
+        tuple(head[role] for head in whole)
+        for role in ("query", "key", "value")
+    )
+    return Recipe(*parts, layout="query, key and value of each head")
+
+
+def in_a_list(layers: list[Named], turned: bool) -> Recipe | None:
+    """The four layers of the Annotated Transformer, which have no names."""
+    members = [
+        layer for layer in layers if re.fullmatch(r".*\.\d+", layer.key)
+    ]
+    if len(members) != 4 or len({m.shape for m in members}) != 1:
+        return None
+    if any(role_of(m.key.rpartition(".")[0]) == "query" for m in members):
+        return None
+    query, key, value, output = (m.part(turned) for m in members)
+    return Recipe((query,), (key,), (value,), output)
+
+
+def of_one(
+    layer: Named, output: Part | None, turned: bool
+) -> Iterator[Recipe]:
+    """Query, key and value in one layer, in each order and layout."""
+    names = ("query", "key", "value")
+    for by_head, order in product((False, True), permutations(range(3))):
+        parts = [
+            (layer.part(turned, (order[index], 3, by_head)),)
+            for index in range(3)
+        ]
+        said = ", ".join(sorted(names, key=lambda n: order[names.index(n)]))
+        how = "of one head, then of the next" if by_head else ""
+        layout = f"{said} {how or 'one below the other'}"
+        yield Recipe(*parts, output, layout=layout)
+
+
+def of_two(
+    query: Named, kv: Named, output: Part | None, turned: bool
+) -> Iterator[Recipe]:
+    """The query in one layer, key and value in another."""
+    for by_head, (key, value) in product((False, True), ((0, 1), (1, 0))):
+        yield Recipe(
+            (query.part(turned),),
+            (kv.part(turned, (key, 2, by_head)),),
+            (kv.part(turned, (value, 2, by_head)),),
+            output,
+            layout="key and value in one layer",
+        )
+
+
+def by_trial(layers: list[Named]) -> Iterator[Recipe]:
+    """Every assignment of up to four layers."""
+    if len(layers) > 4:
+        return
+    for turned in orientations(layers):
+        for chosen in permutations(layers, min(len(layers), 4)):
+            parts = [layer.part(turned) for layer in chosen]
+            if len(parts) >= 3:
+                query, key, value, *rest = parts
+                yield Recipe(
+                    (query,),
+                    (key,),
+                    (value,),
+                    rest[0] if rest else None,
+                    layout=f"{', '.join(p.matrix for p in parts)}",
+                    by_name=False,
+                )
+            elif len(parts) == 2:
+                first, second = chosen
+                for each in of_one(first, second.part(turned), turned):
+                    yield replace(each, by_name=False)
+            elif parts:
+                for each in of_one(chosen[0], None, turned):
+                    yield replace(each, by_name=False)

@@ -1,17 +1,35 @@
-"""`twice check`: submissions of every kind, in their own processes."""
+"""`twice check`: files of every kind, and what is printed of them."""
 
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from parity_tests import bug_zoo
-from parity_tests.judge.files.worker import judge_file
-from study.check.printing import print_csv, print_report, print_table
-from study.check.process import JudgedFile, Limits, judge_files
-from study.command import missing
+from study.check import command
+from study.check.judged import (
+    JudgedFile,
+    Request,
+    is_open,
+    judge_file,
+    no_file,
+    with_advice,
+)
+from study.check.printable import cell, printable
+from study.check.printing import (
+    headline,
+    print_csv,
+    print_report,
+    print_table,
+    rows,
+)
+from study.check.process import judge_files
 
 ZOO = Path(bug_zoo.__path__[0])
 GOOD = """
@@ -25,20 +43,12 @@ def scaled_dot_product_attention(query, key, value, mask):
     total = powers.sum(-1, keepdims=True)
     return powers / np.where(total == 0, 1, total) @ value
 """
+NO_SCALE = GOOD.replace(" / query.shape[-1] ** 0.5", "")
 SHORT = """
 def scaled_dot_product_attention(query, key, value):
     {}
 """
-REQUEST = {
-    "role": None,
-    "array": None,
-    "mask": None,
-    "alignment": None,
-    "fully_masked_row": None,
-    "examples": 4,
-    "seconds": 60,
-    "seed": 0,
-}
+REQUEST = Request(examples=4)
 
 
 def written(folder: Path, text: str, name: str = "submission.py") -> Path:
@@ -49,15 +59,21 @@ def written(folder: Path, text: str, name: str = "submission.py") -> Path:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory) -> list[JudgedFile]:
-    """A good file and two of the zoo, by the real processes."""
-    good = written(tmp_path_factory.mktemp("files"), GOOD)
-    paths = [good, ZOO / "no_scale.py", ZOO / "one_future_key.py"]
-    return judge_files(paths, REQUEST, Limits(60, 4))
+    """A good file, a wrong one, and one of the zoo, in two judges."""
+    folder = tmp_path_factory.mktemp("files")
+    paths = [
+        written(folder, GOOD, "good.py"),
+        written(folder, NO_SCALE, "no_scale.py"),
+        ZOO / "one_future_key.py",
+    ]
+    return judge_files(paths, REQUEST)
 
 
-def test_what_is_right_holds_and_what_is_not_does_not(judged):
-    assert [one.holds for one in judged] == [True, False, False]
-    causes = [one.reports[0]["cause"] for one in judged]
+def test_what_is_right_holds_and_what_is_not_is_rejected(judged):
+    assert [file.verdict for file in judged] == [
+        *("holds", "rejected", "rejected")
+    ]
+    causes = [file.reports[0]["cause"] for file in judged]
     assert causes == [
         None,
         "the scale is missing",
@@ -65,69 +81,254 @@ def test_what_is_right_holds_and_what_is_not_does_not(judged):
     ]
 
 
+# --- a report ------------------------------------------------------------
+
+
+def printed(file: JudgedFile, capsys) -> str:
+    print_report(file, plain=True)
+    return capsys.readouterr().out
+
+
 def test_the_report_of_what_is_right(judged, capsys):
-    print_report(judged[0])
-    out = capsys.readouterr().out
-    assert "was run in a process of its own" in out
+    out = printed(judged[0], capsys)
+    first = out.split("\n")[0]
+    assert first.startswith("scaled_dot_product_attention, as attention: ")
+    assert first.endswith(" properties that it was asked hold")
+    assert "not asked: a causal form: it has none" in out
     assert "its output (37 bytes) is not shown" in out
     assert "LOUD" not in out
-    assert (
-        "scaled_dot_product_attention, as attention: all properties hold"
-        in out
-    )
     assert "0 fail" in out
-    assert "with a bound too wide to check" in out
+    assert "with a bound too wide" in out
     assert "a fully masked row gets          zeros" in out
+    assert "was run in a process of its own" in " ".join(out.split())
 
 
-def test_the_report_of_what_is_not_right(judged, capsys):
-    print_report(judged[1])
-    out = capsys.readouterr().out
-    assert "likely cause: the scale is missing" in out
-    assert "FAILS equals_the_definition" in out
-    assert "The output is softmax(Q Kᵀ / √d) V" in out
-    lines = out.split("import numpy as np\n")[1].split("    context")[0]
+NO_SCALE = """
+import numpy as np
+
+
+def attention(query, key, value):
+    scores = query @ key.swapaxes(-2, -1)
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True) @ value
+"""
+
+
+def test_another_reference_is_what_counts(twice, tmp_path):
+    mine, trusted = tmp_path / "mine.py", tmp_path / "trusted.py"
+    for path in (mine, trusted):
+        path.write_text(NO_SCALE, encoding="utf-8")
+    beside = f"--reference={trusted}:attention"
+    few = ("--examples", 4, "--text")
+    assert twice("check", *few, mine)[0] == 1
+    code, out, err = twice("check", *few, beside, mine)
+    assert (code, err) == (0, ""), out
+    assert "the reference itself is not softmax" in out
+    code, _, err = twice(
+        "check", *few, f"--reference={trusted}:other", mine
+    )
+    assert code == 2
+    assert twice("check", "--reference=nowhere.py:f", mine)[0] == 2
+
+
+def test_the_report_of_what_is_wrong_begins_with_what_tells_most(
+    judged, capsys
+):
+    out = printed(judged[1], capsys)
+    parts = [
+        "as attention: REJECTED",
+        "FAILS equals_the_definition",
+        "The output is softmax(Q Kᵀ / √d) V",
+        "rounding allows a difference of",
+        "likely cause: the scale is missing",
+        "import numpy as np",
+        "not asked:",
+        "conventions detected",
+    ]
+    places = [out.index(part) for part in parts]
+    assert places == sorted(places)
+    assert out[: places[-1]].count("\n") < 50  # the first screen
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_its_script_prints_the_wrong_number_without_this_project(
+    judged, index, monkeypatch
+):
+    failure = failure_of(judged[index].reports[0])
+    path = judged[index].path
+    script = failure["script"]
+    assert str(path.stem) in script
+    assert "parity_tests.judge" not in script
+    monkeypatch.syspath_prepend(path.parent)
+    monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    output = io.StringIO()
+    with redirect_stdout(output):
+        exec(script, {})
+    number = float(output.getvalue().split("\n")[-2])
+    assert number == pytest.approx(failure["got"], rel=1e-6)
+    assert number != pytest.approx(failure["expected"], rel=1e-6)
+    assert script.rstrip().endswith(f"expected {failure['expected']}")
+
+
+LAYER = """
+import torch
+from torch import nn
+class SelfAttention(nn.Module):
+    def __init__(self, d_in, d_out):
+        super().__init__()
+        self.W_query = nn.Linear(d_in, d_out, bias=False)
+        self.W_key = nn.Linear(d_in, d_out, bias=False)
+        self.W_value = nn.Linear(d_in, d_out, bias=False)
+    def forward(self, x):
+        scores = self.W_query(x) @ self.W_key(x).mT
+        return scores.softmax(-1) @ self.W_value(x)
+"""
+STEP = """
+import numpy as np
+def gelu(x):
+    return x * (x > 0)
+"""
+
+
+@pytest.mark.parametrize("text", [LAYER, STEP], ids=["layer", "step"])
+def test_so_does_that_of_a_layer_and_of_a_step(tmp_path, text, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "other", raising=False)
+    report = report_of(written(tmp_path, text, "other.py"))
+    assert report["verdict"] == "rejected"
+    failure = failure_of(report)
+    output = io.StringIO()
+    with redirect_stdout(output):
+        exec(failure["script"], {})
+    number = float(output.getvalue().split("\n")[-2])
+    assert number == pytest.approx(failure["got"], rel=1e-6)
+
+
+def test_its_numbers_are_integers_and_halves(judged):
+    script = failure_of(judged[1].reports[0])["script"]
     scope = {}
-    pasted = "\n".join(line[6:] for line in lines.split("\n"))
-    exec("import numpy as np\n" + pasted, scope)
-    assert scope["query"].dtype == scope["value"].dtype
-    assert scope["mask"].dtype == bool
+    arrays = script.split("\n\n")[1].rpartition("\noutput")[0]
+    exec("import numpy as np\n" + arrays, scope)
+    for name in ("query", "key", "value"):
+        assert (2 * scope[name] % 1 == 0).all()
 
 
-def test_several_files_are_rows_of_a_table_or_of_csv(judged, capsys):
+def failure_of(report: dict) -> dict:
+    failures = [f["failure"] for f in report["findings"] if f["failure"]]
+    return failures[0]
+
+
+def test_the_width_is_that_of_the_terminal(judged, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = printed(judged[1], capsys).split("\n")
+    prose = [line for line in lines if line.startswith("  fails, too")]
+    assert prose
+    assert all(len(line) <= 50 for line in prose)
+
+
+def test_colours_are_for_terminals(judged, capsys, monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    print_report(judged[1])
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_report(judged[1])
+    assert "\x1b[" in capsys.readouterr().out
+    print_report(judged[1], plain=True)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+# --- several files -------------------------------------------------------
+
+
+def test_several_files_are_lines_or_csv(judged, capsys):
     print_csv(judged)
     header, good, *bad = csv.reader(io.StringIO(capsys.readouterr().out))
-    assert header[:3] == ["file", "what", "verdict"]
-    assert good[2:] == ["all properties hold", "", "0"]
+    assert header == [
+        *("path", "what", "verdict", "cause or reason"),
+        *("asked", "held", "failed"),
+    ]
+    assert good[2:4] == ["holds", ""]
+    assert good[4] == good[5] != "0"
+    assert good[6] == "0"
     assert [row[3] for row in bad] == [
         "the scale is missing",
         "one future position is visible",
     ]
+    print_table(judged, plain=True)
+    out = capsys.readouterr().out
+    assert "attention: REJECTED: one future position is visible\n" in out
+    assert "3 files: 1 holds, 2 rejected\n" in out
+
+
+def test_on_a_terminal_they_are_a_table(judged, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
     print_table(judged)
-    assert "one future" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "cause or reason" in out
+    assert "┃" in out
+
+
+def test_what_is_foreign_is_made_printable():
+    assert printable("\x1b[2J\u202e\ud800 √\n[b]") == (
+        "\\x1b[2J\\u202e\\ud800 √ [b]"
+    )
+    assert printable("x" * 9, 5) == "xxxxx…"
+    for formula in ("=cmd()", "+1", "-1", "@a", " =1", "\t=1"):
+        assert cell(formula).startswith("'")
+    assert cell("a=1") == "a=1"
+
+
+# --- the command ---------------------------------------------------------
 
 
 def test_the_command_has_exit_codes_and_json(twice, tmp_path):
     arguments = "--examples", 2, "--json", "--seed", 5
     code, out, _ = twice("check", *arguments, written(tmp_path, GOOD))
     assert code == 0
-    assert json.loads(out)[0]["reports"][0]["verdict"] == "holds"
-    runs = [
-        twice("check", *arguments, ZOO / "scale_without_root.py")
-        for _ in range(2)
-    ]
+    (file,) = json.loads(out)
+    assert file["verdict"] == file["reports"][0]["verdict"] == "holds"
+    path = ZOO / "scale_without_root.py"
+    runs = [json.loads(twice("check", *arguments, path)[1]) for _ in "ab"]
+    for (file,) in runs:
+        del file["seconds"]
     assert runs[0] == runs[1]
-    assert runs[0][0] == 1
-    (report,) = json.loads(runs[0][1])[0]["reports"]
+    (report,) = runs[0][0]["reports"]
     assert report["cause"] == "the scale is 1/d, not 1/√d"
-    failures = [f["failure"] for f in report["findings"] if f["failure"]]
-    assert failures[0]["expected"] != failures[0]["got"]
+    failure = failure_of(report)
+    assert failure["expected"] != failure["got"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "findings", "code"),
+    [
+        (["holds"], ["holds"], 0),
+        (["holds where asked"], ["holds", "not judged"], 0),
+        (["holds where asked"], ["holds", "raised"], 2),
+        (["holds where asked"], ["holds", "no time"], 2),
+        (["holds", "not judged"], [], 2),
+        (["not judged", "rejected"], [], 1),
+        ([], [], 2),
+    ],
+)
+def test_the_exit_code_is_1_only_for_what_is_rejected(
+    verdicts, findings, code
+):
+    reports = [
+        {"verdict": v, "findings": [{"verdict": f} for f in findings]}
+        for v in verdicts
+    ]
+    file = JudgedFile(Path("a.py"), reports)
+    assert command.exit_code([file]) == code
+    assert command.exit_code([file, file]) == code
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere.py"], "expected a file, got nowhere.py"),
+        (["."], "expected at least one file, got only folders"),
         ([ZOO / "no_scale.py", "--as", "x"], "expected --as to be one of"),
         ([ZOO / "no_scale.py", "--examples", 0], "--examples to be at"),
         ([ZOO / "no_scale.py", "--timeout", 0], "--timeout to be finite"),
@@ -136,6 +337,10 @@ def test_the_command_has_exit_codes_and_json(twice, tmp_path):
         ([ZOO / "no_scale.py", "--memory", 0], "--memory to be finite"),
         ([ZOO / "no_scale.py", "--memory", -1], "above 0, got -1"),
         ([ZOO / "no_scale.py", "--csv", "--json"], "or --csv, got both"),
+        (
+            [ZOO / "no_scale.py", "--csv", "--json", "--text"],
+            "--text, --json or --csv, got all",
+        ),
     ],
 )
 def test_wrong_use_ends_in_one_line(twice, arguments, message):
@@ -146,249 +351,144 @@ def test_wrong_use_ends_in_one_line(twice, arguments, message):
     assert message in err
 
 
-def test_what_the_judge_lacks_is_named_with_its_extra(
-    tmp_path, monkeypatch
-):
-    broken = "raise ModuleNotFoundError(\"No module named 'hypothesis'\")"
-    written(tmp_path, broken, "hypothesis.py")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(ModuleNotFoundError) as error:
-        judge_files([ZOO / "no_scale.py"], REQUEST, Limits(60, 4))
-    assert 'pip install "attention-twice[test]"' in missing(error.value)
-
-
-@pytest.mark.slow
-def test_code_that_ends_or_fills_its_process_or_never_ends(tmp_path):
-    lines = {
-        "hangs": "while True: pass",
-        "leaves": "__import__('os')._exit(7)",
-        "fills": "return bytearray(9 * 2**30)",
-    }
-    paths = [
-        written(tmp_path, SHORT.format(line), f"{name}.py")
-        for name, line in lines.items()
-    ]
-    hangs, leaves, fills = judge_files(paths, REQUEST, Limits(9, 2))
-    assert hangs.trouble == (
-        "there was no answer after 9 seconds, while judging "
-        "scaled_dot_product_attention"
+def test_what_the_judge_lacks_is_named_with_its_extra(twice, monkeypatch):
+    monkeypatch.setattr(
+        command, "find_spec", lambda name: None if name == "mpmath" else 1
     )
-    assert "ended with code 7, while judging" in leaves.trouble
-    assert "raised MemoryError" in fills.reports[0]["trouble"]
-    assert not any(one.holds for one in (hangs, leaves, fills))
+    code, _, err = twice("check", ZOO / "no_scale.py")
+    assert code == 2
+    assert 'pip install "attention-twice[test]"' in err
 
 
-# --- without a process, which takes seconds to begin ---------------------
-
-
-def events(path: Path, **request) -> list[dict]:
-    """The events of the worker for a file."""
-    sent = []
-    judge_file(
-        REQUEST | {"path": str(path)} | request, lambda **e: sent.append(e)
+def test_without_docstrings_it_is_refused_in_one_line(tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-OO",
+            "-m",
+            "study",
+            "check",
+            ZOO / "no_scale.py",
+        ],
+        capture_output=True,
+        text=True,
     )
-    return sent
+    assert done.returncode == 2
+    assert done.stderr.startswith("twice: expected Python without -OO")
+    assert done.stderr.count("\n") == 1
 
 
-def reports(path: Path, **request) -> list[dict]:
-    return [e for e in events(path, **request) if e["event"] == "report"]
+def test_a_line_for_each_file_tells_how_far_it_is(twice, tmp_path):
+    paths = [written(tmp_path, "x = 1", f"{n}.py") for n in "ab"]
+    code, out, err = twice("check", *paths, tmp_path, "nowhere.py", "--csv")
+    assert code == 2
+    assert err.count("\n") == 3
+    assert "3/3 " in err
+    assert [row.split(",")[2] for row in out.splitlines()[1:]] == [
+        "not judged"
+    ] * 3
+
+
+# --- what is not judged --------------------------------------------------
+
+
+def report_of(path: Path, **request) -> dict:
+    (report,) = judge_file(path, Request(examples=2, **request)).reports
+    return report
 
 
 @pytest.mark.parametrize(
     ("line", "trouble"),
     [
-        ("raise KeyError('x')", "raised KeyError: 'x' (line 3)"),
-        ("raise SystemExit(1)", "raised SystemExit: 1 (line 3)"),
+        ("raise KeyError('x')", "it raised KeyError: 'x' (line 3)"),
+        ("raise SystemExit(1)", "it raised SystemExit: 1 (line 3)"),
         ("return max(map(len, 3))", "not iterable (line 3)"),
-        ("return 'x'", "returned str, expected an array"),
-        ("return value.T", "returned shape"),
+        ("return 'x'", "it returned 'x', expected shape"),
+        ("return value.T", "it returned shape"),
+        ("import einops_", "install einops_, and it can be judged"),
+        ("open('weights.bin')", "put weights.bin where the file looks"),
+        ("raise RuntimeError('no CUDA GPU')", "let it choose its device"),
+        ("return query @ W", "nothing at the top of the file sets W"),
     ],
 )
-def test_code_that_does_as_it_likes(tmp_path, line, trouble):
-    (report,) = reports(written(tmp_path, SHORT.format(line)))
-    assert report["verdict"] == "fails"
+def test_what_raises_is_not_judged_and_what_would_help_is_said(
+    tmp_path, line, trouble
+):
+    report = report_of(written(tmp_path, SHORT.format(line)))
+    assert report["verdict"] == "not judged"
     assert trouble in report["trouble"]
 
 
-CLASS = """
-from torch import nn
-class Attention(nn.Module):
-    def __init__(self, d_in, d_out):
-        super().__init__()
-        self.query = nn.Linear(d_in, d_out)
-        self.key = nn.Linear(d_in, d_out)
-        self.value = nn.Linear(d_in, d_out)
-        {}
-    def forward(self, x):
-        return helper(self.query(x))
-def helper(x):
-    raise ValueError("no")
-"""
-
-
-def test_an_error_is_reported_with_the_line_of_the_file(tmp_path):
-    (report,) = reports(written(tmp_path, CLASS.format("pass")))
-    assert report["trouble"] == "raised ValueError: no (line 13)"
-    (report,) = reports(written(tmp_path, CLASS.format("1 / 0")))
-    assert report["trouble"] == (
-        "raised ZeroDivisionError: division by zero (line 9)"
-    )
-    step = "def softmax(scores):\n    return helper(scores)\n"
-    helper = "def helper(x):\n    raise ValueError('no')\n"
-    (report,) = reports(written(tmp_path, step + helper))
-    failure = report["findings"][0]["failure"]
-    assert failure["text"] == "it raised ValueError: no (line 4)"
-    weights = "def self_attention(x, W_q, W_k, W_v):\n    helper(x)\n"
-    (report,) = reports(written(tmp_path, weights + helper))
-    assert report["trouble"] == "raised ValueError: no (line 4)"
-
-
-def test_an_error_is_printed_as_a_sentence(tmp_path, capsys):
-    path = written(tmp_path, SHORT.format("raise ValueError('no')"))
-    print_report(JudgedFile(path, reports(path)))
-    out = capsys.readouterr().out
-    assert (
-        "\n  with numpy arrays it raised ValueError: no (line 3)\n" in out
+def test_a_name_that_is_missing_is_explained_by_what_did_not_run(tmp_path):
+    head = "W = open('weights.bin').read()\n"
+    guard = "if __name__ == '__main__':\n    d_k = 3\n"
+    body = SHORT.format("return query @ {}")
+    report = report_of(written(tmp_path, head + body.format("W")))
+    assert "line 1: FileNotFoundError" in report["trouble"]
+    assert "`W` is not defined" in report["trouble"]
+    report = report_of(written(tmp_path, guard + body.format("d_k")))
+    assert report["trouble"].endswith(
+        "set under the main guard, which is not run: d_k"
     )
 
 
-def test_a_file_that_raises_while_it_is_run(tmp_path):
-    with pytest.raises(ValueError, match="raised ModuleNotFoundError"):
-        events(written(tmp_path, "import no_such_thing_at_all"))
-    with pytest.raises(ValueError, match=r"by zero \(line 3\)$"):
-        events(written(tmp_path, "def f():\n    1\n    1 / 0\nf()"))
-    with pytest.raises(ValueError, match=r"called sys.exit\(3\)"):
-        events(written(tmp_path, "import sys; sys.exit(3)"))
+def test_advice_is_given_where_there_is_some():
+    assert with_advice(None, []) is None
+    assert with_advice("it is odd", []) == "it is odd"
+    assert "--timeout" in with_advice("there was no answer within 2 s", [])
+    assert "--memory" in with_advice("raised MemoryError", [])
+    assert "without a network" in with_advice("raised URLError", [])
 
 
-def test_a_notebook_is_run_cell_by_cell(tmp_path):
-    cells = ["%matplotlib inline\nimport numpy as np", "1 / 0", GOOD]
-    notebook = {
-        "cells": [{"cell_type": "markdown", "source": ["# Exercise"]}]
-        + [{"cell_type": "code", "source": [cell]} for cell in cells]
-    }
-    path = written(tmp_path, json.dumps(notebook), "submission.ipynb")
-    sent = events(path)
-    notes = [event["text"] for event in sent if event["event"] == "note"]
-    assert notes == ["a cell raised ZeroDivisionError: division by zero"]
-    assert sent[-1]["verdict"] == "holds"
-
-
-def test_one_failure_does_not_end_the_others_and_all_is_accounted_for(
-    tmp_path,
-):
-    text = (
-        "class Attention:\n    def __init__(self, d_in, d_out): ...\n"
-        "def helper(): ...\ndef attention(Q, K, V): return V\n"
-    )
-    sent = events(written(tmp_path, text))
-    (note,) = [e["text"] for e in sent if e["event"] == "note"]
-    assert note == "not judged: Attention, helper"
-    assert [e["name"] for e in sent if e["event"] == "report"] == [
-        "attention"
-    ]
-
-
-COURSE = """
-import numpy as np
-def softmax_of(scores):
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
-def self_attention(X, W_q, W_k, W_v):
-    scores = X @ W_q @ np.swapaxes(X @ W_k, -2, -1)
-    return softmax_of(scores / np.sqrt(W_k.shape[1])) @ (X @ W_v)
-def my_attention(inputs, Wq, Wk, Wv):
-    return self_attention(inputs, Wq, Wk, Wv)
-def attention_weights(x, W_q, W_k, W_v):
-    return softmax_of(x @ W_q @ (x @ W_k).T)
-def multi_head_attention(x, W_q, W_k, W_v):
-    return x
-def causal_attention(x, W_q, W_k, W_v):
-    return self_attention(x, W_q, W_k, W_v)
-"""
-
-
-def test_functions_of_tokens_and_weights_are_judged(tmp_path):
-    sent = events(written(tmp_path, COURSE))
-    verdicts = {
-        e["name"]: (e["kind"], e["verdict"])
-        for e in sent
-        if e["event"] == "report"
-    }
-    assert verdicts == {
-        "self_attention": ("self_attention", "holds"),
-        "my_attention": ("self_attention", "holds"),
-        "causal_attention": ("causal_attention", "fails"),
-    }
-    (one,) = [e for e in sent if e["event"] == "unjudged"]
-    assert one["name"] == "multi_head_attention"
-    assert "number of heads" in one["text"]
-    assert sent[0]["what"] == "running the file"
-    assert sent[1]["text"] == "not judged: attention_weights, softmax_of"
-
-
-def test_the_smallest_input_of_such_a_function_can_be_pasted(tmp_path):
-    (report,) = reports(written(tmp_path, COURSE), role="causal_attention")
-    shown = next(f["failure"] for f in report["findings"] if f["failure"])
-    scope = {}
-    exec(COURSE, scope)
-    scope["YOURS"] = scope["causal_attention"]
-    *lines, last = shown["inputs"].split("\n")
-    exec("\n".join([*lines, f"got = {last}"]), scope)
-    assert scope["got"][tuple(shown["at"])] == shown["got"]
-
-
-def test_with_a_given_role_the_last_is_taken_and_the_others_are_named(
-    tmp_path,
-):
-    path = written(tmp_path, COURSE)
-    sent = events(path, role="self_attention")
-    (note,) = [e["text"] for e in sent if e["event"] == "note"]
-    assert note.startswith("not judged: attention_weights, multi_head")
-    assert note.endswith("my_attention, self_attention, softmax_of")
-    assert sent[-1]["name"] == "causal_attention"
+def test_a_file_in_which_nothing_can_be_judged_says_what_it_has(tmp_path):
+    judged = judge_file(written(tmp_path, "def helper(): 1"), REQUEST)
+    assert judged.verdict == "not judged"
+    assert judged.others == ["helper"]
+    assert "helper; say what it is with --as" in judged.trouble
+    judged = judge_file(written(tmp_path, "1 / 0"), REQUEST)
+    assert "got nothing" in judged.trouble
+    assert judged.notes == ["line 1: ZeroDivisionError: division by zero"]
 
 
 def test_what_is_no_python_is_not_judged(tmp_path):
-    with pytest.raises(ValueError, match="a Python file or a notebook"):
-        events(written(tmp_path, "some words", "notes.txt"))
-
-
-def test_its_role_can_be_given(tmp_path):
-    path = written(
-        tmp_path, GOOD.replace("scaled_dot_product_attention", "mine")
+    path = written(tmp_path, "some words", "notes.txt")
+    judged = judge_file(path, REQUEST)
+    assert judged.trouble == (
+        "expected a Python file or a notebook, got notes.txt"
     )
-    with pytest.raises(ValueError, match="say what it is with --as"):
-        events(path)
-    (report,) = reports(path, role="scaled_dot_product_attention")
-    assert (report["name"], report["verdict"]) == ("mine", "holds")
 
 
-def test_another_step_is_judged_by_its_name(tmp_path):
-    (report,) = reports(ZOO / "layer_norm_unbiased.py")
-    assert (report["kind"], report["verdict"]) == ("layer_norm", "fails")
-    text = "import torch\ndef softmax(scores): return scores.softmax(-1)"
-    (report,) = reports(written(tmp_path, text))
-    assert report["verdict"] == "holds"
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.py")
+    assert "a pipe or a device" in no_file(tmp_path / "pipe.py")
+    assert "a folder" in no_file(tmp_path)
+    assert "does not exist" in no_file(tmp_path / "none.py")
+    assert no_file(tmp_path / ("n" * 300)).startswith("expected a file")
+    assert no_file(Path("\0")).startswith("expected a file")
+    assert no_file(written(tmp_path, "")) is None
 
 
-def test_a_step_of_numpy_in_a_file_that_has_pytorch_too(tmp_path):
-    text = COURSE.replace("softmax_of", "softmax") + "import torch\n"
-    path = written(tmp_path, text)
-    (report,) = [r for r in reports(path) if r["name"] == "softmax"]
-    assert report["verdict"] == "holds"
-    (report,) = [
-        r for r in reports(path, array="torch") if r["name"] == "softmax"
-    ]
-    assert report["verdict"] == "fails"
+def test_rows_and_headlines_tell_what_was_asked():
+    finding = {"verdict": "holds", "trouble": ""}
+    raised = {"verdict": "raised", "trouble": "raised ValueError: no"}
+    report = {
+        "name": "attention",
+        "verdict": "holds where asked",
+        "cause": None,
+        "trouble": None,
+        "findings": [finding, finding, raised],
+    }
+    assert headline(report) == "holds where asked (2 of 3 properties)"
+    assert is_open(report)
+    (row,) = rows([JudgedFile(Path("a.py"), [report])])
+    assert row[3:] == ("raised ValueError: no", "3", "2", "0")
 
 
-def test_a_function_of_other_arguments_is_not_judged(tmp_path):
-    text = "def softmax(a, b, c): return a"
-    (one,) = [
-        event
-        for event in events(written(tmp_path, text))
-        if event["event"] == "unjudged"
-    ]
-    assert one["name"] == "softmax"
-    assert one["text"] == "expected the arguments (scores), got (a, b, c)"
+def test_a_failure_of_the_judge_itself_is_no_verdict(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("study.check.judged.Judging.run", fail)
+    judged = judge_file(written(tmp_path, GOOD), REQUEST)
+    assert judged.verdict == "not judged"
+    assert "the judge itself failed: RuntimeError: broken" in judged.trouble

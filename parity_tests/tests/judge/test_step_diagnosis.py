@@ -9,19 +9,31 @@ import torch
 from numpy_ref.attention import attention_scores, softmax
 from numpy_ref.layers import gelu, layer_norm
 from numpy_ref.masks import causal_mask
-from parity_tests.judge.attention.diagnosis import cause_of
+from parity_tests.judge import judge
+from parity_tests.judge.files.judging import (
+    NOTHING_DECLARED,
+    hosted,
+    judge_thing,
+)
 from parity_tests.judge.mutants.steps import MUTANTS
-from parity_tests.judge.steps.diagnosis import (
-    EXTREME,
-    PLAIN,
+from parity_tests.judge.steps.probes import EXTREME, plain_cases
+from parity_tests.judge.steps.step import (
+    StepSubject,
     agree,
-    cause_of_step,
-    in_order,
     reference,
 )
 from parity_tests.judge.steps.verdict import judge_step
-from parity_tests.judge.subject.conventions import subject_of
-from parity_tests.judge.subject.signature import as_step
+from parity_tests.judge.verdict.diagnosis import cause_of
+from parity_tests.judge.verdict.loop import Budget
+
+
+def cause_of_step(function, name):
+    return cause_of(StepSubject(function, name))
+
+
+def in_order(mutant):
+    """A mutant takes the arguments of the step in order, not by name."""
+    return lambda **arguments: mutant(*arguments.values())
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -80,11 +92,12 @@ def tanh_gelu(x):
     return torch.nn.functional.gelu(x, approximate="tanh")
 
 
-def test_a_report_of_a_function_in_pytorch_has_the_cause():
-    step = as_step(tanh_gelu, reference("gelu"), "torch")
-    report = judge_step(step, "mine", "gelu", 2, 0)
+def test_which_gelu_it_is_is_a_convention():
+    host, thing = hosted(tanh_gelu, "mine")
+    report = judge_thing(host, thing, "gelu", NOTHING_DECLARED, Budget(2))
     assert report.name == "mine"
-    assert report.cause == "it is GPT-2's form, with tanh"
+    assert report.holds
+    assert report.conventions == {"activation": "GPT-2's form, with tanh"}
 
 
 def test_a_report_without_a_failure_has_no_cause():
@@ -136,15 +149,14 @@ def earlier_only(query, key, value, mask=None, is_causal=False):
 def test_a_mutant_of_attention_that_is_not_in_the_zoo_is_named(
     wrong, cause
 ):
-    assert cause_of(subject_of(wrong, "wrong")) == cause
+    assert judge(wrong, "wrong").cause == cause
 
 
 def test_inputs_stand_in_the_order_of_the_step():
-    assert {*PLAIN} == {*MUTANTS}
-    for cases in (PLAIN, EXTREME):
-        for name, probes in cases.items():
-            names = list(inspect.signature(reference(name)).parameters)
-            assert all(list(probe) == names for probe in probes), name
+    for name in MUTANTS:
+        names = list(inspect.signature(reference(name)).parameters)
+        for probe in [*plain_cases(name), *EXTREME.get(name, ())]:
+            assert list(probe) == names, name
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ FLOORS = (
         "numpy_ref.files",
         "numpy_ref.normal_distribution",
         "numpy_ref.parameters",
+        "parity_tests.judge.candidate",
         "torch_impl.checked",
     ),
     ("numpy_ref", "torch_impl"),  # the twins
@@ -40,6 +41,7 @@ FLOORS = (
     ("parity_tests.bounds",),
     ("parity_tests.exact",),
     ("parity_tests.twins",),
+    ("parity_tests.judge.verdict",),
     ("parity_tests.judge.subject",),
     ("parity_tests.judge.mutants",),
     ("parity_tests.judge.attention",),
@@ -52,6 +54,7 @@ FLOORS = (
     ("study",),
     ("benchmarks",),
     ("parity_tests.tests",),
+    ("parity_tests.tests.judge.street",),
 )
 FLOOR_OF = {room: floor for floor, row in enumerate(FLOORS) for room in row}
 
@@ -80,7 +83,7 @@ def arrows(modules: dict[str, Path]) -> Arrows:
 def imported(module: str, path: Path, known) -> Iterator[str]:
     """A name that is a module counts as that, any other as its module."""
     package = module if path.name == "__init__.py" else above(module)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name in known)
         if isinstance(node, ast.ImportFrom):
@@ -177,6 +180,14 @@ def test_what_is_judged_imports_nothing_of_the_house(house, room):
     for module, others in house.items():
         if module.startswith(f"parity_tests.{room}"):
             assert not others, module
+
+
+def test_the_process_of_a_judged_file_knows_nothing_of_the_judge(house):
+    room = "parity_tests.judge.candidate"
+    own = {module for module in house if module.startswith(room)}
+    assert len(own) > 5
+    for module in own:
+        assert house[module] <= own, module
 
 
 def test_an_import_that_leads_upward_is_found():

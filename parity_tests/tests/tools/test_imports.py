@@ -11,15 +11,20 @@ import pytest
 import bert_viz
 import numpy_ref
 import torch_impl
+from parity_tests.judge import candidate
 
 # What a package may import besides the standard library and itself.
 ALLOWED = {
     numpy_ref: {"numpy", "jaxtyping"},
     torch_impl: {"torch", "jaxtyping"},
     bert_viz: {"numpy", "jaxtyping", "numpy_ref", "matplotlib"},
+    candidate: {"numpy"},
 }
-# Extras, each imported by one file and only when it is needed.
+# Extras, imported by few files and only when they are needed.
 LAZY = {
+    "host.py": {"torch"},
+    "magics.py": {"IPython"},
+    "values.py": {"torch"},
     "checkpoints/model_folders.py": {"huggingface_hub"},
     "checkpoints/tensors.py": {"safetensors"},
     "training/checkpoint.py": {"safetensors"},
@@ -87,6 +92,13 @@ def test_the_twin_runs_without_the_reference():
     loaded = loaded_by(f"import {', '.join(modules(torch_impl))}")
     assert "torch" in loaded
     assert "numpy_ref" not in loaded
+
+
+def test_a_judged_file_is_run_without_the_judge():
+    loaded = loaded_by(f"import {', '.join(modules(candidate))}")
+    assert "numpy" in loaded
+    unwanted = {"torch", "IPython", "numpy_ref", "torch_impl", "study"}
+    assert not loaded & unwanted.union(NOT_FOR_READERS)
 
 
 def test_attention_is_read_without_pytorch_or_matplotlib():

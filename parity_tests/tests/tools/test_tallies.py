@@ -9,7 +9,7 @@ from parity_tests.tests import conftest
 WIDE = int(0.75 * conftest.MOST_WIDE * conftest.ENOUGH)
 TESTS = f"""
 import numpy as np
-from parity_tests.judge.attention.verdict import Finding
+from parity_tests.judge.verdict.report import Finding
 from parity_tests.tests.conftest import expect_finding, expect_holds
 from parity_tests.twins.comparing import within
 

@@ -126,7 +126,7 @@ SCORES: Mutants = {
 PARTS = {
     name: parts
     for name, parts in MUTANT_PARTS.items()
-    if "visible" not in parts
+    if not {"visible", "repeat"} & {*parts}
     and not any(number in name for number in ("1e3", "1e4", "-100"))
 } | {
     "the mask is inverted": {"visible": inverted},

@@ -56,15 +56,16 @@ def of_heads(
     projected = (split(linear(x, layer), heads) for layer in layers)
     probe = Probe(*projected, mask[..., None, :, :])
     output = params.output.weight, params.output.bias
-    return finish(merge(attention(probe, **parts)), output)
+    return finish(merge(attention(probe, **parts)), output, heads)
 
 
+OF_LAYERS = {"sources", "joined", "scale", "one_for_all"}
 MUTANTS: dict[str, Mutants] = {
     "merge_heads": MERGE_HEADS,
     "multi_head_attention": {
         n: partial(of_heads, **p)
         for n, p in (PARTS_OF_A_TOKEN | MUTANT_LAYERS).items()
-        if "along the batch" not in n
+        if "along the batch" not in n and not {*p} & OF_LAYERS
     },
     "split_heads": SPLIT_HEADS,
 }

@@ -1,0 +1,387 @@
+"""Calling an attention function as it wants to be called.
+
+A `Calling` says what is passed under which name, in which layout, and
+which part of the result is the output. It is found by trial, from the
+likeliest on: a call that raises is no finding, but a hint.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+import numpy as np
+
+from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.cases import Range
+from parity_tests.judge.subject.forms import (
+    LENGTHS,
+    MEANINGS,
+    MaskForm,
+    axes_to_try,
+)
+from parity_tests.judge.subject.roles import (
+    Roles,
+    roles_of,
+    values_to_try,
+)
+from parity_tests.judge.verdict.protocol import (
+    Broken,
+    NotAsked,
+    NotJudged,
+    Raised,
+)
+
+QUERIES, KEYS, D_HEAD, D_VALUE = 5, 7, 4, 6  # and batches of 2 and 3
+BATCHES = {0: (), 1: (2,), 2: (2, 3)}
+AS_LENGTHS = "True may attend"  # counted from the first token on
+TOKENS_LAST = "batch axes, tokens, features"
+TOKENS_FIRST = "batch, tokens, heads, features"
+HEADS_JOINED = "batch, tokens, features of all heads"
+ONE_QUERY = "one query at a time, without an axis for queries"
+
+
+@dataclass(frozen=True)
+class Calling:
+    """How a function is called: by which names, and in which layout.
+
+    `fixed` are other arguments and their values; "d_head" stands for the
+    width of a query. `result` is the path to the output. `narrow` is a
+    type of 16 bits, where it takes nothing else.
+    """
+
+    roles: Roles
+    library: str = "numpy"
+    narrow: str = ""
+    layout: str = TOKENS_LAST
+    result: tuple = ()
+    fixed: dict[str, object] = field(default_factory=dict)
+    forms: dict[str, MaskForm] = field(default_factory=dict)
+
+    def arranged(self, array: np.ndarray) -> np.ndarray:
+        """An array of ours in the function's layout."""
+        if self.layout in (TOKENS_LAST, ONE_QUERY):
+            return array
+        moved = array.swapaxes(1, 2)
+        if self.layout == TOKENS_FIRST:
+            return moved
+        return moved.reshape(*moved.shape[:2], -1)
+
+    def arranged_back(self, array: np.ndarray, heads: int) -> np.ndarray:
+        if not isinstance(array, np.ndarray) or self.layout == TOKENS_LAST:
+            return array
+        if self.layout == ONE_QUERY:
+            return array[..., None, :]
+        if self.layout == HEADS_JOINED and array.ndim == 3:
+            array = array.reshape(*array.shape[:2], heads, -1)
+        return array.swapaxes(1, 2) if array.ndim == 4 else array
+
+
+class Caller:
+    """Calls a function of a host with arrays of ours."""
+
+    def __init__(self, host, thing: Thing, calling: Calling):
+        self.host, self.thing, self.calling = host, thing, calling
+
+    def changed(self, **fields) -> "Caller":
+        calling = replace(self.calling, **fields)
+        return Caller(self.host, self.thing, calling)
+
+    def arguments(
+        self, query, key, value, masks=None, causal=False, scale=None
+    ) -> dict:
+        """All arguments by name; `masks` are boolean, by their names."""
+        calling, roles = self.calling, self.calling.roles
+        shape = (*query.shape[:-1], key.shape[-2])
+        arrays = zip(roles.tensors, (query, key, value), strict=True)
+        named = {name: calling.arranged(array) for name, array in arrays}
+        if calling.layout == ONE_QUERY:
+            named[roles.tensors[0]] = query[..., 0, :].copy()
+        masks = {} if masks is None else masks
+        for name, form in calling.forms.items():
+            mask = masks.get(name)
+            if mask is None and name in roles.required_masks:
+                mask = np.ones(shape[-2:], bool)
+            if mask is not None:
+                named[name] = form.passed(mask, shape, query.dtype)
+        if roles.causal is not None:
+            named[roles.causal] = causal
+        if scale is not None:
+            named[roles.scale] = scale
+        if roles.heads is not None:
+            named[roles.heads] = query.shape[1] if query.ndim == 4 else 1
+        for name, constant in calling.fixed.items():
+            width = query.shape[-1]
+            named[name] = width if constant == "d_head" else constant
+        return named
+
+    def answer(self, arguments: dict, **how) -> dict:
+        """What the host answers. Raises Raised."""
+        calling = self.calling
+        how = {"library": calling.library, "narrow": calling.narrow} | how
+        answer = self.host.call(self.thing.name, arguments, how)
+        if "error" in answer:
+            raise Raised(answer["error"])
+        return answer
+
+    def whole(self, query, key, value, masks=None, **options):
+        """Everything that is returned."""
+        named = self.arguments(query, key, value, masks, **options)
+        return self.answer(named)["value"]
+
+    def __call__(self, query, key, value, masks=None, **options):
+        """The output, in our layout, unchecked."""
+        if self.calling.layout == ONE_QUERY and query.shape[-2] > 1:
+            return self.one_by_one(query, key, value, masks, options)
+        value_returned = self.whole(query, key, value, masks, **options)
+        output = part_at(value_returned, self.calling.result)
+        heads = query.shape[1] if query.ndim == 4 else 1
+        return self.calling.arranged_back(as_array(output), heads)
+
+    def one_by_one(self, query, key, value, masks, options):
+        """The outputs of queries that are asked alone."""
+        shape = (*query.shape[:-1], key.shape[-2])
+        rows = {
+            name: np.broadcast_to(mask, shape)
+            for name, mask in (masks or {}).items()
+        }
+        outputs = []
+        for index in range(query.shape[-2]):
+            at = np.s_[..., index : index + 1, :]
+            own = {name: mask[at] for name, mask in rows.items()}
+            outputs.append(self(query[at], key, value, own, **options))
+        whole = all(isinstance(part, np.ndarray) for part in outputs)
+        return np.concatenate(outputs, axis=-2) if whole else outputs[0]
+
+
+def part_at(value, path: tuple):
+    """A part of a result, None where there is none."""
+    for step in path:
+        try:
+            is_name = isinstance(step, str) and not isinstance(value, dict)
+            value = getattr(value, step) if is_name else value[step]
+        except (AttributeError, IndexError, KeyError, TypeError):
+            return None
+    return value
+
+
+def as_array(value):
+    """Nested lists of numbers as an array; anything else as it is."""
+    if isinstance(value, list | tuple):
+        try:
+            array = np.array(value)
+        except ValueError:
+            return value
+        return array if array.dtype.kind in "fiub" else value
+    return value
+
+
+def paths_of(value, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
+    """Each part of a result with its path; the whole first."""
+    yield path, value
+    if isinstance(value, list | tuple):
+        for index, part in enumerate(value[:8]):
+            yield from paths_of(part, (*path, index))
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if isinstance(name, str):
+                yield from paths_of(part, (*path, name))
+    elif hasattr(value, "members"):
+        for name, part in value.members.items():
+            yield from paths_of(part, (*path, name))
+
+
+def result_path(value, shape: tuple[int, ...]) -> tuple | None:
+    """Where an array of this shape is in a result; None if nowhere."""
+    for path, part in paths_of(value):
+        if getattr(as_array(part), "shape", None) == shape:
+            return path
+    return None
+
+
+# --- inputs of trials ----------------------------------------------------
+
+
+def random_arrays(
+    batch=(), queries=QUERIES, keys=KEYS, d_value=D_VALUE, dtype="float64"
+):
+    """Query, key and value of normal numbers, the same each time."""
+    generator = np.random.default_rng(0)
+    shapes = ((queries, D_HEAD), (keys, D_HEAD), (keys, d_value))
+    return [
+        generator.normal(size=(*batch, *shape)).astype(dtype)
+        for shape in shapes
+    ]
+
+
+def arrays_within(limits: Range, axes: int | None = None, dtype=None):
+    """Query, key and value within the limits."""
+    return random_arrays(
+        BATCHES[limits.batch_axes[-1] if axes is None else axes],
+        KEYS if limits.square else QUERIES,
+        KEYS,
+        D_HEAD if limits.one_width else D_VALUE,
+        dtype or limits.dtypes[-1],
+    )
+
+
+# --- finding a calling ---------------------------------------------------
+
+
+def calling_of(
+    host, thing: Thing, library: str | None = None
+) -> tuple[Caller, Range]:
+    """A way to call the function, and which inputs it then takes.
+
+    Raises NotJudged with the first error, in words, where there is none.
+    """
+    roles = roles_of(thing.parameters)
+    if roles is None:
+        names = ", ".join(each.name for each in thing.parameters)
+        raise NotJudged(
+            f"expected a query, a key and a value, got ({names}); say what "
+            "it is with --as"
+        )
+    troubles: dict[str, None] = {}
+    for calling in callings(thing, roles, library):
+        caller = Caller(host, thing, calling)
+        fitting = limits_of(caller, troubles)
+        if fitting is not None:
+            return fitting
+    tried = next(iter(troubles), "it gave no output of the right shape")
+    raise NotJudged(
+        f"it {tried}; what it takes may be said with --as, --array or "
+        "--mask"
+    )
+
+
+def callings(
+    thing: Thing, roles: Roles, library: str | None
+) -> Iterator[Calling]:
+    """Ways to call it, from the likeliest on."""
+    libraries = {
+        "torch": ("torch", "numpy"),
+        "jax": ("numpy",),
+        "numpy": ("numpy", "torch"),
+    }[thing.library]
+    libraries = (library,) if library else libraries
+    layouts = (TOKENS_LAST, TOKENS_FIRST, ONE_QUERY)
+    if roles.heads is not None:
+        layouts = (HEADS_JOINED, *layouts)
+    values = [values_to_try()] * min(len(roles.unknown), 3)
+    chosen = list(product(*values))
+    for narrow, lib, layout, unknown in product(
+        ("", "bfloat16", "float16"), libraries, layouts, chosen
+    ):
+        if narrow == "bfloat16" and lib != "torch":
+            continue
+        fixed = dict(roles.fixed)
+        fixed |= dict(zip(roles.unknown, unknown, strict=False))
+        calling = Calling(roles, lib, narrow, layout, fixed=fixed)
+        if not roles.required_masks:
+            yield calling
+            continue
+        for form in open_forms(roles):
+            forms = dict.fromkeys(roles.required_masks, form)
+            if roles.lengths in forms:
+                forms[roles.lengths] = MaskForm(AS_LENGTHS, LENGTHS)
+            yield replace(calling, forms=forms)
+
+
+def open_forms(roles: Roles) -> Iterator[MaskForm]:
+    """Forms in which a required mask may allow everything."""
+    for axes, meaning in product(
+        axes_to_try(2, roles.required_masks[0], False), MEANINGS
+    ):
+        yield MaskForm(meaning, axes)
+
+
+def limits_of(
+    caller: Caller, troubles: dict[str, None]
+) -> tuple[Caller, Range] | None:
+    """Which shapes and precisions it accepts; None if none.
+
+    Errors go into `troubles`, in words. Float64 alone does not count:
+    float32 is what is used.
+    """
+    calling = caller.calling
+    every = calling.layout in (TOKENS_LAST, ONE_QUERY)
+    counts = (0, 1, 2) if every else (2,)
+    precisions = (("float32", "float64"), ("float32",), ("float64",))
+    for dtypes in (("float32",),) if calling.narrow else precisions:
+        for square, one_width in product((False, True), repeat=2):
+            limits = Range((0,), dtypes, square=square, one_width=one_width)
+            axes, result = [], None
+            for count in counts:
+                path = accepted(caller, limits, count, troubles)
+                if path is not None:
+                    axes.append(count)
+                    result = path
+            if axes:
+                limits = replace(limits, batch_axes=tuple(axes))
+                fitting = caller.changed(result=result)
+                if mixes_tokens(fitting, limits):
+                    return fitting, limits
+                troubles.setdefault("mixed no tokens", None)
+    return None
+
+
+def accepted(
+    caller: Caller, limits: Range, axes: int, troubles: dict[str, None]
+) -> tuple | None:
+    """The path to its output for inputs of this kind; None if none."""
+    for dtype in limits.dtypes:
+        arrays = arrays_within(limits, axes, dtype)
+        query, _, value = arrays
+        shape = (*query.shape[:-1], value.shape[-1])
+        expected = caller.calling.arranged(np.zeros(shape)).shape
+        if caller.calling.layout == ONE_QUERY:
+            expected = (*shape[:-2], shape[-1])
+        try:
+            returned = caller.whole(*arrays)
+        except NotAsked:  # of masks of texts, where there is one only
+            return None
+        except (Raised, Broken) as error:
+            troubles.setdefault(str(error), None)
+            return None
+        path = result_path(returned, expected)
+        if path is None:
+            got = shape_of(returned)
+            troubles.setdefault(
+                f"returned {got}, expected shape {expected}", None
+            )
+            return None
+    return path
+
+
+def shape_of(value) -> str:
+    """What was returned, in a few words."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"shape {tuple(shape)}"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__} of {len(value)}"
+    return repr(value)[:50]
+
+
+def mixes_tokens(caller: Caller, limits: Range) -> bool:
+    """Whether the value of the first token reaches another query.
+
+    A function for another layout may take the same shapes, and then
+    attends along another axis. Where nothing mixes at all, as when the
+    softmax is missing or wrong, the usual layout is taken.
+    """
+    axes = limits.batch_axes[-1]
+    if axes < 2:
+        return True
+    query, key, value = arrays_within(replace(limits, batch_axes=(axes,)))
+    moved = value.copy()
+    moved[:, 0, 0] += 1  # one token of one head
+    try:
+        before, after = (caller(query, key, v) for v in (value, moved))
+    except Raised:
+        return True
+    differs = ~((before == after) | (np.isnan(before) & np.isnan(after)))
+    by_head = differs.any(axis=(0, -1))
+    along_tokens = by_head[0, 1:].any()
+    along_heads = by_head[1:].any()
+    return bool(along_tokens or not along_heads)

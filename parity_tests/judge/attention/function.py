@@ -1,0 +1,543 @@
+"""`AttentionFunction`: a function of query, key and value, as a subject.
+
+It is called with arrays of ours and a boolean mask, whatever its own
+conventions are; and what it returns is checked before anything else is
+done with it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.mutants.attention_parts import (
+    BEYOND_TILES,
+    MUTANTS,
+    attention,
+    visible,
+)
+from parity_tests.judge.subject.cases import (
+    AttentionCase,
+    Range,
+    attention_cases,
+    causal,
+)
+from parity_tests.judge.subject.forms import OF_KEYS
+from parity_tests.judge.subject.roles import (
+    aligns_last,
+    gives_zeros,
+    is_said_to_be_causal,
+)
+from parity_tests.judge.verdict.diagnosis import alike
+from parity_tests.judge.verdict.property import Property
+from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
+
+from .all_properties import IN_16_BITS, PROPERTIES
+from .calling import ONE_QUERY, Caller, arrays_within, calling_of
+from .conventions import (
+    ADDED,
+    FIRST,
+    HIDING,
+    INSIDE_FLOAT32,
+    LAST,
+    NOTHING_DECLARED,
+    Conventions,
+    Declared,
+    MaskFinding,
+    alignment,
+    always_causal,
+    axes_where_it_hides,
+    behind_the_mask,
+    causal_with_mask,
+    float32_inside,
+    fully_masked_row,
+    kinds_of_masks,
+    mask_finding,
+    mask_of_numbers,
+    raw_mask,
+    takes_fewer_key_heads,
+    widens,
+)
+from .probes import probes
+from .property import exact_of
+
+DECLARED_MASKS = {
+    "True may attend": "attends",
+    "True is masked": "hidden",
+    "added": "added",
+}
+
+
+class AttentionFunction:
+    """A function under judgement, its conventions detected."""
+
+    kind = "attention"
+    when_random = "the output is random, as with dropout"
+
+    def __init__(
+        self,
+        host,
+        thing: Thing,
+        declared: Declared = NOTHING_DECLARED,
+        library: str | None = None,
+    ):
+        """Raises NotJudged where there is no way to call it."""
+        self.name, self.declared = thing.name, declared
+        caller, limits = calling_of(host, thing, library or declared.arrays)
+        self.masks = self.detect_masks(caller, limits)
+        self.mask = next(iter(self.understood), None)
+        forms = {m.name: m.form for m in self.masks if m.form is not None}
+        for finding in self.masks[:1]:
+            axes = axes_where_it_hides(caller, limits, finding)
+            limits = replace(limits, batch_axes=axes)
+        self.caller = caller.changed(forms=caller.calling.forms | forms)
+        self.conventions = self.detect(self.caller, limits)
+
+    # --- conventions -----------------------------------------------------
+
+    def detect_masks(self, caller: Caller, limits: Range) -> list:
+        """What is found of each of its masks, the first one first."""
+        roles = caller.calling.roles
+        said = DECLARED_MASKS.get(self.declared.mask or "")
+        names = [*roles.masks, *filter(None, [roles.lengths])]
+        findings = [mask_finding(caller, limits, n, said) for n in names]
+        # What hides as it should is asked first, free masks before others.
+        return sorted(findings, key=rank_of)
+
+    @property
+    def understood(self) -> list[str]:
+        """The masks that it can be asked with.
+
+        A plain `mask` that takes booleans and hides nothing is asked all
+        the same: it gives wrong answers.
+        """
+        return [
+            each.name
+            for each in self.masks
+            if each.form is not None and (each.hides or is_plain(each))
+        ]
+
+    def detect(self, caller: Caller, limits: Range) -> Conventions:
+        """Conventions, detected one after the other."""
+        roles, declared = caller.calling.roles, self.declared
+        finding = next((m for m in self.masks if m.name == self.mask), None)
+        form = finding.form if finding else None
+        by = f"the argument {roles.causal}" if roles.causal else "none"
+        thing, aligned = caller.thing, None
+        unmasked = not roles.causal and form is None
+        if unmasked and (
+            always_causal(self.plain, limits)
+            or is_said_to_be_causal(thing.name, thing.docs)
+        ):
+            by = "always"
+            if not limits.square:
+                aligned = alignment(self.plain, limits)
+            limits = replace(limits, square=True)
+        if roles.causal:
+            aligned = alignment(self.causal_form, limits)
+        if aligned and aligned != "not tested" and aligns_last(thing.docs):
+            aligned = LAST
+        limits = replace(
+            limits,
+            masks=kinds_of_masks(form, by == "always"),
+            mask_axes=form.axes if form else "any",
+            narrow=caller.calling.narrow,
+        )
+        conventions = Conventions(
+            "torch" if caller.calling.library == "torch" else "numpy",
+            caller.calling.layout,
+            self.mask_in_words(finding),
+            by,
+            declared.alignment or aligned or "not tested",
+            limits=limits,
+        )
+        if limits.narrow:
+            return replace(
+                conventions, float32=f"not taken; asked in {limits.narrow}"
+            )
+        return self.detect_numbers(self.detect_behind(conventions, form))
+
+    def detect_behind(self, conventions: Conventions, form) -> Conventions:
+        """What a mask does beside masking."""
+        limits, roles = conventions.limits, self.caller.calling.roles
+        if form is None:
+            return conventions
+        numbers = "not tested"
+        if form.axes == "any" and form.meaning in (
+            *("True may attend", "True is masked", "added"),
+        ):
+            numbers = mask_of_numbers(self.caller, limits, self.mask)
+        conventions = replace(
+            conventions,
+            mask_of_numbers=numbers,
+            fully_masked_row=self.declared.fully_masked_row
+            or ("zeros" if gives_zeros(self.caller.thing.docs) else None)
+            or fully_masked_row(self.masked, limits),
+            nan_in_masked_key=behind_the_mask(self.masked, limits, "key"),
+            nan_in_masked_value=behind_the_mask(
+                self.masked, limits, "value"
+            ),
+        )
+        if roles.causal:
+            both = causal_with_mask(self.causal_form, limits)
+            conventions = replace(conventions, causal_and_mask=both)
+        if conventions.fully_masked_row != "zeros":
+            # What it does then is a convention, which is reported.
+            masks = tuple(k for k in limits.masks if k != "fully masked")
+            limits = replace(limits, masks=masks)
+        return replace(conventions, limits=limits)
+
+    def detect_numbers(self, conventions: Conventions) -> Conventions:
+        """Precisions, gradients, and fewer heads of keys."""
+        limits, caller = conventions.limits, self.caller
+        if "float32" in limits.dtypes and widens(caller, limits):
+            wider = "returned as float64, as np.sqrt of an int makes it"
+            conventions = replace(conventions, float32=wider)
+        always = conventions.causal == "always"
+        two = len(limits.dtypes) > 1 and not always
+        if two and float32_inside(caller, limits):
+            limits = replace(limits, dtypes=("float32",))
+            conventions = replace(
+                conventions, float64=INSIDE_FLOAT32, limits=limits
+            )
+        if takes_fewer_key_heads(caller, limits):
+            conventions = replace(
+                conventions,
+                fewer_key_heads="each serves neighbouring heads of queries",
+            )
+        alone = caller.calling.layout == ONE_QUERY
+        if caller.calling.library == "torch" and not alone:
+            conventions = replace(
+                conventions, gradients=self.detect_gradients(limits)
+            )
+        return conventions
+
+    def detect_gradients(self, limits: Range) -> str:
+        query, key, value = arrays_within(limits)
+        upstream = np.ones(
+            (*query.shape[:-1], value.shape[-1]), query.dtype
+        )
+        try:
+            parts = self.gradients(upstream, query, key, value, None)
+        except Raised as error:
+            return f"none: {error}"
+        return "by autograd" if parts is not None else NO_GRADIENTS
+
+    def mask_in_words(self, finding: MaskFinding | None) -> str:
+        if finding is None:
+            return "none"
+        if not finding.hides:
+            return f"{finding.form}, as it seems to be meant"
+        if finding.form.meaning.startswith("added") and not finding.stated:
+            return f"{finding.form}; ones and zeros would hide nothing"
+        return str(finding.form)
+
+    # --- calls -----------------------------------------------------------
+
+    def plain(self, query, key, value, mask=None):
+        """The function without a mask."""
+        return self.checked(query, value, self.caller, (query, key, value))
+
+    def masked(self, query, key, value, mask):
+        arrays = query, key, value, self.by_name(mask)
+        return self.checked(query, value, self.caller, arrays)
+
+    def causal_form(self, query, key, value, mask=None):
+        arrays = query, key, value, self.by_name(mask)
+        return self.checked(query, value, self.caller, arrays, causal=True)
+
+    def by_name(self, mask) -> dict:
+        takes = mask is not None and self.mask is not None
+        return {self.mask: mask} if takes else {}
+
+    def __call__(self, query, key, value, mask) -> np.ndarray:
+        return self.masked(query, key, value, mask)
+
+    def of(self, case: AttentionCase) -> np.ndarray:
+        return self(**case.arrays)
+
+    def causally(self, query, key, value, mask=None) -> np.ndarray:
+        return self.causal_form(query, key, value, mask)
+
+    def with_scale(self, query, key, value, mask, scale) -> np.ndarray:
+        arrays = query, key, value, self.by_name(mask)
+        return self.checked(query, value, self.caller, arrays, scale=scale)
+
+    def with_bias(self, query, key, value, bias) -> np.ndarray:
+        call = raw_mask(self.caller, self.mask)
+        return self.checked(query, value, call, (query, key, value, bias))
+
+    def after_itself(self, first: AttentionCase, second: AttentionCase):
+        """The output for the second input, in the objects of the first."""
+        for case in (first, second):
+            masks = self.by_name(case.mask)
+            named = self.caller.arguments(
+                case.query, case.key, case.value, masks
+            )
+            value = self.caller.answer(named, reuse=True)["value"]
+        return self.read(value, second.query, second.value)
+
+    def inputs_after(self, case: AttentionCase) -> dict:
+        """The inputs as they are after a call, by their own names."""
+        masks = self.by_name(case.mask)
+        named = self.caller.arguments(
+            case.query, case.key, case.value, masks
+        )
+        copies = {n: np.array(v, copy=True) for n, v in named.items()}
+        back = self.caller.answer(named, back=True)["back"]
+        return {
+            name: (copies[name], np.asarray(back[name]))
+            for name, value in named.items()
+            if isinstance(value, np.ndarray)
+        }
+
+    def gradients(self, upstream, query, key, value, mask):
+        """Of query, key and value, by autograd; None if it has none."""
+        caller = self.caller
+        masks = self.by_name(mask)
+        named = caller.arguments(query, key, value, masks)
+        tensors = caller.calling.roles.tensors
+        answer = caller.answer(
+            named,
+            upstream=caller.calling.arranged(upstream),
+            result=list(caller.calling.result),
+            of=list(tensors),
+        )
+        if answer["gradients"] is None:
+            return None
+        parts = []
+        for name, array in zip(tensors, (query, key, value), strict=True):
+            part = answer["gradients"][name]
+            if part is None:
+                part = np.zeros_like(caller.calling.arranged(array))
+            heads = array.shape[1] if array.ndim == 4 else 1
+            parts.append(caller.calling.arranged_back(part, heads))
+        return parts
+
+    def checked(self, query, value, call, arrays, **options) -> np.ndarray:
+        output = call(*arrays, **options)
+        return valid(output, query, value, self.conventions_narrow)
+
+    def read(self, returned, query, value) -> np.ndarray:
+        from .calling import as_array, part_at
+
+        calling = self.caller.calling
+        output = as_array(part_at(returned, calling.result))
+        heads = query.shape[1] if query.ndim == 4 else 1
+        output = calling.arranged_back(output, heads)
+        return valid(output, query, value, self.conventions_narrow)
+
+    @property
+    def conventions_narrow(self) -> str:
+        return self.caller.calling.narrow
+
+    # --- as a subject ----------------------------------------------------
+
+    @property
+    def host(self):
+        return self.caller.host
+
+    @property
+    def limits(self) -> Range:
+        return self.conventions.limits
+
+    def cases(self):
+        return attention_cases(self.limits)
+
+    def offers(self) -> dict[str, bool]:
+        """What a property may need, and whether it is there."""
+        conventions, roles = self.conventions, self.caller.calling.roles
+        free = "random" in self.limits.masks
+        own_form = roles.causal or conventions.causal == "always"
+        meaning = self.form.meaning if self.form else ""
+        takes_numbers = conventions.mask_of_numbers in (ADDED, HIDING)
+        return {
+            "all queries": conventions.layout != ONE_QUERY,
+            "masks": free,
+            "key masks": free or self.limits.mask_axes in OF_KEYS,
+            "free masks": "causal" not in self.limits.masks or free,
+            "causal": bool(own_form),
+            "causal or masks": bool(free or own_form),
+            "both at once": conventions.causal_and_mask == "both at once",
+            "zeros": conventions.fully_masked_row == "zeros",
+            "no mask": self.mask is None
+            or self.mask not in roles.required_masks,
+            "booleans": meaning.startswith("True"),
+            "numbers": takes_numbers,
+            "numbers are added": conventions.mask_of_numbers == ADDED,
+            "scale": roles.scale is not None,
+            "gradients": conventions.gradients == "by autograd",
+            "two dtypes": len(self.limits.dtypes) > 1,
+            "fewer key heads": self.takes_fewer_key_heads,
+        }
+
+    @property
+    def takes_fewer_key_heads(self) -> bool:
+        return self.conventions.fewer_key_heads != "not tested"
+
+    @property
+    def form(self):
+        return self.caller.calling.forms.get(self.mask)
+
+    def properties(self) -> Iterator[Property]:
+        offers = self.offers()
+        for each in PROPERTIES:
+            if self.limits.narrow and each not in IN_16_BITS:
+                continue
+            if all(offers[need] for need in each.needs):
+                yield each
+
+    def not_asked(self) -> dict[str, str]:
+        """What a reader could take to be asked, and why it was not."""
+        conventions, missing = self.conventions, {}
+        for finding in self.masks:
+            if finding.name not in self.understood:
+                missing["its mask"] = (
+                    f"{finding.name} was not understood; --mask may say "
+                    "what it means"
+                )
+        if not self.masks:
+            missing["masks"] = "it takes none"
+        for finding in self.masks:
+            if finding.name in self.understood[1:]:
+                missing[f"the mask {finding.name}"] = (
+                    "only one mask is asked at a time"
+                )
+        if conventions.causal == "none":
+            missing["a causal form"] = "it has none"
+        elif conventions.alignment not in (LAST, FIRST):
+            missing["fewer queries than keys"] = conventions.alignment
+        if conventions.fewer_key_heads == "not tested":
+            missing["fewer key heads"] = "it does not take them"
+        if conventions.gradients not in ("by autograd", "not tested"):
+            missing["gradients"] = conventions.gradients
+        if conventions.arrays == "numpy":
+            missing["gradients"] = "NumPy has none"
+        return missing
+
+    # --- for the diagnosis -----------------------------------------------
+
+    def probes(self) -> list[list]:
+        return probes(self)
+
+    def answer(self, probe) -> np.ndarray:
+        """On copies, so that the next call gets the same inputs."""
+        arrays = probe.query, probe.key, probe.value
+        copies = [array.copy() for array in arrays]
+        if probe.causal and self.caller.calling.roles.causal is not None:
+            return self.causally(*copies, probe.mask)
+        return self(*copies, probe.mask)
+
+    def changes(self, probe) -> bool:
+        case = AttentionCase(
+            probe.query, probe.key, probe.value, probe.mask
+        )
+        try:
+            pairs = self.inputs_after(case).values()
+        except (NotAsked, Raised):
+            return False
+        return not all(np.array_equal(a, b) for a, b in pairs)
+
+    def right(self, probe) -> np.ndarray:
+        return attention(probe)
+
+    def mutants(self, probes) -> Iterator:
+        """All mutants; without those of two masks if it takes one, and
+        those of a batch if it takes none."""
+        both = self.conventions.causal_and_mask == "both at once"
+        batch = self.limits.batch_axes[-1] > 0
+        for name, mutant in (MUTANTS | BEYOND_TILES).items():
+            if not both and "another mask" in name:
+                continue
+            if not self.takes_fewer_key_heads and "key heads are" in name:
+                continue
+            if batch or "batch" not in name:
+                yield name, mutant
+
+    def agree(self, output, expected, probe) -> bool:
+        """Equal, but for rounding and for fully masked rows."""
+        sees_any = visible(probe).any(axis=-1, keepdims=True)
+        if expected is None or output.shape != expected.shape:
+            return False
+        return alike(
+            np.where(sees_any, output, 0), np.where(sees_any, expected, 0)
+        )
+
+    def other_cause(self) -> str | None:
+        """What a fully masked row gets, if zeros were declared; or what
+        is wrong with gradients."""
+        return self.cause_of_rows() or self.cause_of_gradients()
+
+    def cause_of_gradients(self) -> str | None:
+        """A gradient that is missing, or that lacks the scale."""
+        if self.conventions.gradients != "by autograd":
+            return None
+        query, key, value = arrays_within(self.limits)
+        case = AttentionCase(query, key, value, np.array(True))
+        if self.conventions.causal == "always":
+            case = causal(case)
+        shape = (*case.query.shape[:-1], value.shape[-1])
+        upstream = case.random().integers(1, 4, shape).astype(query.dtype)
+        got = self.gradients(upstream, **case.arrays | {"mask": None})
+        exact = exact_of(
+            "scaled_dot_product_attention_backward",
+            {"d_context": upstream} | case.arrays,
+        )
+        right = [exact[f"d_{n}"].value for n in ("query", "key", "value")]
+        same = [alike(a, b) for a, b in zip(got, right, strict=True)]
+        none = [not np.any(a) for a in got]
+        names = ("queries", "keys", "values")
+        if all(map(max, same, none)) and any(none):
+            cut = [
+                n for n, is_cut in zip(names, none, strict=True) if is_cut
+            ]
+            return f"no gradient reaches the {' and '.join(cut)}"
+        root = query.shape[-1] ** 0.5
+        if same[2] and all(alike(got[i], right[i] * root) for i in (0, 1)):
+            return "the gradients of queries and keys lack the scale"
+        return None
+
+    def cause_of_rows(self) -> str | None:
+        if self.conventions.fully_masked_row != "zeros" or not self.mask:
+            return None
+        got = fully_masked_row(self.masked, self.limits)
+        if got not in ("NaN", "the mean of all values"):
+            return None
+        return f"a fully masked row gets {got}, not zeros"
+
+
+NO_GRADIENTS = "none: it computes without a graph, as under no_grad"
+
+
+def rank_of(finding: MaskFinding) -> tuple:
+    """The order in which masks are asked: those that hide come first."""
+    of_keys = finding.form is not None and finding.form.axes not in (
+        *("any", "all axes", "query, key"),
+    )
+    return not finding.hides, of_keys
+
+
+def is_plain(finding: MaskFinding) -> bool:
+    """Whether it is said, or plain from its name, that it is a mask."""
+    name = finding.name.lower()
+    return finding.stated is not None or name in (
+        *("mask", "attn_mask", "attention_mask"),
+    )
+
+
+def valid(output, query, value, narrow: str = "") -> np.ndarray:
+    """The output, if it is a valid one; raises Broken if not."""
+    shape, dtype = (*query.shape[:-1], value.shape[-1]), value.dtype
+    if not isinstance(output, np.ndarray):
+        kind = getattr(output, "kind", type(output).__name__)
+        raise Broken(f"returned {kind}, expected an array")
+    if output.shape != shape:
+        raise Broken(f"returned shape {output.shape}, expected {shape}")
+    if narrow and output.dtype.kind == "f":
+        return output.astype(dtype)
+    if output.dtype == np.float64 and dtype == np.float32:
+        return output.astype(dtype)  # wider: reported, but not wrong
+    if output.dtype != dtype:
+        raise Broken(f"returned {output.dtype}, expected {dtype}")
+    return output

@@ -1,0 +1,420 @@
+"""Host: loads a file, and calls what is in it with plain values.
+
+Each method takes and returns what the wire carries, so that a host in
+another process is spoken to like one in this process. Foreign code may
+raise anything: the answer then has an `error`, and nothing is raised.
+"""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from traceback import walk_tb
+
+import numpy as np
+
+from .things import described, file_of, guarded, text_of
+from .values import Converter, copied, returned
+from .wire import Record
+
+LONGEST = 500  # characters of an error's message
+ENVIRONMENT = (ImportError, OSError, MemoryError)
+MACHINES = ("cuda", "gpu", "nvidia", "mps", "triton")
+
+
+class Host:
+    """The things of one file, and the instances made of its classes."""
+
+    def __init__(self):
+        self.things: dict[str, object] = {}
+        self.visible: dict[str, object] = {}
+        self.instances: dict[str, object] = {}
+        self.kept: dict[str, list] = {}  # the last inputs of a thing
+        self.copies = False  # whether inputs are still somebody else's
+
+    @classmethod
+    def of(cls, name: str, thing) -> "Host":
+        """A host of one thing of this process."""
+        host = cls()
+        host.things[name], host.copies = thing, True
+        plain = guarded(inspect.unwrap, thing, default=thing)
+        function = plain.__init__ if isinstance(plain, type) else plain
+        host.visible = guarded(getattr, function, "__globals__", {}) or {}
+        return host
+
+    def load(self, path: str, seconds: float) -> dict:
+        """Run a file; what it defines, and what could not be run."""
+        from .source import Unreadable, own_things, run
+
+        try:
+            source = run(Path(path), seconds)
+        except Unreadable as error:
+            return {"error": {"type": "Unreadable", "text": str(error)}}
+        self.things = own_things(source)
+        self.visible = vars(source.module)
+        own = self.visible.get("__name__")
+        descriptions = [
+            described(name, thing, is_own(thing, own))
+            for name, thing in self.things.items()
+        ]
+        return {
+            "things": [each for each in descriptions if each],
+            "notes": source.notes,
+        }
+
+    def describe(self, name: str):
+        return described(name, self.things[name])
+
+    # --- calls -----------------------------------------------------------
+
+    def call(self, target: str, arguments: dict, how: dict) -> dict:
+        """Call a function or an instance with arguments by name.
+
+        `how` may have `library` and `narrow` (a type of 16 bits), `back`
+        (return the inputs as they are afterwards), `reuse` (in the very
+        objects of the call before), `seed`, `training`, and for gradients
+        `upstream`, `result` (a path to the output) and `of` (names of
+        arguments; `parameters` for those of the instance).
+        """
+        thing = self.instances.get(target, self.things.get(target))
+        converter = Converter(
+            how.get("library", "numpy"), how.get("narrow", ""), self.visible
+        )
+        try:
+            inputs = copied(arguments) if self.copies else arguments
+            given = {n: converter.given(v) for n, v in inputs.items()}
+            if how.get("reuse"):
+                given = self.reused(target, given)
+            prepare(thing, how)
+            if "upstream" in how:
+                return gradients(thing, given, how, converter)
+            answer = {"value": returned(invoke(thing, given))}
+            if how.get("back"):
+                answer["back"] = {n: returned(v) for n, v in given.items()}
+            return answer
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return {"error": error_of(error, thing)}
+
+    def reused(self, target: str, given: dict) -> dict:
+        """The objects of the call before, with the new numbers in them."""
+        before = self.kept.get(target, {})
+        for name, value in given.items():
+            old = before.get(name)
+            if getattr(old, "shape", None) == getattr(value, "shape", 0):
+                old[...] = value
+                given[name] = old
+        self.kept[target] = given
+        return given
+
+    # --- classes ---------------------------------------------------------
+
+    def build(self, name: str, arguments: dict, how: dict) -> dict:
+        """Make an instance, called `how["instance"]`, at evaluation.
+
+        Returns its parameters: name, shape, and the type of their owner.
+        """
+        kind = self.things[name]
+        converter = Converter("numpy", visible=self.visible)
+        try:
+            given = {
+                n: self.configured(v) or converter.given(v)
+                for n, v in arguments.items()
+            }
+            instance = invoke(kind, given)
+            if hasattr(instance, "named_parameters"):
+                to_precision(instance, how.get("dtype", "float64"))
+            self.instances[how["instance"]] = instance
+            return self.parameters(how["instance"])
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return {"error": error_of(error, kind)}
+
+    def parameters(self, instance: str) -> dict:
+        """The parameters of an instance: name, shape, and owner's type.
+
+        A `lazy` one has shapes only after its first call.
+        """
+        thing = self.instances[instance]
+        try:
+            if any(map(is_lazy, all_parameters(thing))):
+                return {"parameters": [], "buffers": [], "lazy": True}
+            parameters = [
+                (label, tuple(np.shape(array)), owner)
+                for label, array, owner in parameters_of(thing)
+            ]
+            return {"parameters": parameters, "buffers": buffers_of(thing)}
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return {"error": error_of(error, thing)}
+
+    def configured(self, value):
+        """A configuration: of the file's own dataclass, if one is named."""
+        if not isinstance(value, Record):
+            return None
+        kind = self.visible.get(value.record_name)
+        if not isinstance(kind, type):
+            return None
+        names = inspect.signature(kind).parameters
+        chosen = {n: v for n, v in value.members.items() if n in names}
+        configuration = kind(**chosen)
+        for name, size in value.members.items():
+            if not hasattr(configuration, name):
+                guarded(setattr, configuration, name, size)
+        return configuration
+
+    def assign(self, instance: str, arrays: dict) -> dict:
+        """Give parameters these numbers, by their names."""
+        thing = self.instances[instance]
+        try:
+            for label, _, owner in list(parameters_of(thing)):
+                if label in arrays:
+                    put(thing, label, arrays[label], owner)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return {"error": error_of(error, thing)}
+        return {}
+
+    def forget(self, instance: str) -> dict:
+        """Let go of an instance."""
+        self.instances.pop(instance, None)
+        self.kept.pop(instance, None)
+        return {}
+
+
+def is_own(thing, module: str) -> bool:
+    return guarded(getattr, thing, "__module__", None) == module
+
+
+def invoke(thing, given: dict):
+    """Call by name, but for what can only be given by its place."""
+    method = callable_of(thing)
+    signature = guarded(inspect.signature, method)
+    by_place = [
+        name
+        for name, each in (
+            signature.parameters if signature else {}
+        ).items()
+        if each.kind is each.POSITIONAL_ONLY and name in given
+    ]
+    values = [given[name] for name in by_place]
+    named = {n: v for n, v in given.items() if n not in by_place}
+    with np.errstate(all="ignore"):
+        return method(*values, **named)
+
+
+def callable_of(thing):
+    """A function or a class itself; of an instance, its method."""
+    from .things import CALLS
+
+    if callable(thing):
+        return thing
+    return next(getattr(thing, m) for m in CALLS if hasattr(thing, m))
+
+
+def prepare(thing, how: dict) -> None:
+    """Seed what is random, and put a module in training or evaluation."""
+    if "seed" in how:
+        np.random.seed(how["seed"])
+        if how.get("library") == "torch":
+            import torch
+
+            torch.manual_seed(how["seed"])
+    if hasattr(thing, "named_parameters"):
+        thing.train(bool(how.get("training")))
+
+
+def gradients(thing, given: dict, how: dict, converter) -> dict:
+    """By autograd, of arguments or parameters; None for one unused."""
+    import torch
+
+    leaves = {n: given[n].requires_grad_() for n in how["of"]}
+    if how.get("parameters"):
+        leaves |= {
+            f"parameter {name}": parameter.requires_grad_()
+            for name, parameter in thing.named_parameters()
+        }
+    output = at_path(invoke(thing, given), how.get("result", ()))
+    if not output.requires_grad:
+        return {"value": returned(output), "gradients": None}
+    upstream = converter.array(how["upstream"])
+    parts = torch.autograd.grad(
+        output, list(leaves.values()), upstream, allow_unused=True
+    )
+    pairs = zip(leaves, parts, strict=True)
+    return {
+        "value": returned(output),
+        "gradients": {
+            n: None if part is None else returned(part) for n, part in pairs
+        },
+    }
+
+
+def at_path(value, path):
+    """A part of a result: by indices, keys, or names of members."""
+    for step in path:
+        is_name = isinstance(step, str) and not isinstance(value, dict)
+        value = getattr(value, step) if is_name else value[step]
+    return value
+
+
+# --- parameters ----------------------------------------------------------
+
+
+def to_precision(module, dtype: str) -> None:
+    import torch
+
+    module.to(getattr(torch, dtype)).eval()
+
+
+def parameters_of(instance) -> Iterator[tuple[str, object, str]]:
+    """Name, array and type of the owner, for each array of weights."""
+    if hasattr(instance, "named_parameters"):
+        owners = dict(instance.named_modules(remove_duplicate=False))
+        every = instance.named_parameters(remove_duplicate=False)
+        for name, parameter in every:
+            owner = owners[name.rpartition(".")[0]]
+            yield name, parameter.detach(), owner_name(owner)
+        return
+    yield from arrays_in(instance, "", 0)
+
+
+def all_parameters(instance) -> list:
+    if hasattr(instance, "named_parameters"):
+        return list(instance.parameters())
+    return []
+
+
+def is_lazy(parameter) -> bool:
+    return "Uninitialized" in type(parameter).__name__
+
+
+def owner_name(owner) -> str:
+    """The type of what holds a parameter.
+
+    A Linear that is not PyTorch's own may hold its matrix turned.
+    """
+    names = [base.__name__ for base in type(owner).__mro__]
+    known = ("LayerNorm", "Conv1D", "Embedding", "RMSNorm")
+    for base in type(owner).__mro__:
+        is_torch = base.__module__.startswith("torch.nn")
+        if base.__name__ == "Linear" and is_torch:
+            return "Linear"
+    own = next((name for name in known if name in names), "")
+    return own or f"own {names[0]}"
+
+
+def arrays_in(holder, prefix: str, depth: int):
+    """The float arrays among the attributes of an object of NumPy."""
+    if depth > 3:
+        return
+    if isinstance(holder, list | tuple):
+        members = enumerate(holder)
+    elif isinstance(holder, dict):
+        members = holder.items()
+    else:
+        members = guarded(vars, holder, default={}).items()
+    for name, value in list(members):
+        label = f"{prefix}{name}"
+        if isinstance(value, np.ndarray):
+            if value.dtype.kind == "f" and value.ndim > 0:
+                yield label, value, f"own {type(holder).__name__}"
+        elif isinstance(value, list | tuple | dict) or hasattr(
+            value, "__dict__"
+        ):
+            yield from arrays_in(value, f"{label}.", depth + 1)
+
+
+def put(instance, label: str, array: np.ndarray, owner: str) -> None:
+    """Give one parameter its numbers."""
+    if hasattr(instance, "named_parameters"):
+        import torch
+
+        every = instance.named_parameters(remove_duplicate=False)
+        parameter = dict(every)[label]
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(array.copy()))
+        return
+    *path, last = label.split(".")
+    holder = instance
+    for name in path:
+        holder = member(holder, name)
+    if isinstance(holder, dict):
+        holder[last] = array.copy()
+    elif isinstance(holder, list):
+        holder[int(last)] = array.copy()
+    elif isinstance(holder, tuple):
+        holder[int(last)][...] = array
+    else:
+        setattr(holder, last, array.copy())
+
+
+def member(holder, name: str):
+    if isinstance(holder, list | tuple):
+        return holder[int(name)]
+    return (
+        holder[name] if isinstance(holder, dict) else getattr(holder, name)
+    )
+
+
+def buffers_of(instance) -> list[str]:
+    if hasattr(instance, "named_buffers"):
+        return [name for name, _ in instance.named_buffers()]
+    return []
+
+
+# --- errors --------------------------------------------------------------
+
+
+def error_of(error: BaseException, thing) -> dict:
+    """An error in plain values; its text may raise, too.
+
+    `environment` tells what no function of numbers is to blame for: a
+    missing package or file, no network, no GPU, no memory.
+    """
+    text = text_of(guarded(str, error))[:LONGEST]
+    plain = guarded(inspect.unwrap, thing, default=thing)
+    lines = [
+        line
+        for frame, line in walk_tb(error.__traceback__)
+        if frame.f_code.co_filename in files_of(plain)
+    ]
+    lowered = text.lower()
+    no_machine = isinstance(error, RuntimeError | AssertionError) and any(
+        machine in lowered for machine in MACHINES
+    )
+    return {
+        "type": type(error).__name__[:100],
+        "text": text,
+        "line": lines[-1] if lines else 0,
+        "environment": isinstance(error, ENVIRONMENT) or no_machine,
+        "missing": missing_name(error),
+    }
+
+
+def files_of(thing) -> set[str]:
+    """The files that a function, a class or an instance comes from."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    functions = [thing] + [
+        guarded(getattr, kind, name, None)
+        for name in ("__init__", "forward", "__call__")
+    ]
+    files = {file_of(function) for function in functions}
+    return {
+        name
+        for name in files
+        if name
+        and not name.endswith(".ipynb")
+        and "site-packages" not in name
+    }
+
+
+def missing_name(error: BaseException) -> str:
+    """The name that a NameError misses, "" for any other error."""
+    name = (
+        getattr(error, "name", "") if isinstance(error, NameError) else ""
+    )
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,256 @@
+"""Things: what a file defines, described in plain values.
+
+Signatures, defaults, annotations and docstrings say how a function wants
+to be called. A description never raises, whatever the thing does.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+MOST = 20_000  # characters of a docstring or a source
+CALLS = ("forward", "__call__", "call", "attend", "compute", "apply")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a signature.
+
+    `default` is a number, a text, None, or `<its type>` for what is none
+    of these; `kind` is "plain", "keyword only", "*" or "**".
+    """
+
+    name: str
+    kind: str = "plain"
+    required: bool = True
+    default: object = None
+    annotation: str = ""
+
+    @property
+    def is_named(self) -> bool:
+        return self.kind in ("plain", "keyword only")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A function, or a class: `call` is the signature of its method.
+
+    `sizes` are the whole numbers among the globals that it uses;
+    `library` is that of its arrays, as far as its globals tell.
+    """
+
+    name: str
+    kind: str
+    parameters: tuple[Parameter, ...] = ()
+    doc: str = ""
+    source: str = ""
+    library: str = "numpy"
+    is_module: bool = False
+    method: str = ""
+    call: tuple[Parameter, ...] = ()
+    call_doc: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+    configurations: tuple[str, ...] = ()
+    own: bool = True
+    file: str = ""
+
+    @property
+    def is_class(self) -> bool:
+        return self.kind == "class"
+
+    @property
+    def signature(self) -> tuple[Parameter, ...]:
+        """What a call takes: of the function, or of the class's method."""
+        return self.call if self.is_class else self.parameters
+
+    @property
+    def docs(self) -> str:
+        return f"{self.doc}\n{self.call_doc}".strip()
+
+
+def thing_from(plain: dict) -> Thing:
+    """A description as it came over the wire."""
+    known = {field.name for field in fields(Thing)}
+    values = {name: part for name, part in plain.items() if name in known}
+    for name in ("parameters", "call"):
+        values[name] = tuple(
+            Parameter(**part.members) for part in values[name]
+        )
+    for name in ("sizes", "configurations"):
+        values[name] = tuple(map(freeze, values[name]))
+    return Thing(**values)
+
+
+def freeze(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def described(name: str, thing, own: bool = True) -> Thing | None:
+    """A function or a class; None if it cannot even be looked at."""
+    if inspect.isclass(thing):
+        return described_class(name, thing, own)
+    function = guarded(inspect.unwrap, thing, default=thing)
+    return Thing(
+        name,
+        "function",
+        parameters_of(thing),
+        text_of(getattr_or(thing, "__doc__")),
+        text_of(guarded(inspect.getsource, function)),
+        library_of(function),
+        sizes=sizes_of(function),
+        own=own,
+        file=file_of(function),
+    )
+
+
+def described_class(name: str, kind: type, own: bool) -> Thing | None:
+    method = next((m for m in CALLS if calls_with(kind, m)), "")
+    function = getattr_or(kind, method) if method else None
+    is_module = any(
+        getattr_or(base, "__module__") == "torch.nn.modules.module"
+        for base in guarded(inspect.getmro, kind, default=())
+    )
+    create = getattr_or(kind, "__init__")
+    first, *call = parameters_of(function) or (None,)
+    used = [f for f in (create, function) if inspect.isfunction(f)]
+    return Thing(
+        name,
+        "class",
+        parameters_of(kind),
+        text_of(getattr_or(kind, "__doc__")),
+        text_of(guarded(inspect.getsource, kind)),
+        "torch" if is_module else library_of(*used),
+        is_module,
+        method,
+        tuple(call) if first else (),
+        text_of(getattr_or(function, "__doc__")),
+        tuple({pair for each in used for pair in sizes_of(each)}),
+        configurations_of(create),
+        own,
+        file_of(create),
+    )
+
+
+def calls_with(kind: type, method: str) -> bool:
+    """Whether the class has a method of its own to be called with."""
+    function = getattr_or(kind, method)
+    if not inspect.isfunction(function):
+        return False
+    module = text_of(getattr_or(function, "__module__"))
+    return not module.startswith("torch.nn.modules.module")
+
+
+def parameters_of(thing) -> tuple[Parameter, ...]:
+    """Of a function, or of a class's constructor."""
+    signature = guarded(inspect.signature, thing)
+    if signature is None:
+        return ()
+    kinds = {
+        inspect.Parameter.VAR_POSITIONAL: "*",
+        inspect.Parameter.VAR_KEYWORD: "**",
+        inspect.Parameter.KEYWORD_ONLY: "keyword only",
+    }
+    empty = inspect.Parameter.empty
+    return tuple(
+        Parameter(
+            name,
+            kinds.get(parameter.kind, "plain"),
+            parameter.default is empty
+            and parameter.kind not in list(kinds)[:2],
+            None
+            if parameter.default is empty
+            else plain(parameter.default),
+            ""
+            if parameter.annotation is empty
+            else annotation_of(parameter.annotation),
+        )
+        for name, parameter in signature.parameters.items()
+    )
+
+
+def plain(value):
+    """A default as a plain value, or the name of its type."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value[:200] if type(value) is str else value
+    return f"<{type(value).__name__}>"
+
+
+def annotation_of(annotation) -> str:
+    if isinstance(annotation, str):
+        return annotation[:200]
+    name = getattr_or(annotation, "__name__")
+    module = text_of(getattr_or(annotation, "__module__"))
+    if isinstance(annotation, type) and isinstance(name, str):
+        return f"{module}.{name}"[:200]
+    return text_of(guarded(repr, annotation))[:200]
+
+
+def library_of(*functions: Callable) -> str:
+    """torch, jax or numpy: by the globals and the annotations."""
+    names = set()
+    for function in functions:
+        visible = getattr_or(function, "__globals__")
+        if isinstance(visible, dict):
+            for value in list(visible.values()):
+                name = getattr_or(value, "__name__")
+                module = getattr_or(value, "__module__")
+                own = name if inspect.ismodule(value) else module
+                names.add(text_of(own).split(".")[0])
+        notes = getattr_or(function, "__annotations__")
+        if isinstance(notes, dict):
+            texts = map(annotation_of, list(notes.values()))
+            names |= {"torch" for text in texts if "torch" in text}
+    for library in ("torch", "jax"):
+        if library in names:
+            return library
+    return "numpy"
+
+
+def sizes_of(function) -> tuple[tuple[str, int], ...]:
+    """The whole numbers among the globals that a function uses."""
+    plain = guarded(inspect.unwrap, function, default=function)
+    used = guarded(inspect.getclosurevars, plain)
+    if used is None:
+        return ()
+    return tuple(
+        (name, value)
+        for name, value in used.globals.items()
+        if type(value) is int
+    )
+
+
+def configurations_of(create) -> tuple[str, ...]:
+    """The classes of configurations that the constructor's file has."""
+    visible = getattr_or(create, "__globals__")
+    if not isinstance(visible, dict):
+        return ()
+    return tuple(
+        name
+        for name, value in list(visible.items())
+        if inspect.isclass(value) and name.lower().endswith("config")
+    )
+
+
+def file_of(function) -> str:
+    """The file that defines a function, "" where it is unknown."""
+    code = getattr_or(function, "__code__")
+    return text_of(getattr_or(code, "co_filename"))
+
+
+def text_of(value) -> str:
+    return value[:MOST] if isinstance(value, str) else ""
+
+
+def getattr_or(thing, name: str):
+    """An attribute, None if there is none, or if getting it raises."""
+    return guarded(getattr, thing, name, None)
+
+
+def guarded(function: Callable, *values, default=None):
+    """A call of foreign code, which may raise anything."""
+    try:
+        return function(*values)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return default

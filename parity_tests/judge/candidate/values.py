@@ -1,0 +1,193 @@
+"""Values: arrays as a candidate wants them, and back to NumPy's.
+
+PyTorch is imported only for a candidate that takes tensors.
+"""
+
+import sys
+from collections import namedtuple
+from dataclasses import fields, is_dataclass, make_dataclass
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+
+from .wire import Other, Record, laid_over, members_of, reach_of
+
+CONFIGURATION, IDENTITY = "=configuration", "=identity"
+SIXTEEN_BITS = ("float16", "bfloat16")
+
+
+class Configuration(SimpleNamespace):
+    """Sizes under all of their names, as attributes and as entries."""
+
+    def __getitem__(self, name: str):
+        return vars(self)[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in vars(self)
+
+    def __iter__(self):
+        return iter(vars(self))
+
+    def keys(self):
+        return vars(self).keys()
+
+    def get(self, name: str, default=None):
+        return vars(self).get(name, default)
+
+
+def identity(x, *others, **named):
+    """Stands where a dropout layer is expected."""
+    return x
+
+
+class Converter:
+    """Values for a candidate: of its library, in 16 bits where wanted.
+
+    `visible` are the names of the candidate's file, among which the
+    classes of `Record`s are looked up.
+    """
+
+    def __init__(self, library: str, narrow: str = "", visible=None):
+        self.library, self.narrow = library, narrow
+        self.visible = visible or {}
+
+    def given(self, value):
+        """A plain value as the candidate gets it."""
+        if isinstance(value, np.ndarray):
+            return self.array(value)
+        if members := members_of(value):
+            name, is_tuple, parts = members
+            return self.record(Record(name, is_tuple, **parts))
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.given, value))
+        if isinstance(value, dict):
+            return {name: self.given(part) for name, part in value.items()}
+        return value
+
+    def array(self, array: np.ndarray):
+        is_float = array.dtype.kind == "f"
+        if self.library != "torch":
+            narrow = self.narrow == "float16" and is_float
+            return array.astype(np.float16) if narrow else array
+        tensor = to_tensor(array)
+        if self.narrow and is_float:
+            import torch
+
+            return tensor.to(getattr(torch, self.narrow))
+        return tensor
+
+    def record(self, record: Record):
+        """In the candidate's own class of that name, if it has one."""
+        name = record.record_name
+        if name == IDENTITY:
+            return identity
+        if name == CONFIGURATION:
+            return Configuration(**record.members)
+        members = {n: self.given(v) for n, v in record.members.items()}
+        kind = self.class_called(name, set(members))
+        if record.is_tuple:
+            return (kind or namedtuple(name, members))(**members)
+        if kind is None or self.library != "numpy":
+            kind = record_class(name, tuple(members))
+        return kind(**members)
+
+    def class_called(self, name: str, members: set[str]):
+        """The class of that name and with these members, where loaded."""
+        places = [self.visible]
+        for module in ("numpy_ref", "torch_impl"):
+            places += [
+                vars(loaded)
+                for loaded_name, loaded in list(sys.modules.items())
+                if loaded_name.split(".")[0] == module
+            ]
+        for place in places:
+            kind = place.get(name)
+            if isinstance(kind, type) and members_are(kind, members):
+                return kind
+        return None
+
+
+@cache
+def record_class(name: str, members: tuple[str, ...]) -> type:
+    """A dataclass of that name, for a file that has none."""
+    return make_dataclass(name, members)
+
+
+def members_are(kind: type, members: set[str]) -> bool:
+    if is_dataclass(kind):
+        return {field.name for field in fields(kind)} == members
+    return set(getattr(kind, "_fields", ())) == members
+
+
+def copied(value):
+    """A copy of a value, in which arrays keep their strides."""
+    if isinstance(value, np.ndarray):
+        return copied_array(value)
+    if isinstance(value, Record):
+        parts = {n: copied(part) for n, part in value.members.items()}
+        return Record(value.record_name, value.is_tuple, **parts)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(*(copied(part) for part in vars(value).values()))
+    if isinstance(value, list | tuple):
+        make = getattr(type(value), "_make", type(value))
+        return make([copied(part) for part in value])
+    if isinstance(value, dict):
+        return {name: copied(part) for name, part in value.items()}
+    return value
+
+
+def copied_array(array: np.ndarray) -> np.ndarray:
+    if array.flags.c_contiguous or min(array.strides, default=0) < 0:
+        return array.copy()
+    strides = [stride // array.itemsize for stride in array.strides]
+    base = np.zeros(reach_of(array.shape, strides), array.dtype)
+    copy = laid_over(base, array.shape, strides)
+    copy[...] = array
+    return copy
+
+
+def to_tensor(array: np.ndarray):
+    """An array as a tensor that shares its memory, where that goes."""
+    import torch
+
+    shares = array.flags.writeable and min(array.strides, default=0) >= 0
+    return torch.from_numpy(array if shares else array.copy())
+
+
+def returned(value, depth: int = 0):
+    """What a candidate returned, its tensors as arrays.
+
+    A tensor of bfloat16 comes back as float32, which holds each of its
+    numbers.
+    """
+    if depth > 10:
+        return Other("a structure that is too deep")
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        tensor = value.detach().cpu()
+        if "bfloat16" in str(tensor.dtype):
+            tensor = tensor.float()
+        return tensor.resolve_conj().resolve_neg().numpy()
+    if isinstance(value, np.ndarray | np.generic):
+        return value if type(value) is np.ndarray else np.asarray(value)[()]
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in fields(value)]
+        return record_of(value, False, names, depth)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return record_of(value, True, value._fields, depth)
+    if isinstance(value, list | tuple):
+        kind = list if isinstance(value, list) else tuple
+        return kind(returned(part, depth + 1) for part in value)
+    if isinstance(value, dict):
+        return {n: returned(part, depth + 1) for n, part in value.items()}
+    if isinstance(value, SimpleNamespace):
+        return record_of(value, False, vars(value), depth)
+    if hasattr(value, "__array__"):
+        return np.asarray(value)
+    return value
+
+
+def record_of(value, is_tuple: bool, names, depth: int) -> Record:
+    """A dataclass, or a named tuple, member by member."""
+    members = {n: returned(getattr(value, n), depth + 1) for n in names}
+    return Record(type(value).__name__, is_tuple, **members)

@@ -1,0 +1,328 @@
+"""A body: what runs, with weights that are given from outside.
+
+An instance of a class has its weights assigned; a function of tokens and
+weights gets them as arguments. Either way the weights are drawn here, so
+that they are known whatever the body does.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+from parity_tests.judge.candidate.things import Parameter, Thing
+from parity_tests.judge.subject.roles import has_role, qkv_of
+from parity_tests.judge.subject.weights import IGNORED, key_of, role_of
+from parity_tests.judge.verdict.protocol import NotJudged, Raised
+
+from .building import (
+    FIRST,
+    SECOND,
+    Sizes,
+    arguments_for,
+    guesses_for,
+    size_named,
+    takes,
+    widths_of_a_head,
+)
+
+TOKENS = 5
+
+
+@dataclass(frozen=True)
+class CallRoles:
+    """What the parameters of a call are for.
+
+    `tokens` maps names to "x", "query", "key", "value" or "context".
+    """
+
+    tokens: dict[str, str]
+    masks: tuple[str, ...] = ()
+    required_masks: tuple[str, ...] = ()
+    lengths: str | None = None
+    causal: str | None = None
+    fixed: dict[str, object] = field(default_factory=dict)
+    dropout_masks: tuple[str, ...] = ()
+
+    @property
+    def is_cross(self) -> bool:
+        return len(self.tokens) > 1
+
+
+def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
+    """Roles by name. Raises NotJudged for what is unknown and needed."""
+    named = {
+        p.name: p for p in parameters if p.is_named and p.name not in skip
+    }
+    names = list(named)
+    dropped = tuple(
+        n for n in names if re.search(r"drop.*mask|^keep$", n.lower())
+    )
+    rest = [n for n in names if n not in dropped]
+    causal = next((n for n in rest if has_role(n, "causal")), None)
+    masks = tuple(n for n in rest if has_role(n, "mask") and n != causal)
+    rest = [n for n in rest if n not in (*masks, causal)]
+    qkv = qkv_of(rest)
+    if qkv is not None:
+        tokens = dict(zip(qkv, ("query", "key", "value"), strict=True))
+    else:
+        tokens = {rest[0]: "x"} if rest else {}
+    others = [n for n in rest if n not in tokens]
+    lengths = next((n for n in others if has_role(n, "lengths")), None)
+    fixed: dict[str, object] = {}
+    for name in others:
+        each = named[name]
+        if name == lengths:
+            continue
+        if size_named(name) == "heads":
+            fixed[name] = "heads"
+        elif has_role(name, "context") and "x" in tokens.values():
+            tokens[name] = "context"
+        elif not each.required:
+            continue
+        elif has_role(name, "dropout"):
+            fixed[name] = 0.0
+        elif has_role(name, "training"):
+            fixed[name] = False
+        elif qkv is None and len(tokens) < 3 and each.annotation in TENSORS:
+            tokens[name] = "context" if len(tokens) == 1 else "value"
+        else:
+            raise NotJudged(
+                f"its call takes {name}, of which the judge does not know "
+                "what it is; a default for it would let it be judged"
+            )
+    required = (*masks, lengths) if lengths else masks
+    return CallRoles(
+        tokens,
+        masks,
+        tuple(name for name in required if named[name].required),
+        lengths,
+        causal,
+        fixed,
+        dropped,
+    )
+
+
+TENSORS = ("", "torch.Tensor", "Tensor", "numpy.ndarray", "np.ndarray")
+
+
+class ClassBody:
+    """Instances of a class, one for each of its sizes and precisions."""
+
+    def __init__(self, host, thing: Thing):
+        self.host, self.thing = host, thing
+        self.library = thing.library
+        self.roles = call_roles(thing.call)
+        self.open_forms: dict = {}
+        self.of_all = False  # whether a head's width is that of all heads
+        self.guesses: tuple[str, ...] = ()
+        self.values_apart = True  # whether values have their own width
+        self.built: dict[tuple, list] = {}
+
+    def build(self, sizes: Sizes, dtype="float64", biased=True):
+        """The name of an instance, and its parameters. Raises Raised."""
+        key = (
+            *(sizes, dtype, biased, self.of_all),
+            *(self.guesses, self.values_apart),
+        )
+        if key not in self.built:
+            widths = list(widths_of_a_head(self.thing, sizes))
+            width = widths[-1] if self.of_all else widths[0]
+            arguments = arguments_for(
+                self.thing,
+                sizes,
+                width,
+                biased,
+                self.guesses,
+                self.values_apart,
+            )
+            name = f"{self.thing.name}#{len(self.built)}"
+            how = {"instance": name, "dtype": dtype}
+            answer = self.host.build(self.thing.name, arguments, how)
+            if answer.get("lazy"):
+                answer = self.after_a_call(name, sizes, dtype)
+            if "error" in answer:
+                raise Raised(answer["error"])
+            parameters = [tuple(p) for p in answer["parameters"]]
+            self.built[key] = [name, parameters, answer["buffers"], None]
+        return self.built[key]
+
+    def after_a_call(self, instance: str, sizes: Sizes, dtype: str) -> dict:
+        """What is known of a lazy instance once it was called."""
+        x = np.ones((2, TOKENS, sizes.d_in), dtype)
+        named = dict.fromkeys(self.roles.tokens, x)
+        self.host.call(instance, named, {"library": "torch"})
+        return self.host.parameters(instance)
+
+    def parameters(self, sizes: Sizes, biased=True) -> list:
+        _, parameters, _, _ = self.build(sizes, biased=biased)
+        return [p for p in parameters if not IGNORED.search(p[0])]
+
+    def buffers(self, sizes: Sizes) -> list[str]:
+        return self.build(sizes)[2]
+
+    def run(self, sizes, arrays, arguments, dtype, **how) -> dict:
+        """Call with these weights. Raises Raised."""
+        built = self.build(sizes, dtype)
+        if built[3] is not arrays:
+            answer = self.host.assign(built[0], arrays)
+            if "error" in answer:
+                raise Raised(answer["error"])
+            built[3] = arrays
+        if self.thing.is_module:
+            how = {"library": "torch"} | how
+        how = {"library": self.library} | how
+        answer = self.host.call(built[0], arguments, how)
+        if "error" in answer:
+            raise Raised(answer["error"])
+        return answer
+
+    @property
+    def has_sizes(self) -> bool:
+        return any(takes(self.thing, s) for s in ("d_in", "d_out", "heads"))
+
+    def choices(self) -> Iterator[Sizes]:
+        """Sizes to build it with, from the most telling on."""
+        first = FIRST if self.has_sizes else FIRST[:1]
+        ways = product(guesses_for(self.thing), first, (True, False))
+        for guesses, sizes, apart in ways:
+            for of_all in (False, True):
+                self.guesses, self.of_all = guesses, of_all
+                self.values_apart = apart
+                yield sizes
+
+
+class FunctionBody:
+    """A function of tokens and weights, which it takes as arguments."""
+
+    def __init__(self, host, thing: Thing, square: bool = False):
+        self.host, self.thing, self.square = host, thing, square
+        self.open_forms: dict = {}
+        self.library = "torch" if thing.library == "torch" else "numpy"
+        self.own = weights_taken(thing)
+        self.holder, self.keys = dict_of_weights(thing)
+        self.norm = norm_taken(thing, self.own)
+        skipped = (*self.own, *self.norm, self.holder)
+        self.roles = call_roles(thing.parameters, skip=skipped)
+
+    def parameters(self, sizes: Sizes, biased=True) -> list:
+        """Their shapes, as the roles of weights have them."""
+        d_in = sizes.d_out if self.square else sizes.d_in
+        columns = {"joined": 3 * sizes.d_out, "kv": 2 * sizes.d_out}
+        shapes = []
+        for name in self.keys or self.own:
+            role = role_of(key_of(name)) or "output"
+            width = columns.get(role, sizes.d_out)
+            rows = sizes.d_out if role == "output" else d_in
+            is_bias = name.lower().startswith("b")
+            shape = (width,) if is_bias else (rows, width)
+            shapes.append((name, shape, "argument"))
+        norms = [(name, (d_in,), "LayerNorm") for name in self.norm]
+        return shapes + norms
+
+    def buffers(self, sizes: Sizes) -> list[str]:
+        return []
+
+    def run(self, sizes, arrays, arguments, dtype, **how) -> dict:
+        how = {"library": self.library} | how
+        named = arguments | arrays
+        if self.holder:
+            named = arguments | {self.holder: dict(arrays)}
+        answer = self.host.call(self.thing.name, named, how)
+        if "error" in answer:
+            raise Raised(answer["error"])
+        return answer
+
+    @property
+    def has_sizes(self) -> bool:
+        return True
+
+    def choices(self) -> Iterator[Sizes]:
+        yield from FIRST
+
+
+def dict_of_weights(thing: Thing) -> tuple[str, tuple[str, ...]]:
+    """The parameter that is a dict of weights, and its keys, as far as
+    the source names them; nothing for any other function."""
+    for each in thing.parameters:
+        pattern = rf"\b{re.escape(each.name)}\[[\"'](\w+)[\"']\]"
+        keys = tuple(dict.fromkeys(re.findall(pattern, thing.source)))
+        roles = {role_of(key_of(key)) for key in keys}
+        named = {"query", "key", "value"} <= roles or "joined" in roles
+        if not named and re.search(rf"\b{each.name}\[", thing.source):
+            names = re.findall(r"[\"'](\w+)[\"']", thing.source)
+            keys = tuple(n for n in dict.fromkeys(names) if weight_role(n))
+        roles = {role_of(key_of(key)) for key in keys}
+        if {"query", "key", "value"} <= roles or "joined" in roles:
+            return each.name, keys
+    return "", ()
+
+
+def norm_taken(thing: Thing, weights) -> tuple[str, ...]:
+    """The gain and the bias of a layer norm among the parameters."""
+    names = [p.name for p in thing.parameters if p.is_named and p.required]
+    gains = [n for n in names if n.lower() in ("g", "gamma", "gain")]
+    shifts = [n for n in names if n.lower() in ("b", "beta", "shift")]
+    return (*gains, *shifts) if gains and shifts else ()
+
+
+def weights_taken(thing: Thing) -> tuple[str, ...]:
+    """The weights among the parameters of a function, by their names.
+
+    An argument called just query, key or value is taken for tokens.
+    """
+    return tuple(
+        each.name
+        for each in thing.parameters
+        if each.is_named
+        and each.required
+        and qkv_role(each.name) is None
+        and weight_role(each.name)
+        and each.name.lower() not in ("b", "bias")
+    )
+
+
+def qkv_role(name: str) -> str | None:
+    return next(
+        (r for r in ("query", "key", "value") if has_role(name, r)), None
+    )
+
+
+def weight_role(name: str) -> str | None:
+    """The role of a weight, of which the name must say that it is one."""
+    lowered = name.lower()
+    if not re.match(r"(w|b|weights?|bias)(_?[a-z]|$)", lowered) and not (
+        re.search(r"(proj|weights?|_w|qkv)$", lowered)
+    ):
+        return None
+    return role_of(key_of(name))
+
+
+def takes_weights(thing: Thing) -> bool:
+    """Whether a function projects tokens by matrices that it takes."""
+    if thing.is_class:
+        return False
+    if dict_of_weights(thing)[0]:
+        return True
+    roles = {role_of(key_of(name)) for name in weights_taken(thing)}
+    return bool({"query", "key", "value"} <= roles or "joined" in roles)
+
+
+def drawn(parameters: list, seed: int, dtype: str) -> dict:
+    """Weights of normal numbers, in the order of the parameters."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: (
+            generator.normal(size=shape) * 1.5 / max(1, shape[-1]) ** 0.5
+        ).astype(dtype)
+        for name, shape, _ in parameters
+    }
+
+
+def second_sizes(body, first: Sizes) -> Iterator[Sizes]:
+    """Sizes with heads of another width."""
+    for sizes in SECOND:
+        if sizes.d_head != first.d_head:
+            yield sizes

@@ -1,0 +1,268 @@
+"""Building a class of attention: sizes, and arguments by their names.
+
+Constructors are called by the names that courses and libraries use; what
+a class insists on, such as d_in = d_out or a multiple of 8, is found by
+trial.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from parity_tests.judge.candidate.things import Parameter, Thing
+from parity_tests.judge.candidate.values import CONFIGURATION
+from parity_tests.judge.candidate.wire import Record
+from parity_tests.judge.verdict.protocol import NotJudged
+
+DROPPED = 0.5
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a layer; `context` is how many tokens it must take."""
+
+    d_in: int
+    d_out: int
+    heads: int
+    context: int = 7
+
+    @property
+    def d_head(self) -> int:
+        return self.d_out // self.heads
+
+
+# From the most telling on: different widths, equal ones, multiples of 64.
+FIRST = (
+    Sizes(10, 12, 3),
+    Sizes(12, 12, 3),
+    Sizes(64, 64, 4, 16),
+    Sizes(256, 256, 4, 16),
+)
+SECOND = (
+    Sizes(14, 32, 4, 40),
+    Sizes(32, 32, 4, 40),
+    Sizes(16, 16, 2, 40),
+    Sizes(128, 128, 4, 40),
+    Sizes(256, 256, 2, 40),
+)
+
+NAMES = {
+    "temperature": r"temp(erature)?",
+    "d_in": r"(d|dim|in|input)_?(in|input|dim|size|features?)|in_channels|"
+    r"(key|query|value)_?size|d_?x|n_?inputs?",
+    "d_value": r"d_?v|dim_?v|d_?values?|v_?dim|value_?dim",
+    "d_head": r"d_?[kq]|dim_?(head|[kq])|(d_?)?head_?(dim|size)|d_?head|"
+    r"(dim|size)_?per_?head|d_?(key|value|query)s?|qkv_?dim|"
+    r"(hidden|attention)_?head_?size",
+    "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?)?heads?|heads?|h|"
+    r"nheads?",
+    "kv_heads": r"(num|n)_?(key_?value|kv|query)_?(heads|groups)",
+    "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"
+    r"seq_?len(gth)?|position_?embeddings|positions)|n_?positions|"
+    r"n_?ctx|ctx_?len|max_?seq(uence)?_?len(gth)?|max_?t|t_?max|seqlen|"
+    r"max_?(tokens|n|context|pos(itions)?)",
+    "dropped": r".*drop.*|pdrop|p|rate",
+    "biased": r"(qkv_?|use_?|with_?|attn_?|attention_?|proj_?)?bias",
+    "d_out": r"(d|dim|out|output|model|emb|embed|embd|embedding|embeddings|"
+    r"hidden|hid|feature|features|n|num|proj|projection|attn|attention|"
+    r"query)_?(out|output|model|dim|d|size|embd?|embed|hiddens?|features?|"
+    r"units|channels|embedding)s?|d|e|k|c|dim|dmodel|embed|emb|width|units|"
+    r"size|channels|all_head_size|n_?x|n_?state|n_?embd?",
+}
+FIXED = {
+    "batch_first": True,
+    "device": "cpu",
+    "layer_idx": 0,
+    "layer_id": 0,
+    "layer_number": 0,
+    "causal": False,
+    "is_causal": False,
+    "masked": False,
+    "is_cross_attention": False,
+}
+CONFIGURATIONS = ("config", "cfg", "args", "params", "hparams", "conf", "c")
+
+
+def size_named(name: str) -> str | None:
+    """Which size an argument is, by its name; None if it is unknown."""
+    lowered = name.lower().strip("_")
+    for size, pattern in NAMES.items():
+        if re.fullmatch(pattern, lowered):
+            return size
+    return None
+
+
+def takes(thing: Thing, size: str) -> bool:
+    """Whether the constructor takes such a size, or a configuration."""
+    return any(
+        size_named(each.name) == size or is_configuration(each)
+        for each in thing.parameters
+    )
+
+
+def is_configuration(parameter: Parameter) -> bool:
+    name = parameter.name.lower()
+    annotated = "config" in parameter.annotation.lower()
+    return annotated or (name in CONFIGURATIONS and name != "c")
+
+
+def arguments_for(
+    thing: Thing,
+    sizes: Sizes,
+    head: int,
+    biased: bool = True,
+    guesses: tuple[str, ...] = (),
+    values_apart: bool = False,
+) -> dict:
+    """The constructor's arguments; `head` is what a head's width is, and
+    `guesses` which sizes arguments of unknown names may be. Values have
+    a width of their own where they stand `values_apart`.
+
+    Raises NotJudged for an argument without a default that is unknown.
+    """
+    values = values_of(thing, sizes, head, biased)
+    values["d_value"] = head + 2 if values_apart else head
+    arguments, unknown = {}, []
+    for each in thing.parameters:
+        name, size = each.name.lower(), size_named(each.name)
+        if not each.is_named:
+            continue
+        if is_configuration(each):
+            arguments[each.name] = configuration(thing, each, values)
+        elif name in FIXED and (each.required or name == "batch_first"):
+            arguments[each.name] = FIXED[name]
+        elif size == "biased":
+            arguments[each.name] = biased
+        elif size and (each.required or is_number(each)):
+            arguments[each.name] = values[size]
+        elif each.required:
+            unknown.append(each)
+    for index, each in enumerate(unknown):
+        if index < len(guesses):
+            arguments[each.name] = values[guesses[index]]
+        else:
+            arguments[each.name] = by_annotation(thing, each, values)
+    return arguments
+
+
+GUESSES = ("d_out", "context", "heads", "d_in", "dropped")
+
+
+def guesses_for(thing: Thing) -> Iterator[tuple[str, ...]]:
+    """What sizes the constructor's unknown arguments may be."""
+    count = sum(
+        each.required
+        and each.is_named
+        and size_named(each.name) is None
+        and not is_configuration(each)
+        and each.name.lower() not in FIXED
+        for each in thing.parameters
+    )
+    yield ()
+    if 0 < count < 3:
+        yield from product(GUESSES, repeat=count)
+
+
+def is_number(parameter: Parameter) -> bool:
+    """Whether the default is a number that may be another one."""
+    default = parameter.default
+    return isinstance(default, int | float) and not isinstance(
+        default, bool
+    )
+
+
+def values_of(thing: Thing, sizes: Sizes, head: int, biased: bool) -> dict:
+    return {
+        "temperature": head**0.5,
+        "d_in": sizes.d_in,
+        "d_out": sizes.d_out,
+        "d_head": head,
+        "heads": sizes.heads,
+        "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
+        "context": sizes.context,
+        "dropped": DROPPED,
+        "biased": biased,
+    }
+
+
+def by_annotation(thing: Thing, parameter: Parameter, values: dict):
+    """A value for an unknown argument, by its annotation alone."""
+    for kind, value in (
+        ("int", values["d_out"]),
+        ("float", 0.0),
+        ("bool", False),
+    ):
+        if kind in parameter.annotation.split(".")[-1]:
+            return value
+    raise NotJudged(
+        f"{thing.name} is built from {parameter.name}, of which the judge "
+        "does not know what it is; a default for it, or a name such as "
+        "d_model, num_heads or dropout, would let it be judged"
+    )
+
+
+# The names under which configurations are asked for sizes.
+ASKED = {
+    "d_in": ("d_in", "input_dim", "in_dim"),
+    "d_out": (
+        *("d_out", "d_model", "dim", "n_embd", "embed_dim", "emb_dim"),
+        *(
+            "embedding_dim",
+            "hidden_size",
+            "hidden_dim",
+            "emb_size",
+            "n_embed",
+        ),
+        *("embed_size", "model_dim", "dmodel", "num_hiddens", "width"),
+    ),
+    "d_head": ("d_head", "head_dim", "head_size", "d_k", "d_v", "dim_head"),
+    "heads": (
+        *("num_attention_heads", "num_heads", "n_heads", "heads", "n_head"),
+        *("h", "nhead", "num_attn_heads"),
+    ),
+    "kv_heads": ("num_key_value_heads", "n_kv_heads", "num_kv_heads"),
+    "context": (
+        *("context_length", "block_size", "max_len", "max_seq_len"),
+        *("context_size", "seq_len", "n_positions", "n_ctx", "ctx_len"),
+        *(
+            "max_position_embeddings",
+            "max_sequence_length",
+            "max_seq_length",
+        ),
+    ),
+    "dropped": (
+        *("dropout", "dropout_p", "p_drop", "attn_pdrop", "resid_pdrop"),
+        *("drop_rate", "dropout_rate", "attn_dropout", "attention_dropout"),
+        *("attention_probs_dropout_prob", "hidden_dropout_prob", "pdrop"),
+    ),
+    "biased": ("bias", "qkv_bias", "use_bias", "attention_bias"),
+}
+
+
+def configuration(
+    thing: Thing, parameter: Parameter, values: dict
+) -> Record:
+    """Sizes under all of their names: the file's own configuration class
+    if one is annotated or there is only one, else one of ours."""
+    sizes = {
+        name: values[size]
+        for size, names in ASKED.items()
+        for name in names
+    }
+    own = [
+        name
+        for name in thing.configurations
+        if name in parameter.annotation or parameter.annotation == name
+    ]
+    if not own and len(thing.configurations) == 1:
+        own = list(thing.configurations)
+    return Record(own[0] if own else CONFIGURATION, False, **sizes)
+
+
+def widths_of_a_head(thing: Thing, sizes: Sizes) -> Iterator[int]:
+    """What a head's width may be: of one head of several, or of all."""
+    names = {size_named(each.name) for each in thing.parameters}
+    if "heads" in names:
+        yield sizes.d_head
+    yield sizes.d_out

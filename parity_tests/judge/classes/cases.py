@@ -1,0 +1,130 @@
+"""Cases: tokens for a layer, the seed of its weights, and masks."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from parity_tests.judge.mutants.class_parts import Tokens
+from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS, MaskForm
+from parity_tests.twins.strategies import SEEDS, lattice
+
+SIZE_OF_X = 0.11  # what whole numbers up to 16 are multiplied with
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCase:
+    """One input of a layer: tokens, and the seed of its weights.
+
+    `key` and `value` are the tokens attended to, where they are not `x`
+    themselves; `built` is the index of the sizes it is built with;
+    `causal` asks for the layer's causal form.
+    """
+
+    x: np.ndarray
+    seed: int
+    built: int = 0
+    key: np.ndarray | None = None
+    value: np.ndarray | None = None
+    masks: dict[str, np.ndarray] = field(default_factory=dict)
+    causal: bool = False
+
+    @property
+    def keys(self) -> np.ndarray:
+        return self.x if self.key is None else self.key
+
+    @property
+    def values(self) -> np.ndarray:
+        return self.keys if self.value is None else self.value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the scores, without an axis for heads."""
+        return (*self.x.shape[:-1], self.keys.shape[-2])
+
+    def size(self) -> tuple[int, float]:
+        """How large it is: what a reader sees should be small."""
+        arrays = [self.x, self.keys, self.values]
+        return (
+            sum(a.size for a in arrays),
+            sum(float(np.abs(a).sum()) for a in arrays),
+        )
+
+    def tokens(self, causal: bool) -> Tokens:
+        masks = tuple(self.masks.values())
+        causal = causal or self.causal
+        return Tokens(self.x, self.keys, self.values, masks, causal)
+
+
+@st.composite
+def layer_cases(draw, layer) -> LayerCase:
+    """Texts of one token up to as many as the layer has positions for,
+    at any of its sizes; half of the time with other tokens to attend to,
+    where it takes them."""
+    built = draw(st.integers(0, len(layer.sizes) - 1))
+    tokens = draw(st.integers(1, min(7, layer.tokens_at(built))))
+    batch = tuple(
+        draw(st.integers(1, 3))
+        for _ in range(draw(st.sampled_from(layer.batch_axes)))
+    )
+    dtype = draw(st.sampled_from(layer.dtypes))
+    width = layer.width_at(built)
+
+    def some(count: int):
+        whole = draw(lattice((*batch, count, width)))
+        return (whole * SIZE_OF_X).astype(dtype)
+
+    case = LayerCase(some(tokens), draw(SEEDS), built)
+    if layer.cross and draw(st.booleans()):
+        others = draw(st.integers(1, min(7, layer.tokens_at(built))))
+        value = some(others) if layer.cross == "value" else None
+        return replace(case, key=some(others), value=value)
+    return case
+
+
+def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:
+    """The case with a random mask for each of these names."""
+    masks = {}
+    for index, name in enumerate(names):
+        form = layer.forms[name]
+        if case.x.ndim == 2 and form.axes in (*OF_KEYS, LENGTHS):
+            continue
+        generator = np.random.default_rng([case.seed, index])
+        mask = some_mask(form, case, generator)
+        if len(names) > 1:  # both must leave a key to each query
+            mask = mask | (np.arange(case.shape[-1]) == 0)
+        masks[name] = mask
+    return replace(case, masks=masks)
+
+
+def later_keys(layer, case: LayerCase) -> dict[str, np.ndarray]:
+    """A first mask that hides the first half of the keys, or the second
+    where lengths say how many there are."""
+    if not layer.understood or case.x.ndim == 2:
+        return {}
+    name, keys = layer.understood[0], np.arange(case.shape[-1])
+    half = max(1, len(keys) // 2)
+    first = layer.forms[name].axes == LENGTHS
+    mask = keys < half if first else keys >= half
+    return {name: np.broadcast_to(mask, case.shape)}
+
+
+def some_mask(form: MaskForm, case: LayerCase, generator) -> np.ndarray:
+    """A random mask that the form can express, with a key for each row."""
+    shape = case.shape
+    if form.axes == LENGTHS:
+        lengths = generator.integers(1, shape[-1] + 1, (*shape[:-2], 1, 1))
+        return np.broadcast_to(np.arange(shape[-1]) < lengths, shape)
+    of_keys = form.axes in OF_KEYS
+    if of_keys:
+        mask = generator.uniform(size=(*shape[:-2], 1, shape[-1])) < 0.6
+        mask[..., 0] = True  # also for the first token of a causal layer
+        return np.broadcast_to(mask, shape)
+    drawn_shape = shape if form.axes != "query, key" else shape[-2:]
+    if form.axes == "any" and len(shape) > 2:
+        drawn_shape = shape[-2:]
+    mask = generator.uniform(size=drawn_shape) < 0.6
+    if shape[-1] == shape[-2]:
+        return mask | np.eye(shape[-1], dtype=bool)
+    mask[..., 0] = True
+    return mask

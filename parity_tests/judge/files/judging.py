@@ -1,0 +1,331 @@
+"""Judging what a file defines, or a thing of this process, by its role.
+
+>>> from parity_tests.judge import judge
+>>> report = judge(my_attention)          # doctest: +SKIP
+>>> report.holds, report.cause            # doctest: +SKIP
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from math import inf
+
+from parity_tests.judge.attention.conventions import (
+    NOTHING_DECLARED,
+    Declared,
+)
+from parity_tests.judge.attention.function import AttentionFunction
+from parity_tests.judge.candidate.host import Host
+from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.classes.body import ClassBody, takes_weights
+from parity_tests.judge.classes.building import (
+    Sizes,
+    arguments_for,
+    size_named,
+)
+from parity_tests.judge.classes.layer import ROLES, AttentionLayer
+from parity_tests.judge.steps.activations import (
+    ALTERNATIVES,
+    FEED_FORWARDS,
+    WORDS,
+)
+from parity_tests.judge.steps.spelling import HostedStep, hosted_step, tried
+from parity_tests.judge.steps.step import ReluSubject, StepSubject
+from parity_tests.judge.subject.roles import qkv_of
+from parity_tests.judge.verdict.loop import EXAMPLES, Budget, judge_subject
+from parity_tests.judge.verdict.protocol import Broken, NotJudged, Raised
+from parity_tests.judge.verdict.report import Report
+from parity_tests.twins.finding import find_twins
+from parity_tests.twins.gradients import backward, with_gradient
+
+ATTENTION = "scaled_dot_product_attention"
+ALIASES = (
+    *("attention", "sdpa", "scaled_dot_product", "dot_product_attention"),
+    *("scaled_dot_product_attn", "scaled_attention"),
+)
+STEP_ALIASES = {"layernorm": "layer_norm", "ffn": "feed_forward"}
+ATTENDS = r"atten|attn|sdpa|mha"
+COMPUTES = r"softmax|scaled_dot|exp\("
+NOT_ATTENTION = r"mask|scores?$|weights?$|probs?$|backward|grad|bias|config"
+NAMES_OF_CLASSES = r"attention|attn|^mha$"
+HEADS = r"(self|causal|masked)?_?heads?"  # which may be other heads, too
+
+
+def judge(
+    thing: Callable,
+    name: str | None = None,
+    declared: Declared = NOTHING_DECLARED,
+    examples: int = EXAMPLES,
+    seed: int = 0,
+    deadline: float = inf,
+) -> Report:
+    """Judge attention: a function, a class, or a PyTorch module.
+
+    A function takes a query, a key and a value, or tokens and weights.
+    `declared` are conventions that need not be detected; `seed` is that
+    of all inputs. No property is begun after `deadline`, in seconds of
+    `time.monotonic`.
+    """
+    budget = Budget(examples, seed, deadline=deadline)
+    host, described = hosted(thing, name)
+    if described.is_class or takes_weights(described):
+        role = role_of(described)
+    else:
+        role = ATTENTION
+    return judge_thing(host, described, role, declared, budget)
+
+
+def hosted(thing, name: str | None) -> tuple[Host, Thing]:
+    """A host of one thing of this process, and its description.
+
+    A module that is built already is judged in its own sizes, on copies.
+    """
+    is_plain = inspect.isclass(thing) or not hasattr(thing, "parameters")
+    kind = thing if is_plain else type(thing)
+    name = name or getattr(kind, "__name__", type(thing).__name__)
+    host = Host.of(name, kind)
+    described = host.describe(name)
+    if is_plain:
+        return host, described
+    host.things[name] = lambda: deepcopy(thing)
+    sizes = [(n, v) for n, v in vars(thing).items() if type(v) is int]
+    return host, replace(described, parameters=(), sizes=tuple(sizes))
+
+
+# --- candidates of a file ------------------------------------------------
+
+
+def judge_candidates(
+    host, things: list[Thing], role: str | None, declared, budget: Budget
+) -> Iterator[Report]:
+    """Judge what a file defines, one after the other.
+
+    A report with `trouble` and no findings is "not judged". Raises Lost
+    where the process of the file has ended, and ValueError where there is
+    nothing to be judged.
+    """
+    for thing, its_role in candidates(things, role):
+        yield judge_thing(host, thing, its_role, declared, budget)
+
+
+def candidates(
+    things: list[Thing], role: str | None = None
+) -> list[tuple[Thing, str]]:
+    """What can be judged, and the role it is judged in.
+
+    With `role`, the last one that can have this role. Raises ValueError
+    if there is none.
+    """
+    public = [thing for thing in things if not thing.name.startswith("_")]
+    if role is not None:
+        return [in_role(public, role)]
+    known = [
+        (thing, its_role)
+        for thing in public
+        if (its_role := role_by_name(thing))
+    ]
+    known = known or [
+        (thing, by_source)
+        for thing in public
+        if (by_source := role_by_source(thing))
+    ]
+    if not known:
+        defined = ", ".join(thing.name for thing in public) or "nothing"
+        raise ValueError(
+            "expected a function named like one of the reference's, or a "
+            f"class of attention, got {defined}; say what it is with --as"
+        )
+    return known
+
+
+def in_role(things: list[Thing], role: str) -> tuple[Thing, str]:
+    """The last class, for a role of classes; else the last function."""
+    role = ATTENTION if role in ALIASES else role
+    classes = [thing for thing in things if thing.is_class]
+    functions = [thing for thing in things if not thing.is_class]
+    fitting = classes or functions if role in ROLES else functions
+    if role == ATTENTION:
+        fitting = functions or classes
+    if not fitting:
+        defined = ", ".join(thing.name for thing in things) or "nothing"
+        raise ValueError(
+            f"expected a function or class for {role}, got {defined}"
+        )
+    return fitting[-1], role
+
+
+def role_by_name(thing: Thing) -> str | None:
+    """The role of a function or a class by its name; None if unknown."""
+    lowered = thing.name.lower()
+    if thing.is_class:
+        attends = re.search(NAMES_OF_CLASSES, lowered)
+        if re.fullmatch(HEADS, lowered):
+            source = thing.source.lower()
+            attends = re.search(rf"{COMPUTES}|{ATTENDS}", source)
+        return role_of(thing) if attends and thing.method else None
+    if lowered in ALIASES:
+        return ATTENTION
+    attends = re.search(ATTENDS, lowered)
+    if attends and not re.search(NOT_ATTENTION, lowered):
+        if takes_weights(thing):
+            return role_of(thing)
+        if qkv_of([each.name for each in thing.parameters]):
+            return ATTENTION
+    known = judged_names()
+    lowered = STEP_ALIASES.get(lowered, lowered)
+    return next((n for n in (thing.name, lowered) if n in known), None)
+
+
+def role_by_source(thing: Thing) -> str | None:
+    """The role of what is not called attention, but has a softmax."""
+    if not re.search(COMPUTES, thing.source.lower()):
+        return None
+    if thing.is_class:
+        return role_of(thing) if thing.method else None
+    takes_qkv = qkv_of([each.name for each in thing.parameters])
+    return ATTENTION if takes_qkv else None
+
+
+def role_of(thing: Thing) -> str:
+    """One of ROLES, by the name and by whether it takes heads."""
+    name = thing.name.lower().replace("_", "")
+    parameters = (*thing.parameters, *thing.call)
+    heads = any(size_named(each.name) == "heads" for each in parameters)
+    if "multihead" in name or heads:
+        return "multi_head_attention"
+    return "causal_attention" if "causal" in name else "self_attention"
+
+
+def judged_names() -> set[str]:
+    """The names of the reference's functions, and of their gradients."""
+    gradients = {backward(twin).__name__ for twin in with_gradient()}
+    return {twin.name for twin in find_twins()} | gradients
+
+
+# --- one thing -----------------------------------------------------------
+
+
+def judge_thing(
+    host, thing: Thing, role: str, declared: Declared, budget: Budget
+) -> Report:
+    """Judge one thing in its role."""
+    try:
+        has_weights = thing.is_class or takes_weights(thing)
+        if has_weights and role in (*ROLES, ATTENTION):
+            return judge_layer(host, thing, role, declared, budget)
+        if role == ATTENTION:
+            return judge_attention(host, thing, declared, budget)
+        return judge_hosted_step(host, thing, role, declared, budget)
+    except (Broken, NotJudged, Raised) as error:
+        said = isinstance(error, NotJudged)
+        trouble = str(error) if said else f"it {error}"
+        return Report(thing.name, role, trouble=trouble)
+
+
+def judge_attention(
+    host, thing: Thing, declared: Declared, budget: Budget
+) -> Report:
+    """Judge a function of query, key and value."""
+    subject = AttentionFunction(host, thing, declared)
+    report = judge_subject(subject, budget)
+    return replace(report, conventions=subject.conventions.plain())
+
+
+def judge_layer(
+    host, thing: Thing, role: str, declared: Declared, budget: Budget
+) -> Report:
+    """Judge attention with weights: a class, or a function of them.
+
+    A class without weights is judged as a function.
+    """
+    if thing.is_class and (instances := without_weights(host, thing)):
+        function = instances.as_function()
+        return judge_attention(instances, function, declared, budget)
+    layer = AttentionLayer(host, thing, role, declared)
+    report = judge_subject(layer, budget)
+    return replace(report, conventions=layer.plain_conventions())
+
+
+def without_weights(host, thing: Thing) -> "PerWidth | None":
+    """A host of the instances of a class that has no weights; None for
+    any other class."""
+    names = qkv_of([each.name for each in thing.call])
+    if names is None:
+        return None
+    instances = PerWidth(host, thing, names[0])
+    try:
+        return instances if instances.has_no_weights() else None
+    except (NotJudged, Raised):
+        return None
+
+
+class PerWidth:
+    """Instances of a class without weights, called as one function.
+
+    A constructor may take the width of a head, or its root; so there is
+    an instance for each width.
+    """
+
+    def __init__(self, host, thing: Thing, query: str):
+        self.host, self.thing, self.query = host, thing, query
+        self.bodies: dict[int, str] = {}
+
+    def has_no_weights(self) -> bool:
+        body = ClassBody(self.host, self.thing)
+        sizes = Sizes(4, 4, 1)
+        return not body.build(sizes)[1]
+
+    def as_function(self) -> Thing:
+        return replace(
+            self.thing, kind="function", parameters=self.thing.call
+        )
+
+    def instance(self, width: int) -> str:
+        """The name of the instance for that width. Raises Raised."""
+        if width not in self.bodies:
+            sizes = Sizes(width, width, 1)
+            named = arguments_for(self.thing, sizes, width)
+            name = f"{self.thing.name}#{width}"
+            how = {"instance": name, "dtype": "float64"}
+            answer = self.host.build(self.thing.name, named, how)
+            if "error" in answer:
+                raise Raised(answer["error"])
+            self.bodies[width] = name
+        return self.bodies[width]
+
+    def call(self, name: str, arguments: dict, how: dict) -> dict:
+        width = arguments[self.query].shape[-1]
+        return self.host.call(self.instance(width), arguments, how)
+
+
+def judge_hosted_step(
+    host, thing: Thing, role: str, declared: Declared, budget: Budget
+) -> Report:
+    """Judge a function as one step of the reference, or as a gradient."""
+    if thing.is_class:
+        raise NotJudged(f"expected a function for {role}, got a class")
+    subject, conventions = None, {}
+    for name in ALTERNATIVES.get(role, (role,)):
+        step = hosted_step(host, thing, name, declared.arrays)
+        own = StepSubject(step, name, adapted=step.spelling.adapted)
+        subject = subject or own
+        if tried(step, name)[1]:
+            subject = own
+            if name in WORDS:
+                conventions = {"activation": WORDS[name]}
+            break
+    else:
+        if role in FEED_FORWARDS and has_relu(subject.function, role):
+            subject = ReluSubject(subject.function, role)
+            conventions = {"activation": "ReLU"}
+    report = judge_subject(subject, budget)
+    return replace(
+        report, name=thing.name, kind=role, conventions=conventions
+    )
+
+
+def has_relu(step: HostedStep, role: str) -> bool:
+    """Whether a feed-forward layer is one with ReLU, in plain numbers."""
+    return ReluSubject(step, role).fits()

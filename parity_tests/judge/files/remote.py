@@ -1,0 +1,441 @@
+"""Remote: a host in a process of its own, spoken to over two pipes.
+
+It has the methods of `candidate/host.py`'s `Host`, and what comes back is
+only data. The judge's side trusts nothing of it: each answer is limited in
+time and in size, and once the process is lost, it stays lost.
+"""
+
+import json
+import os
+import signal
+import site
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from secrets import randbits, token_hex
+
+import numpy as np
+
+from parity_tests.judge.candidate.things import thing_from
+from parity_tests.judge.candidate.wire import (
+    Broken,
+    Closed,
+    Record,
+    Silent,
+    receive,
+    send,
+)
+from parity_tests.judge.verdict.example import expression, written
+from parity_tests.judge.verdict.protocol import Lost, TimedOut
+
+WORKER = "parity_tests.judge.candidate.worker"
+MARKER = "ATTENTION_TWICE_JUDGES"  # in the environment of the worker
+PER_CALL = 20.0  # seconds for one answer
+ENDING = 4.0  # seconds in which the supervisor tidies up
+MOST_REMARKS, LONGEST = 20, 300
+ROOT = Path(__file__).resolve().parents[3]
+OWN_ROOMS = ("numpy_ref", "torch_impl", "parity_tests", "study")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may use: seconds in all, and gigabytes of memory."""
+
+    seconds: float = inf
+    gigabytes: float = 4.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that was made, and what it returned."""
+
+    host: "Remote"
+    target: str
+    arguments: dict
+    how: dict
+    value: object
+    build: tuple | None = None  # the name, arguments and how of its class
+    weights: dict = field(default_factory=dict)
+
+    def script(self, seed: int | None = None) -> str | None:
+        """Python that makes the call; None where it cannot be written.
+
+        `seed` is that of an instance's weights.
+        """
+        unwritten = ("upstream", "seed", "training", "reuse")
+        start = import_of(self.host.path, self.host.kind_of(self.target))
+        if start is None or any(map(self.how.get, unwritten)):
+            return None
+        library = self.how.get("library", "numpy")
+        narrow = self.how.get("narrow", "")
+        lines = [*self.instance(library, seed)] if self.build else []
+        lines += [
+            written(name, value, library, narrow)
+            for name, value in self.arguments.items()
+        ]
+        if None in lines:
+            return None
+        passed = ", ".join(f"{name}={name}" for name in self.arguments)
+        imports = ["import numpy as np"]
+        imports += ["import torch"] if library == "torch" else []
+        call = f"output = {self.called}({passed})"
+        return "\n".join([*imports, start, "", *lines, call])
+
+    @property
+    def called(self) -> str:
+        if not self.build:
+            return self.target
+        method = self.host.methods.get(self.build[0], "")
+        is_plain = method in ("", "forward", "__call__")
+        is_module = self.how.get("library") == "torch"
+        if is_plain and (is_module or method != "forward"):
+            return "module"
+        return f"module.{method}"
+
+    def instance(self, library: str, seed: int | None):
+        """Lines that build the instance and give it its weights."""
+        name, arguments, how = self.build
+        parts = {n: expression(v, library) for n, v in arguments.items()}
+        if None in parts.values():
+            yield None
+            return
+        passed = ", ".join(f"{n}={part}" for n, part in parts.items())
+        yield f"module = {name}({passed})"
+        if self.weights:
+            yield weights_written(self.weights, seed)
+        if library != "torch":
+            for label in self.weights:
+                yield f"module.{label} = weights[{label!r}]"
+            return
+        yield f"module.to(torch.{how.get('dtype', 'float64')}).eval()"
+        if self.weights:
+            yield (
+                "tensors = {n: torch.from_numpy(w) for n, w in "
+                "weights.items()}\n"
+                "module.load_state_dict(tensors, strict=False)"
+            )
+
+
+def weights_written(weights: dict, seed: int | None) -> str | None:
+    """The weights as they are drawn for a layer (`classes/body.py`)."""
+    from parity_tests.judge.classes.body import drawn
+
+    parameters = [(name, w.shape, "") for name, w in weights.items()]
+    dtype = next(iter(weights.values())).dtype.name
+    same = seed is not None and drawn(parameters, seed, dtype)
+    if not same or not all(
+        np.array_equal(weights[name], same[name]) for name in weights
+    ):
+        return written("weights", weights, "numpy", "")
+    shapes = {name: shape for name, shape, _ in parameters}
+    return (
+        f"random = np.random.default_rng({seed})\n"
+        f"shapes = {shapes}\n"
+        "weights = {\n"
+        "    name: (random.normal(size=shape) * 1.5 / shape[-1] ** 0.5)"
+        f".astype({dtype!r})\n"
+        "    for name, shape in shapes.items()\n}"
+    )
+
+
+def import_of(path: Path, name: str) -> str | None:
+    """The line that imports the judged thing, in the file's folder."""
+    folder, packages = path.resolve().parent, []
+    while (folder / "__init__.py").is_file():
+        packages.insert(0, folder.name)
+        folder = folder.parent
+    module = ".".join([*packages, path.stem])
+    if path.suffix == ".ipynb" or not name.isidentifier():
+        return None
+    if all(part.isidentifier() for part in module.split(".")):
+        return f"from {module} import {name}"
+    return (
+        f"from runpy import run_path\n"
+        f"{name} = run_path({path.name!r})[{name!r}]"
+    )
+
+
+class Remote:
+    """A worker that runs one file, and what it said beside its answers.
+
+    `remarks` are facts for the reader of a verdict; `target` is what was
+    last asked, "" while the file is being loaded.
+    """
+
+    def __init__(self, path: Path, limits: Limits = Limits()):
+        """Start the process. Raises Lost where that is impossible."""
+        self.path, self.limits = Path(path), limits
+        self.deadline = time.monotonic() + limits.seconds
+        self.lost: Lost | None = None
+        self.target = ""
+        self.methods: dict[str, str] = {}  # by which classes are called
+        self.built: dict[str, tuple] = {}  # how each instance was built
+        self.weights: dict[str, dict] = {}  # and what it was assigned
+        self.calls_reference = False
+        self.written: list[str] = []
+        self.status: dict = {}
+        self.token = token_hex(8)
+        self.log: list[Call] | None = None  # calls, while it is a list
+        self.waiting: int | None = None  # the number of a request
+        self.start()
+
+    def start(self) -> None:
+        if not hasattr(os, "fork"):
+            raise Lost("expected a system with fork, as Linux or macOS")
+        their_in, self.requests = os.pipe()
+        self.answers, their_out = os.pipe()
+        request = {
+            "in": their_in,
+            "out": their_out,
+            "memory": self.limits.gigabytes,
+            "imports": ["torch"] if mentions_torch(self.path) else [],
+        }
+        options = ["-O"] * sys.flags.optimize
+        try:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, *options, "-P", "-m", WORKER),
+                    json.dumps(request),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(their_in, their_out),
+                env=environment(self.token),
+                start_new_session=True,
+            )
+        finally:
+            os.close(their_in)
+            os.close(their_out)
+
+    # --- as a host -------------------------------------------------------
+
+    def load(self, path: str, seconds: float) -> dict:
+        """Run the file; its things are descriptions (`Thing`)."""
+        self.begin_loading(path, seconds)
+        return self.loaded()
+
+    def begin_loading(self, path: str, seconds: float) -> None:
+        """Let the file be run, while something else is done here."""
+        self.target = ""
+        self.ask("load", [path, seconds], self.deadline)
+
+    def loaded(self) -> dict:
+        doing = "running the file"
+        answer = self.answer(self.deadline, doing)
+        try:
+            things = [thing_from(vars(t)) for t in answer.get("things", [])]
+            notes = [str(note) for note in answer.get("notes", [])]
+        except (AttributeError, KeyError, TypeError) as error:
+            lost = Lost(f"its things have no form: {error}, while {doing}")
+            raise self.lose(lost) from None
+        self.methods = {thing.name: thing.method for thing in things}
+        return answer | {"things": things, "notes": notes}
+
+    def call(self, target: str, arguments: dict, how: dict) -> dict:
+        answer = self.asked(target, "call", [target, arguments, how])
+        if self.log is not None and "value" in answer:
+            built = self.built.get(target)
+            weights = self.weights.get(target, {})
+            value = answer["value"]
+            self.log.append(
+                Call(self, target, arguments, how, value, built, weights)
+            )
+        return answer
+
+    def build(self, name: str, arguments: dict, how: dict) -> dict:
+        self.built[how["instance"]] = name, arguments, how
+        return self.asked(name, "build", [name, arguments, how])
+
+    def assign(self, instance: str, arrays: dict) -> dict:
+        self.weights[instance] = arrays
+        return self.asked(instance, "assign", [instance, arrays])
+
+    def parameters(self, instance: str) -> dict:
+        return self.asked(instance, "parameters", [instance])
+
+    def forget(self, instance: str) -> dict:
+        self.built.pop(instance, None)
+        self.weights.pop(instance, None)
+        return self.asked(self.target, "forget", [instance])
+
+    def kind_of(self, target: str) -> str:
+        """The class of an instance, the name itself of a function."""
+        return self.built[target][0] if target in self.built else target
+
+    # --- requests and answers --------------------------------------------
+
+    def asked(self, target: str, method: str, arguments: list) -> dict:
+        """One request and its answer. Raises Lost or TimedOut."""
+        self.target = self.kind_of(target)
+        deadline = min(self.deadline, time.monotonic() + PER_CALL)
+        self.ask(method, arguments, deadline)
+        return self.answer(deadline, f"judging {self.target}")
+
+    def ask(self, method: str, arguments: list, deadline: float) -> None:
+        if self.lost:
+            raise self.lost
+        if self.status:
+            raise Lost("its process has been ended")
+        self.waiting = randbits(50)
+        # What is not read in time, or not at all, shows in the answer.
+        with suppress(Closed, Silent):
+            request = [self.waiting, method, arguments]
+            send(self.requests, request, deadline)
+
+    def answer(self, deadline: float, doing: str) -> dict:
+        began = time.monotonic()
+        try:
+            while True:
+                first, rest = receive(self.answers, deadline)
+                if first == self.waiting:
+                    break
+                self.note(first, rest)
+        except Silent:
+            seconds = time.monotonic() - began
+            raise self.lose(
+                TimedOut(
+                    f"there was no answer within {seconds:.0f} seconds, "
+                    f"while {doing}"
+                )
+            ) from None
+        except Closed:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)  # it ends by itself, with its code
+            self.close()
+            lost = Lost(f"{self.ending()}, while {doing}")
+            raise self.lose(lost) from None
+        except (Broken, TypeError, ValueError) as error:
+            raise self.lose(
+                Lost(
+                    "what came over the judge's pipe is no answer "
+                    f"({error}), while {doing}"
+                )
+            ) from None
+        if not isinstance(rest, dict) or isinstance(rest, Record):
+            raise self.lose(Lost(f"its answer has no form, while {doing}"))
+        return rest
+
+    def note(self, kind, text) -> None:
+        """What the worker says beside its answers."""
+        if kind == "reference":
+            self.calls_reference = True
+        elif kind == "wrote" and len(self.written) < MOST_REMARKS:
+            self.written.append(str(text)[:LONGEST])
+        else:
+            raise Broken("a frame that nothing asked for")
+
+    def lose(self, error: Lost) -> Lost:
+        self.lost = self.lost or error
+        return self.lost
+
+    # --- the end ---------------------------------------------------------
+
+    def close(self) -> None:
+        """End the process and all that it has started."""
+        if self.status:
+            return
+        os.close(self.requests)
+        os.close(self.answers)
+        status = b""
+        try:
+            self.process.stdin.close()
+            self.process.stdin = None  # or it would be flushed
+            status, _ = self.process.communicate(timeout=ENDING)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        try:
+            self.status = json.loads(status)
+        except ValueError:  # the supervisor itself has been ended
+            left = end_marked(self.token)
+            self.status = {"code": None, "left": left, "printed": 0}
+
+    def ending(self) -> str:
+        """How the process ended, in words."""
+        code = self.status["code"]
+        if code is None:
+            return "the process and its supervisor were ended"
+        if code < 0:
+            return f"the process was ended by {signal_name(-code)}"
+        return f"the process ended with code {code}"
+
+    @property
+    def remarks(self) -> list[str]:
+        """Facts beside the verdict; complete once it is closed."""
+        texts = []
+        left, size = self.status.get("left"), self.status.get("printed")
+        if left:
+            what = "process" if left == 1 else "processes"
+            texts.append(f"{left} {what} left running, now ended")
+        if size:
+            texts.append(f"its output ({size:,} bytes) is not shown")
+        files = [path for path in self.written if os.path.lexists(path)]
+        if files:
+            texts.append(f"it wrote files: {', '.join(files)}")
+        return texts
+
+    @property
+    def copies_the_reference(self) -> bool:
+        """Whether it calls what it is to be compared with."""
+        return self.calls_reference and not is_own(self.path)
+
+    def __enter__(self) -> "Remote":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file is one of this project."""
+    resolved = path.resolve()
+    return any(resolved.is_relative_to(ROOT / room) for room in OWN_ROOMS)
+
+
+def mentions_torch(path: Path) -> bool:
+    """Whether PyTorch is to be imported before the file is run."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return b"torch" in file.read(2**20)
+    except OSError:
+        return False
+
+
+def environment(token: str) -> dict[str, str]:
+    """Ours, with what lets the worker be imported, and a mark of it."""
+    variables = dict(os.environ) | {MARKER: token}
+    installed = [Path(folder).resolve() for folder in all_site_packages()]
+    if ROOT not in installed:
+        paths = [str(ROOT), *filter(None, [variables.get("PYTHONPATH")])]
+        variables["PYTHONPATH"] = os.pathsep.join(paths)
+    return variables
+
+
+def all_site_packages() -> list[str]:
+    return [*site.getsitepackages(), site.getusersitepackages()]
+
+
+def end_marked(token: str) -> int:
+    """End the processes that bear the mark, where /proc shows it."""
+    mark, ended = f"{MARKER}={token}".encode(), 0
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError, ValueError):
+            if mark in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                ended += 1
+    return ended
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

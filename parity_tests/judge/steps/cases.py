@@ -1,0 +1,109 @@
+"""Cases: the inputs of a step, or of its gradient, all of them by name."""
+
+import inspect
+from dataclasses import is_dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from parity_tests.twins.finding import Twin, find_twins
+from parity_tests.twins.gradients import backward
+from parity_tests.twins.strategies import SEEDS, cases
+
+from .property import description, leaves, outputs
+
+BACKWARD = "_backward"
+UPSTREAM = [-3, -2, -1, 1, 2, 3]
+
+
+class StepCase(dict):
+    """One input of the step called `name`: its arguments by name.
+
+    As text it is a call that can be pasted into Python.
+    """
+
+    def __init__(self, name: str, arguments: dict):
+        super().__init__(arguments)
+        self.name = name
+
+    def size(self) -> tuple[int, float]:
+        """How large it is: what a reader sees should be small."""
+        arrays = [
+            *leaves(self).values(),
+            *(a for a in self.values() if is_integral(a)),
+        ]
+        magnitude = sum(
+            float(np.abs(a.astype(float)).sum()) for a in arrays
+        )
+        return sum(array.size for array in arrays), magnitude
+
+    def __str__(self) -> str:
+        sources = (f"{n}={as_source(v)}" for n, v in self.items())
+        return f"{self.name}({', '.join(sources)})"
+
+
+def is_integral(value) -> bool:
+    """Whether it is an array of ids, or a mask."""
+    return isinstance(value, np.ndarray) and value.dtype.kind != "f"
+
+
+def as_source(value) -> str:
+    """A value as Python source, to the last digit."""
+    if isinstance(value, np.ndarray):
+        numbers = np.array2string(
+            value, separator=", ", floatmode="unique", threshold=value.size
+        )
+        dtype = "bool" if value.dtype == bool else f"np.{value.dtype}"
+        return f"np.array({numbers}, dtype={dtype})"
+    if isinstance(value, np.generic):
+        return f"np.{value.dtype}({value})"
+    if is_dataclass(value):
+        sources = (f"{n}={as_source(v)}" for n, v in vars(value).items())
+        return f"{type(value).__name__}({', '.join(sources)})"
+    if isinstance(value, tuple) and any(map(is_dataclass, value)):
+        return "(" + "".join(f"{as_source(part)}, " for part in value) + ")"
+    return repr(value)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+@st.composite
+def step_cases(
+    draw, name: str, dtypes=("float32", "float64"), equal: bool = False
+) -> StepCase:
+    """Any input of a step, or of its gradient, in either precision.
+
+    Where sizes are `equal`, a swapped axis raises no error.
+    """
+    twin = twin_of(name)
+    dtype = draw(st.sampled_from(dtypes))
+    case = draw(cases(twin, dtype, equal))
+    values = case.numpy_arguments()
+    order = inspect.signature(twin.reference).parameters
+    arguments = {n: plain(values[n]) for n in order if n in values}
+    if not name.endswith(BACKWARD):
+        return StepCase(name, arguments)
+    output = outputs()[twin.name]
+    shape = description(twin.name, arguments)[output].shape
+    upstream = np.random.default_rng(draw(SEEDS)).choice(UPSTREAM, shape)
+    # A loss is a number; an array stays as it is.
+    first = {f"d_{output}": np.array(upstream, dtype)[()]}
+    return StepCase(name, first | arguments)
+
+
+def plain(value):
+    """A NumPy scalar as a Python number: else it would widen a float32."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def twin_of(name: str) -> Twin:
+    """The step of that name, or of which it is the gradient.
+
+    Raises ValueError if there is none.
+    """
+    step = name.removesuffix(BACKWARD)
+    for twin in find_twins():
+        if twin.name == step and (step == name or backward(twin)):
+            return twin
+    raise ValueError(f"expected the name of a step, got {name!r}")

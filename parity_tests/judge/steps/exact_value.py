@@ -1,0 +1,63 @@
+"""The first property of every step: its value is the exact one."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from parity_tests.twins.comparing import largest
+from parity_tests.twins.gradients import result_names
+
+from .cases import BACKWARD, twin_of
+from .property import (
+    Comparisons,
+    Gradient,
+    Step,
+    description,
+    equal,
+    inputs,
+    named_results,
+    parts_of,
+    same,
+)
+
+
+def equals_the_reference(step: Step, arguments: dict) -> Comparisons:
+    """The result is that of the definition, within rounding; ids, masks
+    and text are equal."""
+    twin, got = twin_of(step.name), step(**arguments)
+    names, reference = result_names(twin), twin.reference(**arguments)
+    steps = description(step.name, arguments)
+    if len(names) == 1:
+        got, reference = (got,), (reference,)
+    for name, *parts in zip(names, got, reference, strict=True):
+        yield from equals_the_exact_one(name, *parts, steps.get(name))
+
+
+def equals_the_exact_one(name: str, got, reference, exact) -> Comparisons:
+    """One result, part by part where it is a tuple or a list."""
+    if hasattr(exact, "error"):
+        yield same(name, np.asarray(got), exact.value, exact.error)
+    elif isinstance(exact, tuple | list) and len(exact) == len(got):
+        for index, parts in enumerate(
+            zip(got, reference, exact, strict=True)
+        ):
+            yield from equals_the_exact_one(f"{name}[{index}]", *parts)
+    else:
+        yield from equal(name, got, reference)
+
+
+def gradients_equal_the_exact_ones(
+    gradient: Gradient, arguments: dict
+) -> Comparisons:
+    """Each gradient is the derivative, within rounding."""
+    result = gradient(**arguments)
+    steps = description(
+        f"{gradient.name}{BACKWARD}", gradient.with_kept(arguments)
+    )
+    exact = dict(parts_of(steps))
+    scale = max(largest(part.value) for part in exact.values())
+    for name, got in named_results(result, inputs(arguments)).items():
+        expected = exact[name]
+        comparison = same(f"d_{name}", got, expected.value, expected.error)
+        # The largest of all: in others everything may have cancelled.
+        yield replace(comparison, scale=scale)

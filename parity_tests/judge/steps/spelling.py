@@ -1,0 +1,454 @@
+"""Spelling: a step under other argument names, or in another form.
+
+`layer_norm(x, gamma, beta, eps)` is the reference's `layer_norm(x, params,
+epsilon)`. Which argument is which is found by name and by place, and by
+trial on drawn inputs; what a function does not take has one value.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, is_dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from parity_tests.judge.attention.calling import as_array, part_at, paths_of
+from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.forms import LENGTHS, MaskForm
+from parity_tests.judge.subject.roles import has_role
+from parity_tests.judge.verdict.protocol import (
+    Broken,
+    NotAsked,
+    NotJudged,
+    Raised,
+)
+from parity_tests.twins.gradients import backward
+
+from .cases import BACKWARD, StepCase, twin_of
+from .outputs import as_expected
+from .probes import plain_cases
+from .property import Gradient
+from .step import agree, reference
+
+# What an argument may be called that the reference calls otherwise.
+SYNONYMS = {
+    "epsilon": r"eps(ilon)?",
+    "rate": r"p|rate|dropout(_?p|_rate)?|drop",
+    "temperature": r"temp(erature)?|t|tau",
+    "heads": r"(num_?|n_?)?heads?|h",
+    "targets": r"targets?|labels?|y",
+    "logits": r"logits?|preds?|predictions?|x",
+    "ignored": r"ignore(d|_index)?|pad(ding)?_id",
+    "ids": r"ids|idx|tokens?|token_ids|input_ids|x",
+    "mask": r"(attn_?)?mask",
+    "scores": r"scores?|x|z|logits?|attn",
+}
+MATRIX = (
+    r"(w|weights?|kernel|gamma|g|gain|alpha|scale).*|.*(weight|_w|kernel)"
+)
+BIAS = r"(b|bias|beta|shift|offset).*|.*(bias|_b)"
+AXIS = r"axis|dim"
+# Values of an argument that a function may have written into itself.
+WRITTEN_IN = {
+    "epsilon": (1e-5, 1e-6, 1e-12, 1e-8),
+    "ignored": (-100,),
+    "temperature": (1.0,),
+    "past": (0,),
+    "rate": (0.0,),
+}
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How the arguments of a step are passed to a function.
+
+    `paths` maps the function's own names to values of the reference:
+    "x", or "params.weight"; `keys` those of one dict of parameters, which
+    is the argument `holder`. `fixed` are arguments of the reference that
+    it does not take; `others` its own that the reference has not. With
+    `turned`, matrices are for x W.
+    """
+
+    paths: dict[str, str]
+    fixed: dict[str, object] = field(default_factory=dict)
+    others: dict[str, object] = field(default_factory=dict)
+    holder: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
+    turned: bool = False
+    make: Callable | None = None
+    read: Callable | None = None
+    adapt: Callable | None = None
+    result: tuple = ()
+
+    def named(self, arguments: dict) -> dict:
+        """The arguments under the function's own names."""
+        for name, value in self.fixed.items():
+            if name == "ignored":
+                if np.any(arguments["targets"] == arguments["ignored"]):
+                    raise NotAsked("it ignores no target")
+            elif arguments[name] != value:
+                raise NotAsked(f"its {name} is {value}")
+        if self.make is not None:
+            return self.make(arguments) | self.others
+        named = {
+            name: self.value(arguments, path)
+            for name, path in self.paths.items()
+        }
+        if self.holder:
+            named[self.holder] = {
+                key: self.value(arguments, path)
+                for key, path in self.keys.items()
+            }
+        return named | self.others
+
+    def value(self, arguments: dict, path: str):
+        first, *rest = path.split(".")
+        value = reduce(getattr, rest, arguments[first])
+        is_matrix = rest and getattr(value, "ndim", 0) == 2
+        return value.T.copy() if is_matrix and self.turned else value
+
+    def adapted(self, case: StepCase) -> StepCase:
+        """A case as it can be asked: with what is written into it."""
+        if self.adapt is not None:
+            return self.adapt(case)
+        changed = dict(case)
+        for name, value in self.fixed.items():
+            if name == "ignored":
+                targets = changed["targets"]
+                ignored = targets == changed["ignored"]
+                changed["targets"] = np.where(ignored, 0, targets)
+            else:
+                changed[name] = value
+        return StepCase(case.name, changed)
+
+
+class HostedStep:
+    """A function of a host, under the argument names of the reference."""
+
+    def __init__(
+        self, host, thing: Thing, library: str, spelling: Spelling
+    ):
+        self.host, self.thing = host, thing
+        self.library, self.spelling = library, spelling
+
+    def __call__(self, **arguments):
+        answer = self.answer(arguments)
+        value = part_at(answer["value"], self.spelling.result)
+        read = self.spelling.read
+        return value if read is None else read(value, arguments)
+
+    def with_result(self, path: tuple | None) -> "HostedStep":
+        """The same, with its result at that path."""
+        if path is None or path == self.spelling.result:
+            return self
+        spelling = replace(self.spelling, result=path)
+        return HostedStep(self.host, self.thing, self.library, spelling)
+
+    def inputs_after(self, arguments: dict) -> dict:
+        """The arguments as they are after a call."""
+        before = self.spelling.named(arguments)
+        back = self.answer(arguments, back=True)["back"]
+        after = dict(arguments)
+        for name, path in self.spelling.paths.items():
+            same = name in before and "." not in path
+            if same and isinstance(before[name], np.ndarray):
+                after[path] = np.asarray(back[name])
+        return after
+
+    def answer(self, arguments: dict, **how) -> dict:
+        named = self.spelling.named(arguments)
+        how = {"library": self.library} | how
+        answer = self.host.call(self.thing.name, named, how)
+        if "error" in answer:
+            raise Raised(answer["error"])
+        return answer
+
+
+def hosted_step(host, thing: Thing, role: str, library=None) -> HostedStep:
+    """The function as a step, in the spelling that fits best.
+
+    That is the first that gives the reference's values; else the first
+    that gives any. Raises NotJudged where none does.
+    """
+    accepted, trouble = None, None
+    for own_library in libraries(thing, library):
+        for spelling in spellings(thing, role):
+            trial = HostedStep(host, thing, own_library, spelling)
+            try:
+                trial, right = tried(trial, role)
+            except NotAsked:
+                continue
+            except (Raised, Broken) as error:
+                trouble = trouble or str(error)
+                continue
+            if right:
+                return trial
+            accepted = accepted or trial
+    if accepted is not None:
+        return accepted
+    names = ", ".join(signature_of(role))
+    got = ", ".join(each.name for each in thing.parameters)
+    why = f": it {trouble}" if trouble else ""
+    raise NotJudged(f"expected the arguments ({names}), got ({got}){why}")
+
+
+def libraries(thing: Thing, library: str | None) -> tuple[str, ...]:
+    if library:
+        return (library,)
+    return ("torch", "numpy") if thing.library == "torch" else ("numpy",)
+
+
+def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
+    """The step, with the path to its result; whether its values are the
+    reference's, where it gives any. Raises what all calls raise."""
+    right, answered, trouble = True, False, None
+    for case in plain_cases(role)[1:9]:
+        case = with_kept(step.spelling.adapted(case))
+        expected = reference(role)(**case)
+        try:
+            value = step.answer(case)["value"]
+        except (NotAsked, Raised) as error:
+            trouble = trouble or error
+            continue
+        answered = True
+        if step.spelling.read is None and isinstance(expected, np.ndarray):
+            step = step.with_result(path_to(value, expected.shape))
+        try:
+            got = as_expected(step(**case), expected)
+        except Broken:
+            right = False
+            continue
+        right = right and agree(got, expected)
+    if not answered:
+        raise trouble
+    return step, right
+
+
+def path_to(value, shape: tuple[int, ...]) -> tuple | None:
+    for path, part in paths_of(value):
+        if getattr(as_array(part), "shape", None) == shape:
+            return path
+    return None
+
+
+def signature_of(role: str) -> list[str]:
+    return list(with_kept(plain_cases(role)[0]))
+
+
+def with_kept(case: StepCase) -> StepCase:
+    """The arguments of a gradient, with what its step has kept."""
+    if not case.name.endswith(BACKWARD):
+        return case
+    twin = twin_of(case.name)
+    gradient = Gradient(twin.name, twin.reference, backward(twin))
+    return StepCase(case.name, gradient.with_kept(case))
+
+
+# --- which spellings there may be ----------------------------------------
+
+
+def spellings(thing: Thing, role: str) -> Iterator[Spelling]:
+    """Ways to pass the arguments, from the likeliest on."""
+    special = SPECIAL.get(role)
+    named = [each for each in thing.parameters if each.is_named]
+    required = [each.name for each in named if each.required]
+    names = [each.name for each in named]
+    wanted = signature_of(role)
+    if set(wanted) <= set(names) and set(required) <= set(wanted):
+        yield Spelling({name: name for name in wanted})
+    if special is not None:
+        yield from special(thing, names, required)
+    yield from by_leaves(thing, role, names, required)
+    if len(required) <= len(wanted) <= len(names):
+        yield Spelling(dict(zip(names, wanted, strict=False)))
+
+
+def by_leaves(thing, role, names, required) -> Iterator[Spelling]:
+    """Parameters one by one, or in a dict; and what is written in."""
+    case = with_kept(plain_cases(role)[1])
+    leaves = {
+        name: [name]
+        if not is_dataclass(value)
+        else [f"{name}.{path}" for path in paths_in(value)]
+        for name, value in case.items()
+    }
+    params = [n for n, value in case.items() if is_dataclass(value)]
+    scalars = [n for n in case if n not in params]
+    paths, left = {}, list(names)
+    for place, name in enumerate(scalars):
+        pattern = SYNONYMS.get(name, re.escape(name))
+        own = next(
+            (n for n in left if re.fullmatch(pattern, n.lower())), None
+        )
+        if own is None and place == 0 and left:
+            own = left[0]
+        if own is not None:
+            paths[own] = name
+            left.remove(own)
+    missing = [n for n in scalars if n not in paths.values()]
+    if any(name not in WRITTEN_IN for name in missing):
+        return
+    others = {
+        n: -1 for n in left if re.fullmatch(AXIS, n) and n in required
+    }
+    left = [n for n in left if n in required and n not in others]
+    holder, keys = "", {}
+    if params:
+        flat = leaves[params[0]]
+        if len(left) == 1 and len(flat) > 1:
+            holder = left[0]
+            found = re.findall(
+                rf"{holder}\[['\"](\w+)['\"]\]", thing.source
+            )
+            keys = matched(list(dict.fromkeys(found)), flat)
+            if not keys:
+                return
+        else:
+            own = [n for n in names if n not in paths and n not in others]
+            pairs = matched(own, flat)
+            if not pairs:
+                return
+            paths |= pairs
+    unexplained = [n for n in left if n not in paths and n != holder]
+    if unexplained:
+        return
+    for fixed in values_written_in(missing):
+        for turned in (False, True) if params else (False,):
+            yield Spelling(paths, fixed, others, holder, keys, turned)
+
+
+def paths_in(value, prefix: str = "") -> list[str]:
+    """The dotted names of the arrays of a dataclass."""
+    paths = []
+    for name, part in vars(value).items():
+        if is_dataclass(part):
+            paths += paths_in(part, f"{prefix}{name}.")
+        else:
+            paths.append(f"{prefix}{name}")
+    return paths
+
+
+def matched(names: list[str], leaves: list[str]) -> dict[str, str]:
+    """Names of weights and biases, in order, to those of the reference;
+    nothing where their numbers do not fit."""
+    weights = [n for n in names if re.fullmatch(MATRIX, n.lower())]
+    biases = [
+        n
+        for n in names
+        if n not in weights and re.fullmatch(BIAS, n.lower())
+    ]
+    ours = [leaf for leaf in leaves if not leaf.endswith("bias")]
+    our_biases = [leaf for leaf in leaves if leaf.endswith("bias")]
+    if len(weights) != len(ours) or len(biases) != len(our_biases):
+        return {}
+    return dict(
+        zip(
+            [*weights, *biases],
+            [*ours, *our_biases],
+            strict=True,
+        )
+    )
+
+
+def values_written_in(missing: list[str]) -> Iterator[dict]:
+    if not missing:
+        yield {}
+        return
+    first, *rest = missing
+    for value in WRITTEN_IN[first]:
+        for others in values_written_in(rest):
+            yield {first: value} | others
+
+
+# --- masks, which have forms of their own --------------------------------
+
+
+def causal_masks(thing, names, required) -> Iterator[Spelling]:
+    """`causal_mask(size)`: of booleans, numbers, or numbers to be added."""
+    if not names or len(required) > 1:
+        return
+    size = required[0] if required else names[0]
+
+    def make(arguments):
+        if arguments["queries"] != arguments["keys"] or arguments["past"]:
+            raise NotAsked("it has as many queries as keys")
+        return {size: arguments["queries"]}
+
+    yield Spelling({}, {}, make=make, read=as_square_mask)
+
+
+def as_square_mask(value, arguments):
+    """A mask as booleans, True where the first key may be attended to.
+
+    The last query sees the first key, whatever a mask is made of.
+    """
+    mask = np.asarray(value)
+    shape = arguments["queries"], arguments["keys"]
+    if mask.size != shape[0] * shape[1]:
+        raise Broken(f"returned shape {mask.shape}, expected {shape}")
+    mask = mask.reshape(shape)
+    return mask == mask[-1, 0]
+
+
+def padding_masks(thing, names, required) -> Iterator[Spelling]:
+    """`padding_mask(ids, pad_id)`: from ids, in place of lengths."""
+    if not names or len(required) > 2:
+        return
+    pad = next(
+        (n for n in names[1:] if re.search(r"pad|ignore", n.lower())), None
+    )
+    default = next(
+        (p.default for p in thing.parameters if p.name == pad), 0
+    )
+    pad_id = default if isinstance(default, int) else 0
+
+    def make(arguments):
+        lengths, keys = arguments["lengths"], arguments["keys"]
+        visible = np.arange(keys) < lengths[..., None]
+        ids = np.where(visible, pad_id + 5, pad_id)
+        return {names[0]: ids} | ({pad: pad_id} if pad else {})
+
+    for inverted in (False, True):
+
+        def read(value, arguments, inverted=inverted):
+            lengths, keys = arguments["lengths"], arguments["keys"]
+            mask = np.asarray(value)
+            if mask.size != lengths.size * keys:
+                raise Broken(
+                    f"returned shape {mask.shape}, expected a number for "
+                    f"each of {lengths.size * keys} tokens"
+                )
+            mask = mask.reshape(*lengths.shape, 1, keys).astype(bool)
+            return ~mask if inverted else mask
+
+        yield Spelling({}, {}, make=make, read=read)
+
+
+def masks_by_lengths(thing, names, required) -> Iterator[Spelling]:
+    """`masked_softmax(scores, valid_lengths)`: how many keys are seen, in
+    place of a mask."""
+    if len(names) < 2 or not has_role(names[1], "lengths"):
+        return
+    form = MaskForm("True may attend", LENGTHS)
+
+    def make(arguments):
+        scores, mask = arguments["scores"], arguments["mask"]
+        if scores.ndim != 3:
+            raise NotAsked("it takes scores of texts")
+        own = form.passed(mask, scores.shape, scores.dtype)
+        return {names[0]: scores, names[1]: own}
+
+    def with_lengths(case):
+        scores = case["scores"]
+        count = 1 + len(scores) % scores.shape[-1]
+        mask = np.arange(scores.shape[-1])[None] < count
+        return StepCase(case.name, case | {"mask": mask})
+
+    yield Spelling({}, make=make, adapt=with_lengths)
+
+
+SPECIAL = {
+    "causal_mask": causal_masks,
+    "padding_mask": padding_masks,
+    "masked_softmax": masks_by_lengths,
+}

@@ -1,0 +1,214 @@
+"""`StepSubject`: a function for one step, or for a gradient, as a subject.
+
+It is called under the argument names of the reference, in whatever
+spelling it has its own (`spelling.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import is_dataclass
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+
+from parity_tests.judge.candidate.values import copied
+from parity_tests.judge.mutants.steps import MUTANTS
+from parity_tests.judge.verdict.diagnosis import alike
+from parity_tests.judge.verdict.property import Property
+from parity_tests.judge.verdict.protocol import (
+    Broken,
+    Lost,
+    NotAsked,
+    Raised,
+)
+from parity_tests.twins.finding import find_twins
+from parity_tests.twins.gradients import backward
+
+from .activations import equals_the_layer_with_relu, with_relu
+from .all_properties import properties_of
+from .cases import BACKWARD, StepCase, step_cases, twin_of
+from .exact_value import (
+    equals_the_reference,
+    gradients_equal_the_exact_ones,
+)
+from .outputs import fitting
+from .probes import EXTREME, LOUD, loud_cases, plain_cases
+from .property import Gradient, Step
+
+
+class StepSubject:
+    """A function under judgement as the step `name`, or its gradient.
+
+    `function` takes NumPy values by the names that the step gives them;
+    `forward` is the step that a gradient belongs to, by default the
+    project's own. `adapted(case)` is a case as the function can be asked.
+    """
+
+    when_random = "the output is random"
+
+    def __init__(
+        self,
+        function: Callable,
+        name: str,
+        forward: Callable | None = None,
+        adapted: Callable = lambda case: case,
+    ):
+        self.name = self.kind = name
+        if not hasattr(function, "inputs_after"):
+            function = LocalStep(function)
+        self.function, self.adapted = function, adapted
+        twin = twin_of(name)
+        if name.endswith(BACKWARD):
+            own = twin.reference
+            self.asked = Gradient(
+                twin.name,
+                fitting(forward, own) if forward else own,
+                fitting(function, backward(twin)),
+            )
+            self.exact = gradients_equal_the_exact_ones
+        else:
+            self.asked = Step(name, fitting(function, twin.reference))
+            self.exact = equals_the_reference
+
+    @property
+    def host(self):
+        """Where the function runs, None if it is one of this process."""
+        return getattr(self.function, "host", None)
+
+    def properties(self) -> Iterator[Property]:
+        yield Property(self.exact)
+        yield from properties_of(self.name)
+
+    def cases(self):
+        return step_cases(self.name).map(self.adapted)
+
+    def not_asked(self) -> dict[str, str]:
+        return {}
+
+    # --- for the diagnosis -----------------------------------------------
+
+    def probes(self) -> list[list]:
+        """Plain inputs; then numbers that overflow and the like."""
+        if self.name not in MUTANTS:
+            return []
+        extreme = [
+            StepCase(self.name, case) for case in EXTREME.get(self.name, ())
+        ]
+        loud = loud_cases(self.name) if self.name in LOUD else []
+        return [plain_cases(self.name), extreme + loud]
+
+    def answer(self, probe):
+        try:
+            with np.errstate(all="ignore"):
+                return self.function(**probe)
+        except (Lost, Raised):
+            raise
+        except (Exception, SystemExit) as error:  # foreign code
+            kind = type(error).__name__
+            raise Raised({"type": kind, "text": str(error)}) from error
+
+    def right(self, probe):
+        with np.errstate(all="ignore"):
+            return reference(self.name)(**deepcopy(dict(probe)))
+
+    def changes(self, probe) -> bool:
+        """Whether the call modifies its arguments."""
+        try:
+            after = self.function.inputs_after(dict(probe))
+        except (Exception, SystemExit):  # foreign code
+            return False
+        return not agree(list(after.values()), list(probe.values()))
+
+    def mutants(self, probes) -> Iterator[tuple[str, Callable]]:
+        for cause, mutant in MUTANTS[self.name].items():
+            yield cause, in_order(mutant)
+
+    def agree(self, output, expected, probe) -> bool:
+        return agree(output, expected)
+
+    def other_cause(self) -> str | None:
+        return None
+
+
+class LocalStep:
+    """A function of this process, which gets copies of its arguments."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+    def __call__(self, **arguments):
+        return self.function(**copied(arguments))
+
+    def inputs_after(self, arguments: dict) -> dict:
+        """The arguments as they are after a call."""
+        copies = copied(arguments)
+        self.function(**copies)
+        return copies
+
+
+class ReluSubject(StepSubject):
+    """A feed-forward layer with ReLU in place of GELU, in float64."""
+
+    def __init__(self, function: Callable, name: str):
+        adapted = function.spelling.adapted
+        super().__init__(function, name, adapted=adapted)
+
+    def properties(self) -> Iterator[Property]:
+        yield Property(equals_the_layer_with_relu)
+
+    def cases(self):
+        return step_cases(self.name, ("float64",)).map(self.adapted)
+
+    def fits(self) -> bool:
+        """Whether it is one, on plain inputs, to a few digits."""
+        case = self.adapted(plain_cases(self.name)[3])
+        try:
+            output = self.asked(**case)
+        except (Broken, NotAsked, Raised):
+            return False
+        return alike(output, with_relu(case).value)
+
+    def probes(self) -> list[list]:
+        return []
+
+
+def in_order(mutant: Callable) -> Callable:
+    """A mutant takes the arguments of the step in order, not by name."""
+    return lambda probe: mutant(*deepcopy(list(probe.values())))
+
+
+@cache
+def reference(name: str) -> Callable:
+    """The project's own function for a step, or for its gradient."""
+    step = name.removesuffix(BACKWARD)
+    (twin,) = (twin for twin in find_twins() if twin.name == step)
+    return twin.reference if step == name else backward(twin)
+
+
+def agree(output, expected) -> bool:
+    """Equal in every part; floats up to rounding, and NaN equals NaN."""
+    if isinstance(expected, tuple | list):
+        return (
+            isinstance(output, tuple | list)
+            and len(output) == len(expected)
+            and all(map(agree, output, expected))
+        )
+    if is_dataclass(expected) or isinstance(expected, SimpleNamespace):
+        return all(
+            agree(getattr(output, name, None), part)
+            for name, part in vars(expected).items()
+        )
+    if output is None or expected is None:
+        return output is expected
+    if isinstance(expected, str | bytes | dict):
+        return output == expected
+    return agree_as_arrays(np.asarray(output), np.asarray(expected))
+
+
+def agree_as_arrays(output: np.ndarray, expected: np.ndarray) -> bool:
+    if output.shape != expected.shape or output.dtype.kind not in "biuf":
+        return False
+    if "f" in output.dtype.kind + expected.dtype.kind:
+        return alike(output, expected)
+    return np.array_equal(output, expected)

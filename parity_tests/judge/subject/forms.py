@@ -1,0 +1,114 @@
+"""Forms: in which shape and with which meaning a mask is passed on.
+
+Ours is True where a query may attend, and broadcasts to the scores. A
+form that cannot say what a mask says is not asked about that mask.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from parity_tests.judge.verdict.protocol import NotAsked
+
+MEANINGS = {
+    "True may attend": lambda mask, dtype: mask,
+    "True is masked": lambda mask, dtype: ~mask,
+    "1 may attend": lambda mask, dtype: mask.astype(np.int64),
+    "1 is masked": lambda mask, dtype: (~mask).astype(np.int64),
+    "1.0 may attend": lambda mask, dtype: mask.astype(dtype),
+    "1.0 is masked": lambda mask, dtype: (~mask).astype(dtype),
+    "added": lambda mask, dtype: np.where(mask, 0, -inf).astype(dtype),
+    "added, -1e9": lambda mask, dtype: np.where(mask, 0, -1e9).astype(
+        dtype
+    ),
+}
+GROUPS = {
+    "attends": ("True may attend", "1 may attend", "1.0 may attend"),
+    "hidden": ("True is masked", "1 is masked", "1.0 is masked"),
+    "added": ("added", "added, -1e9"),
+}
+
+
+@dataclass(frozen=True)
+class MaskForm:
+    """A form of masks: `meaning` of MEANINGS, `axes` of AXES."""
+
+    meaning: str
+    axes: str = "any"
+
+    def __str__(self) -> str:
+        axes = "" if self.axes == "any" else f", of ({self.axes})"
+        return f"{self.meaning}{axes}"
+
+    def passed(self, mask, shape: tuple[int, ...], dtype) -> np.ndarray:
+        """The mask as the subject takes it. Raises NotAsked."""
+        of_texts = self.axes == LENGTHS or self.axes.startswith("text")
+        if of_texts and len(shape) < 3:
+            raise NotAsked(f"its masks are of ({self.axes})")
+        own = AXES[self.axes](mask, shape)
+        rows = np.broadcast_to(mask, shape)
+        if not np.array_equal(rows_of(own, self.axes, shape), rows):
+            raise NotAsked(f"its masks are of ({self.axes})")
+        if self.axes == LENGTHS:
+            return own
+        return MEANINGS[self.meaning](own, dtype)
+
+
+LENGTHS = "lengths of texts"
+
+
+def first_rows(mask, shape, keep: tuple[int, ...]) -> np.ndarray:
+    """The mask with only some of its axes, and of the others the first."""
+    rows = np.broadcast_to(mask, shape)
+    axes = [axis % rows.ndim for axis in keep]
+    at = tuple(
+        slice(None) if axis in axes else 0 for axis in range(rows.ndim)
+    )
+    return np.ascontiguousarray(rows[at])
+
+
+def with_an_axis(mask, shape) -> np.ndarray:
+    return first_rows(mask, shape, (0, -2, -1))[:, None]
+
+
+AXES = {
+    "any": lambda mask, shape: np.array(mask),
+    "all axes": lambda mask, shape: np.array(np.broadcast_to(mask, shape)),
+    "query, key": lambda mask, shape: first_rows(mask, shape, (-2, -1)),
+    "text, 1, query, key": with_an_axis,
+    "text, query, key": lambda m, shape: first_rows(m, shape, (0, -2, -1)),
+    "text, 1, 1, key": lambda m, shape: with_an_axis(m, shape)[:, :, :1],
+    "text, 1, key": lambda m, shape: with_an_axis(m, shape)[:, 0, :1],
+    "text, key": lambda m, shape: first_rows(m, shape, (0, -1)),
+    LENGTHS: lambda m, shape: first_rows(m, shape, (0, -1)).sum(axis=-1),
+}
+OF_KEYS = ("text, 1, 1, key", "text, 1, key", "text, key")
+
+
+def rows_of(own: np.ndarray, axes: str, shape) -> np.ndarray:
+    """What such a mask says, broadcast to the shape of the scores."""
+    if axes == LENGTHS:
+        own = np.arange(shape[-1]) < own[:, None]
+    if axes in (*OF_KEYS, LENGTHS):
+        own = own.reshape(len(own), *([1] * (len(shape) - 2)), -1)
+    elif axes.startswith("text"):
+        batch = [1] * (len(shape) - 3)
+        own = own.reshape(len(own), *batch, *own.shape[-2:])
+    return np.broadcast_to(own, shape)
+
+
+def axes_to_try(batch_axes: int, name: str, is_lengths: bool) -> list[str]:
+    """Axes of a mask, from the likeliest on, for so many batch axes."""
+    if is_lengths:
+        return [LENGTHS] if batch_axes else []
+    free = ["any", "all axes", "query, key"]
+    if batch_axes > 1:
+        free += ["text, 1, query, key", "text, query, key"]
+    elif batch_axes:
+        free += ["text, query, key", "text, 1, query, key"]
+    of_keys = ["text, key", "text, 1, 1, key", "text, 1, key"]
+    if not batch_axes:
+        return free[:3]
+    is_padding = "pad" in name.lower()
+    return of_keys + free if is_padding else free + of_keys

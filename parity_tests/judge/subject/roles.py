@@ -1,0 +1,259 @@
+"""Roles: what each parameter of an unknown function is for.
+
+By its name first, in any spelling; then by its default, its annotation
+and its place. What is left with a default is left alone; what is left
+without one is found by trial (`values_to_try`).
+"""
+
+import re
+from dataclasses import dataclass
+
+from parity_tests.judge.candidate.things import Parameter
+
+# Each matches a whole name in lower case, without what stands around it.
+PATTERNS = {
+    "query": r"x?q(uer(y|ies))?s?",
+    "key": r"x?k(ey)?s?",
+    "value": r"x?v(al(ue)?s?)?s?",
+    "lengths": r"(valid|key|seq|text|src|context)?_?(len(gth)?s?)",
+    "mask": r".*mask.*|m|.*bias|hidden|hide|visible|allowed|keep|seen|"
+    r"blocked|padding|.*_pad|valid|may_attend|ignored",
+    "causal": r"(is_?)?causal|use_causal.*|mask_future|autoregressive",
+    "scale": r"(softmax_?|sm_?|qk_?)?scal(e|ing)(_factor)?",
+    "d_head": r"d_?k|dk|d_?head|head_?dim|d_?model|dim|d|dim_k|"
+    r"key_?dim|head_?size|d_?keys?|embed_?dim|depth|n_?features",
+    "dropout": r".*drop.*|p|rate",
+    "training": r"(is_?)?train(ing)?|train_mode",
+    "heads": r"(num_?|n_?)(attention_?|attn_?)?heads?|heads?|h|nheads?",
+    "temperature": r"temp(erature)?|root_?d_?k",
+    "context": r"context|memory|cond|y|kv|encoder_.*|enc_.*|source|src",
+}
+AROUND = re.compile(
+    r"_(states?|layers?|tensors?|mat(rix)?|vec(tor)?s?|in|input|t|seq)$|"
+    r"^(input|in|the|my)_|_+$|\d+$"
+)
+
+
+def plain_name(name: str) -> str:
+    """A name in lower case, without "_states" and the like."""
+    short = name.lower().strip("_")
+    bare = AROUND.sub("", short)
+    return bare or short
+
+
+def has_role(name: str, role: str) -> bool:
+    if role == "mask":  # "hidden" is one, "hidden_states" is none
+        return re.fullmatch(PATTERNS[role], name.lower()) is not None
+    return re.fullmatch(PATTERNS[role], plain_name(name)) is not None
+
+
+def first_of(names: list[str], role: str) -> str | None:
+    return next((name for name in names if has_role(name, role)), None)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The parameters of a function of query, key and value, by role."""
+
+    tensors: tuple[str, str, str]
+    masks: tuple[str, ...] = ()
+    required_masks: tuple[str, ...] = ()
+    lengths: str | None = None
+    causal: str | None = None
+    causal_default: bool | None = None
+    scale: str | None = None
+    heads: str | None = None
+    fixed: tuple[tuple[str, object], ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def qkv_of(names: list[str]) -> tuple[str, str, str] | None:
+    """Query, key and value by their names; None unless all are there."""
+    tensors = [first_of(names, role) for role in ("query", "key", "value")]
+    return None if None in tensors else tuple(tensors)
+
+
+def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
+    """Roles by name, for a function of query, key and value.
+
+    None for a function that takes fewer than three arguments.
+    """
+    named = {each.name: each for each in parameters if each.is_named}
+    names = list(named)
+    tensors = qkv_of(names)
+    if tensors is None:
+        first = [n for n in names if named[n].required][:3]
+        plain = [
+            n
+            for n in first
+            if not any(
+                has_role(n, role) for role in ("mask", "lengths", "causal")
+            )
+        ]
+        if len(plain) < 3:
+            return None
+        tensors = tuple(plain)
+    others = [name for name in names if name not in tensors]
+    causal = first_of(others, "causal")
+    masks = tuple(n for n in others if has_role(n, "mask") and n != causal)
+    left = [name for name in others if name not in (*masks, causal)]
+    lengths = first_of(left, "lengths")
+    scale = next(
+        (
+            n
+            for n in left
+            if has_role(n, "scale") and not_a_flag(named[n].default)
+        ),
+        None,
+    )
+    heads = first_of(left, "heads")
+    required = [n for n in (*masks, lengths) if n and named[n].required]
+    fixed, unknown = [], []
+    for name in left:
+        each = named[name]
+        if name in (lengths, scale if not each.required else None, heads):
+            continue
+        if has_role(name, "dropout") and not each.annotation.endswith(
+            "bool"
+        ):
+            if each.required or isinstance(each.default, float | int):
+                fixed.append((name, 0.0))
+        elif has_role(name, "training"):
+            fixed.append((name, False))
+        elif has_role(name, "d_head") and each.required:
+            fixed.append((name, "d_head"))
+        elif each.required:
+            unknown.append(name)
+    default = named[causal].default if causal else None
+    return Roles(
+        tensors,
+        masks,
+        tuple(required),
+        lengths,
+        causal,
+        default if isinstance(default, bool) else None,
+        scale,
+        heads if heads and named[heads].required else None,
+        tuple(fixed),
+        tuple(unknown),
+    )
+
+
+def not_a_flag(default) -> bool:
+    """Whether it may take a number: its default is no boolean."""
+    return not isinstance(default, bool)
+
+
+def values_to_try() -> tuple:
+    """For a required argument of unknown meaning, from the likeliest on."""
+    return (None, "d_head", False, 0.0, 1)
+
+
+# --- what a docstring or an annotation says of a mask --------------------
+
+ATTENDS = (
+    r"(kept?|keeps?|see[ns]?|attend\w*|may|can|visible|valid|real|allow\w*|"
+    r"tokens?|unmasked|look\w*|use[ds]?|participat\w*|present|to keep|"
+    r"takes? part|no padding)"
+)
+HIDES = (
+    r"(hid\w*|mask\w*|ignor\w*|pad\w*|block\w*|forbid\w*|future|drop\w*|"
+    r"exclud\w*|remov\w*|(?:not|never) (?:to )?(?:be )?"
+    r"(?:attend|see|use|allow|look)\w*|may not|must not|cannot|disallow\w*)"
+)
+ONE = r"(?:true|\bones?\b|(?<![\d.])1(?:\.0?)?s?(?![\d.])|nonzero)"
+ZERO = r"(?:false|\bzeros?\b|(?<![\d.])0(?:\.0?)?s?(?![\d.]))"
+BETWEEN = (
+    r"means?|marks?|is|are|for|where|at|to|if|indicates?|->|→|:|=|a|an|the|"
+    r"every|positions?|pairs?|keys?|we|of|that|query|queries|one|it|to|be|"
+    r"tokens?|entries|values?|attention|will|do|does|should|\s"
+)
+LINK = rf"[\s=:`'*]*(?:{BETWEEN})*[\s=:`'*]*"
+MINUS = "[-\N{MINUS SIGN}]"
+LOW = rf"{MINUS}\s?(inf|1e\d|∞)"
+FILLED = r"\b(fill\w*|sets?|replac\w*|becom\w*|gets?|assign\w*)\b"
+
+
+def stated_meaning(text: str, name: str) -> str | None:
+    """What is said of a mask: "attends", "hidden", "added", or None."""
+    lowered = text.lower()
+    places = [
+        sentence
+        for sentence in re.split(r"(?<=[^\d])\.\s|\n\s*\n", lowered)
+        if "mask" in sentence or name.lower() in sentence
+    ]
+    said = " ".join(" ".join(places).split())
+    # Scores that are set to -inf say nothing of what the mask holds.
+    own = re.sub(rf"{FILLED}[^.]*?{LOW}", "", said)
+    if re.search(rf"\badd(ed|itive|s)?\b|{LOW}", own):
+        return "added"
+    if re.search(ONE + LINK + HIDES, said):
+        return "hidden"
+    if re.search(ONE + LINK + ATTENDS, said):
+        return "attends"
+    if re.search(ZERO + LINK + HIDES, said):
+        return "attends"
+    if re.search(ZERO + LINK + ATTENDS, said):
+        return "hidden"
+    return None
+
+
+def stated_axes(text: str, name: str) -> str | None:
+    """The axes that a docstring gives a mask, as one of `forms.AXES`:
+    "mask (batch, query, key)", or "mask: [b, 1, q, k]"."""
+    pattern = rf"\b{re.escape(name)}\b[`\s:=,\w]{{0,12}}[\[(]([^\])]*)[\])]"
+    match = re.search(pattern, text, re.IGNORECASE)
+    if match is None:
+        return None
+    axes = [part.strip().lower() for part in match[1].split(",")]
+    ones = [part.startswith("1") for part in axes]
+    of_texts = re.match(r"b|n$|text", axes[0]) is not None
+    if len(axes) == 4 and of_texts:
+        return (
+            "text, 1, 1, key"
+            if ones[1:3] == [True, True]
+            else ("text, 1, query, key")
+        )
+    if len(axes) == 3 and of_texts:
+        return "text, 1, key" if ones[1] else "text, query, key"
+    if len(axes) == 2:
+        return "text, key" if of_texts else "query, key"
+    return None
+
+
+# --- what else a docstring says ------------------------------------------
+
+LAST_QUERIES = re.compile(
+    r"last (n |few )?(query|queries|tokens?)|(bottom|lower).?right|"
+    r"quer(y|ies) (are|is|stands?) (at )?the (last|end)|"
+    r"new(est)? (query|queries|tokens?)"
+)
+TOKENS_FIRST = re.compile(
+    r"[\[(]\s*(seq\w*|tokens|length|len|src_len|tgt_len|t|l|s|n)\s*,\s*"
+    r"(batch\w*|b|n|bs|bsz|texts)\s*,\s*[\w/* ]+[\])]"
+)
+ZEROS = re.compile(
+    r"(fully masked|may attend to nothing|attends? to nothing|no keys?|"
+    r"nothing to attend)[^.]*(zeros?|\b0\b)"
+)
+
+
+def is_said_to_be_causal(name: str, docs: str) -> bool:
+    """Whether a function is called causal, or says that it is."""
+    lowered = f"{name} {docs}".lower()
+    return re.search(r"causal|autoregressive", lowered) is not None
+
+
+def aligns_last(docs: str) -> bool:
+    """Whether fewer queries are said to be the last ones."""
+    return LAST_QUERIES.search(docs.lower()) is not None
+
+
+def puts_tokens_first(docs: str) -> bool:
+    """Whether arrays are said to be (tokens, batch, features)."""
+    return TOKENS_FIRST.search(docs.lower()) is not None
+
+
+def gives_zeros(docs: str) -> bool:
+    """Whether a fully masked row is said to get zeros."""
+    return ZEROS.search(" ".join(docs.lower().split())) is not None

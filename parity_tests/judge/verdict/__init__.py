@@ -1,0 +1,1 @@
+"""The verdict: one loop and one diagnosis for whatever is judged."""

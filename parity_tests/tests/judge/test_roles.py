@@ -1,0 +1,208 @@
+"""What names and docstrings say of arguments, before anything is tried."""
+
+import pytest
+
+from parity_tests.judge.candidate.things import parameters_of
+from parity_tests.judge.subject.roles import (
+    aligns_last,
+    gives_zeros,
+    has_role,
+    is_said_to_be_causal,
+    puts_tokens_first,
+    roles_of,
+    stated_axes,
+    stated_meaning,
+)
+
+
+def roles(function):
+    return roles_of(parameters_of(function))
+
+
+# --- arguments -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("Q", "query"),
+        ("queries", "query"),
+        ("query_states", "query"),
+        ("xq", "query"),
+        ("key_layer", "key"),
+        ("my_values", "value"),
+        ("attn_mask", "mask"),
+        ("attention_bias", "mask"),
+        ("key_padding_mask", "mask"),
+        ("valid_lens", "lengths"),
+        ("is_causal", "causal"),
+        ("softmax_scale", "scale"),
+        ("d_k", "d_head"),
+        ("dropout_p", "dropout"),
+        ("training", "training"),
+        ("num_heads", "heads"),
+        ("encoder_hidden_states", "context"),
+    ],
+)
+def test_a_name_says_what_an_argument_is_for(name, role):
+    assert has_role(name, role)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("query_dim", "query"),
+        ("keyword", "key"),
+        ("v_heads", "value"),
+        ("hidden_states", "mask"),
+        ("max_length", "lengths"),
+        ("rescaled", "scale"),
+        ("probability", "dropout"),
+        ("head_dim", "heads"),
+    ],
+)
+def test_a_name_that_only_looks_like_it_says_nothing(name, role):
+    assert not has_role(name, role)
+
+
+def test_arguments_are_found_by_their_names_or_their_order():
+    named = roles(lambda V, K, Q, dropout_p: None)
+    assert named.tensors == ("Q", "K", "V")
+    assert named.fixed == (("dropout_p", 0.0),)
+    placed = roles(lambda a, b, c, m: None)
+    assert placed.tensors == ("a", "b", "c")
+    assert placed.masks == placed.required_masks == ("m",)
+    assert roles(lambda a, b: None) is None
+
+
+def test_what_is_left_with_a_default_is_left_alone():
+    left = roles(lambda q, k, v, mask=None, window=4, dropout=None: None)
+    assert left.masks == ("mask",)
+    assert left.required_masks == left.fixed == left.unknown == ()
+    needed = roles(lambda q, k, v, other: None)
+    assert needed.unknown == ("other",)
+
+
+def test_a_required_width_and_a_required_number_of_heads():
+    both = roles(lambda q, k, v, d_k, num_heads: None)
+    assert both.fixed == (("d_k", "d_head"),)
+    assert both.heads == "num_heads"
+    assert roles(lambda q, k, v, num_heads=2: None).heads is None
+
+
+def test_a_scale_that_is_a_flag_is_no_scale():
+    assert roles(lambda q, k, v, scale=None: None).scale == "scale"
+    assert roles(lambda q, k, v, scale=True: None).scale is None
+
+
+def test_a_causal_flag_and_its_default():
+    on = roles(lambda q, k, v, causal=True: None)
+    assert (on.causal, on.causal_default) == ("causal", True)
+    assert roles(lambda q, k, v, causal=None: None).causal_default is None
+
+
+def test_what_stands_behind_a_star_is_no_argument():
+    def attention(q, k, v, *rest, mask=None, **more): ...
+
+    assert roles(attention).masks == ("mask",)
+    assert roles(attention).unknown == ()
+
+
+# --- masks ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("mask: True where a query may attend", "attends"),
+        ("`mask` is 1 for tokens to keep and 0 for padding.", "attends"),
+        ("mask: positions with 0 are ignored", "attends"),
+        ("mask: entries equal to 0 are masked", "attends"),
+        ("mask: nonzero entries may be seen", "attends"),
+        ("A mask with False where attention is not allowed", "attends"),
+        ("mask: True entries are kept", "attends"),
+        ("mask: True means masked out", "hidden"),
+        ("mask: True marks padding", "hidden"),
+        ("mask (batch, key) with 1 = pad token", "hidden"),
+        ("mask: 1 means do not attend", "hidden"),
+        ("mask: True values will be ignored", "hidden"),
+        ("mask: True for the tokens that must not be seen", "hidden"),
+        ("mask: 0s are positions that may be attended to", "hidden"),
+        ("mask: added to the scores", "added"),
+        ("An additive mask.", "added"),
+        ("The mask holds 0 or -inf.", "added"),
+        ("The mask is 0 to keep and \N{MINUS SIGN}1e9 to hide.", "added"),
+        ("mask: a boolean array", None),
+        ("Masks padding. Returns 10 tokens.", None),
+        ("True is said of something else. There is a mask.", None),
+        ("Scores are set to -1e9 where the mask is zero.", None),
+        ("mask == 0 is filled with -inf", None),
+    ],
+)
+def test_what_a_docstring_says_of_a_mask(text, meaning):
+    assert stated_meaning(text, "mask") == meaning
+
+
+def test_a_mask_of_another_name_is_known_by_its_name():
+    assert stated_meaning("valid: True may be seen", "valid") == "attends"
+    assert stated_meaning("valid: True may be seen", "other") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "axes"),
+    [
+        ("mask (batch, query, key)", "text, query, key"),
+        ("mask: [b, 1, q, k]", "text, 1, query, key"),
+        ("`mask`: (B, 1, 1, T), or None", "text, 1, 1, key"),
+        ("mask of shape (N, 1, L)", "text, 1, key"),
+        ("mask: (B, T)", "text, key"),
+        ("mask (tokens, tokens)", "query, key"),
+        ("mask: (optional)", None),
+        ("attn (batch, query, key)", None),
+    ],
+)
+def test_which_axes_a_docstring_gives_a_mask(text, axes):
+    assert stated_axes(text, "mask") == axes
+
+
+# --- the rest ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
+        ("x: (seq, batch, d_model)", True),
+        ("of shape [T, B, C]", True),
+        ("(L, N, E)", True),
+        ("(batch, seq, d_model)", False),
+        ("(B, T, C)", False),
+        ("(tokens, features)", False),
+    ],
+)
+def test_whether_tokens_are_said_to_come_first(text, is_so):
+    assert puts_tokens_first(text) is is_so
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
+        ("The queries are the last ones.", True),
+        ("The mask is aligned at the bottom right.", True),
+        ("Takes the new tokens, with all earlier keys.", True),
+        ("The keys have the last axis.", False),
+    ],
+)
+def test_whether_queries_are_said_to_be_the_last(text, is_so):
+    assert aligns_last(text) is is_so
+
+
+def test_whether_it_is_said_to_be_causal():
+    assert is_said_to_be_causal("causal_attention", "")
+    assert is_said_to_be_causal("f", "Autoregressive.")
+    assert not is_said_to_be_causal("attention", "")
+
+
+def test_whether_zeros_are_said_to_be_for_a_fully_masked_row():
+    assert gives_zeros("A fully masked\n    row gets zeros.")
+    assert gives_zeros("A query that may attend to nothing gets 0.")
+    assert not gives_zeros("A fully masked row. Zeros are elsewhere.")
