@@ -5,6 +5,7 @@ conventions are; and what it returns is checked before anything else is
 done with it.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ from parity_tests.judge.subject.cases import (
     attention_cases,
     causal,
 )
-from parity_tests.judge.subject.forms import OF_KEYS
+from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.roles import (
     aligns_last,
     gives_zeros,
@@ -521,6 +522,8 @@ def rank_of(finding: MaskFinding) -> tuple:
 def is_plain(finding: MaskFinding) -> bool:
     """Whether it is said, or plain from its name, that it is a mask."""
     name = finding.name.lower()
+    if finding.form.axes == LENGTHS:
+        return re.search(r"valid|lens|lengths", name) is not None
     return finding.stated is not None or name in (
         *("mask", "attn_mask", "attention_mask"),
     )

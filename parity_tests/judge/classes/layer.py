@@ -865,7 +865,13 @@ def working_body(host, thing: Thing, declared: Declared):
 
 def bodies(host, thing: Thing, declared: Declared):
     if thing.is_class:
-        yield ClassBody(host, thing)
+        libraries = [declared.arrays or thing.library]
+        if not (declared.arrays or thing.is_module):
+            libraries.append("numpy")
+        for library in dict.fromkeys(libraries):
+            body = ClassBody(host, thing)
+            body.library = library
+            yield body
         return
     named = thing.name.replace("_", "").lower()
     takes_heads = any(

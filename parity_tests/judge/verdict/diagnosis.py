@@ -161,6 +161,7 @@ PATTERNS = (
     (
         (
             "sizes_beyond_a_tile_are_no_different",
+            "more_tokens_than_a_tile_are_no_different",
             "many_keys_are_no_different",
         ),
         "only large sizes are wrong: look at the last tile, and at what "

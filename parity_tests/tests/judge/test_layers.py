@@ -1,0 +1,506 @@
+"""Layers as they stand in real files: what is around the attention, masks
+of every kind, other tokens, gradients, fewer key heads, and libraries'."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity_tests.judge import judge
+
+from .test_classes import failed, judge_as, judged
+
+
+class Heads(nn.Module):
+    """Attention with heads, the parts of which may be replaced."""
+
+    key_heads = None
+
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.heads = num_heads
+        self.shared = num_heads // (self.key_heads or num_heads)
+        narrow = d_model // self.shared
+        self.q_proj = nn.Linear(d_model, d_model)
+        self.k_proj = nn.Linear(d_model, narrow)
+        self.v_proj = nn.Linear(d_model, narrow)
+        self.out_proj = nn.Linear(d_model, d_model)
+
+    def attend(self, query, key, value, visible=None):
+        query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        key, value = (
+            self.repeat(
+                x.unflatten(-1, (self.heads // self.shared, -1)).transpose(
+                    1, 2
+                )
+            )
+            for x in (key, value)
+        )
+        scores = query @ key.mT / self.root(query)
+        if visible is not None:
+            scores = scores.masked_fill(~visible, -torch.inf)
+        context = scores.softmax(-1) @ value
+        return self.out_proj(context.transpose(1, 2).flatten(2))
+
+    def repeat(self, x):
+        return x.repeat_interleave(self.shared, dim=1)
+
+    def root(self, query):
+        return query.shape[-1] ** 0.5
+
+    def forward(self, x):
+        return self.attend(self.q_proj(x), self.k_proj(x), self.v_proj(x))
+
+
+def test_the_layer_that_the_others_are_made_of_holds():
+    report = judged(Heads)
+    assert report.verdict == "holds", report
+    assert report.conventions["sizes"] == [
+        *("10 to 12 in 3", "14 to 32 in 4")
+    ]
+
+
+# --- sizes ---------------------------------------------------------------
+
+
+def test_a_scale_that_is_right_for_one_size_only_is_seen():
+    class MultiHeadAttention(Heads):
+        def root(self, query):
+            return 2
+
+    report = judged(MultiHeadAttention)
+    assert "equals_the_reference" in failed(report)
+    assert report.cause == "the scale is 1/2, whatever the width"
+
+
+def test_more_tokens_than_a_tile_holds_are_asked_for():
+    class MultiHeadAttention(Heads):
+        def forward(self, x):
+            return super().forward(x) * (1 + (x.shape[1] > 32))
+
+    report = judged(MultiHeadAttention)
+    assert "more_tokens_than_a_tile_are_no_different" in failed(report)
+    assert "equals_the_reference" not in failed(report)
+    assert report.known.startswith("only large sizes are wrong")
+
+
+# --- what is remembered, and gradients -----------------------------------
+
+
+def test_an_answer_that_is_remembered_is_seen():
+    class MultiHeadAttention(Heads):
+        def forward(self, x):
+            before = getattr(self, "before", None)
+            if before is None or before[0] is not x:
+                self.before = x, super().forward(x)
+            return self.before[1]
+
+    report = judged(MultiHeadAttention)
+    assert failed(report) == ["answers_do_not_depend_on_calls_before"]
+    assert "calls before" in report.cause
+
+
+def test_gradients_are_compared_by_value():
+    class Cut(Heads):
+        def forward(self, x):
+            keys = self.k_proj(x).detach()
+            return self.attend(self.q_proj(x), keys, self.v_proj(x))
+
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, upstream):
+            return 2 * upstream
+
+    class Twice(Heads):
+        def forward(self, x):
+            return super().forward(Doubled.apply(x))
+
+    cut, twice = (judge_as("multi_head_attention", k) for k in (Cut, Twice))
+    assert failed(cut) == failed(twice) == ["gradients_are_the_exact_ones"]
+    assert "k_proj.weight" in cut.cause
+    assert twice.known.startswith("the values are right and only gradients")
+
+
+# --- masks ---------------------------------------------------------------
+
+
+class Masked(Heads):
+    """A mask for all texts, and one of each text's keys."""
+
+    def forward(self, x, mask=None, key_padding_mask=None):
+        visible = self.joined(mask, key_padding_mask)
+        return self.attend(
+            self.q_proj(x), self.k_proj(x), self.v_proj(x), visible
+        )
+
+    def joined(self, mask, padding):
+        masks = [] if mask is None else [mask]
+        if padding is not None:
+            masks.append(padding[:, None, None, :])
+        return None if not masks else masks[0] & masks[-1]
+
+
+def test_two_masks_are_asked_alone_and_together():
+    class LastWins(Masked):
+        def joined(self, mask, padding):
+            return super().joined(
+                None if padding is not None else mask, padding
+            )
+
+    role = "multi_head_attention"
+    assert judge_as(role, Masked).holds
+    report = judge_as(role, LastWins)
+    assert failed(report) == ["two_masks_hide_what_either_hides"]
+    assert report.cause == "with two masks, the second overwrites the first"
+
+
+def test_each_text_has_its_own_mask():
+    class OfEachText(Heads):
+        def forward(self, x, mask=None):
+            """mask (batch, query, key): True may be attended to."""
+            if mask is not None:
+                mask = self.placed(mask[:, None])
+            return self.attend(
+                self.q_proj(x), self.k_proj(x), self.v_proj(x), mask
+            )
+
+        def placed(self, mask):
+            return mask
+
+    class OfOther(OfEachText):
+        def placed(self, mask):
+            return mask.roll(1, 0)
+
+    role = "multi_head_attention"
+    right = judge_as(role, OfEachText)
+    assert right.holds, right
+    assert right.conventions["mask"].endswith("of (text, query, key)")
+    wrong = judge_as(role, OfOther)
+    assert "a_mask_hides_what_it_should" in failed(wrong)
+    assert wrong.cause == "the mask of another text is used"
+
+
+def test_valid_lengths_are_a_mask():
+    class OfLengths(Heads):
+        def forward(self, x, valid_lens=None):
+            visible = None
+            if valid_lens is not None:
+                places = torch.arange(x.shape[1])
+                visible = self.valid(places, valid_lens[:, None])
+                visible = visible[:, None, None]
+            return self.attend(
+                self.q_proj(x), self.k_proj(x), self.v_proj(x), visible
+            )
+
+        def valid(self, places, lengths):
+            return places < lengths
+
+    class OneMore(OfLengths):
+        def valid(self, places, lengths):
+            return places <= lengths
+
+    role = "multi_head_attention"
+    right = judge_as(role, OfLengths)
+    assert right.holds, right
+    assert "lengths of texts" in right.conventions["mask"]
+    assert "a_mask_hides_what_it_should" in failed(judge_as(role, OneMore))
+
+
+# --- other tokens --------------------------------------------------------
+
+
+class Crossed(Heads):
+    def forward(self, query, key, value):
+        query, key, value = self.sources(query, key, value)
+        return self.attend(
+            self.q_proj(query), self.k_proj(key), self.v_proj(value)
+        )
+
+    def sources(self, query, key, value):
+        return query, key, value
+
+
+@pytest.mark.parametrize(
+    ("sources", "cause"),
+    [
+        (
+            lambda self, q, k, v: (q, q, q),
+            "keys and values are made from the query's tokens",
+        ),
+        (
+            lambda self, q, k, v: (q, k, k),
+            "values are made from the key's tokens",
+        ),
+    ],
+)
+def test_queries_keys_and_values_may_be_of_other_tokens(sources, cause):
+    role = "multi_head_attention"
+    right = judge_as(role, Crossed)
+    assert right.holds, right
+    assert "cross-attention" not in right.not_asked
+    wrong = type("Crossed", (Crossed,), {"sources": sources})
+    report = judge_as(role, wrong)
+    assert "equals_the_reference" in failed(report)
+    assert report.cause == cause
+
+
+# --- fewer key heads -----------------------------------------------------
+
+
+@pytest.mark.parametrize("key_heads", [1, 2])
+def test_fewer_key_heads_are_read_from_the_weights(key_heads):
+    right = type("Grouped", (Shared,), {"key_heads": key_heads})
+    report = judge_as("multi_head_attention", right)
+    assert report.holds, report
+
+
+class Shared(Heads):
+    def __init__(self, d_model, num_heads):
+        if num_heads != 4:
+            raise ValueError("four heads")
+        super().__init__(d_model, num_heads)
+
+
+def test_key_heads_in_turn_are_seen():
+    class Grouped(Shared):
+        key_heads = 2
+
+        def repeat(self, x):
+            return x.repeat(1, self.shared, 1, 1)
+
+    report = judge_as("multi_head_attention", Grouped)
+    assert "equals_the_reference" in failed(report)
+    assert report.cause == (
+        "key heads are repeated all in turn, not each next to itself"
+    )
+
+
+# --- around the attention ------------------------------------------------
+
+
+class Around(Heads):
+    def __init__(self, d_model, num_heads):
+        super().__init__(d_model, num_heads)
+        self.norm = nn.LayerNorm(d_model, eps=1e-6)
+
+
+AROUND = {
+    "a residual, then layer norm": lambda self, x: self.norm(
+        x + Heads.forward(self, x)
+    ),
+    "layer norm at the beginning, and a residual": lambda self, x: (
+        x + Heads.forward(self, self.norm(x))
+    ),
+    "layer norm at the beginning": lambda self, x: Heads.forward(
+        self, self.norm(x)
+    ),
+    "layer norm at the end": lambda self, x: self.norm(
+        Heads.forward(self, x)
+    ),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_what_is_around_the_attention_is_recognised(around):
+    kind = type("Around", (Around,), {"forward": AROUND[around]})
+    report = judge_as("multi_head_attention", kind)
+    assert report.holds, report
+    assert report.conventions["around"] == around
+
+
+def test_a_residual_of_the_wrong_thing_is_seen():
+    class Wrong(Around):
+        def forward(self, x):
+            return self.norm(2 * x + super().forward(x))
+
+    report = judge_as("multi_head_attention", Wrong)
+    assert "equals_the_reference" in failed(report)
+
+
+# --- weights in other places ---------------------------------------------
+
+
+class InNumPy:
+    """A class of NumPy, its weights in a dict."""
+
+    axis = -1
+
+    def __init__(self, d_in, d_out):
+        random = np.random.default_rng(0)
+        self.params = {
+            name: random.normal(size=(d_in, d_out))
+            for name in ("W_q", "W_k", "W_v")
+        }
+
+    def __call__(self, x):
+        query, key, value = (x @ w for w in self.params.values())
+        scores = query @ key.swapaxes(-2, -1) / query.shape[-1] ** 0.5
+        powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=self.axis, keepdims=True) @ value
+
+
+def test_weights_may_be_in_a_dict_of_a_class_of_numpy():
+    right = judge_as("self_attention", InNumPy, arrays="numpy")
+    assert right.holds, right
+    wrong = type("InNumPy", (InNumPy,), {"axis": None})
+    assert judge_as("self_attention", wrong, arrays="numpy").failed
+
+
+def self_attention(x, params):
+    query, key, value = (x @ params[f"W_{n}"] for n in ("q", "k", "v"))
+    scores = query @ key.mT / query.shape[-1] ** 0.5
+    return scores.softmax(-1) @ value
+
+
+def test_weights_may_be_in_a_dict_that_a_function_takes():
+    def unscaled_attention(x, params):
+        query = x @ params["W_q"]
+        scores = query @ (x @ params["W_k"]).mT
+        return scores.softmax(-1) @ (x @ params["W_v"])
+
+    report = judged(unscaled_attention)
+    assert report.cause == "the scale is missing", report
+
+
+def test_a_lazy_layer_has_its_shapes_after_a_call():
+    class LazyAttention(nn.Module):
+        def __init__(self, num_hiddens, num_heads):
+            super().__init__()
+            self.heads = num_heads
+            self.W_q = nn.LazyLinear(num_hiddens)
+            self.W_k = nn.LazyLinear(num_hiddens)
+            self.W_v = nn.LazyLinear(num_hiddens)
+            self.W_o = nn.LazyLinear(num_hiddens)
+
+        def forward(self, queries, keys, values):
+            query, key, value = (
+                layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+                for layer, x in (
+                    (self.W_q, queries),
+                    (self.W_k, keys),
+                    (self.W_v, values),
+                )
+            )
+            scores = query @ key.mT / query.shape[-1] ** 0.5
+            context = scores.softmax(-1) @ value
+            return self.W_o(context.transpose(1, 2).flatten(2))
+
+    report = judged(LazyAttention)
+    assert report.holds, report
+
+
+class OfOneWidth(nn.Module):
+    """Without weights: it is a function of query, key and value."""
+
+    def __init__(self, d_k):
+        super().__init__()
+        self.root = d_k**0.5
+
+    def forward(self, query, key, value):
+        return (query @ key.mT / self.root).softmax(-1) @ value
+
+
+def test_a_class_without_weights_is_built_for_each_width():
+    report = judge_as("self_attention", OfOneWidth)
+    assert report.holds, report
+    assert report.kind == "attention"
+
+    class OfTwiceTheWidth(OfOneWidth):
+        def __init__(self, d_k):
+            super().__init__(4 * d_k)
+
+    assert judge_as("self_attention", OfTwiceTheWidth).failed
+
+
+def test_tokens_may_be_said_to_come_first():
+    class TokensFirst(Heads):
+        """Takes x: (seq, batch, d_model)."""
+
+        def forward(self, x):
+            return super().forward(x.transpose(0, 1)).transpose(0, 1)
+
+    class TextsFirst(Heads):
+        """Takes x: (seq, batch, d_model)."""
+
+    role = "multi_head_attention"
+    right = judge_as(role, TokensFirst)
+    assert right.holds, right
+    assert right.conventions["layout"] == "tokens, batch, features"
+    wrong = judge_as(role, TextsFirst)
+    assert "equals_the_reference" in failed(wrong)
+
+
+# --- of this process, and of libraries -----------------------------------
+
+
+def test_a_module_that_is_built_already_is_judged_in_its_own_sizes():
+    module = Heads(15, 3)
+    before = {n: w.clone() for n, w in module.state_dict().items()}
+    report = judge(module, examples=3)
+    assert report.holds, report
+    assert report.name == "Heads"
+    assert "other sizes" in report.not_asked
+    assert all(
+        (module.state_dict()[n] == w).all() for n, w in before.items()
+    )
+
+
+def test_a_wrong_module_that_is_built_already_is_rejected():
+    class NeverScaled(Heads):
+        def root(self, query):
+            return 1
+
+    report = judge(NeverScaled(15, 3), examples=3)
+    assert "equals_the_reference" in failed(report)
+
+
+LIBRARY = {
+    "the class": lambda: nn.MultiheadAttention,
+    "texts first": lambda: nn.MultiheadAttention(12, 3, batch_first=True),
+    "tokens first": lambda: nn.MultiheadAttention(12, 3),
+}
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_pytorchs_own_module_holds(name):
+    report = judge(LIBRARY[name](), examples=3)
+    assert report.holds, report
+    tokens_first = report.conventions.get("layout") is not None
+    assert tokens_first is (name == "tokens first")
+    assert "cross-attention" not in report.not_asked
+    assert "gradients" not in report.not_asked
+    (raised,) = report.of("raised")
+    assert "Need attn_mask if specifying the is_causal" in raised.reason
+
+
+def transformers_layer(name: str):
+    """A layer of transformers, or a skip: never in CI."""
+    if os.environ.get("CI") != "true":
+        pytest.importorskip("transformers", reason="needs the extra bert")
+    from transformers import BertConfig, GPT2Config
+    from transformers.models.bert.modeling_bert import BertSelfAttention
+    from transformers.models.gpt2.modeling_gpt2 import GPT2Attention
+
+    if name == "BertSelfAttention":
+        config = BertConfig(hidden_size=12, num_attention_heads=3)
+        kind = BertSelfAttention
+    else:
+        config = GPT2Config(n_embd=12, n_head=3)
+        kind = GPT2Attention
+    config._attn_implementation = "eager"
+    return kind, kind(config)
+
+
+@pytest.mark.parametrize("name", ["BertSelfAttention", "GPT2Attention"])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_layer_of_transformers_holds(name, built):
+    report = judge(transformers_layer(name)[built], examples=3)
+    assert report.holds, report
+    assert report.name == name
+    assert report.conventions["mask"].startswith("added, of (text, 1, ")
