@@ -18,6 +18,9 @@ from parity_tests.judge.subject.weights import recipes
 from parity_tests.judge.verdict.loop import Budget
 from torch_impl.multi_head import MultiHeadAttentionWithDropout
 
+pytestmark = pytest.mark.slow  # each builds and judges a whole class
+
+
 # Here it matters that it fails, not with how small an input.
 BUDGET = Budget(5, shrunk=0)
 

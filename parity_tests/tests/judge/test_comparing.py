@@ -25,6 +25,8 @@ from parity_tests.judge.subject.cases import Range, beyond_a_tile
 from parity_tests.judge.verdict.loop import Budget
 from parity_tests.judge.verdict.protocol import Lost, NotJudged
 
+pytestmark = pytest.mark.slow  # each judges two functions
+
 
 def kernel(query, key, value, attn_mask=None, is_causal=False):
     return F.scaled_dot_product_attention(

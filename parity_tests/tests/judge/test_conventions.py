@@ -21,6 +21,9 @@ from parity_tests.judge.files.judging import hosted
 from parity_tests.judge.subject.cases import MASKS
 from parity_tests.judge.verdict.protocol import NotJudged
 
+pytestmark = pytest.mark.slow  # each tries a function in many ways
+
+
 ALL = np.ones((1, 1), bool)
 
 

@@ -25,6 +25,9 @@ from study.check.printing import (
 )
 from study.check.process import judge_files
 
+pytestmark = pytest.mark.slow  # each has processes of its own
+
+
 WRONG = """
 import numpy as np
 def shares(x):

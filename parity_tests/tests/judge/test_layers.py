@@ -12,6 +12,8 @@ from parity_tests.judge import judge
 
 from .test_classes import failed, judge_as, judged
 
+pytestmark = pytest.mark.slow  # each builds and judges a whole layer
+
 
 class Heads(nn.Module):
     """Attention with heads, the parts of which may be replaced."""

@@ -27,6 +27,9 @@ from torch_impl.attention import (
     scaled_dot_product_attention as torch_attention,
 )
 
+pytestmark = pytest.mark.slow  # each asks a whole attention
+
+
 # --- the subjects --------------------------------------------------------
 
 

@@ -112,6 +112,7 @@ def test_the_plugin_brings_nothing_heavy():
     assert run.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_wrong_attention_fails_with_a_report_and_no_traceback(project):
     project.write("my_attention.py", NO_ROOT)
     project.write("test_of_the_project.py", A_TEST_THAT_FAILS)

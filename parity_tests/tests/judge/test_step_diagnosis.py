@@ -26,6 +26,8 @@ from parity_tests.judge.steps.verdict import judge_step
 from parity_tests.judge.verdict.diagnosis import cause_of
 from parity_tests.judge.verdict.loop import Budget
 
+pytestmark = pytest.mark.slow  # every mutant of every step is told apart
+
 
 def cause_of_step(function, name):
     return cause_of(StepSubject(function, name))
