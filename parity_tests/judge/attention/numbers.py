@@ -72,7 +72,10 @@ def answers_do_not_depend_on_calls_before(
     for _ in range(CALLS):
         yield identical("context", subject.of(case), first)
     turned = replace(
-        case, query=-case.query, value=np.flip(case.value, -2).copy()
+        case,
+        query=-case.query,
+        key=np.flip(case.key, -2).copy(),
+        value=case.value + 1,
     )
     again = subject.after_itself(case, turned)
     yield identical("new numbers", again, subject.of(turned))

@@ -286,6 +286,9 @@ def without_the_past(probe):
     return visible(replace(probe, past=0))
 
 
+LAST_FOR_FIRST = (
+    "the cache is forgotten: the last queries are taken for the first"
+)
 MUTANT_PARTS = (
     {
         "the scale is missing": {"factor": lambda q: 1},
@@ -395,9 +398,7 @@ MUTANT_PARTS = (
         "key heads are repeated all in turn, not each next to itself": {
             "repeat": one_after_the_other
         },
-        "the cache is forgotten: the last queries count as the first": {
-            "visible": without_the_past
-        },
+        LAST_FOR_FIRST: {"visible": without_the_past},
     }
     | {
         f"the scale is 1/{number}, whatever the width": {
