@@ -172,6 +172,14 @@ def more_tokens_than_a_tile_are_no_different(
     masks = later_keys(layer, case)
     if masks and not layer.causal:
         yield from equals_the_reference(layer, replace(case, masks=masks))
+        # Far below zero, behind whole tiles that are masked.
+        last = np.arange(case.shape[-1]) == case.shape[-1] - 1
+        alone = {
+            name: mask & last if (mask & last).any() else mask
+            for name, mask in masks.items()
+        }
+        loud = replace(case, x=LOUD * case.x, masks=alone)
+        yield from equals_the_reference(layer, loud)
 
 
 def large_tokens_stay_finite(layer, case: LayerCase) -> Comparisons:
