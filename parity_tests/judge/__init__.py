@@ -5,10 +5,11 @@
     report = judge(my_attention)
     report.holds, report.failed, report.cause
 
-`subject` detects how a function is to be called; `attention`, `classes`
-and `steps` have the properties that must hold; `mutants` are wrong
-implementations by which a cause is named; `files` goes from a file to its
-verdicts.
+`candidate` is what runs beside a judged file; `verdict` is the one loop
+and the one diagnosis. `subject` reads names, docstrings and weights;
+`attention`, `classes` and `steps` find out how a thing wants to be called,
+and have the properties that must hold; `mutants` are wrong implementations
+by which a cause is named; `files` goes from a file to its verdicts.
 """
 
 __all__ = ["judge"]

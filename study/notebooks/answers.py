@@ -7,8 +7,15 @@ from numbers import Real
 import numpy as np
 
 from parity_tests.judge import judge
-from parity_tests.judge.steps.verdict import judge_step
-from parity_tests.judge.verdict.report import Finding, Report
+from parity_tests.judge.attention.conventions import NOTHING_DECLARED
+from parity_tests.judge.files.judging import hosted, judge_thing
+from parity_tests.judge.verdict.loop import Budget
+from parity_tests.judge.verdict.report import (
+    HOLDS,
+    NOT_JUDGED,
+    Finding,
+    Report,
+)
 
 CLOSE = 1e-9  # for a fraction that was answered in decimals
 RIGHT = "✓ Right."
@@ -86,30 +93,24 @@ def judged_step(function: Callable, name: str) -> Verdict:
     """Judge a function for the step `name`, as `twice check` does."""
     if not callable(function):
         return Verdict(False, f"✗ Expected a function, got {function!r}.")
-    return of_report(judge_step(function, name, name, EXAMPLES, 0))
+    host, thing = hosted(function, None)
+    budget = Budget(EXAMPLES)
+    report = judge_thing(host, thing, name, NOTHING_DECLARED, budget)
+    return of_report(report)
 
 
 def judged_attention(function: Callable) -> Verdict:
     """Judge a function of query, key and value, as `twice check` does."""
     if not callable(function):
         return Verdict(False, f"✗ Expected a function, got {function!r}.")
-    report = judge(function, examples=EXAMPLES)
-    return of_report(report)
+    return of_report(judge(function, examples=EXAMPLES))
 
 
 def of_report(report: Report) -> Verdict:
     """What holds; or what fails, the cause, and an input that shows it."""
-    if report.trouble:
-        return Verdict(False, told(report.trouble))
-    held = sum(finding.verdict == "holds" for finding in report.findings)
-    if not report.failed and (raised := report.of("raised")):
-        return Verdict(False, told(raised[0].trouble))
-    if not report.failed:
-        return Verdict(
-            True,
-            f"{RIGHT} All {held} properties that the judge tested hold.",
-        )
-    failed = len(report.failed)
+    held, failed = len(report.of(HOLDS)), len(report.failed)
+    if not failed:
+        return of_no_failure(report, held)
     lines = [f"✗ {held} of {held + failed} properties hold."]
     if report.cause:
         lines.append(f"Likely cause: {report.cause}.")
@@ -119,11 +120,21 @@ def of_report(report: Report) -> Verdict:
     return Verdict(False, "\n".join(lines))
 
 
-def told(trouble: str) -> str:
-    """Why there is no verdict: what the function did, or what it lacks."""
-    if trouble.startswith("expected"):
-        return f"✗ {trouble.capitalize()}."
-    return f"✗ Your function {trouble.removeprefix('it ')}."
+def of_no_failure(report: Report, held: int) -> Verdict:
+    """What holds; or why that is not all."""
+    if report.verdict == HOLDS:
+        return Verdict(
+            True,
+            f"{RIGHT} All {held} properties that the judge tested hold.",
+        )
+    reasons = [
+        report.trouble,
+        *(f.reason for f in report.findings if f.verdict != NOT_JUDGED),
+        *report.not_asked.values(),
+        "no input could be put to it",
+    ]
+    why = next(filter(None, reasons))
+    return Verdict(False, f"✗ It could not be judged: {joined(why)}.")
 
 
 def of_finding(finding: Finding) -> str:

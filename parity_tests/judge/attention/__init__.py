@@ -1,1 +1,1 @@
-"""Properties of any attention function, and the verdict on one."""
+"""Attention functions: how they are called, and their properties."""

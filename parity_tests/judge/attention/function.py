@@ -35,7 +35,14 @@ from parity_tests.judge.verdict.property import Property
 from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
 
 from .all_properties import IN_16_BITS, PROPERTIES
-from .calling import ONE_QUERY, Caller, arrays_within, calling_of
+from .calling import (
+    ONE_QUERY,
+    Caller,
+    arrays_within,
+    as_array,
+    calling_of,
+    part_at,
+)
 from .conventions import (
     ADDED,
     FIRST,
@@ -321,8 +328,6 @@ class AttentionFunction:
         return valid(output, query, value, self.conventions_narrow)
 
     def read(self, returned, query, value) -> np.ndarray:
-        from .calling import as_array, part_at
-
         calling = self.caller.calling
         output = as_array(part_at(returned, calling.result))
         heads = query.shape[1] if query.ndim == 4 else 1

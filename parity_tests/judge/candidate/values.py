@@ -14,7 +14,6 @@ import numpy as np
 from .wire import Other, Record, laid_over, members_of, reach_of
 
 CONFIGURATION, IDENTITY = "=configuration", "=identity"
-SIXTEEN_BITS = ("float16", "bfloat16")
 
 
 class Configuration(SimpleNamespace):

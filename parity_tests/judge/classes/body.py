@@ -46,10 +46,6 @@ class CallRoles:
     fixed: dict[str, object] = field(default_factory=dict)
     dropout_masks: tuple[str, ...] = ()
 
-    @property
-    def is_cross(self) -> bool:
-        return len(self.tokens) > 1
-
 
 def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     """Roles by name. Raises NotJudged for what is unknown and needed."""
@@ -171,9 +167,8 @@ class ClassBody:
             if "error" in answer:
                 raise Raised(answer["error"])
             built[3] = arrays
-        if self.thing.is_module:
-            how = {"library": "torch"} | how
-        how = {"library": self.library} | how
+        library = "torch" if self.thing.is_module else self.library
+        how = {"library": library} | how
         answer = self.host.call(built[0], arguments, how)
         if "error" in answer:
             raise Raised(answer["error"])
@@ -203,7 +198,7 @@ class FunctionBody:
         self.library = "torch" if thing.library == "torch" else "numpy"
         self.own = weights_taken(thing)
         self.holder, self.keys = dict_of_weights(thing)
-        self.norm = norm_taken(thing, self.own)
+        self.norm = norm_taken(thing)
         skipped = (*self.own, *self.norm, self.holder)
         self.roles = call_roles(thing.parameters, skip=skipped)
 
@@ -260,7 +255,7 @@ def dict_of_weights(thing: Thing) -> tuple[str, tuple[str, ...]]:
     return "", ()
 
 
-def norm_taken(thing: Thing, weights) -> tuple[str, ...]:
+def norm_taken(thing: Thing) -> tuple[str, ...]:
     """The gain and the bias of a layer norm among the parameters."""
     names = [p.name for p in thing.parameters if p.is_named and p.required]
     gains = [n for n in names if n.lower() in ("g", "gamma", "gain")]
@@ -321,7 +316,7 @@ def drawn(parameters: list, seed: int, dtype: str) -> dict:
     }
 
 
-def second_sizes(body, first: Sizes) -> Iterator[Sizes]:
+def second_sizes(first: Sizes) -> Iterator[Sizes]:
     """Sizes with heads of another width."""
     for sizes in SECOND:
         if sizes.d_head != first.d_head:

@@ -69,16 +69,12 @@ from .body import (
     second_sizes,
 )
 from .building import Sizes, size_named, takes
-from .cases import LayerCase, later_keys, layer_cases, some_mask
+from .cases import LayerCase, later_keys, layer_cases, with_masks
 from .properties import LOUD, properties_of
 
 ROLES = ("self_attention", "causal_attention", "multi_head_attention")
 TOKENS, TEXTS = 5, 2  # of a trial
 EPSILONS = (1e-5, 1e-6, 1e-12, 1e-8)
-INSIDES = (
-    *("", "residual", "residual, norm last", "norm last"),
-    *("norm first", "norm first, residual"),
-)
 
 
 class AttentionLayer:
@@ -111,7 +107,7 @@ class AttentionLayer:
             (n for n in (40, 7, 5) if self.takes_tokens(n)), 5
         )
         self.heads_at: dict[int, int] = {}
-        self.recipe, self.causal, self.heads = self.recognised()
+        self.recipe, self.causal = self.recognised()
         self.in_float64 = not self.has_float32_inside()
         self.dtypes = (
             ("float64", "float32") if self.in_float64 else ("float32",)
@@ -194,13 +190,18 @@ class AttentionLayer:
     @property
     def takes_heads(self) -> bool:
         """Whether the constructor, or the call, takes the number."""
-        roles = self.body.roles
+        configured = self.thing.is_class and takes(self.thing, "heads")
+        return self.names_heads or configured
+
+    @property
+    def names_heads(self) -> bool:
+        """Whether an argument is called so: then it has as many, or one,
+        and no other number is tried."""
         named = any(
             size_named(each.name) == "heads"
             for each in self.thing.parameters
         )
-        configured = self.thing.is_class and takes(self.thing, "heads")
-        return named or configured or "heads" in roles.fixed.values()
+        return named or "heads" in self.body.roles.fixed.values()
 
     def arguments(self, case: LayerCase) -> dict:
         """What the call takes, in its own form. Raises NotAsked."""
@@ -300,7 +301,7 @@ class AttentionLayer:
 
     def more_sizes(self) -> Iterator[Sizes]:
         if self.body.has_sizes:
-            yield from second_sizes(self.body, self.sizes[0])
+            yield from second_sizes(self.sizes[0])
 
     def works(self, sizes: Sizes) -> bool:
         """Whether it can be built and called with other sizes."""
@@ -346,7 +347,7 @@ class AttentionLayer:
             return min(self.sizes[size].context, self.most_tokens)
         return self.most_tokens
 
-    def recognised(self) -> tuple[Recipe, bool, int]:
+    def recognised(self) -> tuple[Recipe, bool]:
         """How its weights are read, and whether it is causal.
 
         Where no reading gives its numbers, the first one by name is kept;
@@ -364,7 +365,7 @@ class AttentionLayer:
         for recipe, causal in product(read, self.causal_options()):
             for trial in self.variants(recipe, inside):
                 if self.gives(trial, causal, case, output):
-                    return trial, causal, trial.heads or 0
+                    return trial, causal
         named = [recipe for recipe in read if recipe.by_name]
         labels = {label for label, _, _ in parameters}
         if not named:
@@ -378,8 +379,6 @@ class AttentionLayer:
         if not fitting:
             raise NotJudged("its weights do not fit each other")
         recipe = next(self.variants(fitting[0], inside[:1]))
-        if self.looks_causal(case):
-            return recipe, True, 0
         others = sorted(labels - recipe.labels())
         others += [b for b in self.body.buffers(self.sizes[0]) if is_odd(b)]
         if others:
@@ -387,7 +386,8 @@ class AttentionLayer:
                 f"it has {', '.join(others)}, which plain attention has "
                 "not, so it may be a variant"
             )
-        return recipe, self.causal_options()[0], 0
+        causal = self.causal_options()[0] or self.looks_causal(case)
+        return recipe, causal
 
     def looks_causal(self, case: LayerCase) -> bool:
         """Whether it has a triangle among its buffers, or no later token
@@ -462,8 +462,9 @@ class AttentionLayer:
         """The recipe, with the numbers of heads it may have, and with
         what may be around it."""
         heads: tuple = (None, 1) if self.takes_heads else (1,)
-        globals_of = [n for _, n in self.thing.sizes if 1 < n <= 64]
-        heads = (*heads, *dict.fromkeys(globals_of), 2, 3, 4, 8)
+        if not self.names_heads:
+            globals_of = [n for _, n in self.thing.sizes if 1 < n <= 64]
+            heads = (*heads, *dict.fromkeys(globals_of), 2, 3, 4, 8)
         for inside, count in product(insides, heads):
             if not recipe.norm:
                 if "norm" not in inside:
@@ -700,10 +701,12 @@ class AttentionLayer:
         ]
         masked = []
         for names in (self.understood[:1], self.understood[1:2]):
-            masked += [self.masked(c, names) for c in plain[:2] if names]
+            masked += [
+                with_masks(self, c, *names) for c in plain[:2] if names
+            ]
         if len(self.understood) > 1:
             masked += [
-                self.masked(c, self.understood[:2]) for c in plain[:2]
+                with_masks(self, c, *self.understood[:2]) for c in plain[:2]
             ]
         loud = [
             replace(c, x=c.x * LOUD, masks=later_keys(self, c))
@@ -713,14 +716,6 @@ class AttentionLayer:
         if self.body.roles.causal:
             own = [replace(c, causal=True) for c in plain[:2] + masked]
         return [plain, crossed + masked + own, loud]
-
-    def masked(self, case: LayerCase, names) -> LayerCase:
-        """The case with a random mask for each of these names."""
-        masks = {}
-        for index, name in enumerate(names):
-            generator = np.random.default_rng(case.seed + index)
-            masks[name] = some_mask(self.forms[name], case, generator)
-        return replace(case, masks=masks)
 
     def answer(self, probe) -> np.ndarray:
         return self.of(probe)
@@ -755,10 +750,7 @@ class AttentionLayer:
             if recipe.by_name
             and self.fits_shapes(recipe, probes[0], self.plain(probes[0]))
         ]
-        first = replace(
-            self.recipe, inside=self.recipe.inside, heads=self.recipe.heads
-        )
-        readings = [first] + [
+        readings = [self.recipe] + [
             replace(r, inside=self.recipe.inside, heads=self.recipe.heads)
             for r in shaped
         ]

@@ -1,1 +1,1 @@
-"""Submissions: from a file to verdicts, in a process of its own."""
+"""Files, from their process to the verdicts; and judging with another."""

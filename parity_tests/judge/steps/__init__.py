@@ -1,1 +1,1 @@
-"""The other steps and gradients: their properties, and the verdict."""
+"""The other steps and gradients: spellings, and their properties."""

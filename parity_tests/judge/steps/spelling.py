@@ -25,7 +25,7 @@ from parity_tests.judge.verdict.protocol import (
 from parity_tests.twins.gradients import backward
 
 from .cases import BACKWARD, StepCase, twin_of
-from .outputs import as_expected
+from .outputs import as_expected, of_our_class
 from .probes import plain_cases
 from .property import Gradient
 from .step import agree, reference
@@ -150,9 +150,12 @@ class HostedStep:
         back = self.answer(arguments, back=True)["back"]
         after = dict(arguments)
         for name, path in self.spelling.paths.items():
-            same = name in before and "." not in path
-            if same and isinstance(before[name], np.ndarray):
+            if name not in before or "." in path:
+                continue
+            if isinstance(before[name], np.ndarray):
                 after[path] = np.asarray(back[name])
+            elif is_dataclass(arguments[path]):
+                after[path] = of_our_class(back[name], arguments[path])
         return after
 
     def answer(self, arguments: dict, **how) -> dict:

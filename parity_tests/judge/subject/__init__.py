@@ -1,1 +1,1 @@
-"""The subject of a verdict: its signature, its conventions, its inputs."""
+"""The subject of a verdict: its arguments, masks, weights and inputs."""

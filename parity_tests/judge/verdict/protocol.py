@@ -27,10 +27,6 @@ class Raised(Exception):
         super().__init__(spelled(error))
         self.error = error
 
-    @property
-    def is_environment(self) -> bool:
-        return bool(self.error.get("environment"))
-
 
 class Lost(Exception):
     """The process of the subject has ended, or no longer makes sense."""

@@ -506,3 +506,50 @@ def test_a_layer_of_transformers_holds(name, built):
     assert report.holds, report
     assert report.name == name
     assert report.conventions["mask"].startswith("added, of (text, 1, ")
+
+
+class TwoHeads(nn.Module):
+    """Wrong: two heads, whatever number it is given."""
+
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.qkv = nn.Linear(d_model, 3 * d_model)
+        self.out_proj = nn.Linear(d_model, d_model)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, 2, -1)).unbind(-3)
+        q, k, v = (part.transpose(-3, -2) for part in (q, k, v))
+        out = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out_proj(out.transpose(-3, -2).flatten(-2))
+
+
+def test_a_number_of_heads_that_is_ignored_is_wrong():
+    assert judge(TwoHeads).verdict == "rejected"
+
+
+class WithDistances(nn.Module):
+    """A variant: a learned number for each distance, and no later key."""
+
+    def __init__(self, d_in, d_out, context_length):
+        super().__init__()
+        self.W_query = nn.Linear(d_in, d_out)
+        self.W_key = nn.Linear(d_in, d_out)
+        self.W_value = nn.Linear(d_in, d_out)
+        self.distances = nn.Parameter(torch.zeros(context_length))
+
+    def forward(self, x):
+        t = torch.arange(x.shape[-2])
+        apart = t[:, None] - t
+        scores = self.W_query(x) @ self.W_key(x).mT
+        scores = scores / self.W_query.out_features**0.5
+        scores = scores + self.distances[apart.clamp(min=0)]
+        scores = scores.masked_fill(apart < 0, -torch.inf)
+        return scores.softmax(-1) @ self.W_value(x)
+
+
+def test_a_causal_variant_is_not_judged_as_plain_attention():
+    report = judge(WithDistances)
+    assert report.verdict == "not judged"
+    assert "it has distances, which plain attention has not" in (
+        report.trouble
+    )

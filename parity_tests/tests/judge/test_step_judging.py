@@ -8,9 +8,15 @@ from hypothesis import strategies as st
 from numpy_ref.layers import Linear
 from numpy_ref.multi_head import StackedHeads
 from numpy_ref.self_attention import SelfAttention
+from parity_tests.judge.files.judging import (
+    NOTHING_DECLARED,
+    hosted,
+    judge_thing,
+)
 from parity_tests.judge.steps.cases import StepCase, step_cases, twin_of
 from parity_tests.judge.steps.property import leaves
 from parity_tests.judge.steps.verdict import step_judgements
+from parity_tests.judge.verdict.loop import Budget
 from parity_tests.twins.gradients import backward
 
 
@@ -110,3 +116,15 @@ def test_a_case_can_be_pasted_into_python(name, data):
 def test_what_is_no_step_is_named():
     with pytest.raises(ValueError, match="the name of a step, got 'soft'"):
         list(step_judgements(np.exp, "soft"))
+
+
+def test_parameters_that_are_modified_are_seen():
+    def linear(x, params):
+        y = x @ params.weight.T + params.bias
+        params.bias[:] = 0
+        return y
+
+    host, thing = hosted(linear, "linear")
+    report = judge_thing(host, thing, "linear", NOTHING_DECLARED, Budget(8))
+    names = [finding.name for finding in report.failed]
+    assert names == ["inputs_are_left_as_they_were"]

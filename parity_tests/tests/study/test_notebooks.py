@@ -552,6 +552,45 @@ def test_the_findings_of_the_judge_are_reported():
     assert case in verdict.text
 
 
+def softmax_of_a_matrix(scores):
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    if scores.ndim > 2:
+        raise ValueError("expected a matrix")
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def without_scale(query, key, value):
+    powers = np.exp(query @ key.swapaxes(-2, -1))
+    return powers / powers.sum(-1, keepdims=True) @ value
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        (lambda: judged_step(np.exp, "softmax"), "Likely cause: the exp"),
+        (
+            lambda: judged_step(softmax_of_a_matrix, "softmax"),
+            "could not be judged: it raised ValueError: expected a matrix",
+        ),
+        (
+            lambda: judged_step(lambda: 1, "softmax"),
+            "could not be judged: expected the arguments (scores), got ()",
+        ),
+        (
+            lambda: judged_attention(without_scale),
+            "Likely cause: the scale is missing",
+        ),
+        (
+            lambda: judged_attention(lambda query, key, value: 1 / 0),
+            "could not be judged: it raised ZeroDivisionError",
+        ),
+    ],
+)
+def test_what_is_not_right_gets_a_reason(verdict, text):
+    assert not verdict().right
+    assert text in verdict().text
+
+
 # --- the command ----------------------------------------------------------
 
 
