@@ -81,6 +81,8 @@ class JudgedFile(pytest.File):
                     f"expected {error.name} to be installed, got none; "
                     'pip install "attention-twice[torch,test]"'
                 ) from error
+            except ValueError as error:  # nothing in it to be judged
+                raise CollectError(str(error)) from error
         self.config.stash[NOTES] = notes
         self.config.stash[REPORTS] = reports
         return [
