@@ -18,6 +18,7 @@ from parity_tests.judge.subject.forms import (
     MEANINGS,
     MaskForm,
     axes_to_try,
+    libraries_to_try,
 )
 from parity_tests.judge.subject.roles import (
     Roles,
@@ -258,12 +259,7 @@ def callings(
     thing: Thing, roles: Roles, library: str | None
 ) -> Iterator[Calling]:
     """Ways to call it, from the likeliest on."""
-    libraries = {
-        "torch": ("torch", "numpy"),
-        "jax": ("numpy",),
-        "numpy": ("numpy", "torch"),
-    }[thing.library]
-    libraries = (library,) if library else libraries
+    libraries = libraries_to_try(thing, library)
     layouts = (TOKENS_LAST, TOKENS_FIRST, ONE_QUERY)
     if roles.heads is not None:
         layouts = (HEADS_JOINED, *layouts)

@@ -15,6 +15,7 @@ from .property import (
     Comparisons,
     Property,
     contiguous,
+    equals_exact,
     error,
     exact_of,
     identical,
@@ -29,7 +30,7 @@ def equals_the_definition(subject, case: AttentionCase) -> Comparisons:
     if subject.limits.narrow:
         case = in_16_bits(case, subject.limits.narrow)
     exact = steps(case, subject.limits.narrow)["context"]
-    yield same("context", subject.of(case), exact.value, exact.error)
+    yield equals_exact("context", subject.of(case), exact)
 
 
 def in_16_bits(case: AttentionCase, narrow: str) -> AttentionCase:
@@ -243,12 +244,9 @@ def large_scores_stay_finite(subject, case: AttentionCase) -> Comparisons:
         query[..., 0], key[..., 0] = 3e3, sign * 1e2
         large = replace(case, query=query, key=key)
         exact = steps(large)["context"]
-        yield same(
-            f"scores of about {sign * 3e5 / sqrt(query.shape[-1]):.0f}",
-            subject.of(large),
-            exact.value,
-            exact.error,
-        )
+        level = sign * 3e5 / sqrt(query.shape[-1])
+        name = f"context, scores of about {level:.0f}"
+        yield equals_exact(name, subject.of(large), exact)
 
 
 def many_keys_are_no_different(subject, case: AttentionCase) -> Comparisons:
@@ -281,12 +279,8 @@ def many_keys_are_no_different(subject, case: AttentionCase) -> Comparisons:
         query[..., 0], key[..., 0] = 8, level / 24 * sqrt(d_head)
         many = AttentionCase(3 * query, key, value, mask, case.seed)
         exact = steps(many)["context"]
-        yield same(
-            f"context, scores of about {level}",
-            subject.of(many),
-            exact.value,
-            exact.error,
-        )
+        name = f"context, scores of about {level}"
+        yield equals_exact(name, subject.of(many), exact)
 
 
 def float32_is_close_to_float64(
@@ -328,7 +322,8 @@ def gradients_are_the_exact_ones(
     for name, got in zip(("query", "key", "value"), gradients, strict=True):
         expected = exact[f"d_{name}"]
         bound = expected.error + 8 * u * np.abs(expected.value)
-        compared = same(f"d_{name}", got, expected.value, bound)
+        expected = replace(expected, error=bound)
+        compared = equals_exact(f"d_{name}", got, expected)
         yield replace(compared, scale=scale)
 
 
@@ -353,7 +348,7 @@ def fewer_key_heads_serve_neighbours(
     )
     exact = steps(whole)["context"]
     got = subject(query, key, value, None if mask.all() else mask)
-    yield same("context", got, exact.value, exact.error)
+    yield equals_exact("context", got, exact)
 
 
 PROPERTIES = (

@@ -16,11 +16,12 @@ from parity_tests.judge.subject.cases import AttentionCase
 from parity_tests.judge.verdict.property import (
     Comparisons,
     Property,
+    equals_exact,
     identical,
     same,
 )
 
-__all__ = ["Comparisons", "Property", "identical", "same"]
+__all__ = ["Comparisons", "Property", "equals_exact", "identical", "same"]
 
 IN_16_BITS = {
     "bfloat16": Rounding(2.0**-8, 2.0**-126),

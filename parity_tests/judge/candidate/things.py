@@ -186,24 +186,60 @@ def annotation_of(annotation) -> str:
 
 
 def library_of(*functions: Callable) -> str:
-    """torch, jax or numpy: by the globals and the annotations."""
-    names = set()
-    for function in functions:
-        visible = getattr_or(function, "__globals__")
-        if isinstance(visible, dict):
-            for value in list(visible.values()):
-                name = getattr_or(value, "__name__")
-                module = getattr_or(value, "__module__")
-                own = name if inspect.ismodule(value) else module
-                names.add(text_of(own).split(".")[0])
-        notes = getattr_or(function, "__annotations__")
-        if isinstance(notes, dict):
-            texts = map(annotation_of, list(notes.values()))
-            names |= {"torch" for text in texts if "torch" in text}
-    for library in ("torch", "jax"):
-        if library in names:
-            return library
+    """torch, jax or numpy: by the annotations and by what it names.
+
+    What a function names itself comes before what else its file imports:
+    a file often holds NumPy beside PyTorch.
+    """
+    notes = [getattr_or(each, "__annotations__") for each in functions]
+    texts = [
+        annotation_of(note)
+        for each in notes
+        if isinstance(each, dict)
+        for note in list(each.values())
+    ]
+    if any("torch" in text for text in texts):
+        return "torch"
+    visible = [getattr_or(each, "__globals__") for each in functions]
+    visible = [each for each in visible if isinstance(each, dict)]
+    named = {
+        name
+        for each in functions
+        for name in names_in(getattr_or(each, "__code__"))
+    }
+    own = libraries_in(
+        value
+        for each in visible
+        for name, value in list(each.items())
+        if name in named
+    )
+    around = libraries_in(
+        v for each in visible for v in list(each.values())
+    )
+    for libraries in (own, around):
+        for library in ("torch", "jax", "numpy"):
+            if library in libraries:
+                return library
     return "numpy"
+
+
+def names_in(code) -> set[str]:
+    """The globals and attributes that code names, functions in it too."""
+    if not inspect.iscode(code):
+        return set()
+    inner = map(names_in, code.co_consts)
+    return set(code.co_names).union(*inner)
+
+
+def libraries_in(values) -> set[str]:
+    """The packages from which these modules, functions and classes are."""
+    names = set()
+    for value in values:
+        module = getattr_or(value, "__module__")
+        own = getattr_or(value, "__name__")
+        text = text_of(own if inspect.ismodule(value) else module)
+        names.add(text.split(".")[0])
+    return names
 
 
 def sizes_of(function) -> tuple[tuple[str, int], ...]:

@@ -107,9 +107,8 @@ TENSORS = ("", "torch.Tensor", "Tensor", "numpy.ndarray", "np.ndarray")
 class ClassBody:
     """Instances of a class, one for each of its sizes and precisions."""
 
-    def __init__(self, host, thing: Thing):
-        self.host, self.thing = host, thing
-        self.library = thing.library
+    def __init__(self, host, thing: Thing, library: str):
+        self.host, self.thing, self.library = host, thing, library
         self.roles = call_roles(thing.call)
         self.open_forms: dict = {}
         self.of_all = False  # whether a head's width is that of all heads
@@ -149,7 +148,7 @@ class ClassBody:
         """What is known of a lazy instance once it was called."""
         x = np.ones((2, TOKENS, sizes.d_in), dtype)
         named = dict.fromkeys(self.roles.tokens, x)
-        self.host.call(instance, named, {"library": "torch"})
+        self.host.call(instance, named, {"library": self.library})
         return self.host.parameters(instance)
 
     def parameters(self, sizes: Sizes, biased=True) -> list:
@@ -167,8 +166,7 @@ class ClassBody:
             if "error" in answer:
                 raise Raised(answer["error"])
             built[3] = arrays
-        library = "torch" if self.thing.is_module else self.library
-        how = {"library": library} | how
+        how = {"library": self.library} | how
         answer = self.host.call(built[0], arguments, how)
         if "error" in answer:
             raise Raised(answer["error"])
@@ -192,10 +190,10 @@ class ClassBody:
 class FunctionBody:
     """A function of tokens and weights, which it takes as arguments."""
 
-    def __init__(self, host, thing: Thing, square: bool = False):
-        self.host, self.thing, self.square = host, thing, square
+    def __init__(self, host, thing: Thing, library: str, square: bool):
+        self.host, self.thing, self.library = host, thing, library
+        self.square = square
         self.open_forms: dict = {}
-        self.library = "torch" if thing.library == "torch" else "numpy"
         self.own = weights_taken(thing)
         self.holder, self.keys = dict_of_weights(thing)
         self.norm = norm_taken(thing)

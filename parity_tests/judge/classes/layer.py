@@ -43,6 +43,7 @@ from parity_tests.judge.subject.forms import (
     MEANINGS,
     MaskForm,
     axes_to_try,
+    libraries_to_try,
 )
 from parity_tests.judge.subject.roles import (
     is_said_to_be_causal,
@@ -857,13 +858,9 @@ def working_body(host, thing: Thing, declared: Declared):
 
 def bodies(host, thing: Thing, declared: Declared):
     if thing.is_class:
-        libraries = [declared.arrays or thing.library]
-        if not (declared.arrays or thing.is_module):
-            libraries.append("numpy")
-        for library in dict.fromkeys(libraries):
-            body = ClassBody(host, thing)
-            body.library = library
-            yield body
+        libraries = libraries_to_try(thing, declared.arrays)
+        for library in libraries[:1] if thing.is_module else libraries:
+            yield ClassBody(host, thing, library)
         return
     named = thing.name.replace("_", "").lower()
     takes_heads = any(
@@ -874,14 +871,12 @@ def bodies(host, thing: Thing, declared: Declared):
         raise NotJudged(
             f"expected the number of heads among its arguments: ({names})"
         )
-    libraries = [declared.arrays] if declared.arrays else [None, "numpy"]
+    libraries = libraries_to_try(thing, declared.arrays)
     shapes = (takes_heads, True)
     if re.search(SQUARE, thing.docs):
         shapes = (True, False)
     for library, square in product(libraries, shapes):
-        body = FunctionBody(host, thing, square)
-        body.library = library or body.library
-        yield body
+        yield FunctionBody(host, thing, library, square)
 
 
 def accepted(body, sizes: Sizes, troubles):

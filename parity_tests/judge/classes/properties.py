@@ -16,6 +16,7 @@ from parity_tests.judge.subject.weights import Weights, weights
 from parity_tests.judge.verdict.property import (
     Comparisons,
     Property,
+    equals_exact,
     identical,
     same,
 )
@@ -83,7 +84,7 @@ def equals_the_reference(layer, case: LayerCase) -> Comparisons:
     exact, got = expected(layer, case), layer.of(case)
     if got.shape != exact.shape:
         raise Broken(f"returned shape {got.shape}, expected {exact.shape}")
-    yield same("output", got, exact.value, exact.error)
+    yield equals_exact("output", got, exact)
 
 
 def called_twice_it_returns_the_same(layer, case: LayerCase) -> Comparisons:

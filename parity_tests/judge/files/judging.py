@@ -273,7 +273,7 @@ class PerWidth:
         self.bodies: dict[int, str] = {}
 
     def has_no_weights(self) -> bool:
-        body = ClassBody(self.host, self.thing)
+        body = ClassBody(self.host, self.thing, self.thing.library)
         sizes = Sizes(4, 4, 1)
         return not body.build(sizes)[1]
 

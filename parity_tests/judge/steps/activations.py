@@ -7,7 +7,10 @@ by its definition.
 import numpy as np
 
 from parity_tests.bounds.rounding import Bounded
-from parity_tests.judge.verdict.property import Comparisons, same
+from parity_tests.judge.verdict.property import (
+    Comparisons,
+    equals_exact,
+)
 
 from .property import exactly, through
 
@@ -41,4 +44,4 @@ def with_relu(arguments: dict) -> Bounded:
 def equals_the_layer_with_relu(step, arguments: dict) -> Comparisons:
     """The result is the feed-forward layer with ReLU, within rounding."""
     exact = with_relu(arguments)
-    yield same("y", step(**arguments), exact.value, exact.error)
+    yield equals_exact("y", step(**arguments), exact)

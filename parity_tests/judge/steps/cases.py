@@ -64,9 +64,6 @@ def as_source(value) -> str:
         return "(" + "".join(f"{as_source(part)}, " for part in value) + ")"
     return repr(value)
 
-    def __hash__(self) -> int:
-        return id(self)
-
 
 @st.composite
 def step_cases(

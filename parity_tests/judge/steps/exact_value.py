@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from parity_tests.judge.verdict.property import equals_exact
 from parity_tests.twins.comparing import largest
 from parity_tests.twins.gradients import result_names
 
@@ -17,7 +18,6 @@ from .property import (
     inputs,
     named_results,
     parts_of,
-    same,
 )
 
 
@@ -36,7 +36,7 @@ def equals_the_reference(step: Step, arguments: dict) -> Comparisons:
 def equals_the_exact_one(name: str, got, reference, exact) -> Comparisons:
     """One result, part by part where it is a tuple or a list."""
     if hasattr(exact, "error"):
-        yield same(name, np.asarray(got), exact.value, exact.error)
+        yield equals_exact(name, np.asarray(got), exact)
     elif isinstance(exact, tuple | list) and len(exact) == len(got):
         for index, parts in enumerate(
             zip(got, reference, exact, strict=True)
@@ -58,6 +58,6 @@ def gradients_equal_the_exact_ones(
     scale = max(largest(part.value) for part in exact.values())
     for name, got in named_results(result, inputs(arguments)).items():
         expected = exact[name]
-        comparison = same(f"d_{name}", got, expected.value, expected.error)
+        comparison = equals_exact(f"d_{name}", got, expected)
         # The largest of all: in others everything may have cancelled.
         yield replace(comparison, scale=scale)

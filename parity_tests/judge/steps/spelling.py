@@ -14,7 +14,11 @@ import numpy as np
 
 from parity_tests.judge.attention.calling import as_array, part_at, paths_of
 from parity_tests.judge.candidate.things import Thing
-from parity_tests.judge.subject.forms import LENGTHS, MaskForm
+from parity_tests.judge.subject.forms import (
+    LENGTHS,
+    MaskForm,
+    libraries_to_try,
+)
 from parity_tests.judge.subject.roles import has_role
 from parity_tests.judge.verdict.protocol import (
     Broken,
@@ -174,7 +178,7 @@ def hosted_step(host, thing: Thing, role: str, library=None) -> HostedStep:
     that gives any. Raises NotJudged where none does.
     """
     accepted, trouble = None, None
-    for own_library in libraries(thing, library):
+    for own_library in libraries_to_try(thing, library):
         for spelling in spellings(thing, role):
             trial = HostedStep(host, thing, own_library, spelling)
             try:
@@ -193,12 +197,6 @@ def hosted_step(host, thing: Thing, role: str, library=None) -> HostedStep:
     got = ", ".join(each.name for each in thing.parameters)
     why = f": it {trouble}" if trouble else ""
     raise NotJudged(f"expected the arguments ({names}), got ({got}){why}")
-
-
-def libraries(thing: Thing, library: str | None) -> tuple[str, ...]:
-    if library:
-        return (library,)
-    return ("torch", "numpy") if thing.library == "torch" else ("numpy",)
 
 
 def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:

@@ -1,4 +1,4 @@
-"""Forms: in which shape and with which meaning a mask is passed on.
+"""Forms: as what arrays are passed on, and in which form a mask is.
 
 Ours is True where a query may attend, and broadcasts to the scores. A
 form that cannot say what a mask says is not asked about that mask.
@@ -9,6 +9,7 @@ from math import inf
 
 import numpy as np
 
+from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.verdict.protocol import NotAsked
 
 MEANINGS = {
@@ -112,3 +113,11 @@ def axes_to_try(batch_axes: int, name: str, is_lengths: bool) -> list[str]:
         return free[:3]
     is_padding = "pad" in name.lower()
     return of_keys + free if is_padding else free + of_keys
+
+
+def libraries_to_try(thing: Thing, declared: str | None) -> tuple[str, ...]:
+    """Of which library arrays may have to be, from the likeliest on."""
+    if declared:
+        return (declared,)
+    own = "torch" if thing.library == "torch" else "numpy"
+    return (own, "numpy" if own == "torch" else "torch")

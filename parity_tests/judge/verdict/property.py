@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from parity_tests.bounds.rounding import Bounded, Rounding
 from parity_tests.twins.comparing import Comparison, within
 
 Comparisons = Iterator[Comparison]
 SIDES = ("got", "expected")
+FLOAT64 = Rounding.of(np.float64)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,16 @@ class Property:
 def same(path: str, got, expected, bound) -> Comparison:
     """Equal within a bound, entry by entry."""
     return replace(within(path, got, expected, bound), sides=SIDES)
+
+
+def equals_exact(path: str, got, exact: Bounded) -> Comparison:
+    """The exact value, within the error of both.
+
+    The value was itself computed in float64, and so may be off by what
+    float64 may be off by: as much again, where the result is float64, too.
+    """
+    both = exact.error * (1 + FLOAT64.u / exact.rounding.u)
+    return same(path, got, exact.value, both)
 
 
 def identical(path: str, got, expected) -> Comparison:

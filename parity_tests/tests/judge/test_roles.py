@@ -2,6 +2,7 @@
 
 import pytest
 
+from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import parameters_of
 from parity_tests.judge.subject.roles import (
     aligns_last,
@@ -206,3 +207,25 @@ def test_whether_zeros_are_said_to_be_for_a_fully_masked_row():
     assert gives_zeros("A fully masked\n    row gets zeros.")
     assert gives_zeros("A query that may attend to nothing gets 0.")
     assert not gives_zeros("A fully masked row. Zeros are elsewhere.")
+
+
+def test_the_library_of_arrays_is_that_which_a_function_names(tmp_path):
+    """Not what else its file imports; a helper's is not its own."""
+    path = tmp_path / "both.py"
+    path.write_text(
+        "import numpy as np\n"
+        "import torch\n"
+        "def in_numpy(x):\n    return np.exp(x)\n"
+        "def in_torch(x):\n    return torch.exp(x)\n"
+        "def inside(x):\n    return list(map(lambda y: np.exp(y), x))\n"
+        "def unnamed(x):\n    return x @ x\n"
+        "def said(x: torch.Tensor):\n    return np.sqrt(2) * x\n"
+    )
+    things = Host().load(str(path), 20.0)["things"]
+    assert {thing.name: thing.library for thing in things} == {
+        "in_numpy": "numpy",
+        "in_torch": "torch",
+        "inside": "numpy",
+        "unnamed": "torch",
+        "said": "torch",
+    }

@@ -1,5 +1,7 @@
 """Verdicts on a function for a step, and on a gradient."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,8 @@ from parity_tests.judge.files.judging import (
     judge_thing,
 )
 from parity_tests.judge.steps.cases import StepCase, step_cases, twin_of
-from parity_tests.judge.steps.property import leaves
+from parity_tests.judge.steps.exact_value import equals_the_reference
+from parity_tests.judge.steps.property import Step, leaves
 from parity_tests.judge.steps.verdict import step_judgements
 from parity_tests.judge.verdict.loop import Budget
 from parity_tests.twins.gradients import backward
@@ -128,3 +131,30 @@ def test_parameters_that_are_modified_are_seen():
     report = judge_thing(host, thing, "linear", NOTHING_DECLARED, Budget(8))
     names = [finding.name for finding in report.failed]
     assert names == ["inputs_are_left_as_they_were"]
+
+
+def test_a_result_may_be_off_on_either_side_of_the_exact_value():
+    """What float64 makes of x Wᵀ is itself off: a result that is as far
+    off on the other side is as right, and one that is twice as far not."""
+    x, weight = np.random.default_rng(0).normal(size=(2, 200, 2))
+    weight = weight[:1]
+    arguments = {"x": x, "params": Linear(weight, np.zeros(1))}
+    reference = x @ weight.T
+
+    def off_by(roundings: float):
+        """Rows off by so many u Σ|x||W|, away from the reference."""
+        rows = []
+        for row, own in zip(x, reference[:, 0], strict=True):
+            terms = [
+                Fraction(a) * Fraction(b)
+                for a, b in zip(row, weight[0], strict=True)
+            ]
+            reach = Fraction(roundings * 2.0**-53) * sum(map(abs, terms))
+            side = -1 if Fraction(own) > sum(terms) else 1
+            rows.append([float(sum(terms) + side * reach)])
+        step = Step("linear", lambda **_: np.array(rows))
+        (comparison,) = equals_the_reference(step, arguments)
+        return comparison.share
+
+    assert off_by(2.9) <= 1
+    assert off_by(7) > 1
