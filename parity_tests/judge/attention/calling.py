@@ -14,11 +14,9 @@ import numpy as np
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.cases import Range
 from parity_tests.judge.subject.forms import (
-    LENGTHS,
-    MEANINGS,
     MaskForm,
-    axes_to_try,
     libraries_to_try,
+    open_forms,
 )
 from parity_tests.judge.subject.roles import (
     Roles,
@@ -34,7 +32,6 @@ from parity_tests.judge.verdict.protocol import (
 
 QUERIES, KEYS, D_HEAD, D_VALUE = 5, 7, 4, 6  # and batches of 2 and 3
 BATCHES = {0: (), 1: (2,), 2: (2, 3)}
-AS_LENGTHS = "True may attend"  # counted from the first token on
 TOKENS_LAST = "batch axes, tokens, features"
 TOKENS_FIRST = "batch, tokens, heads, features"
 HEADS_JOINED = "batch, tokens, features of all heads"
@@ -273,22 +270,8 @@ def callings(
         fixed = dict(roles.fixed)
         fixed |= dict(zip(roles.unknown, unknown, strict=False))
         calling = Calling(roles, lib, narrow, layout, fixed=fixed)
-        if not roles.required_masks:
-            yield calling
-            continue
-        for form in open_forms(roles):
-            forms = dict.fromkeys(roles.required_masks, form)
-            if roles.lengths in forms:
-                forms[roles.lengths] = MaskForm(AS_LENGTHS, LENGTHS)
+        for forms in open_forms(roles.required_masks, roles.lengths, 2):
             yield replace(calling, forms=forms)
-
-
-def open_forms(roles: Roles) -> Iterator[MaskForm]:
-    """Forms in which a required mask may allow everything."""
-    for axes, meaning in product(
-        axes_to_try(2, roles.required_masks[0], False), MEANINGS
-    ):
-        yield MaskForm(meaning, axes)
 
 
 def limits_of(

@@ -110,7 +110,6 @@ class ClassBody:
     def __init__(self, host, thing: Thing, library: str):
         self.host, self.thing, self.library = host, thing, library
         self.roles = call_roles(thing.call)
-        self.open_forms: dict = {}
         self.of_all = False  # whether a head's width is that of all heads
         self.guesses: tuple[str, ...] = ()
         self.values_apart = True  # whether values have their own width
@@ -193,7 +192,6 @@ class FunctionBody:
     def __init__(self, host, thing: Thing, library: str, square: bool):
         self.host, self.thing, self.library = host, thing, library
         self.square = square
-        self.open_forms: dict = {}
         self.own = weights_taken(thing)
         self.holder, self.keys = dict_of_weights(thing)
         self.norm = norm_taken(thing)

@@ -10,6 +10,7 @@ from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS, MaskForm
 from parity_tests.twins.strategies import SEEDS, lattice
 
 SIZE_OF_X = 0.11  # what whole numbers up to 16 are multiplied with
+LOUD = np.float32(256)  # float32 stays float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,15 @@ def layer_cases(draw, layer) -> LayerCase:
         value = some(others) if layer.cross == "value" else None
         return replace(case, key=some(others), value=value)
     return case
+
+
+def crossed(case: LayerCase, which: str) -> LayerCase:
+    """The case with other, and more, tokens to attend to."""
+    generator = np.random.default_rng(case.seed + 1)
+    shape = (*case.x.shape[:-2], case.x.shape[-2] + 2, case.x.shape[-1])
+    key, value = generator.normal(size=(2, *shape)).astype(case.x.dtype)
+    value = value if which == "value" else None
+    return replace(case, key=key, value=value, masks={})
 
 
 def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:

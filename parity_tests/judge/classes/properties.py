@@ -23,7 +23,8 @@ from parity_tests.judge.verdict.property import (
 from parity_tests.judge.verdict.protocol import Broken
 
 from .building import takes
-from .cases import LayerCase, later_keys, with_masks
+from .cases import LOUD, LayerCase, later_keys, with_masks
+from .conventions import BY_AUTOGRAD
 
 BEYOND = 33  # tokens
 
@@ -211,9 +212,6 @@ def its_causal_form_sees_no_later_token(
         yield from equals_the_reference(layer, replace(both, masks=masks))
 
 
-LOUD = np.float32(256)  # float32 stays float32
-
-
 def long_cases(layer) -> list[LayerCase]:
     """A long text at each of the layer's sizes."""
     return [
@@ -385,7 +383,7 @@ def properties_of(layer) -> Iterator[Property]:
         yield Property(a_mask_hides_what_it_should)
     if len(layer.understood) > 1:
         yield Property(two_masks_hide_what_either_hides)
-    if layer.gradients_by == "by autograd":
+    if layer.gradients_by == BY_AUTOGRAD:
         yield Property(gradients_are_the_exact_ones)
     thing = layer.thing
     if takes_a_bias(thing):

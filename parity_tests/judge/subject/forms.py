@@ -4,7 +4,9 @@ Ours is True where a query may attend, and broadcasts to the scores. A
 form that cannot say what a mask says is not asked about that mask.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import inf
 
 import numpy as np
@@ -57,6 +59,7 @@ class MaskForm:
 
 
 LENGTHS = "lengths of texts"
+AS_LENGTHS = "True may attend"  # counted from the first token on
 
 
 def first_rows(mask, shape, keep: tuple[int, ...]) -> np.ndarray:
@@ -121,3 +124,18 @@ def libraries_to_try(thing: Thing, declared: str | None) -> tuple[str, ...]:
         return (declared,)
     own = "torch" if thing.library == "torch" else "numpy"
     return (own, "numpy" if own == "torch" else "torch")
+
+
+def open_forms(
+    required: tuple[str, ...], lengths: str | None, batch_axes: int
+) -> Iterator[dict[str, MaskForm]]:
+    """Forms in which required masks may allow everything."""
+    if not required:
+        yield {}
+        return
+    axes_of_masks = axes_to_try(batch_axes, required[0], False)
+    for axes, meaning in product(axes_of_masks, MEANINGS):
+        forms = dict.fromkeys(required, MaskForm(meaning, axes))
+        if lengths in forms:
+            forms[lengths] = MaskForm(AS_LENGTHS, LENGTHS)
+        yield forms

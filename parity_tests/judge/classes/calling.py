@@ -1,0 +1,226 @@
+"""Calling a layer: `CalledLayer` gives inputs to what was built.
+
+A `Way` says how: which body, in which sizes, how wide its tokens are, in
+which forms masks are passed, and where the output is in what is returned.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from parity_tests.judge.attention.calling import as_array, part_at
+from parity_tests.judge.attention.conventions import FAILED_TRIAL
+from parity_tests.judge.subject.forms import MaskForm
+from parity_tests.judge.subject.roles import puts_tokens_first
+from parity_tests.judge.verdict.protocol import Broken, NotJudged
+
+from .body import TOKENS, ClassBody, FunctionBody, drawn, second_sizes
+from .building import Sizes, size_named, takes
+from .cases import LayerCase
+
+TEXTS = 2  # of a trial
+KEPT = 50  # draws of weights
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to call a layer.
+
+    `width(sizes)` is that of its tokens; `forms` are those in which a
+    required mask may allow everything; `result` is the path to the output.
+    """
+
+    body: ClassBody | FunctionBody
+    sizes: Sizes
+    width: Callable[[Sizes], int]
+    forms: dict[str, MaskForm] = field(default_factory=dict)
+    result: tuple = ()
+
+
+class CalledLayer:
+    """A layer that can be called, with weights that are drawn here.
+
+    `sizes` are those in which it can be built; `batch_axes` how many axes
+    there may be before the tokens, the likeliest first; `forms` those of
+    its masks, as far as they are known.
+    """
+
+    def __init__(self, way: Way):
+        self.body, self.width, self.result = way.body, way.width, way.result
+        self.thing, self.host = way.body.thing, way.body.host
+        self.sizes, self.forms = [way.sizes], dict(way.forms)
+        self.tokens_first = puts_tokens_first(self.thing.docs)
+        self.batch_axes, self.most_tokens = (1, 0), TOKENS
+        self.arrays_of: dict[tuple, dict] = {}
+
+    def explore(self) -> None:
+        """Find out what else it takes: other sizes, one text alone, more
+        tokens, and whether tokens come first."""
+        if "batch_first" in self.thing.docs:  # which then says both
+            self.tokens_first = self.attends_along_the_first_axis()
+        if self.body.has_sizes:
+            others = second_sizes(self.sizes[0])
+            self.sizes += [s for s in others if self.works(s)][:1]
+        self.batch_axes = tuple(n for n in (1, 0) if self.accepts(axes=n))
+        last = len(self.sizes) - 1
+        self.most_tokens = next(
+            (n for n in (40, 7, 5) if self.accepts(tokens=n, size=last)), 5
+        )
+
+    def works(self, sizes: Sizes) -> bool:
+        """Whether it can be built and called with other sizes."""
+        before, self.sizes = self.sizes, [*self.sizes, sizes]
+        try:
+            self.of(self.case(size=len(before), axes=1))
+        except (*FAILED_TRIAL, NotJudged):
+            return False
+        finally:
+            self.sizes = before
+        return True
+
+    def attends_along_the_first_axis(self) -> bool:
+        """Whether a change of one entry along the first axis reaches the
+        others: then that is the axis of tokens."""
+        self.tokens_first = False
+        case = self.case(axes=1)
+        other = case.x.copy()
+        other[0] += 1
+        try:
+            before, after = self.of(case), self.of(replace(case, x=other))
+        except FAILED_TRIAL:
+            return False
+        return bool((before[1:] != after[1:]).any())
+
+    def accepts(self, **how) -> bool:
+        """Whether it takes such a case."""
+        try:
+            self.of(self.case(**how))
+        except FAILED_TRIAL:
+            return False
+        return True
+
+    def tokens_at(self, size: int) -> int:
+        """The most tokens that it takes, for the sizes of that index."""
+        if takes(self.thing, "context") and self.thing.is_class:
+            return min(self.sizes[size].context, self.most_tokens)
+        return self.most_tokens
+
+    # --- cases and weights -----------------------------------------------
+
+    def case(
+        self, seed=1, tokens=TOKENS, size=0, axes=None, dtype="float64"
+    ) -> LayerCase:
+        """A case of normal numbers."""
+        axes = self.batch_axes[0] if axes is None else axes
+        shape = (TEXTS,) * axes + (tokens, self.width_at(size))
+        x = np.random.default_rng(seed).normal(size=shape)
+        return LayerCase(x.astype(dtype), seed, size)
+
+    def width_at(self, size: int) -> int:
+        """How wide tokens are, for the sizes of that index."""
+        return self.width(self.sizes[size])
+
+    def arrays(self, case: LayerCase) -> dict:
+        """The weights of a case, the same object each time."""
+        dtype = case.x.dtype.name
+        key = (self.sizes[case.built], case.seed, dtype)
+        if key not in self.arrays_of:
+            if len(self.arrays_of) > KEPT:
+                self.arrays_of.clear()
+            parameters = self.body.parameters(self.sizes[case.built])
+            self.arrays_of[key] = drawn(parameters, case.seed, dtype)
+        return self.arrays_of[key]
+
+    # --- calls -----------------------------------------------------------
+
+    def arguments(self, case: LayerCase) -> dict:
+        """What the call takes, in its own form. Raises NotAsked."""
+        roles, named = self.body.roles, {}
+        sources = {
+            "x": case.x,
+            "query": case.x,
+            "key": case.keys,
+            "context": case.keys,
+            "value": case.values,
+        }
+        is_self = case.key is None and case.value is None
+        for name, source in roles.tokens.items():
+            optional = source == "context" and not self.is_required(name)
+            if not (is_self and optional):
+                named[name] = self.arranged(sources[source].copy())
+        for name, form in self.forms.items():
+            mask = case.masks.get(name)
+            if mask is None and name in roles.required_masks:
+                mask = np.ones(case.shape[-2:], bool)
+            if mask is not None:
+                named[name] = form.passed(mask, case.shape, case.x.dtype)
+        for name in roles.dropout_masks:
+            named[name] = np.ones((1, *case.shape[-2:]), bool)
+        for name, constant in roles.fixed.items():
+            heads = self.heads_of(self.sizes[case.built])
+            named[name] = heads if constant == "heads" else constant
+        if roles.causal:
+            named[roles.causal] = case.causal
+        return named
+
+    def arranged(self, array: np.ndarray) -> np.ndarray:
+        """Texts first or tokens first, as the layer is said to have it."""
+        return array.swapaxes(0, 1) if self.turns(array) else array
+
+    def turns(self, array: np.ndarray) -> bool:
+        return self.tokens_first and array.ndim == 3
+
+    def is_required(self, name: str) -> bool:
+        return any(
+            p.name == name and p.required for p in self.thing.signature
+        )
+
+    def reply(self, case: LayerCase, **how) -> dict:
+        """What the host answers. Raises Raised."""
+        return self.body.run(
+            self.sizes[case.built],
+            self.arrays(case),
+            self.arguments(case),
+            case.x.dtype.name,
+            **how,
+        )
+
+    def of(self, case: LayerCase, **how) -> np.ndarray:
+        """The output, checked. Raises Broken or Raised."""
+        return self.read(self.reply(case, **how)["value"], case)
+
+    def read(self, value, case: LayerCase) -> np.ndarray:
+        output = as_array(part_at(value, self.result))
+        if isinstance(output, np.ndarray):
+            output = self.arranged(output)
+        else:
+            kind = getattr(output, "kind", type(output).__name__)
+            raise Broken(f"returned {kind}, expected an array")
+        if output.shape[:-1] != case.x.shape[:-1]:
+            raise Broken(
+                f"returned shape {output.shape}, expected "
+                f"{(*case.x.shape[:-1], output.shape[-1])}"
+            )
+        if output.dtype == np.float64 and case.x.dtype == np.float32:
+            return output.astype(np.float32)
+        return output
+
+    def heads_of(self, sizes: Sizes) -> int:
+        return sizes.heads if self.takes_heads else 1
+
+    @property
+    def takes_heads(self) -> bool:
+        """Whether the constructor, or the call, takes the number."""
+        configured = self.thing.is_class and takes(self.thing, "heads")
+        return self.names_heads or configured
+
+    @property
+    def names_heads(self) -> bool:
+        """Whether an argument is called so: then it has as many, or one,
+        and no other number is tried."""
+        named = any(
+            size_named(each.name) == "heads"
+            for each in self.thing.parameters
+        )
+        return named or "heads" in self.body.roles.fixed.values()

@@ -1,0 +1,107 @@
+"""Causes: which mutants of a layer can be told apart, and how."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from parity_tests.judge.mutants.class_parts import MUTANTS
+from parity_tests.judge.subject.weights import recipes
+
+from .cases import LOUD, crossed, later_keys, with_masks
+from .conventions import BY_AUTOGRAD
+
+
+def probes_of(layer) -> list[list]:
+    """Plain inputs; then other tokens and masks; then loud ones."""
+    plain = [
+        layer.case(seed, min(tokens, layer.most_tokens), size)
+        for size in range(len(layer.sizes))
+        for seed in (11, 12)
+        for tokens in (5, 3)
+    ]
+    first, names = plain[:2], layer.understood[:2]
+    others = [crossed(c, layer.cross) for c in first if layer.cross]
+    together = [names] if len(names) > 1 else []
+    for chosen in [[name] for name in names] + together:
+        others += [with_masks(layer, c, *chosen) for c in first]
+    if layer.body.roles.causal:
+        masked = [c for c in others if c.masks]
+        others += [replace(c, causal=True) for c in first + masked]
+    loud = [
+        replace(c, x=c.x * LOUD, masks=later_keys(layer, c)) for c in first
+    ]
+    return [plain, others, loud]
+
+
+def mutants_of(layer, probes) -> Iterator:
+    """All mutants that apply, for each reading that names allow."""
+    parameters = layer.body.parameters(layer.sizes[0])
+    shaped = [
+        recipe
+        for recipe in recipes(parameters)
+        if recipe.by_name
+        and layer.fits_shapes(recipe, probes[0], layer.plain(probes[0]))
+    ]
+    readings = [layer.recipe] + [
+        replace(r, inside=layer.recipe.inside, heads=layer.recipe.heads)
+        for r in shaped
+    ]
+    for name, mutant in possible(layer).items():
+        for recipe in dict.fromkeys(readings):
+            yield name, as_mutant(layer, mutant, recipe)
+
+
+def as_mutant(layer, mutant, recipe):
+    def output(probe):
+        return mutant(
+            layer.weights(probe, recipe), probe.tokens(layer.causal)
+        )
+
+    return output
+
+
+def possible(layer) -> dict:
+    """The mutants that can be told apart by what it can be asked."""
+    several = layer.weights(layer.case()).heads > 1
+    read = layer.weights(layer.case())
+    both = bool(layer.body.roles.causal and layer.understood)
+    grouped = read.key_heads < read.heads
+    widths = read.width_in != len(read.query[0])
+    return {
+        name: mutant
+        for name, mutant in MUTANTS.items()
+        if (several or not ("heads" in name or "d_model" in name))
+        and (len(layer.understood) > 1 or "two masks" not in name)
+        and (layer.understood or "mask of another" not in name)
+        and (both or "another mask" not in name)
+        and (layer.cross or "'s tokens" not in name)
+        and (widths or "√d_in" not in name)
+        and (1 in layer.batch_axes or "batch" not in name)
+        and (grouped or "key heads are" not in name)
+    }
+
+
+def cause_of_cut_gradients(layer) -> str | None:
+    """A gradient that does not arrive."""
+    if layer.gradients_by != BY_AUTOGRAD:
+        return None
+    got = layer.gradients(layer.case(), np.ones)
+    cut = sorted(n for n, part in got.items() if not has_any(part))
+    cut = [n for n in cut if n not in without_gradient(layer)]
+    if not cut:
+        return None
+    return f"no gradient reaches {', '.join(cut)}"
+
+
+def without_gradient(layer) -> set[str]:
+    """The biases of keys, which move all scores of a query alike."""
+    return {
+        f"parameter {part.bias}"
+        for part in layer.recipe.key
+        if part.bias and part.chunk is None
+    }
+
+
+def has_any(part) -> bool:
+    return part is not None and bool(np.any(np.abs(part) > 1e-12))

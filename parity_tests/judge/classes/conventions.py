@@ -1,0 +1,136 @@
+"""The conventions of a layer: its masks, other tokens, its gradients.
+
+What names and docstrings do not say is found by trial.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from parity_tests.judge.attention.conventions import (
+    FAILED_TRIAL,
+    Declared,
+    MaskFinding,
+    find_form,
+    stated_of,
+)
+from parity_tests.judge.attention.function import (
+    DECLARED_MASKS,
+    NO_GRADIENTS,
+    rank_of,
+)
+from parity_tests.judge.subject.forms import MaskForm, axes_to_try
+from parity_tests.judge.subject.roles import stated_axes
+from parity_tests.judge.verdict.protocol import Broken
+
+from .body import TOKENS
+from .cases import crossed
+
+BY_AUTOGRAD = "by autograd"
+
+
+def masks_of(layer, declared: Declared) -> list[MaskFinding]:
+    """The forms of its masks, the first to be asked first."""
+    roles, findings = layer.body.roles, []
+    axes = 1 if 1 in layer.batch_axes else 0
+    case = layer.case(axes=axes)
+    for name in [*roles.masks, *filter(None, [roles.lengths])]:
+        said = DECLARED_MASKS.get(declared.mask or "")
+        said = said or stated_of(layer.thing, name)
+
+        def visible(form: MaskForm, mask, name=name) -> np.ndarray:
+            return seen_through(layer, case, name, form, mask)
+
+        tried = axes_to_try(axes, name, name == roles.lengths)
+        first = stated_axes(layer.thing.docs, name)
+        tried = sorted(tried, key=lambda each, f=first: each != f)
+        shape = TOKENS, TOKENS
+        finding = find_form(name, visible, shape, tried, said)
+        if axes and finding.hides:
+            finding = of_each_text(finding, visible)
+        findings.append(finding)
+    return sorted(findings, key=rank_of)
+
+
+def of_each_text(finding: MaskFinding, visible) -> MaskFinding:
+    """The form for a mask that differs from text to text, where the
+    layer takes such masks; they are then what it is asked with."""
+    if finding.form.axes not in ("any", "all axes", "query, key"):
+        return finding
+    mask = np.tri(TOKENS, dtype=bool) | np.eye(TOKENS, dtype=bool)
+    mask = np.stack([mask, np.ones_like(mask)])
+    mask[1, 1:, 0] = False
+    accepted = []
+    for axes in ("text, query, key", "text, 1, query, key"):
+        form = replace(finding.form, axes=axes)
+        try:
+            seen = visible(form, mask)
+        except FAILED_TRIAL:
+            continue
+        if np.array_equal(seen, mask):
+            return replace(finding, form=form)
+        accepted.append(form)
+    shared = replace(finding.form, axes="query, key")
+    return replace(finding, form=[*accepted, shared][0])
+
+
+def seen_through(layer, case, name, form, mask) -> np.ndarray:
+    """Which token's output moves when which other token does.
+
+    Where key and value are arguments, only the value is moved.
+    """
+    masked = replace(case, masks={name: mask})
+    before_forms, layer.forms = layer.forms, layer.forms | {name: form}
+    apart = "value" in layer.body.roles.tokens.values()
+    try:
+        if apart:
+            masked = replace(masked, value=case.x)
+        before = layer.of(masked)
+        if not np.isfinite(before).all():
+            raise Broken("returned a NaN")
+        moved = []
+        for index in range(TOKENS):
+            other = case.x.copy()
+            other[..., index, :] += 1
+            changed = {"value" if apart else "x": other}
+            after = layer.of(replace(masked, **changed))
+            moved.append((before != after).any(axis=-1))
+    finally:
+        layer.forms = before_forms
+    seen = np.stack(moved, axis=-1)
+    if not apart:  # a token always moves itself
+        seen = seen & ~np.eye(TOKENS, dtype=bool) | mask & np.eye(
+            TOKENS, dtype=bool
+        )
+    if layer.causal:
+        seen = seen | mask & ~np.tri(TOKENS, dtype=bool)
+    return seen
+
+
+def cross_of(layer) -> str:
+    """Which tokens may differ: "", "key" (and value), or "value"."""
+    tokens = layer.body.roles.tokens.values()
+    if layer.causal or len(tokens) < 2:
+        return ""
+    for trial in ("value", "key"):
+        if trial == "value" and "value" not in tokens:
+            continue
+        try:
+            layer.of(crossed(layer.case(), trial))
+        except FAILED_TRIAL:
+            continue
+        return trial
+    return ""
+
+
+def gradients_of(layer) -> str:
+    """BY_AUTOGRAD, or why there are none."""
+    if layer.body.library != "torch":
+        return "NumPy has none"
+    if not layer.thing.is_module:
+        return "not of functions"
+    try:
+        parts = layer.gradients(layer.case(), np.ones)
+    except FAILED_TRIAL as error:
+        return f"none: {error}"
+    return BY_AUTOGRAD if parts is not None else NO_GRADIENTS

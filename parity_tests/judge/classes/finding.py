@@ -1,0 +1,117 @@
+"""Finding a way to call a layer: by trial, from the likeliest on."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from parity_tests.judge.attention.calling import (
+    as_array,
+    paths_of,
+    shape_of,
+)
+from parity_tests.judge.attention.conventions import Declared
+from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.forms import libraries_to_try, open_forms
+from parity_tests.judge.verdict.protocol import (
+    NotAsked,
+    NotJudged,
+    Raised,
+)
+
+from .body import TOKENS, ClassBody, FunctionBody
+from .building import Sizes, size_named
+from .calling import CalledLayer, Way
+
+# A docstring that gives a matrix two equal sizes: "W_Q: (d, d)".
+SQUARE = re.compile(r"[wW]\w*[^\n]*\((\w+),\s*\1\)")
+
+Body = ClassBody | FunctionBody
+
+
+def way_to_call(host, thing: Thing, declared: Declared) -> Way:
+    """The first way that gives an output. Raises NotJudged."""
+    troubles: dict[str, None] = {}  # in order
+    for body in bodies(host, thing, declared):
+        for sizes in body.choices():
+            try:
+                way = way_of(body, sizes, troubles)
+            except NotJudged as error:
+                troubles.setdefault(str(error), None)
+                continue
+            except Raised as error:
+                troubles.setdefault(f"it {error}", None)
+                continue
+            if way is not None:
+                return way
+    raise NotJudged(next(iter(troubles), "it gave no output"))
+
+
+def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
+    if thing.is_class:
+        libraries = libraries_to_try(thing, declared.arrays)
+        for library in libraries[:1] if thing.is_module else libraries:
+            yield ClassBody(host, thing, library)
+        return
+    named = thing.name.replace("_", "").lower()
+    takes_heads = any(
+        size_named(each.name) == "heads" for each in thing.parameters
+    )
+    if "multihead" in named and not takes_heads:
+        names = ", ".join(each.name for each in thing.parameters)
+        raise NotJudged(
+            f"expected the number of heads among its arguments: ({names})"
+        )
+    libraries = libraries_to_try(thing, declared.arrays)
+    shapes = (takes_heads, True)
+    if re.search(SQUARE, thing.docs):
+        shapes = (True, False)
+    for library, square in product(libraries, shapes):
+        yield FunctionBody(host, thing, library, square)
+
+
+def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
+    """A way to call this body in these sizes, if there is one."""
+    shapes = [shape for _, shape, _ in body.parameters(sizes)]
+    widths = {width for shape in shapes for width in shape}
+    own = widths - {sizes.d_in, sizes.d_out}
+    width_by_sizes = [
+        lambda s: s.d_in,
+        lambda s: s.d_out,
+        *((lambda _, width=width: width) for width in sorted(own)),
+    ]
+    roles = body.roles
+    forms = open_forms(roles.required_masks, roles.lengths, 1)
+    for each, width in product(forms, width_by_sizes):
+        way = Way(body, sizes, width, each)
+        result = path_to_output(way, widths, troubles)
+        if result is not None:
+            return replace(way, result=result)
+    return None
+
+
+def path_to_output(way: Way, widths: set, troubles: dict) -> tuple | None:
+    """Where the output is in what is returned; None if there is none."""
+    layer = CalledLayer(way)
+    for axes in layer.batch_axes:
+        case = layer.case(axes=axes, dtype="float32")
+        try:
+            value = layer.reply(case)["value"]
+        except (NotAsked, Raised) as error:
+            troubles.setdefault(f"it {error}", None)
+            continue
+        for path, part in paths_of(value):
+            array = as_array(part)
+            shape = getattr(array, "shape", ())
+            # Anything as wide as there are tokens could be the weights.
+            wide = shape and (shape[-1] != TOKENS or TOKENS in widths)
+            if wide and shape[:-1] == layer.arranged(case.x).shape[:-1]:
+                # A NaN may come from the wrong form of a mask.
+                if np.isfinite(array).all() or not way.forms:
+                    return path
+                troubles.setdefault("it returned a NaN", None)
+        got = shape_of(value)
+        troubles.setdefault(f"it returned {got}, expected {TOKENS} tokens")
+    return None

@@ -1,0 +1,245 @@
+"""Reading a layer: which of its weights are for what.
+
+The reference must be given the same weights. Names say which is which, or
+else trial: the reading that gives the layer's own numbers is the one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from parity_tests.judge.attention.conventions import FAILED_TRIAL
+from parity_tests.judge.mutants.class_parts import layer_of_heads
+from parity_tests.judge.subject.roles import is_said_to_be_causal
+from parity_tests.judge.subject.weights import Recipe, recipes, weights
+from parity_tests.judge.verdict.diagnosis import alike
+from parity_tests.judge.verdict.protocol import NotJudged, Raised
+
+from .building import size_named
+from .calling import CalledLayer, Way
+from .cases import LayerCase
+
+EPSILONS = (1e-5, 1e-6, 1e-12, 1e-8)
+HEADS = (2, 3, 4, 8)  # to be tried where no number is named
+MISFITS = (ValueError, KeyError, TypeError, IndexError)
+# What a buffer is called that plain attention has not.
+ODD = re.compile(r"rel|pos|rot|freq|cos|sin|alibi|slope|gate|decay|memory")
+
+
+class ReadLayer(CalledLayer):
+    """A layer whose weights can be read by a recipe.
+
+    `causal` tells whether no token sees a later one; `heads_at` how many
+    heads it has at an index of its sizes, where the recipe does not say.
+    """
+
+    def __init__(self, way: Way, role: str):
+        """Raises NotJudged where it cannot be read."""
+        super().__init__(way)
+        self.name, self.kind = self.thing.name, role
+        self.explore()
+        self.heads_at: dict[int, int] = {}
+        self.recipe, self.causal = self.recognised()
+        for built in range(1, len(self.sizes)):
+            self.heads_at[built] = self.heads_for(built)
+        self.in_float64 = not self.has_float32_inside()
+
+    def weights(self, case: LayerCase, recipe: Recipe | None = None):
+        """The weights by the recipe, as the reference takes them."""
+        heads = self.heads_of(self.sizes[case.built])
+        read = self.at(case.built, recipe or self.recipe)
+        return weights(read, self.arrays(case), heads)
+
+    def at(self, built: int, recipe: Recipe) -> Recipe:
+        """The same recipe for other sizes, with which a list of heads is
+        of another length."""
+        if self.heads_at.get(built):
+            recipe = replace(recipe, heads=self.heads_at[built])
+        if built == 0 or len(recipe.query) == 1:
+            return recipe
+        read = {
+            other.layout: other
+            for other in recipes(self.body.parameters(self.sizes[built]))
+            if len(other.query) > 1
+        }
+        return replace(
+            read[recipe.layout],
+            inside=recipe.inside,
+            norm=recipe.norm,
+            epsilon=recipe.epsilon,
+        )
+
+    def heads_for(self, built: int) -> int:
+        """How many heads it has at other sizes: as many, or so many that
+        each is as wide as before. 0 for what the recipe says."""
+        count = self.recipe.heads
+        if count is None or count == 1:
+            return 0
+        case = self.case(size=built)
+        width = len(self.weights(self.case()).query[0]) // count
+        features = len(self.weights(case).query[0])
+        for heads in (count, features // width):
+            trial = replace(self.recipe, heads=heads)
+            if features % heads == 0 and self.gives(
+                trial, self.causal, case, self.of(case)
+            ):
+                return heads
+        return 0
+
+    def has_float32_inside(self) -> bool:
+        """Whether float64 comes out right to float32's digits only."""
+        cases = [self.case(size=built) for built in range(len(self.sizes))]
+        apart = [np.abs(self.of(c) - self.plain(c)).max() for c in cases]
+        return bool(1e-11 < max(apart) < 1e-5)
+
+    def plain(
+        self, case: LayerCase, causal=None, recipe=None
+    ) -> np.ndarray:
+        """The reference's output in plain NumPy, for trials."""
+        causal = self.causal if causal is None else causal
+        return layer_of_heads(
+            self.weights(case, recipe), case.tokens(causal)
+        )
+
+    def recognised(self) -> tuple[Recipe, bool]:
+        """How its weights are read, and whether it is causal.
+
+        Where no reading gives its numbers, the first one by name is kept;
+        it is then judged by that. Raises NotJudged where names say
+        nothing either, or where it has weights of another kind.
+        """
+        case = self.case()
+        try:
+            output = self.of(case)
+        except Raised as error:
+            raise NotJudged(f"it {error}") from error
+        inside = self.inside(case)
+        parameters = self.body.parameters(self.sizes[0])
+        read = list(recipes(parameters))
+        for recipe, causal in product(read, self.causal_options()):
+            for trial in self.variants(recipe, inside):
+                if self.gives(trial, causal, case, output):
+                    return trial, causal
+        named = [recipe for recipe in read if recipe.by_name]
+        labels = {label for label, _, _ in parameters}
+        if not named:
+            got = ", ".join(sorted(labels)) or "none"
+            raise NotJudged(
+                "expected weights named like W_query, W_key and W_value, "
+                f"or c_attn or qkv, got {got}; no reading of them gives "
+                "its numbers"
+            )
+        fitting = [r for r in named if self.fits_shapes(r, case, output)]
+        if not fitting:
+            raise NotJudged("its weights do not fit each other")
+        recipe = next(self.variants(fitting[0], inside[:1]))
+        others = sorted(labels - recipe.labels())
+        others += [
+            b
+            for b in self.body.buffers(self.sizes[0])
+            if ODD.search(b.lower())
+        ]
+        if others:
+            raise NotJudged(
+                f"it has {', '.join(others)}, which plain attention has "
+                "not, so it may be a variant"
+            )
+        causal = self.causal_options()[0] or self.looks_causal(case)
+        return recipe, causal
+
+    def looks_causal(self, case: LayerCase) -> bool:
+        """Whether it has a triangle among its buffers, or no later token
+        reaches an earlier one."""
+        buffers = self.body.buffers(self.sizes[0])
+        if any(re.search(r"tri|mask|causal", b.lower()) for b in buffers):
+            return True
+        later, earlier = case.x.copy(), case.x.copy()
+        later[..., -1, :] += 1
+        earlier[..., 0, :] += 1
+        by_later, by_earlier = (
+            self.of(replace(case, x=x)) != self.of(case)
+            for x in (later, earlier)
+        )
+        reaches_back = by_later[..., :-1, :].any()
+        return bool(by_earlier[..., 1:, :].any() and not reaches_back)
+
+    def fits_shapes(self, recipe, case, output) -> bool:
+        """Whether this reading gives an output of that shape at all."""
+        try:
+            return self.plain(case, False, recipe).shape == output.shape
+        except MISFITS:
+            return False
+
+    def causal_options(self) -> tuple[bool, ...]:
+        """Whether it should be causal: as its name or its role says, or
+        as a length does that can be good for nothing else."""
+        said = "causal" in f"{self.kind} {self.name}".lower()
+        length = self.thing.is_class and any(
+            size_named(each.name) == "context"
+            for each in self.thing.parameters
+        )
+        roles = self.body.roles
+        if said or (length and not roles.masks):
+            return (True,)
+        free = not roles.masks and roles.causal is None
+        if free and is_said_to_be_causal("", self.thing.docs):
+            return (True,)
+        return (False, True)
+
+    def inside(self, case: LayerCase) -> tuple[str, ...]:
+        """What is around the attention: a residual or a layer norm.
+
+        With all matrices zero, attention gives nothing, and what is
+        around it is left.
+        """
+        parameters = self.body.parameters(self.sizes[0])
+        arrays = self.arrays(case)
+        empty = {
+            label: array
+            if owner.endswith("Norm") or "norm" in label.lower()
+            else np.zeros_like(array)
+            for (label, _, owner), array in zip(
+                parameters, arrays.values(), strict=True
+            )
+        }
+        key = (self.sizes[case.built], case.seed, case.x.dtype.name)
+        self.arrays_of[key] = empty
+        try:
+            left = self.of(case)
+        except FAILED_TRIAL:
+            return ("",)
+        finally:
+            self.arrays_of[key] = arrays
+        if not np.abs(left).max(initial=0) > 1e-9:
+            return ("", "norm first")
+        if left.shape == case.x.shape and np.allclose(left, case.x):
+            return ("residual", "norm first, residual")
+        return ("residual, norm last", "norm last")
+
+    def variants(self, recipe: Recipe, insides) -> Iterator[Recipe]:
+        """The recipe, with the numbers of heads it may have, and with
+        what may be around it."""
+        heads: tuple = (None, 1) if self.takes_heads else (1,)
+        if not self.names_heads:
+            globals_of = [n for _, n in self.thing.sizes if 1 < n <= 64]
+            heads = (*heads, *dict.fromkeys(globals_of), *HEADS)
+        for inside, count in product(insides, heads):
+            if not recipe.norm:
+                if "norm" not in inside:
+                    yield replace(recipe, inside=inside, heads=count)
+                continue
+            for epsilon in EPSILONS if "norm" in inside else EPSILONS[:1]:
+                yield replace(
+                    recipe, inside=inside, heads=count, epsilon=epsilon
+                )
+
+    def gives(self, recipe: Recipe, causal, case, output) -> bool:
+        """Whether this reading gives the layer's own numbers."""
+        try:
+            expected = self.plain(case, causal, recipe)
+        except MISFITS:
+            return False
+        return alike(output, expected)
