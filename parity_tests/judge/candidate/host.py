@@ -160,8 +160,9 @@ class Host:
         names = inspect.signature(kind).parameters
         chosen = {n: v for n, v in value.members.items() if n in names}
         configuration = kind(**chosen)
+        own = guarded(vars, configuration, default={})
         for name, size in value.members.items():
-            if not hasattr(configuration, name):
+            if name not in own:  # an attribute of the class may be there
                 guarded(setattr, configuration, name, size)
         return configuration
 

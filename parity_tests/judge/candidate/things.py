@@ -36,7 +36,8 @@ class Thing:
     """A function, or a class: `call` is the signature of its method.
 
     `sizes` are the whole numbers among the globals that it uses;
-    `library` is that of its arrays, as far as its globals tell.
+    `library` is that of its arrays, as far as its globals tell; `helpers`
+    are the sources of the functions of its file that it names.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Thing:
     configurations: tuple[str, ...] = ()
     own: bool = True
     file: str = ""
+    helpers: str = ""
 
     @property
     def is_class(self) -> bool:
@@ -100,6 +102,7 @@ def described(name: str, thing, own: bool = True) -> Thing | None:
         sizes=sizes_of(function),
         own=own,
         file=file_of(function),
+        helpers=helpers_of(function),
     )
 
 
@@ -265,6 +268,22 @@ def configurations_of(create) -> tuple[str, ...]:
         for name, value in list(visible.items())
         if inspect.isclass(value) and name.lower().endswith("config")
     )
+
+
+def helpers_of(function) -> str:
+    """The sources of other functions of its file that it names."""
+    visible = getattr_or(function, "__globals__")
+    if not isinstance(visible, dict):
+        return ""
+    named = names_in(getattr_or(function, "__code__"))
+    helpers = [visible[name] for name in sorted(named & visible.keys())]
+    sources = [
+        text_of(guarded(inspect.getsource, helper))
+        for helper in helpers
+        if inspect.isfunction(helper)
+        and file_of(helper) == file_of(function)
+    ]
+    return text_of("\n".join(sources))
 
 
 def file_of(function) -> str:

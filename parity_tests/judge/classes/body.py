@@ -1,20 +1,20 @@
 """A body: what runs, with weights that are given from outside.
 
 An instance of a class has its weights assigned; a function of tokens and
-weights gets them as arguments. Either way the weights are drawn here, so
-that they are known whatever the body does.
+weights gets them as arguments (`function.py`). Either way the weights are
+drawn here, so that they are known whatever the body does.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
 
 from parity_tests.judge.candidate.things import Parameter, Thing
 from parity_tests.judge.subject.roles import has_role, qkv_of
-from parity_tests.judge.subject.weights import IGNORED, key_of, role_of
+from parity_tests.judge.subject.weights import IGNORED
 from parity_tests.judge.verdict.protocol import NotJudged, Raised
 
 from .building import (
@@ -24,6 +24,7 @@ from .building import (
     arguments_for,
     guesses_for,
     size_named,
+    sizes_of_globals,
     takes,
     widths_of_a_head,
 )
@@ -178,127 +179,13 @@ class ClassBody:
     def choices(self) -> Iterator[Sizes]:
         """Sizes to build it with, from the most telling on."""
         first = FIRST if self.has_sizes else FIRST[:1]
+        first = (*first, *sizes_of_globals(self.thing))
         ways = product(guesses_for(self.thing), first, (True, False))
         for guesses, sizes, apart in ways:
             for of_all in (False, True):
                 self.guesses, self.of_all = guesses, of_all
                 self.values_apart = apart
                 yield sizes
-
-
-class FunctionBody:
-    """A function of tokens and weights, which it takes as arguments."""
-
-    def __init__(self, host, thing: Thing, library: str, square: bool):
-        self.host, self.thing, self.library = host, thing, library
-        self.square = square
-        self.own = weights_taken(thing)
-        self.holder, self.keys = dict_of_weights(thing)
-        self.norm = norm_taken(thing)
-        skipped = (*self.own, *self.norm, self.holder)
-        self.roles = call_roles(thing.parameters, skip=skipped)
-
-    def parameters(self, sizes: Sizes, biased=True) -> list:
-        """Their shapes, as the roles of weights have them."""
-        d_in = sizes.d_out if self.square else sizes.d_in
-        columns = {"joined": 3 * sizes.d_out, "kv": 2 * sizes.d_out}
-        shapes = []
-        for name in self.keys or self.own:
-            role = role_of(key_of(name)) or "output"
-            width = columns.get(role, sizes.d_out)
-            rows = sizes.d_out if role == "output" else d_in
-            is_bias = name.lower().startswith("b")
-            shape = (width,) if is_bias else (rows, width)
-            shapes.append((name, shape, "argument"))
-        norms = [(name, (d_in,), "LayerNorm") for name in self.norm]
-        return shapes + norms
-
-    def buffers(self, sizes: Sizes) -> list[str]:
-        return []
-
-    def run(self, sizes, arrays, arguments, dtype, **how) -> dict:
-        how = {"library": self.library} | how
-        named = arguments | arrays
-        if self.holder:
-            named = arguments | {self.holder: dict(arrays)}
-        answer = self.host.call(self.thing.name, named, how)
-        if "error" in answer:
-            raise Raised(answer["error"])
-        return answer
-
-    @property
-    def has_sizes(self) -> bool:
-        return True
-
-    def choices(self) -> Iterator[Sizes]:
-        yield from FIRST
-
-
-def dict_of_weights(thing: Thing) -> tuple[str, tuple[str, ...]]:
-    """The parameter that is a dict of weights, and its keys, as far as
-    the source names them; nothing for any other function."""
-    for each in thing.parameters:
-        pattern = rf"\b{re.escape(each.name)}\[[\"'](\w+)[\"']\]"
-        keys = tuple(dict.fromkeys(re.findall(pattern, thing.source)))
-        roles = {role_of(key_of(key)) for key in keys}
-        named = {"query", "key", "value"} <= roles or "joined" in roles
-        if not named and re.search(rf"\b{each.name}\[", thing.source):
-            names = re.findall(r"[\"'](\w+)[\"']", thing.source)
-            keys = tuple(n for n in dict.fromkeys(names) if weight_role(n))
-        roles = {role_of(key_of(key)) for key in keys}
-        if {"query", "key", "value"} <= roles or "joined" in roles:
-            return each.name, keys
-    return "", ()
-
-
-def norm_taken(thing: Thing) -> tuple[str, ...]:
-    """The gain and the bias of a layer norm among the parameters."""
-    names = [p.name for p in thing.parameters if p.is_named and p.required]
-    gains = [n for n in names if n.lower() in ("g", "gamma", "gain")]
-    shifts = [n for n in names if n.lower() in ("b", "beta", "shift")]
-    return (*gains, *shifts) if gains and shifts else ()
-
-
-def weights_taken(thing: Thing) -> tuple[str, ...]:
-    """The weights among the parameters of a function, by their names.
-
-    An argument called just query, key or value is taken for tokens.
-    """
-    return tuple(
-        each.name
-        for each in thing.parameters
-        if each.is_named
-        and each.required
-        and qkv_role(each.name) is None
-        and weight_role(each.name)
-        and each.name.lower() not in ("b", "bias")
-    )
-
-
-def qkv_role(name: str) -> str | None:
-    return next(
-        (r for r in ("query", "key", "value") if has_role(name, r)), None
-    )
-
-
-def weight_role(name: str) -> str | None:
-    """The role of a weight, of which the name must say that it is one."""
-    lowered = name.lower()
-    if not re.match(r"(w|b|weights?|bias)(_?[a-z]|$)", lowered) and not (
-        re.search(r"(proj|weights?|_w|qkv)$", lowered)
-    ):
-        return None
-    return role_of(key_of(name))
-
-
-def takes_weights(thing: Thing) -> bool:
-    """Whether a function projects tokens by matrices that it takes."""
-    if thing.is_class:
-        return False
-    if dict_of_weights(thing)[0]:
-        return True
-    roles = {role_of(key_of(name)) for name in weights_taken(thing)}
-    return bool({"query", "key", "value"} <= roles or "joined" in roles)
 
 
 def drawn(parameters: list, seed: int, dtype: str) -> dict:
@@ -314,6 +201,8 @@ def drawn(parameters: list, seed: int, dtype: str) -> dict:
 
 def second_sizes(first: Sizes) -> Iterator[Sizes]:
     """Sizes with heads of another width."""
-    for sizes in SECOND:
+    others = [replace(first, heads=heads) for heads in (2, 4, 8)]
+    others = [sizes for sizes in others if sizes.d_out % sizes.heads == 0]
+    for sizes in (*SECOND, *others):
         if sizes.d_head != first.d_head:
             yield sizes

@@ -16,6 +16,7 @@ from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.verdict.protocol import NotJudged
 
 DROPPED = 0.5
+WIDEST = 1024  # features
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ NAMES = {
     "d_head": r"d_?[kq]|dim_?(head|[kq])|(d_?)?head_?(dim|size)|d_?head|"
     r"(dim|size)_?per_?head|d_?(key|value|query)s?|qkv_?dim|"
     r"(hidden|attention)_?head_?size",
-    "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?)?heads?|heads?|h|"
+    "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q(uery)?_?)?heads?|"
+    r"heads?|h|"
     r"nheads?",
     "kv_heads": r"(num|n)_?(key_?value|kv|query)_?(heads|groups)",
     "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"
@@ -68,7 +70,7 @@ NAMES = {
     r"hidden|hid|feature|features|n|num|proj|projection|attn|attention|"
     r"query)_?(out|output|model|dim|d|size|embd?|embed|hiddens?|features?|"
     r"units|channels|embedding)s?|d|e|k|c|dim|dmodel|embed|emb|width|units|"
-    r"size|channels|all_head_size|n_?x|n_?state|n_?embd?",
+    r"hidden|size|channels|all_head_size|n_?x|n_?state|n_?embd?",
 }
 FIXED = {
     "batch_first": True,
@@ -84,6 +86,14 @@ FIXED = {
 CONFIGURATIONS = ("config", "cfg", "args", "params", "hparams", "conf", "c")
 
 
+def sizes_of_globals(thing: Thing) -> Iterator[Sizes]:
+    """Sizes for a class whose width is a global of its file."""
+    for name, width in thing.sizes:
+        heads = next((n for n in (4, 3, 2) if width % n == 0), 1)
+        if size_named(name) in ("d_in", "d_out") and width <= WIDEST:
+            yield Sizes(width, width, heads)
+
+
 def size_named(name: str) -> str | None:
     """Which size an argument is, by its name; None if it is unknown."""
     lowered = name.lower().strip("_")
@@ -94,17 +104,30 @@ def size_named(name: str) -> str | None:
 
 
 def takes(thing: Thing, size: str) -> bool:
-    """Whether the constructor takes such a size, or a configuration."""
-    return any(
-        size_named(each.name) == size or is_configuration(each)
-        for each in thing.parameters
-    )
+    """Whether the constructor takes such a size, or a configuration that
+    it asks for it, as far as can be seen."""
+    for each in thing.parameters:
+        if is_configuration(each):
+            asked = [size_named(n) for n in names_asked(thing, each)]
+            if size in asked or not asked:
+                return True
+        elif size_named(each.name) == size:
+            return True
+    return False
 
 
 def is_configuration(parameter: Parameter) -> bool:
     name = parameter.name.lower()
     annotated = "config" in parameter.annotation.lower()
     return annotated or (name in CONFIGURATIONS and name != "c")
+
+
+def names_asked(thing: Thing, configuration: Parameter) -> list[str]:
+    """The names that a class asks its configuration for, by its source."""
+    own = re.escape(configuration.name)
+    asked = rf"\b{own}(?:\.(\w+)|\[[\"'](\w+)[\"']\])"
+    names = re.findall(asked, thing.source)
+    return [name for pair in names for name in pair if name]
 
 
 def arguments_for(
@@ -250,6 +273,10 @@ def configuration(
         for size, names in ASKED.items()
         for name in names
     }
+    for name in names_asked(thing, parameter):
+        size = size_named(name)
+        if size is not None:
+            sizes[name] = values[size]
     own = [
         name
         for name in thing.configurations

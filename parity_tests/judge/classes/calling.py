@@ -15,9 +15,10 @@ from parity_tests.judge.subject.forms import MaskForm
 from parity_tests.judge.subject.roles import puts_tokens_first
 from parity_tests.judge.verdict.protocol import Broken, NotJudged
 
-from .body import TOKENS, ClassBody, FunctionBody, drawn, second_sizes
+from .body import TOKENS, ClassBody, drawn, second_sizes
 from .building import Sizes, size_named, takes
 from .cases import LayerCase
+from .function import FunctionBody
 
 TEXTS = 2  # of a trial
 KEPT = 50  # draws of weights
@@ -59,10 +60,11 @@ class CalledLayer:
         tokens, and whether tokens come first."""
         if "batch_first" in self.thing.docs:  # which then says both
             self.tokens_first = self.attends_along_the_first_axis()
+        accepted = [n for n in self.batch_axes if self.accepts(axes=n)]
+        self.batch_axes = tuple(accepted) or self.batch_axes[:1]
         if self.body.has_sizes:
             others = second_sizes(self.sizes[0])
             self.sizes += [s for s in others if self.works(s)][:1]
-        self.batch_axes = tuple(n for n in (1, 0) if self.accepts(axes=n))
         last = len(self.sizes) - 1
         self.most_tokens = next(
             (n for n in (40, 7, 5) if self.accepts(tokens=n, size=last)), 5
@@ -72,7 +74,7 @@ class CalledLayer:
         """Whether it can be built and called with other sizes."""
         before, self.sizes = self.sizes, [*self.sizes, sizes]
         try:
-            self.of(self.case(size=len(before), axes=1))
+            self.of(self.case(size=len(before)))
         except (*FAILED_TRIAL, NotJudged):
             return False
         finally:

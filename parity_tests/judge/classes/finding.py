@@ -21,9 +21,10 @@ from parity_tests.judge.verdict.protocol import (
     Raised,
 )
 
-from .body import TOKENS, ClassBody, FunctionBody
+from .body import TOKENS, ClassBody
 from .building import Sizes, size_named
 from .calling import CalledLayer, Way
+from .function import FunctionBody, parts_to_try
 
 # A docstring that gives a matrix two equal sizes: "W_Q: (d, d)".
 SQUARE = re.compile(r"[wW]\w*[^\n]*\((\w+),\s*\1\)")
@@ -68,8 +69,9 @@ def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
     shapes = (takes_heads, True)
     if re.search(SQUARE, thing.docs):
         shapes = (True, False)
-    for library, square in product(libraries, shapes):
-        yield FunctionBody(host, thing, library, square)
+    ways = product(libraries, shapes, parts_to_try(thing))
+    for library, square, parts in ways:
+        yield FunctionBody(host, thing, library, square, parts)
 
 
 def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:

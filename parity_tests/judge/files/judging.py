@@ -19,12 +19,13 @@ from parity_tests.judge.attention.conventions import (
 from parity_tests.judge.attention.function import AttentionFunction
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
-from parity_tests.judge.classes.body import ClassBody, takes_weights
+from parity_tests.judge.classes.body import ClassBody
 from parity_tests.judge.classes.building import (
     Sizes,
     arguments_for,
     size_named,
 )
+from parity_tests.judge.classes.function import takes_weights
 from parity_tests.judge.classes.layer import ROLES, AttentionLayer
 from parity_tests.judge.steps.activations import (
     ALTERNATIVES,

@@ -106,6 +106,12 @@ class Recipe:
     epsilon: float = 1e-5
     by_name: bool = True
 
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """Those of query, key and value."""
+        parts = (*self.query, *self.key, *self.value)
+        return tuple(part.matrix for part in parts)
+
     def labels(self) -> set[str]:
         """The names of all arrays that it uses."""
         parts = [*self.query, *self.key, *self.value, self.output]
@@ -248,9 +254,15 @@ def role_of(key: str) -> str | None:
 
 
 def recipes(parameters) -> Iterator[Recipe]:
-    """Ways to read these parameters, from the likeliest on."""
+    """Ways to read these parameters, from the likeliest on.
+
+    What names say of query, key and value, no trial contradicts.
+    """
     layers, norm = named_layers(parameters), norm_of(parameters)
-    for recipe in [*by_name(layers), *by_trial(layers)]:
+    named = list(by_name(layers))
+    said = {r.matrices for r in named if len(set(r.matrices)) > 2}
+    tried = [r for r in by_trial(layers) if not said or r.matrices in said]
+    for recipe in named + tried:
         yield replace(recipe, norm=norm)
 
 

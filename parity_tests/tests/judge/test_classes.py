@@ -1,11 +1,9 @@
 """Student classes as courses write them: built, read, and judged."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from parity_tests.judge import judge
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.classes.layer import AttentionLayer
 from parity_tests.judge.files.judging import (
@@ -415,102 +413,3 @@ def test_another_head_is_no_attention():
             super().__init__(d_model, 9)
 
     assert role_by_name(hosted(Head, None)[1]) is None
-
-
-# --- functions that take their weights -----------------------------------
-
-
-def normalised(scores):
-    """In NumPy, which takes no tensors."""
-    powers = np.exp(np.subtract(scores, np.max(scores, -1, keepdims=True)))
-    return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def self_attention(X, W_q, W_k, W_v):
-    scores = X @ W_q @ np.swapaxes(X @ W_k, -2, -1)
-    return normalised(scores / np.sqrt(W_k.shape[1])) @ (X @ W_v)
-
-
-def causal_attention(x, W_query, W_key, W_value):
-    """In torch, for x Wᵀ, with the weights of attention beside."""
-    query, key, value = (x @ W.T for W in (W_query, W_key, W_value))
-    scores = query @ key.mT / key.shape[-1] ** 0.5
-    past = torch.ones(2 * x.shape[-2:-1]).tril().bool()
-    weights = scores.masked_fill(~past, -torch.inf).softmax(-1)
-    return weights @ value, weights
-
-
-def multi_head_attention(x, W_q, W_k, W_v, W_o, num_heads=2):
-    """For one text, in NumPy."""
-    query, key, value = (
-        np.stack(np.split(x @ W, num_heads, axis=1))
-        for W in (W_q, W_k, W_v)
-    )
-    scores = query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2])
-    return np.concatenate([*(normalised(scores) @ value)], axis=1) @ W_o
-
-
-@pytest.mark.parametrize(
-    ("function", "arrays", "weights", "batch_axes"),
-    [
-        (self_attention, "numpy", "apart", [1, 0]),
-        (causal_attention, "torch", "apart, for x Wᵀ", [1, 0]),
-        (multi_head_attention, "numpy", "apart", [0]),
-    ],
-)
-def test_functions_of_tokens_and_weights(
-    function, arrays, weights, batch_axes
-):
-    report = judge(function, declared=Declared(arrays), examples=5)
-    assert report.holds, report
-    assert report.kind == report.name == function.__name__
-    detected = report.conventions
-    assert detected["arrays"] == arrays
-    assert detected["batch_axes"] == batch_axes
-    assert detected["weights"] == f"query, key and value {weights}"
-
-
-def test_a_wrong_function_is_rejected_with_its_cause():
-    def self_attention_v1(x, W_q, W_k, W_v):
-        return torch.softmax(x @ W_q @ (x @ W_k).mT, -1) @ (x @ W_v)
-
-    def causal_attention_v2(x, W_q, W_k, W_v):
-        return causal_attention(x, W_q, W_k, W_v)[0].flip(0)
-
-    def multi_head_attention_v3(x, W_q, W_k, W_v, W_o, heads):
-        return multi_head_attention(x, W_q, W_q, W_v, W_o, heads)
-
-    wrong = {
-        self_attention_v1: "the scale is missing",
-        causal_attention_v2: None,
-        multi_head_attention_v3: (
-            "the keys go through the query's projection"
-        ),
-    }
-    for function, cause in wrong.items():
-        report = judged(function)
-        assert "equals_the_reference" in failed(report)
-        assert report.cause == cause
-    assert "texts_do_not_mix" in failed(judged(causal_attention_v2))
-
-
-def test_what_is_for_the_other_orientation_is_compared_in_it():
-    def causal_attention_v4(x, W_q, W_k, W_v):
-        query, key, value = (x @ W.T for W in (W_q, W_k, W_v))
-        return torch.softmax(query @ key.mT / 12**0.5, -1) @ value
-
-    report = judged(causal_attention_v4)
-    assert report.failed
-    assert all(finding.failure.comparison for finding in report.failed)
-
-
-def test_which_arrays_a_function_takes_can_be_declared():
-    report = judged(self_attention, arrays="torch")
-    assert "raised" in report.trouble
-
-
-def test_a_function_of_heads_must_take_their_number():
-    def multi_head_attention(x, W_q, W_k, W_v): ...
-
-    report = judged(multi_head_attention)
-    assert "the number of heads among its arguments" in report.trouble

@@ -431,7 +431,11 @@ def test_a_command_that_is_ended_leaves_nothing_running(
         written(tmp_path, text, f"{index}.py")
     command = [sys.executable, "-m", "study", "check", "0.py", "1.py"]
     running = subprocess.Popen(
-        command[: 4 + files], cwd=tmp_path, stderr=subprocess.DEVNULL
+        command[: 4 + files],
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        # A job in the background inherits that it ignores SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     began, deadline = tmp_path / "began", time.monotonic() + 20
     while not (began.exists() and began.stat().st_size == files):

@@ -1,0 +1,219 @@
+"""A function of tokens and weights, as a body that gets them each call.
+
+Weights are arguments one by one, or members of one argument: a dict, a
+tree of dicts, or a record. A layer is an array, or a dict with a matrix
+and a bias. Names in the source say which; which parts a layer has is found
+by trial.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.candidate.wire import Record
+from parity_tests.judge.subject.roles import has_role
+from parity_tests.judge.subject.weights import key_of, role_of
+from parity_tests.judge.verdict.protocol import Raised
+
+from .body import call_roles
+from .building import FIRST, Sizes
+
+ARRAY = ()  # a layer without parts
+PARTS = (
+    *(("w", "b"), ("W", "b"), ("weight", "bias"), ("kernel", "bias")),
+    *(("w",), ("W",), ("weight",), ("kernel",)),
+)
+KEY = r"\[[\"'](\w+)[\"']\]"
+COLUMNS = {"joined": 3, "kv": 2}  # of as many outputs
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The names of the weights that a function takes.
+
+    They are arguments; or all in the argument `holder`, with dots where
+    it is a tree. A holder with a `record` is one of that class.
+    """
+
+    names: tuple[str, ...]
+    holder: str = ""
+    record: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return (self.holder,) if self.holder else self.names
+
+
+def weights_of(thing: Thing) -> Weights:
+    """The weights among the parameters of a function."""
+    for each in thing.parameters:
+        names = keys_of(each.name, thing.source)
+        if are_weights(names):
+            return Weights(names, each.name)
+        names = attributes_of(each.name, thing.source)
+        if are_weights(names):
+            record = each.annotation.rpartition(".")[-1] or "Parameters"
+            return Weights(names, each.name, record)
+    return Weights(weight_arguments(thing))
+
+
+def are_weights(names) -> bool:
+    """Whether they are all that attention needs."""
+    roles = {role_of(key_of(name)) for name in names}
+    return {"query", "key", "value"} <= roles or "joined" in roles
+
+
+def takes_weights(thing: Thing) -> bool:
+    """Whether a function projects tokens by matrices that it takes."""
+    return not thing.is_class and are_weights(weights_of(thing).names)
+
+
+def keys_of(name: str, source: str) -> tuple[str, ...]:
+    """The keys of a dict, as far as the source names them: a path with
+    dots for a dict of dicts; any word in quotes where the key is one of
+    several."""
+    chains = re.findall(rf"\b{re.escape(name)}((?:{KEY})+)", source)
+    keys = [".".join(re.findall(KEY, chain)) for chain, *_ in chains]
+    if not are_weights(keys) and re.search(rf"\b{name}\[\w", source):
+        words = re.findall(r"[\"'](\w+)[\"']", source)
+        keys = [word for word in words if key_of(word)]
+        keys = [key for key in keys if role_of(key_of(key))]
+    return tuple(dict.fromkeys(keys))
+
+
+def attributes_of(name: str, source: str) -> tuple[str, ...]:
+    """The attributes that could be weights, as the source names them."""
+    names = re.findall(rf"\b{re.escape(name)}\.(\w+)", source)
+    return tuple(n for n in dict.fromkeys(names) if role_of(key_of(n)))
+
+
+def weight_arguments(thing: Thing) -> tuple[str, ...]:
+    """The weights among the parameters, by their names.
+
+    An argument called just query, key or value is taken for tokens.
+    """
+    named = [p.name for p in thing.parameters if p.is_named and p.required]
+    return tuple(
+        name
+        for name in named
+        if qkv_role(name) is None
+        and name.lower() not in ("b", "bias")
+        and (weight_role(name) or is_opened(name, thing.source))
+    )
+
+
+def qkv_role(name: str) -> str | None:
+    return next(
+        (r for r in ("query", "key", "value") if has_role(name, r)), None
+    )
+
+
+def weight_role(name: str) -> str | None:
+    """The role of a weight, of which the name must say that it is one."""
+    lowered = name.lower()
+    if not re.match(r"(w|b|weights?|bias)(_?[a-z]|$)", lowered) and not (
+        re.search(r"(proj|weights?|_w|qkv)$", lowered)
+    ):
+        return None
+    return role_of(key_of(name))
+
+
+def is_opened(name: str, source: str) -> bool:
+    """Whether an argument is a layer with parts, named like a weight."""
+    opened = re.search(rf"\*\*{name}\b|\b{name}{KEY}", source)
+    return bool(opened and role_of(key_of(name)))
+
+
+def parts_to_try(thing: Thing) -> Iterator[tuple[str, ...]]:
+    """What a layer may be made of, as far as any name says so."""
+    yield ARRAY
+    words = set(re.findall(r"\w+", thing.source + thing.helpers))
+    yield from (parts for parts in PARTS if words.issuperset(parts))
+
+
+def norm_taken(thing: Thing) -> tuple[str, ...]:
+    """The gain and the bias of a layer norm among the parameters."""
+    names = [p.name for p in thing.parameters if p.is_named and p.required]
+    gains = [n for n in names if n.lower() in ("g", "gamma", "gain")]
+    shifts = [n for n in names if n.lower() in ("b", "beta", "shift")]
+    return (*gains, *shifts) if gains and shifts else ()
+
+
+class FunctionBody:
+    """A function of tokens and weights, which it takes as arguments.
+
+    With `square`, its tokens are as wide as what it makes of them;
+    `parts` are those of a layer, or ARRAY.
+    """
+
+    has_sizes = True
+
+    def __init__(
+        self,
+        host,
+        thing: Thing,
+        library: str,
+        square: bool = False,
+        parts: tuple[str, ...] = ARRAY,
+    ):
+        self.host, self.thing, self.library = host, thing, library
+        self.square, self.parts = square, parts
+        self.weights, self.norm = weights_of(thing), norm_taken(thing)
+        skipped = (*self.weights.arguments, *self.norm)
+        self.roles = call_roles(thing.parameters, skip=skipped)
+
+    def parameters(self, sizes: Sizes, biased=True) -> list:
+        """Their shapes, as the roles of weights have them."""
+        d_in = sizes.d_out if self.square else sizes.d_in
+        shapes = []
+        for name in self.weights.names:
+            role = role_of(key_of(name)) or "output"
+            width = COLUMNS.get(role, 1) * sizes.d_out
+            rows = sizes.d_out if role == "output" else d_in
+            if self.parts:
+                matrix, *biases = (f"{name}.{part}" for part in self.parts)
+            else:
+                is_bias = name.split(".")[-1].lower().startswith("b")
+                matrix, biases = (None, [name]) if is_bias else (name, [])
+            if matrix:
+                shapes.append((matrix, (rows, width), "argument"))
+            shapes += [(bias, (width,), "argument") for bias in biases]
+        norms = [(name, (d_in,), "LayerNorm") for name in self.norm]
+        return shapes + norms
+
+    def buffers(self, sizes: Sizes) -> list[str]:
+        return []
+
+    def run(self, sizes, arrays, arguments, dtype, **how) -> dict:
+        """Call with these weights. Raises Raised."""
+        named = arguments | self.placed(arrays)
+        how = {"library": self.library} | how
+        answer = self.host.call(self.thing.name, named, how)
+        if "error" in answer:
+            raise Raised(answer["error"])
+        return answer
+
+    def placed(self, arrays: dict) -> dict:
+        """The weights as arguments of the call."""
+        norms = {name: arrays[name] for name in self.norm}
+        rest = {n: a for n, a in arrays.items() if n not in norms}
+        tree, weights = nested(rest), self.weights
+        if weights.record:
+            tree = Record(weights.record, False, **tree)
+        return norms | ({weights.holder: tree} if weights.holder else tree)
+
+    def choices(self) -> Iterator[Sizes]:
+        yield from FIRST
+
+
+def nested(arrays: dict) -> dict:
+    """A tree of dicts, from names with dots."""
+    tree: dict = {}
+    for name, array in arrays.items():
+        *path, last = name.split(".")
+        branch = tree
+        for key in path:
+            branch = branch.setdefault(key, {})
+        branch[last] = array
+    return tree

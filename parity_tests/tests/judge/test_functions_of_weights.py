@@ -1,0 +1,207 @@
+"""Functions of tokens and weights, one by one or in one argument."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from parity_tests.judge import judge
+from parity_tests.judge.attention.conventions import Declared
+from parity_tests.judge.classes.function import nested
+
+from .test_classes import failed, judged
+
+pytestmark = pytest.mark.slow  # each is called hundreds of times
+
+
+def normalised(scores):
+    """In NumPy, which takes no tensors."""
+    powers = np.exp(np.subtract(scores, np.max(scores, -1, keepdims=True)))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def self_attention(X, W_q, W_k, W_v):
+    scores = X @ W_q @ np.swapaxes(X @ W_k, -2, -1)
+    return normalised(scores / np.sqrt(W_k.shape[1])) @ (X @ W_v)
+
+
+def causal_attention(x, W_query, W_key, W_value):
+    """In torch, for x Wᵀ, with the weights of attention beside."""
+    query, key, value = (x @ W.T for W in (W_query, W_key, W_value))
+    scores = query @ key.mT / key.shape[-1] ** 0.5
+    past = torch.ones(2 * x.shape[-2:-1]).tril().bool()
+    weights = scores.masked_fill(~past, -torch.inf).softmax(-1)
+    return weights @ value, weights
+
+
+def multi_head_attention(x, W_q, W_k, W_v, W_o, num_heads=2):
+    """For one text, in NumPy."""
+    query, key, value = (
+        np.stack(np.split(x @ W, num_heads, axis=1))
+        for W in (W_q, W_k, W_v)
+    )
+    scores = query @ key.swapaxes(1, 2) / np.sqrt(query.shape[2])
+    return np.concatenate([*(normalised(scores) @ value)], axis=1) @ W_o
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "weights", "batch_axes"),
+    [
+        (self_attention, "numpy", "apart", [1, 0]),
+        (causal_attention, "torch", "apart, for x Wᵀ", [1, 0]),
+        (multi_head_attention, "numpy", "apart", [0]),
+    ],
+)
+def test_functions_of_tokens_and_weights(
+    function, arrays, weights, batch_axes
+):
+    report = judge(function, declared=Declared(arrays), examples=5)
+    assert report.holds, report
+    assert report.kind == report.name == function.__name__
+    detected = report.conventions
+    assert detected["arrays"] == arrays
+    assert detected["batch_axes"] == batch_axes
+    assert detected["weights"] == f"query, key and value {weights}"
+
+
+def test_a_wrong_function_is_rejected_with_its_cause():
+    def self_attention_v1(x, W_q, W_k, W_v):
+        return torch.softmax(x @ W_q @ (x @ W_k).mT, -1) @ (x @ W_v)
+
+    def causal_attention_v2(x, W_q, W_k, W_v):
+        return causal_attention(x, W_q, W_k, W_v)[0].flip(0)
+
+    def multi_head_attention_v3(x, W_q, W_k, W_v, W_o, heads):
+        return multi_head_attention(x, W_q, W_q, W_v, W_o, heads)
+
+    wrong = {
+        self_attention_v1: "the scale is missing",
+        causal_attention_v2: None,
+        multi_head_attention_v3: (
+            "the keys go through the query's projection"
+        ),
+    }
+    for function, cause in wrong.items():
+        report = judged(function)
+        assert "equals_the_reference" in failed(report)
+        assert report.cause == cause
+    assert "texts_do_not_mix" in failed(judged(causal_attention_v2))
+
+
+def test_what_is_for_the_other_orientation_is_compared_in_it():
+    def causal_attention_v4(x, W_q, W_k, W_v):
+        query, key, value = (x @ W.T for W in (W_q, W_k, W_v))
+        return torch.softmax(query @ key.mT / 12**0.5, -1) @ value
+
+    report = judged(causal_attention_v4)
+    assert report.failed
+    assert all(finding.failure.comparison for finding in report.failed)
+
+
+def test_which_arrays_a_function_takes_can_be_declared():
+    report = judged(self_attention, arrays="torch")
+    assert "raised" in report.trouble
+
+
+def test_a_function_of_heads_must_take_their_number():
+    def multi_head_attention(x, W_q, W_k, W_v): ...
+
+    report = judged(multi_head_attention)
+    assert "the number of heads among its arguments" in report.trouble
+
+
+# --- layers with parts, and all weights in one argument ------------------
+
+
+def split(x, heads):
+    return np.swapaxes(x.reshape(*x.shape[:-1], heads, -1), -3, -2)
+
+
+def attended(query, key, value, heads):
+    query, key, value = (split(x, heads) for x in (query, key, value))
+    scores = query @ np.swapaxes(key, -2, -1) / np.sqrt(query.shape[-1])
+    context = np.swapaxes(normalised(scores) @ value, -3, -2)
+    return context.reshape(*context.shape[:-2], -1)
+
+
+def linear(x, w, b):
+    return x @ w + b
+
+
+def dense(layer, x):
+    return x @ layer["kernel"] + layer["bias"]
+
+
+def mha(x, c_attn, c_proj, n_head):
+    query, key, value = np.split(linear(x, **c_attn), 3, axis=-1)
+    return linear(attended(query, key, value, n_head), **c_proj)
+
+
+def attention_from_a_tree(params, x, num_heads):
+    parts = [dense(params[name], x) for name in ("q", "k", "v")]
+    return dense(params["o"], attended(*parts, num_heads))
+
+
+def attention_from_paths(x, params, num_heads):
+    query = x @ params["query"]["w"] + params["query"]["b"]
+    key = x @ params["key"]["w"] + params["key"]["b"]
+    value = x @ params["value"]["w"] + params["value"]["b"]
+    return attended(query, key, value, num_heads)
+
+
+class Parameters(NamedTuple):
+    wq: np.ndarray
+    wk: np.ndarray
+    wv: np.ndarray
+    wo: np.ndarray
+
+
+def attention_of_a_record(params: Parameters, x, n_heads):
+    parts = x @ params.wq, x @ params.wk, x @ params.wv
+    return attended(*parts, n_heads) @ params.wo
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(mha, attention_from_a_tree),
+        *(attention_from_paths, attention_of_a_record),
+    ],
+)
+def test_weights_in_one_argument_and_layers_with_parts(function):
+    report = judged(function)
+    assert report.holds, report
+    assert len(report.conventions["sizes"]) == 2
+
+
+def test_what_is_wrong_with_such_weights_is_named():
+    def mha(x, c_attn, c_proj, n_head):
+        query, key, value = np.split(linear(x, **c_attn), 3, axis=-1)
+        query = query / np.sqrt(query.shape[-1] / n_head)
+        return linear(attended(query, key, value, n_head), **c_proj)
+
+    def attention_without_bias(params, x, num_heads):
+        parts = [dense(params[name], x) for name in ("q", "k", "v")]
+        return attended(*parts, num_heads) @ params["o"]["kernel"]
+
+    def attention_of_a_record(params: Parameters, x, n_heads):
+        parts = x @ params.wq, x @ params.wv, x @ params.wk
+        return attended(*parts, n_heads) @ params.wo
+
+    wrong = {
+        mha: "the scale is 1/d, not 1/√d",
+        attention_without_bias: "the output bias is left out",
+        attention_of_a_record: (
+            "the projections of keys and values are swapped"
+        ),
+    }
+    for function, cause in wrong.items():
+        report = judged(function)
+        assert "equals_the_reference" in failed(report)
+        assert report.cause == cause
+
+
+def test_a_tree_is_made_of_names_with_dots():
+    tree = nested({"q.w": 1, "q.b": 2, "out": 3})
+    assert tree == {"q": {"w": 1, "b": 2}, "out": 3}
