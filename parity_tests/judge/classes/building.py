@@ -56,9 +56,8 @@ NAMES = {
     "d_head": r"d_?[kq]|dim_?(head|[kq])|(d_?)?head_?(dim|size)|d_?head|"
     r"(dim|size)_?per_?head|d_?(key|value|query)s?|qkv_?dim|"
     r"(hidden|attention)_?head_?size",
-    "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q(uery)?_?)?heads?|"
-    r"heads?|h|"
-    r"nheads?",
+    "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
+    r"heads?|heads?|h|nheads?",
     "kv_heads": r"(num|n)_?(key_?value|kv|query)_?(heads|groups)",
     "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"
     r"seq_?len(gth)?|position_?embeddings|positions)|n_?positions|"

@@ -51,7 +51,10 @@ class CalledLayer:
         self.body, self.width, self.result = way.body, way.width, way.result
         self.thing, self.host = way.body.thing, way.body.host
         self.sizes, self.forms = [way.sizes], dict(way.forms)
-        self.tokens_first = puts_tokens_first(self.thing.docs)
+        first = next(iter(self.body.roles.tokens), "")
+        self.tokens_first = puts_tokens_first(
+            self.thing.docs, self.thing.source, first.lower()
+        )
         self.batch_axes, self.most_tokens = (1, 0), TOKENS
         self.arrays_of: dict[tuple, dict] = {}
 
@@ -111,11 +114,17 @@ class CalledLayer:
     # --- cases and weights -----------------------------------------------
 
     def case(
-        self, seed=1, tokens=TOKENS, size=0, axes=None, dtype="float64"
+        self,
+        seed: int = 1,
+        tokens: int = TOKENS,
+        size: int = 0,
+        axes: int | None = None,
+        dtype: str = "float64",
+        texts: int = TEXTS,
     ) -> LayerCase:
         """A case of normal numbers."""
         axes = self.batch_axes[0] if axes is None else axes
-        shape = (TEXTS,) * axes + (tokens, self.width_at(size))
+        shape = (texts,) * axes + (tokens, self.width_at(size))
         x = np.random.default_rng(seed).normal(size=shape)
         return LayerCase(x.astype(dtype), seed, size)
 

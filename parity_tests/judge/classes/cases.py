@@ -93,8 +93,11 @@ def crossed(case: LayerCase, which: str) -> LayerCase:
 
 
 def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:
-    """The case with a random mask for each of these names."""
+    """The case with a random mask for each of these names, as far as the
+    layer takes masks there."""
     masks = {}
+    if not takes_masks(layer, case):
+        return case
     for index, name in enumerate(names):
         form = layer.forms[name]
         if case.x.ndim == 2 and form.axes in (*OF_KEYS, LENGTHS):
@@ -107,10 +110,17 @@ def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:
     return replace(case, masks=masks)
 
 
+def takes_masks(layer, case: LayerCase) -> bool:
+    """Whether a mask may be of as many keys as there are here."""
+    queries, keys = case.shape[-2:]
+    return queries == keys or not layer.square_masks
+
+
 def later_keys(layer, case: LayerCase) -> dict[str, np.ndarray]:
     """A first mask that hides the first half of the keys, or the second
     where lengths say how many there are."""
-    if not layer.understood or case.x.ndim == 2:
+    takes = takes_masks(layer, case) and case.x.ndim > 2
+    if not (layer.understood and takes):
         return {}
     name, keys = layer.understood[0], np.arange(case.shape[-1])
     half = max(1, len(keys) // 2)

@@ -27,6 +27,7 @@ from .body import TOKENS
 from .cases import crossed
 
 BY_AUTOGRAD = "by autograd"
+SHARED = ("any", "all axes", "query, key")  # axes of a mask for all texts
 
 
 def masks_of(layer, declared: Declared) -> list[MaskFinding]:
@@ -47,24 +48,29 @@ def masks_of(layer, declared: Declared) -> list[MaskFinding]:
         shape = TOKENS, TOKENS
         finding = find_form(name, visible, shape, tried, said)
         if axes and finding.hides:
-            finding = of_each_text(finding, visible)
+            finding = of_each_text(layer, finding)
         findings.append(finding)
     return sorted(findings, key=rank_of)
 
 
-def of_each_text(finding: MaskFinding, visible) -> MaskFinding:
+def of_each_text(layer, finding: MaskFinding) -> MaskFinding:
     """The form for a mask that differs from text to text, where the
-    layer takes such masks; they are then what it is asked with."""
-    if finding.form.axes not in ("any", "all axes", "query, key"):
+    layer takes such masks; they are then what it is asked with.
+
+    There are more texts than tokens: a layer that cuts its mask to so many
+    rows and columns would cut texts off.
+    """
+    if finding.form.axes not in SHARED:
         return finding
-    mask = np.tri(TOKENS, dtype=bool) | np.eye(TOKENS, dtype=bool)
-    mask = np.stack([mask, np.ones_like(mask)])
+    case = layer.case(axes=1, texts=TOKENS + 2)
+    mask = np.tri(TOKENS, dtype=bool)
+    mask = np.stack([mask, *[np.ones_like(mask)] * (TOKENS + 1)])
     mask[1, 1:, 0] = False
     accepted = []
     for axes in ("text, query, key", "text, 1, query, key"):
         form = replace(finding.form, axes=axes)
         try:
-            seen = visible(form, mask)
+            seen = seen_through(layer, case, finding.name, form, mask)
         except FAILED_TRIAL:
             continue
         if np.array_equal(seen, mask):
@@ -121,6 +127,27 @@ def cross_of(layer) -> str:
             continue
         return trial
     return ""
+
+
+def has_square_masks(layer) -> bool:
+    """Whether its masks are of its own tokens only: with other tokens to
+    attend to, which it takes or not, the last of them is not hidden."""
+    first = layer.understood[:1]
+    if not (layer.cross and first):
+        return False
+    if layer.forms[first[0]].axes not in SHARED:
+        return False
+    case = crossed(layer.case(), layer.cross)
+    mask = np.ones(case.shape[-2:], bool)
+    mask[:, -1] = False
+    masked = replace(case, masks={first[0]: mask})
+    key = case.key.copy()
+    key[..., -1, :] += 1
+    try:
+        before, after = layer.of(masked), layer.of(replace(masked, key=key))
+    except FAILED_TRIAL:
+        return True
+    return not np.array_equal(before, after)
 
 
 def gradients_of(layer) -> str:

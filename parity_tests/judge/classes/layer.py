@@ -22,7 +22,13 @@ from parity_tests.judge.verdict.protocol import NotAsked, Raised
 from .building import takes
 from .cases import LayerCase, layer_cases
 from .causes import cause_of_cut_gradients, mutants_of, probes_of
-from .conventions import BY_AUTOGRAD, cross_of, gradients_of, masks_of
+from .conventions import (
+    BY_AUTOGRAD,
+    cross_of,
+    gradients_of,
+    has_square_masks,
+    masks_of,
+)
 from .finding import way_to_call
 from .properties import properties_of
 from .reading import ReadLayer
@@ -55,6 +61,7 @@ class AttentionLayer(ReadLayer):
         self.masks = masks_of(self, declared)
         self.forms |= {m.name: m.form for m in self.masks if m.form}
         self.cross = cross_of(self)
+        self.square_masks = has_square_masks(self)
         self.gradients_by = gradients_of(self)
 
     @property
@@ -111,6 +118,10 @@ class AttentionLayer(ReadLayer):
                 "it attends to its own tokens only"
                 if len(self.body.roles.tokens) < 2 or self.causal
                 else "it takes no other tokens"
+            )
+        if self.square_masks:
+            missing["a mask of other tokens"] = (
+                "its masks are of as many keys as queries"
             )
         if self.gradients_by != BY_AUTOGRAD:
             missing["gradients"] = self.gradients_by

@@ -6,6 +6,7 @@ else trial: the reading that gives the layer's own numbers is the one.
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 
@@ -135,7 +136,7 @@ class ReadLayer(CalledLayer):
         fitting = [r for r in named if self.fits_shapes(r, case, output)]
         if not fitting:
             raise NotJudged("its weights do not fit each other")
-        recipe = next(self.variants(fitting[0], inside[:1]))
+        recipe = self.likeliest(fitting[0], inside, case)
         others = sorted(labels - recipe.labels())
         others += [
             b
@@ -189,35 +190,52 @@ class ReadLayer(CalledLayer):
             return (True,)
         return (False, True)
 
-    def inside(self, case: LayerCase) -> tuple[str, ...]:
-        """What is around the attention: a residual or a layer norm.
-
-        With all matrices zero, attention gives nothing, and what is
-        around it is left.
-        """
-        parameters = self.body.parameters(self.sizes[0])
+    @contextmanager
+    def emptied(self, case: LayerCase) -> Iterator[None]:
+        """With all matrices and biases zero, but for those of norms:
+        attention gives nothing, and what is around it is left."""
+        parameters = self.body.parameters(self.sizes[case.built])
         arrays = self.arrays(case)
-        empty = {
-            label: array
-            if owner.endswith("Norm") or "norm" in label.lower()
-            else np.zeros_like(array)
-            for (label, _, owner), array in zip(
-                parameters, arrays.values(), strict=True
-            )
-        }
         key = (self.sizes[case.built], case.seed, case.x.dtype.name)
-        self.arrays_of[key] = empty
+        self.arrays_of[key] = {
+            label: arrays[label]
+            if owner.endswith("Norm") or "norm" in label.lower()
+            else np.zeros_like(arrays[label])
+            for label, _, owner in parameters
+        }
         try:
-            left = self.of(case)
-        except FAILED_TRIAL:
-            return ("",)
+            yield
         finally:
             self.arrays_of[key] = arrays
+
+    def inside(self, case: LayerCase) -> tuple[str, ...]:
+        """What is around the attention: a residual or a layer norm."""
+        try:
+            with self.emptied(case):
+                left = self.of(case)
+        except FAILED_TRIAL:
+            return ("",)
         if not np.abs(left).max(initial=0) > 1e-9:
             return ("", "norm first")
         if left.shape == case.x.shape and np.allclose(left, case.x):
             return ("residual", "norm first, residual")
         return ("residual, norm last", "norm last")
+
+    def likeliest(self, recipe: Recipe, insides, case) -> Recipe:
+        """The first variant that leaves as much as the layer does where
+        it is emptied; else the first of all."""
+        variants = list(self.variants(recipe, insides))
+        try:
+            with self.emptied(case):
+                left = self.of(case)
+                leaves = [
+                    each
+                    for each in variants
+                    if self.gives(each, False, case, left)
+                ]
+        except FAILED_TRIAL:
+            leaves = []
+        return [*leaves, *variants][0]
 
     def variants(self, recipe: Recipe, insides) -> Iterator[Recipe]:
         """The recipe, with the numbers of heads it may have, and with

@@ -51,6 +51,7 @@ ATTENDS = r"atten|attn|sdpa|mha"
 COMPUTES = r"softmax|scaled_dot|exp\("
 NOT_ATTENTION = r"mask|scores?$|weights?$|probs?$|backward|grad|bias|config"
 NAMES_OF_CLASSES = r"attention|attn|^mha$"
+NOT_CLASSES = r"^prepare|config|args$|mask$|output$|weights$"
 HEADS = r"(self|causal|masked)?_?heads?"  # which may be other heads, too
 
 
@@ -162,6 +163,8 @@ def role_by_name(thing: Thing) -> str | None:
     lowered = thing.name.lower()
     if thing.is_class:
         attends = re.search(NAMES_OF_CLASSES, lowered)
+        if re.search(NOT_CLASSES, lowered):
+            return None
         if re.fullmatch(HEADS, lowered):
             source = thing.source.lower()
             attends = re.search(rf"{COMPUTES}|{ATTENDS}", source)

@@ -289,9 +289,7 @@ def by_leaves(thing, role, names, required) -> Iterator[Spelling]:
     missing = [n for n in scalars if n not in paths.values()]
     if any(name not in WRITTEN_IN for name in missing):
         return
-    others = {
-        n: -1 for n in left if re.fullmatch(AXIS, n) and n in required
-    }
+    others = {n: -1 for n in left if re.fullmatch(AXIS, n)}
     left = [n for n in left if n in required and n not in others]
     holder, keys = "", {}
     if params:

@@ -46,8 +46,7 @@ class MaskForm:
 
     def passed(self, mask, shape: tuple[int, ...], dtype) -> np.ndarray:
         """The mask as the subject takes it. Raises NotAsked."""
-        of_texts = self.axes == LENGTHS or self.axes.startswith("text")
-        if of_texts and len(shape) < 3:
+        if "text" in self.axes and len(shape) < 3:
             raise NotAsked(f"its masks are of ({self.axes})")
         own = AXES[self.axes](mask, shape)
         rows = np.broadcast_to(mask, shape)
@@ -59,6 +58,7 @@ class MaskForm:
 
 
 LENGTHS = "lengths of texts"
+TEXTS_LAST = "query, key, text"
 AS_LENGTHS = "True may attend"  # counted from the first token on
 
 
@@ -85,6 +85,9 @@ AXES = {
     "text, 1, 1, key": lambda m, shape: with_an_axis(m, shape)[:, :, :1],
     "text, 1, key": lambda m, shape: with_an_axis(m, shape)[:, 0, :1],
     "text, key": lambda m, shape: first_rows(m, shape, (0, -1)),
+    TEXTS_LAST: lambda m, shape: np.moveaxis(
+        first_rows(m, shape, (0, -2, -1)), 0, -1
+    ),
     LENGTHS: lambda m, shape: first_rows(m, shape, (0, -1)).sum(axis=-1),
 }
 OF_KEYS = ("text, 1, 1, key", "text, 1, key", "text, key")
@@ -96,7 +99,9 @@ def rows_of(own: np.ndarray, axes: str, shape) -> np.ndarray:
         own = np.arange(shape[-1]) < own[:, None]
     if axes in (*OF_KEYS, LENGTHS):
         own = own.reshape(len(own), *([1] * (len(shape) - 2)), -1)
-    elif axes.startswith("text"):
+    elif "text" in axes:
+        if axes == TEXTS_LAST:
+            own = np.moveaxis(own, -1, 0)
         batch = [1] * (len(shape) - 3)
         own = own.reshape(len(own), *batch, *own.shape[-2:])
     return np.broadcast_to(own, shape)
@@ -114,6 +119,8 @@ def axes_to_try(batch_axes: int, name: str, is_lengths: bool) -> list[str]:
     of_keys = ["text, key", "text, 1, 1, key", "text, 1, key"]
     if not batch_axes:
         return free[:3]
+    if batch_axes == 1:
+        of_keys.append(TEXTS_LAST)
     is_padding = "pad" in name.lower()
     return of_keys + free if is_padding else free + of_keys
 

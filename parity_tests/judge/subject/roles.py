@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from parity_tests.judge.candidate.things import Parameter
 
+from .forms import TEXTS_LAST
+
 # Each matches a whole name in lower case, without what stands around it.
 PATTERNS = {
     "query": r"x?q(uer(y|ies))?s?",
@@ -26,7 +28,7 @@ PATTERNS = {
     "training": r"(is_?)?train(ing)?|train_mode",
     "heads": r"(num_?|n_?)(attention_?|attn_?)?heads?|heads?|h|nheads?",
     "temperature": r"temp(erature)?|root_?d_?k",
-    "context": r"context|memory|cond|y|kv|encoder_.*|enc_.*|source|src",
+    "context": r"context|memory|cond|y|kv|xa|encoder_.*|enc_.*|source|src",
 }
 AROUND = re.compile(
     r"_(states?|layers?|tensors?|mat(rix)?|vec(tor)?s?|in|input|t|seq)$|"
@@ -201,7 +203,7 @@ def stated_meaning(text: str, name: str) -> str | None:
 def stated_axes(text: str, name: str) -> str | None:
     """The axes that a docstring gives a mask, as one of `forms.AXES`:
     "mask (batch, query, key)", or "mask: [b, 1, q, k]"."""
-    pattern = rf"\b{re.escape(name)}\b[`\s:=,\w]{{0,12}}[\[(]([^\])]*)[\])]"
+    pattern = rf"\b{re.escape(name)}\b[`\s:=,\w]{{0,16}}[\[(]([^\])]*)[\])]"
     match = re.search(pattern, text, re.IGNORECASE)
     if match is None:
         return None
@@ -216,6 +218,8 @@ def stated_axes(text: str, name: str) -> str | None:
         )
     if len(axes) == 3 and of_texts:
         return "text, 1, key" if ones[1] else "text, query, key"
+    if len(axes) == 3 and re.match(r"b|text", axes[2]):
+        return TEXTS_LAST
     if len(axes) == 2:
         return "text, key" if of_texts else "query, key"
     return None
@@ -228,9 +232,10 @@ LAST_QUERIES = re.compile(
     r"quer(y|ies) (are|is|stands?) (at )?the (last|end)|"
     r"new(est)? (query|queries|tokens?)"
 )
+SIZE = r"\b(seq\w*|tokens|length|len|src_len|tgt_len|t|l|s|n)"
+TEXTS = r"(batch\w*|b|n|bs|bsz|texts)"
 TOKENS_FIRST = re.compile(
-    r"[\[(]\s*(seq\w*|tokens|length|len|src_len|tgt_len|t|l|s|n)\s*,\s*"
-    r"(batch\w*|b|n|bs|bsz|texts)\s*,\s*[\w/* ]+[\])]"
+    rf"[\[(]\s*{SIZE}\s*,\s*{TEXTS}\s*,\s*[\w/* ]+[\])]"
 )
 ZEROS = re.compile(
     r"(fully masked|may attend to nothing|attends? to nothing|no keys?|"
@@ -249,9 +254,13 @@ def aligns_last(docs: str) -> bool:
     return LAST_QUERIES.search(docs.lower()) is not None
 
 
-def puts_tokens_first(docs: str) -> bool:
-    """Whether arrays are said to be (tokens, batch, features)."""
-    return TOKENS_FIRST.search(docs.lower()) is not None
+def puts_tokens_first(docs: str, source: str = "", name: str = "") -> bool:
+    """Whether arrays are said to be (tokens, batch, features), or the
+    source takes the shape of the argument `name` apart so."""
+    sizes = rf"{SIZE}\s*,\s*{TEXTS}\s*,\s*\w+"
+    apart = rf"{sizes}\s*=\s*{name}\.(shape|size\()"
+    said = TOKENS_FIRST.search(docs.lower())
+    return bool(said or (name and re.search(apart, source.lower())))
 
 
 def gives_zeros(docs: str) -> bool:

@@ -245,12 +245,20 @@ def norm_of(parameters) -> tuple[str, str | None] | None:
 
 
 def role_of(key: str) -> str | None:
-    """The role of a layer: by the last part of its name that has one."""
-    for part in reversed(key.split(".")):
-        for role, pattern in ROLES.items():
-            if re.fullmatch(pattern, part) and (part or role == "output"):
-                return role
-    return None
+    """The role of a layer: by the last part of its name that has one.
+
+    The output may be called as any layer: the "linear" of a query is none.
+    """
+    roles = [
+        role
+        for part in reversed(key.split("."))
+        for role, pattern in ROLES.items()
+        if re.fullmatch(pattern, part) and (part or role == "output")
+    ]
+    of_tokens = [r for r in roles if r in ("query", "key", "value")]
+    if roles[:1] == ["output"]:
+        roles = of_tokens + roles
+    return next(iter(roles), None)
 
 
 def recipes(parameters) -> Iterator[Recipe]:

@@ -9,6 +9,7 @@ from parity_tests.judge.subject.forms import (
     AXES,
     LENGTHS,
     MEANINGS,
+    TEXTS_LAST,
     MaskForm,
     axes_to_try,
 )
@@ -57,6 +58,7 @@ def test_every_meaning_has_its_numbers_tested():
         ("text, 1, 1, key", (TEXTS, 1, 1, KEYS)),
         ("text, 1, key", (TEXTS, 1, KEYS)),
         ("text, key", (TEXTS, KEYS)),
+        (TEXTS_LAST, (QUERIES, KEYS, TEXTS)),
         (LENGTHS, (TEXTS,)),
     ],
 )
@@ -65,11 +67,13 @@ def test_a_mask_of_keys_can_be_said_with_any_axes(axes, shape):
     passed = form.passed(FALLING, FOUR_AXES, np.float64)
     assert passed.shape == shape
     expected = FALLING.sum() if axes == LENGTHS else FALLING
+    if axes == TEXTS_LAST:
+        passed = np.moveaxis(passed, -1, 0)
     assert (passed == expected).all()
 
 
 def test_all_axes_are_tested_above():
-    assert len(AXES) == 9
+    assert len(AXES) == 10
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,7 @@ def test_all_axes_are_tested_above():
         ("text, key", 2),
         ("text, 1, 1, key", 2),
         ("text, 1, key", 1),
+        (TEXTS_LAST, 1),
         (LENGTHS, 2),
     ],
 )

@@ -158,6 +158,7 @@ def test_a_mask_of_another_name_is_known_by_its_name():
         ("mask of shape (N, 1, L)", "text, 1, key"),
         ("mask: (B, T)", "text, key"),
         ("mask (tokens, tokens)", "query, key"),
+        ("`mask` has shape `[query, key, batch]`", "query, key, text"),
         ("mask: (optional)", None),
         ("attn (batch, query, key)", None),
     ],
@@ -182,6 +183,20 @@ def test_which_axes_a_docstring_gives_a_mask(text, axes):
 )
 def test_whether_tokens_are_said_to_come_first(text, is_so):
     assert puts_tokens_first(text) is is_so
+
+
+@pytest.mark.parametrize(
+    ("source", "is_so"),
+    [
+        ("seq_len, bsz, _ = x.shape", True),
+        ("T, B, C = x.size()", True),
+        ("B, T, C = x.size()", False),
+        ("seq_len, bsz, _ = other.shape", False),
+        ("tgt_len, bsz = x.shape[:2]", False),
+    ],
+)
+def test_how_a_shape_is_taken_apart_says_which_axis_is_first(source, is_so):
+    assert puts_tokens_first("", source, "x") is is_so
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,271 @@
+"""Layers are built, read and called as people write them down."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from parity_tests.judge.files.judging import hosted, role_by_name
+
+from .test_classes import failed, judged
+
+pytestmark = pytest.mark.slow  # each builds and judges a whole layer
+
+n_embd = 24
+
+
+class Attention(nn.Module):
+    """Heads in tensors; what subclasses build, they call by these names."""
+
+    def made(self, width, heads, key_heads, bias=True):
+        self.heads, self.key_heads = heads, key_heads
+        narrow = width // heads * key_heads
+        self.wq = nn.Linear(width, width, bias)
+        self.wk = nn.Linear(width, narrow, bias)
+        self.wv = nn.Linear(width, narrow, bias)
+        self.wo = nn.Linear(width, width, bias)
+
+    def repeat(self, x):
+        return x.repeat_interleave(self.heads // self.key_heads, dim=1)
+
+    def queries(self, x):
+        return self.wq(x)
+
+    def keys(self, x):
+        return self.wk(x)
+
+    def values(self, x):
+        return self.wv(x)
+
+    def attended(self, x, context, mask=None):
+        query, key = self.queries(x), self.keys(context)
+        value = self.values(context)
+        query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        key, value = (
+            self.repeat(
+                each.unflatten(-1, (self.key_heads, -1)).transpose(1, 2)
+            )
+            for each in (key, value)
+        )
+        scores = query @ key.mT / query.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores + mask
+        merged = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+        return self.wo(merged)
+
+    def forward(self, x):
+        return self.attended(x, x)
+
+
+@dataclass
+class Arguments:
+    hidden: int = 64
+    num_q_heads: int = 8
+    num_kv_heads: int = 2
+
+
+class OfOwnFields(Attention):
+    def __init__(self, args: Arguments):
+        super().__init__()
+        self.made(args.hidden, args.num_q_heads, args.num_kv_heads)
+
+
+class OfOwnFieldsInTurn(OfOwnFields):
+    def __init__(self, args: Arguments):
+        super().__init__(args)
+        self.made(args.hidden, args.num_q_heads, args.num_kv_heads)
+
+    def repeat(self, x):
+        return x.repeat(1, self.heads // self.key_heads, 1, 1)
+
+
+class Config:
+    n_embd, n_head = 24, 3
+
+
+class OfClassAttributes(Attention):
+    def __init__(self, config: Config):
+        super().__init__()
+        self.made(config.n_embd, config.n_head, config.n_head)
+
+
+def test_a_configuration_is_asked_for_by_the_names_in_the_source():
+    report = judged(OfOwnFields)
+    assert report.verdict == "holds", report
+    assert report.not_asked["dropout"] == "it takes no rate"
+    assert judged(OfOwnFieldsInTurn).cause == (
+        "key heads are repeated all in turn, not each next to itself"
+    )
+
+
+def test_attributes_of_a_configuration_class_are_sizes_too():
+    report = judged(OfClassAttributes)
+    assert report.verdict == "holds", report
+    assert len(report.conventions["sizes"]) == 2
+
+
+class OneHead(nn.Module):
+    def __init__(self, head_size):
+        super().__init__()
+        self.query = nn.Linear(n_embd, head_size, bias=False)
+        self.key = nn.Linear(n_embd, head_size, bias=False)
+        self.value = nn.Linear(n_embd, head_size, bias=False)
+
+    def forward(self, x):
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        scores = query @ key.mT * key.shape[-1] ** -0.5
+        return scores.softmax(-1) @ value
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, num_heads, head_size):
+        super().__init__()
+        heads = [OneHead(head_size) for _ in range(num_heads)]
+        self.heads = nn.ModuleList(heads)
+        self.proj = nn.Linear(n_embd, n_embd)
+
+    def forward(self, x):
+        return self.proj(torch.cat([head(x) for head in self.heads], -1))
+
+
+def test_a_width_may_be_a_global_of_the_file():
+    report = judged(MultiHeadAttention)
+    assert report.verdict == "holds", report
+    assert [s.split(" in ")[0] for s in report.conventions["sizes"]] == [
+        *("24 to 24", "24 to 24")
+    ]
+
+
+# --- names of layers, and the order of axes ------------------------------
+
+
+class Prepared(nn.Module):
+    def __init__(self, d_model, heads):
+        super().__init__()
+        self.linear, self.heads = nn.Linear(d_model, d_model), heads
+
+    def forward(self, x):
+        return self.linear(x).unflatten(-1, (self.heads, -1))
+
+
+class TokensFirst(nn.Module):
+    def __init__(self, heads, d_model):
+        super().__init__()
+        self.query = Prepared(d_model, heads)
+        self.key = Prepared(d_model, heads)
+        self.value = Prepared(d_model, heads)
+        self.output = nn.Linear(d_model, d_model)
+
+    def forward(self, *, query, key, value, mask=None):
+        seq_len, batch_size, _ = query.shape
+        assert len(key) >= seq_len
+        query, key = self.query(query), self.key(key)
+        scores = torch.einsum("ibhd,jbhd->ijbh", query, key)
+        scores = scores / query.shape[-1] ** 0.5
+        if mask is not None:
+            assert mask.shape[2] in (1, batch_size)
+            scores = scores.masked_fill(mask[..., None] == 0, -torch.inf)
+        weights = scores.softmax(dim=1)
+        context = torch.einsum(
+            "ijbh,jbhd->ibhd", weights, self.value(value)
+        )
+        return self.output(context.flatten(2))
+
+
+def test_tokens_first_as_the_source_takes_a_shape_apart():
+    report = judged(TokensFirst)
+    assert report.verdict == "holds", report
+    assert report.conventions["layout"] == "tokens, batch, features"
+    assert report.conventions["mask"].endswith("of (query, key, text)")
+
+
+def test_what_only_prepares_tokens_is_no_attention():
+    class PrepareForMultiHeadAttention(Prepared):
+        def forward(self, x):
+            return self.linear(x)
+
+    thing = hosted(PrepareForMultiHeadAttention, None)[1]
+    assert role_by_name(thing) is None
+    assert role_by_name(hosted(MultiHeadAttention, None)[1])
+
+
+def test_names_of_query_and_key_are_not_contradicted_by_trial():
+    class Swapped(OfClassAttributes):
+        def queries(self, x):
+            return self.wk(x)
+
+        def keys(self, x):
+            return self.wq(x)
+
+    assert judged(Swapped).cause == (
+        "the projections of queries and keys are swapped"
+    )
+
+
+# --- masks that are made for a layer's own tokens ------------------------
+
+
+class OfOtherTokens(Attention):
+    def __init__(self, d_model, heads):
+        super().__init__()
+        self.made(d_model, heads, heads)
+
+    def forward(self, x, xa=None, mask=None):
+        tokens = x.shape[1]
+        mask = None if mask is None else mask[:tokens, :tokens]
+        return self.attended(x, x if xa is None else xa, mask)
+
+
+def test_a_mask_that_is_cut_to_a_square_is_asked_of_own_tokens_only():
+    report = judged(OfOtherTokens)
+    assert report.verdict == "holds", report
+    assert report.conventions["mask"].startswith("added, of (query, key)")
+    assert (
+        "as many keys as queries"
+        in report.not_asked["a mask of other tokens"]
+    )
+
+
+def test_a_mask_of_other_tokens_is_asked_for_where_it_is_taken():
+    class Whole(OfOtherTokens):
+        def forward(self, x, xa=None, mask=None):
+            return self.attended(x, x if xa is None else xa, mask)
+
+    report = judged(Whole)
+    assert report.verdict == "holds", report
+    assert "a mask of other tokens" not in report.not_asked
+
+
+# --- what stands around a wrong attention --------------------------------
+
+
+def test_the_epsilon_of_a_norm_is_found_around_a_wrong_attention():
+    class Block(Attention):
+        def __init__(self, d_model, heads):
+            super().__init__()
+            self.made(d_model, heads, heads)
+            self.norm = nn.LayerNorm(d_model, eps=1e-12)
+
+        def forward(self, x):
+            return self.norm(x + self.attended(x, x))
+
+        def values(self, x):
+            return self.wk(x)
+
+    report = judged(Block)
+    assert report.cause == "the values go through the key's projection"
+
+
+def test_attention_along_the_batch_ends_no_judgement():
+    class Along(nn.MultiheadAttention):
+        def __init__(self, d_model, num_heads, dropout=0.0):
+            super().__init__(d_model, num_heads, dropout)
+
+        def forward(self, x):
+            return super().forward(x, x, x, need_weights=False)[0]
+
+    report = judged(Along)
+    assert report.trouble is None
+    assert "texts_do_not_mix" in failed(report)
+    assert report.cause == "attention runs along the batch, not the tokens"
