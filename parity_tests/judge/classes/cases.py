@@ -93,9 +93,11 @@ def crossed(case: LayerCase, which: str) -> LayerCase:
 
 
 def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:
-    """The case with a random mask for each of these names."""
+    """The case with a random mask for each of these names, in the order
+    of the layer's arguments."""
+    arguments = [each.name for each in layer.thing.signature]
     masks = {}
-    for index, name in enumerate(names):
+    for index, name in enumerate(sorted(names, key=arguments.index)):
         form = layer.forms[name]
         if case.x.ndim == 2 and form.axes in (*OF_KEYS, LENGTHS):
             continue

@@ -277,6 +277,8 @@ class BesideAReference:
             missing[what] = (
                 "the reference takes none" if takes else "it takes none"
             )
+        for name in self.candidate.understood[1:]:
+            missing[f"the mask {name}"] = "only one mask is compared"
         if not self.both_have_a_causal_form:
             missing["a causal form"] = "not both have one"
         return missing

@@ -155,11 +155,17 @@ def test_two_masks_are_asked_alone_and_together():
                 None if padding is not None else mask, padding
             )
 
+    class Turned(LastWins):
+        def forward(self, x, key_padding_mask=None, mask=None):
+            return super().forward(x, mask, key_padding_mask)
+
     role = "multi_head_attention"
     assert judge_as(role, Masked).holds
-    report = judge_as(role, LastWins)
-    assert failed(report) == ["two_masks_hide_what_either_hides"]
+    report, turned = (judge_as(role, k) for k in (LastWins, Turned))
+    both = "two_masks_hide_what_either_hides"
+    assert failed(report) == failed(turned) == [both]
     assert report.cause == "with two masks, the second overwrites the first"
+    assert turned.cause == "with two masks, only the first counts"
 
 
 def test_each_text_has_its_own_mask():
