@@ -30,6 +30,7 @@ from parity_tests.judge.subject.roles import (
     aligns_last,
     gives_zeros,
     is_said_to_be_causal,
+    left_at_defaults,
 )
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.property import Property
@@ -455,7 +456,8 @@ class AttentionFunction:
             missing["gradients"] = conventions.gradients
         if conventions.arrays == "numpy":
             missing["gradients"] = "NumPy has none"
-        return missing
+        left_alone = self.caller.calling.roles.left_alone
+        return missing | left_at_defaults(left_alone)
 
     # --- for the diagnosis -----------------------------------------------
 

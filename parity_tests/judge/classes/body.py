@@ -13,7 +13,11 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.candidate.things import Parameter, Thing
-from parity_tests.judge.subject.roles import has_role, qkv_of
+from parity_tests.judge.subject.roles import (
+    has_role,
+    is_left_alone,
+    qkv_of,
+)
 from parity_tests.judge.subject.weights import IGNORED, key_of, role_of
 from parity_tests.judge.verdict.protocol import NotJudged, Raised
 
@@ -45,6 +49,7 @@ class CallRoles:
     causal: str | None = None
     fixed: dict[str, object] = field(default_factory=dict)
     dropout_masks: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
 
 
 def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
@@ -68,6 +73,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     others = [n for n in rest if n not in tokens]
     lengths = next((n for n in others if has_role(n, "lengths")), None)
     fixed: dict[str, object] = {}
+    left_alone = []
     for name in others:
         each = named[name]
         if name == lengths:
@@ -77,7 +83,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         elif has_role(name, "context") and "x" in tokens.values():
             tokens[name] = "context"
         elif not each.required:
-            continue
+            left_alone += [name] if is_left_alone(each) else []
         elif has_role(name, "dropout"):
             fixed[name] = 0.0
         elif has_role(name, "training"):
@@ -98,6 +104,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         causal,
         fixed,
         dropped,
+        tuple(left_alone),
     )
 
 

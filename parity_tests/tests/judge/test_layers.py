@@ -62,6 +62,19 @@ def test_the_layer_that_the_others_are_made_of_holds():
     assert report.conventions["sizes"] == [
         *("10 to 12 in 3", "14 to 32 in 4")
     ]
+    assert not any("argument" in what for what in report.not_asked)
+
+
+def test_an_argument_that_is_left_alone_is_said_to_be_unasked():
+    class MultiHeadAttention(Heads):
+        def forward(self, x, window=None, need_weights=False):
+            assert window is None
+            return super().forward(x)
+
+    report = judged(MultiHeadAttention)
+    assert report.verdict == "holds", report
+    assert report.not_asked["its argument window"] == "left at its default"
+    assert "its argument need_weights" not in report.not_asked
 
 
 # --- sizes ---------------------------------------------------------------

@@ -200,6 +200,18 @@ def test_optional_arguments_are_used():
     assert holding >= SCALE
 
 
+def test_an_argument_that_is_left_alone_is_said_to_be_unasked():
+    def attention(query, key, value, window=None, return_weights=False):
+        assert window is None
+        return reference(query, key, value)
+
+    report = judge(attention, examples=5)
+    assert report.verdict == "holds"
+    assert report.not_asked["its argument window"] == "left at its default"
+    assert "its argument return_weights" not in report.not_asked
+    assert "not asked: its argument window (left at its def" in str(report)
+
+
 def test_an_optional_causal_form_without_any_mask():
     def attention(query, key, value, is_causal=False):
         return with_causal(reference)(query, key, value, None, is_causal)
