@@ -23,12 +23,14 @@ from parity_tests.judge.subject.cases import (
     Range,
     attention_cases,
     causal,
+    mask_along,
 )
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.roles import (
     aligns_last,
     gives_zeros,
     is_said_to_be_causal,
+    left_at_defaults,
 )
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.property import Property
@@ -67,7 +69,7 @@ from .conventions import (
     takes_fewer_key_heads,
     widens,
 )
-from .probes import probes
+from .probes import of_two_masks, probes
 from .property import exact_of
 
 DECLARED_MASKS = {
@@ -99,6 +101,7 @@ class AttentionFunction:
         for finding in self.masks[:1]:
             axes = axes_where_it_hides(caller, limits, finding)
             limits = replace(limits, batch_axes=axes)
+        self.two_masks, self.axes_of_both = self.detect_two(caller, limits)
         self.caller = caller.changed(forms=caller.calling.forms | forms)
         self.conventions = self.detect(self.caller, limits)
 
@@ -125,6 +128,17 @@ class AttentionFunction:
             for each in self.masks
             if each.form is not None and (each.hides or is_plain(each))
         ]
+
+    def detect_two(self, caller: Caller, limits: Range) -> tuple:
+        """The two masks that it is asked with at once, in the order of its
+        arguments, and the batch axes with which both work."""
+        if len(self.understood) < 2:
+            return [], ()
+        names = [each.name for each in caller.thing.parameters]
+        first, second = self.understood[:2]
+        finding = next(m for m in self.masks if m.name == second)
+        axes = axes_where_it_hides(caller, limits, finding)
+        return sorted((first, second), key=names.index), axes
 
     def detect(self, caller: Caller, limits: Range) -> Conventions:
         """Conventions, detected one after the other."""
@@ -268,6 +282,27 @@ class AttentionFunction:
     def causally(self, query, key, value, mask=None) -> np.ndarray:
         return self.causal_form(query, key, value, mask)
 
+    def with_masks(self, query, key, value, masks: dict) -> np.ndarray:
+        """With several masks, by their names."""
+        arrays = query, key, value, masks
+        return self.checked(query, value, self.caller, arrays)
+
+    def random_masks(self, case: AttentionCase) -> dict[str, np.ndarray]:
+        """One for each of its two masks. Raises NotAsked where they do
+        not both work with so many batch axes."""
+        shape = case.rows.shape
+        if len(shape) - 2 not in self.axes_of_both:
+            raise NotAsked(f"one of its masks takes no {len(shape)} axes")
+        forms = self.caller.calling.forms
+        return {
+            name: mask_along(
+                forms[name].axes,
+                shape,
+                np.random.default_rng([case.seed, index]),
+            )
+            for index, name in enumerate(self.two_masks)
+        }
+
     def with_scale(self, query, key, value, mask, scale) -> np.ndarray:
         arrays = query, key, value, self.by_name(mask)
         return self.checked(query, value, self.caller, arrays, scale=scale)
@@ -286,9 +321,9 @@ class AttentionFunction:
             value = self.caller.answer(named, reuse=True)["value"]
         return self.read(value, second.query, second.value)
 
-    def inputs_after(self, case: AttentionCase) -> dict:
+    def inputs_after(self, case, masks: dict | None = None) -> dict:
         """The inputs as they are after a call, by their own names."""
-        masks = self.by_name(case.mask)
+        masks = self.by_name(case.mask) if masks is None else masks
         named = self.caller.arguments(
             case.query, case.key, case.value, masks
         )
@@ -365,6 +400,7 @@ class AttentionFunction:
             "free masks": "causal" not in self.limits.masks or free,
             "causal": bool(own_form),
             "causal or masks": bool(free or own_form),
+            "two masks": bool(self.two_masks),
             "both at once": conventions.causal_and_mask == "both at once",
             "zeros": conventions.fully_masked_row == "zeros",
             "no mask": self.mask is None
@@ -406,9 +442,9 @@ class AttentionFunction:
         if not self.masks:
             missing["masks"] = "it takes none"
         for finding in self.masks:
-            if finding.name in self.understood[1:]:
+            if finding.name in self.understood[2:]:
                 missing[f"the mask {finding.name}"] = (
-                    "only one mask is asked at a time"
+                    "only two masks are asked at a time"
                 )
         if conventions.causal == "none":
             missing["a causal form"] = "it has none"
@@ -420,27 +456,37 @@ class AttentionFunction:
             missing["gradients"] = conventions.gradients
         if conventions.arrays == "numpy":
             missing["gradients"] = "NumPy has none"
-        return missing
+        left_alone = self.caller.calling.roles.left_alone
+        return missing | left_at_defaults(left_alone)
 
     # --- for the diagnosis -----------------------------------------------
 
     def probes(self) -> list[list]:
-        return probes(self)
+        plain, *others = probes(self)
+        return [plain, list(of_two_masks(self)), *others]
 
     def answer(self, probe) -> np.ndarray:
         """On copies, so that the next call gets the same inputs."""
         arrays = probe.query, probe.key, probe.value
         copies = [array.copy() for array in arrays]
+        if probe.second_mask is not None:
+            return self.with_masks(*copies, self.masks_of(probe))
         if probe.causal and self.caller.calling.roles.causal is not None:
             return self.causally(*copies, probe.mask)
         return self(*copies, probe.mask)
+
+    def masks_of(self, probe) -> dict:
+        """The masks of a probe, by their names."""
+        if probe.second_mask is None:
+            return self.by_name(probe.mask)
+        return dict(zip(self.two_masks, probe.masks, strict=True))
 
     def changes(self, probe) -> bool:
         case = AttentionCase(
             probe.query, probe.key, probe.value, probe.mask
         )
         try:
-            pairs = self.inputs_after(case).values()
+            pairs = self.inputs_after(case, self.masks_of(probe)).values()
         except (NotAsked, Raised):
             return False
         return not all(np.array_equal(a, b) for a, b in pairs)

@@ -1,6 +1,7 @@
 """Properties of masks: boolean, causal, padding, and fully masked rows."""
 
 from dataclasses import replace
+from functools import reduce
 from math import inf, log
 
 import numpy as np
@@ -70,6 +71,38 @@ def its_causal_form_joins_another_mask(
         causal_case.query, causal_case.key, causal_case.value, other
     )
     yield equals_exact("causal context", got, exact)
+
+
+def its_other_mask_hides_what_it_should(
+    subject, case: AttentionCase
+) -> Comparisons:
+    """Where it takes two masks, the other one, alone, hides what it
+    should."""
+    for name, mask in subject.random_masks(case).items():
+        if name != subject.mask:
+            yield from equals_the_definition_with(
+                subject, case, {name: mask}
+            )
+
+
+def two_masks_hide_what_either_hides(
+    subject, case: AttentionCase
+) -> Comparisons:
+    """With two masks at once, a token is attended to where both allow
+    it."""
+    yield from equals_the_definition_with(
+        subject, case, subject.random_masks(case)
+    )
+
+
+def equals_the_definition_with(
+    subject, case: AttentionCase, masks: dict
+) -> Comparisons:
+    """With these masks, by their names, it attends to what all allow."""
+    visible = reduce(np.logical_and, masks.values())
+    exact = steps(replace(case, mask=visible))["context"]
+    got = subject.with_masks(case.query, case.key, case.value, masks)
+    yield equals_exact("context", got, exact)
 
 
 def a_later_token_changes_no_earlier_output(
@@ -218,6 +251,8 @@ PROPERTIES = (
             "both at once",
         ),
     ),
+    Property(its_other_mask_hides_what_it_should, ("two masks",)),
+    Property(two_masks_hide_what_either_hides, ("two masks",)),
     Property(a_later_token_changes_no_earlier_output, ("causal or masks",)),
     Property(a_masked_key_might_as_well_be_removed, ("masks",)),
     Property(what_is_behind_the_mask_does_not_matter, ("masks",)),

@@ -59,9 +59,14 @@ def sizes_beyond_a_tile_are_no_different(
 def inputs_are_left_as_they_were(
     subject, case: AttentionCase
 ) -> Comparisons:
-    """Query, key, value and mask are unchanged after the call."""
+    """Query, key, value and masks are unchanged after the call."""
     for name, (before, after) in subject.inputs_after(case).items():
         yield identical(name, after * 1.0, before * 1.0)
+    if subject.two_masks:
+        masks = subject.random_masks(case)
+        inputs = subject.inputs_after(case, masks).items()
+        for name, (before, after) in inputs:
+            yield identical(name, after * 1.0, before * 1.0)
 
 
 def answers_do_not_depend_on_calls_before(

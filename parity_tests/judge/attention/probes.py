@@ -7,7 +7,11 @@ from math import sqrt
 import numpy as np
 
 from parity_tests.judge.mutants.attention_parts import Probe
-from parity_tests.judge.subject.cases import beyond_a_tile
+from parity_tests.judge.subject.cases import (
+    AttentionCase,
+    Range,
+    beyond_a_tile,
+)
 
 from .conventions import LAST
 
@@ -28,20 +32,9 @@ PLAIN, LOUD = ((1.5, 4),), ((30.0, KEYS), (3e3, KEYS))
 def of_sizes(subject, sizes) -> Iterator[Probe]:
     """Plain, masked and causal probes; where they are loud, also some of
     large scores."""
-    limits = subject.limits
     random = np.random.default_rng(7)
-    batch = (2, 3)[: limits.batch_axes[-1]]
-    width = D_HEAD if limits.one_width else D_VALUE
     for size, queries in sizes:
-        shapes = (
-            (KEYS if limits.square else queries, D_HEAD),
-            (KEYS, D_HEAD),
-            (KEYS, width),
-        )
-        query, key, value = (
-            random.normal(size=(*batch, *shape)).astype(limits.dtypes[-1])
-            for shape in shapes
-        )
+        query, key, value = normal_arrays(subject.limits, queries, random)
         yield from variations((query * size, key, value), subject)
     for level in (5e2, 5e3, 5e4) if sizes is LOUD else ():
         low = query.copy(), key.copy(), value
@@ -50,6 +43,35 @@ def of_sizes(subject, sizes) -> Iterator[Probe]:
         high = low[0], key.copy(), value
         high[1][..., 1, 0] = 10 * sqrt(D_HEAD)
         yield from masked(high, subject)
+
+
+def normal_arrays(
+    limits: Range, queries: int, random: np.random.Generator
+) -> list[np.ndarray]:
+    """Query, key and value of normal numbers."""
+    batch = (2, 3)[: limits.batch_axes[-1]]
+    shapes = (
+        (KEYS if limits.square else queries, D_HEAD),
+        (KEYS, D_HEAD),
+        (KEYS, D_HEAD if limits.one_width else D_VALUE),
+    )
+    return [
+        random.normal(size=(*batch, *shape)).astype(limits.dtypes[-1])
+        for shape in shapes
+    ]
+
+
+def of_two_masks(subject) -> Iterator[Probe]:
+    """Two masks at once, where the subject takes two."""
+    if not subject.two_masks:
+        return
+    limits = replace(subject.limits, batch_axes=subject.axes_of_both)
+    for seed in (1, 2):
+        random = np.random.default_rng(seed)
+        arrays = normal_arrays(limits, 4, random)
+        case = AttentionCase(*arrays, np.array(True), seed)
+        first, second = subject.random_masks(case).values()
+        yield Probe(*arrays, first, second_mask=second)
 
 
 def grouped_probe(subject) -> Iterator[Probe]:

@@ -42,6 +42,8 @@ def main() -> None:
         for number in NOT_FOR_SUPERVISORS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = [request["path"]]  # as `python path` would give it
+        sys.orig_argv = [sys.executable, *sys.argv]
         try:
             work(request, output)
         finally:  # nothing that the file has left for its end is run

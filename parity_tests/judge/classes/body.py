@@ -13,7 +13,11 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.candidate.things import Parameter, Thing
-from parity_tests.judge.subject.roles import has_role, qkv_of
+from parity_tests.judge.subject.roles import (
+    has_role,
+    is_left_alone,
+    qkv_of,
+)
 from parity_tests.judge.subject.weights import IGNORED
 from parity_tests.judge.verdict.protocol import NotJudged, Raised
 
@@ -46,6 +50,7 @@ class CallRoles:
     causal: str | None = None
     fixed: dict[str, object] = field(default_factory=dict)
     dropout_masks: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
 
 
 def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
@@ -69,6 +74,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     others = [n for n in rest if n not in tokens]
     lengths = next((n for n in others if has_role(n, "lengths")), None)
     fixed: dict[str, object] = {}
+    left_alone = []
     for name in others:
         each = named[name]
         if name == lengths:
@@ -78,7 +84,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         elif has_role(name, "context") and "x" in tokens.values():
             tokens[name] = "context"
         elif not each.required:
-            continue
+            left_alone += [name] if is_left_alone(each) else []
         elif has_role(name, "dropout"):
             fixed[name] = 0.0
         elif has_role(name, "training"):
@@ -99,6 +105,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         causal,
         fixed,
         dropped,
+        tuple(left_alone),
     )
 
 

@@ -93,12 +93,13 @@ def crossed(case: LayerCase, which: str) -> LayerCase:
 
 
 def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:
-    """The case with a random mask for each of these names, as far as the
-    layer takes masks there."""
-    masks = {}
+    """The case with a random mask for each of these names, in the order
+    of the layer's arguments, as far as the layer takes masks there."""
     if not takes_masks(layer, case):
         return case
-    for index, name in enumerate(names):
+    arguments = [each.name for each in layer.thing.signature]
+    masks = {}
+    for index, name in enumerate(sorted(names, key=arguments.index)):
         form = layer.forms[name]
         if case.x.ndim == 2 and form.axes in (*OF_KEYS, LENGTHS):
             continue

@@ -16,6 +16,7 @@ from parity_tests.judge.attention.conventions import (
 )
 from parity_tests.judge.attention.function import is_plain
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotAsked, Raised
 
@@ -133,7 +134,7 @@ class AttentionLayer(ReadLayer):
             missing["other sizes"] = "it can be built in one size only"
         if self.thing.is_class and not takes(self.thing, "dropped"):
             missing["dropout"] = "it takes no rate"
-        return missing
+        return missing | left_at_defaults(self.body.roles.left_alone)
 
     def plain_conventions(self) -> dict[str, object]:
         """What was detected, for a report."""

@@ -31,6 +31,7 @@ from parity_tests.judge.subject.cases import (
     beyond_a_tile,
     causal,
 )
+from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.loop import Budget, judge_subject
 from parity_tests.judge.verdict.property import (
     Comparisons,
@@ -277,9 +278,12 @@ class BesideAReference:
             missing[what] = (
                 "the reference takes none" if takes else "it takes none"
             )
+        for name in self.candidate.understood[1:]:
+            missing[f"the mask {name}"] = "only one mask is compared"
         if not self.both_have_a_causal_form:
             missing["a causal form"] = "not both have one"
-        return missing
+        left_alone = self.candidate.caller.calling.roles.left_alone
+        return missing | left_at_defaults(left_alone)
 
     def remarks(self) -> Iterator[str]:
         """What a reader should know of the reference."""

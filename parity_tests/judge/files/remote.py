@@ -189,6 +189,7 @@ class Remote:
         their_in, self.requests = os.pipe()
         self.answers, their_out = os.pipe()
         request = {
+            "path": str(self.path),
             "in": their_in,
             "out": their_out,
             "memory": self.limits.gigabytes,

@@ -6,7 +6,7 @@ made of the two. Each of `MUTANTS` has a wrong part in place of a right one.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from math import sqrt
 
 import numpy as np
@@ -16,8 +16,9 @@ import numpy as np
 class Probe:
     """Probe: one input on which a subject and the mutants are compared.
 
-    `mask` is None for no mask; `causal` asks for the causal form, and
-    `past` counts the keys before the first query.
+    `mask` is None for no mask, `second_mask` for no other one beside it;
+    `causal` asks for the causal form, and `past` counts the keys before
+    the first query.
     """
 
     query: np.ndarray
@@ -26,6 +27,12 @@ class Probe:
     mask: np.ndarray | None = None
     causal: bool = False
     past: int = 0
+    second_mask: np.ndarray | None = None
+
+    @property
+    def masks(self) -> tuple[np.ndarray, ...]:
+        both = self.mask, self.second_mask
+        return tuple(mask for mask in both if mask is not None)
 
     @property
     def has_fewer_key_heads(self) -> bool:
@@ -46,8 +53,13 @@ def visible(probe: Probe) -> np.ndarray:
 
 
 def own_mask(probe: Probe) -> np.ndarray:
-    mask = True if probe.mask is None else probe.mask
-    return np.broadcast_to(mask, probe.shape)
+    mask = joined(probe.masks)
+    return np.broadcast_to(True if mask is None else mask, probe.shape)
+
+
+def joined(masks: tuple) -> np.ndarray | None:
+    """What all masks allow; None for no mask."""
+    return reduce(np.logical_and, masks) if masks else None
 
 
 def triangle(probe: Probe, extra: int = 0) -> np.ndarray:
@@ -286,6 +298,18 @@ def without_the_past(probe):
     return visible(replace(probe, past=0))
 
 
+def last_mask(masks: tuple) -> np.ndarray | None:
+    return masks[-1] if masks else None
+
+
+def first_mask(masks: tuple) -> np.ndarray | None:
+    return masks[0] if masks else None
+
+
+def either_mask(masks: tuple) -> np.ndarray | None:
+    return reduce(np.logical_or, masks) if masks else None
+
+
 LAST_FOR_FIRST = (
     "the cache is forgotten: the last queries are taken for the first"
 )
@@ -415,6 +439,20 @@ MUTANT_PARTS = (
 )
 
 
+# Of functions and of layers with two masks: how these are joined.
+JOINED_MASKS = {
+    "with two masks, the second overwrites the first": last_mask,
+    "with two masks, only the first counts": first_mask,
+    "two masks are joined with or, not and": either_mask,
+}
+
+
+def masks_joined_by(joined: Callable, probe: Probe) -> np.ndarray:
+    """The masks are made one in some way, and that one is applied."""
+    mask = joined(probe.masks)
+    return attention(replace(probe, mask=mask, second_mask=None))
+
+
 def swapped(probe: Probe) -> np.ndarray:
     """Keys for values and values for keys, if they are equally wide."""
     return attention(replace(probe, key=probe.value, value=probe.key))
@@ -488,4 +526,5 @@ MUTANTS: dict[str, Callable] = {
     "queries and keys are swapped": queries_swapped,
     "the keys are averaged, not the values": keys_averaged,
     "the scale comes after the softmax, not before": scaled_at_last,
+    **{n: partial(masks_joined_by, j) for n, j in JOINED_MASKS.items()},
 }

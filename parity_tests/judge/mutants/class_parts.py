@@ -7,14 +7,21 @@ projection serves for what, and what is done at the end.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from math import sqrt
 
 import numpy as np
 
 from parity_tests.judge.subject.weights import Weights
 
-from .attention_parts import MUTANT_PARTS, Probe, attention, normalised
+from .attention_parts import (
+    JOINED_MASKS,
+    MUTANT_PARTS,
+    Probe,
+    attention,
+    joined,
+    normalised,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +57,6 @@ def wired(query, key, value):
 
 def sources(tokens: Tokens) -> tuple:
     return tokens.query, tokens.key, tokens.value
-
-
-def joined(masks: tuple) -> np.ndarray | None:
-    """What all masks allow; None for no mask."""
-    return reduce(np.logical_and, masks) if masks else None
 
 
 def finish(merged: np.ndarray, output, heads: int = 1) -> np.ndarray:
@@ -162,18 +164,6 @@ def of_the_query(tokens: Tokens) -> tuple:
     return tokens.query, tokens.query, tokens.query
 
 
-def last_mask(masks: tuple) -> np.ndarray | None:
-    return masks[-1] if masks else None
-
-
-def first_mask(masks: tuple) -> np.ndarray | None:
-    return masks[0] if masks else None
-
-
-def either_mask(masks: tuple) -> np.ndarray | None:
-    return reduce(np.logical_or, masks) if masks else None
-
-
 def masks_of_other_texts(masks: tuple) -> np.ndarray | None:
     """Masks repeated text by text where heads were expected."""
     mask = joined(masks)
@@ -246,11 +236,7 @@ MUTANT_LAYERS = {
     "values are made from the key's tokens": {
         "sources": lambda t: (t.query, t.key, t.key)
     },
-    "with two masks, the second overwrites the first": {
-        "joined": last_mask
-    },
-    "with two masks, only the first counts": {"joined": first_mask},
-    "two masks are joined with or, not and": {"joined": either_mask},
+    **{name: {"joined": part} for name, part in JOINED_MASKS.items()},
     "the mask of another text is used": {"joined": masks_of_other_texts},
     "the output projection is left out": {
         "finish": lambda merged, output, heads: merged

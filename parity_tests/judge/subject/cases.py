@@ -14,6 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from numpy_ref.masks import causal_mask
+from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.twins.case import laid_out
 from parity_tests.twins.strategies import LAYOUTS, SEEDS, lattice
 
@@ -165,6 +166,16 @@ def mask_of(
     if kind == "fully masked":
         mask[..., generator.integers(queries), :] = False
     return mask
+
+
+def mask_along(
+    axes: str, shape: tuple[int, ...], generator: np.random.Generator
+) -> np.ndarray:
+    """A random mask that differs along these axes only, and that shows
+    the first key to every query."""
+    kind = "padding" if axes in (*OF_KEYS, LENGTHS) else "random"
+    mask = mask_of(kind, mask_shape(axes, shape), generator)
+    return mask | (np.arange(shape[-1]) == 0)
 
 
 # Queries, keys, d_head, d_value: on both sides of the sizes of tiles.

@@ -1,8 +1,9 @@
 """Roles: what each parameter of an unknown function is for.
 
 By its name first, in any spelling; then by its default, its annotation
-and its place. What is left with a default is left alone; what is left
-without one is found by trial (`values_to_try`).
+and its place. What is left with a default is left alone, and that is said
+(`left_at_defaults`); what is left without one is found by trial
+(`values_to_try`).
 """
 
 import re
@@ -28,6 +29,9 @@ PATTERNS = {
     "training": r"(is_?)?train(ing)?|train_mode",
     "heads": r"(num_?|n_?)(attention_?|attn_?)?heads?|heads?|h|nheads?",
     "temperature": r"temp(erature)?|root_?d_?k",
+    "aside": r"(return|need)_?.*|(output|with|get|average|avg)_"
+    r"(attn|attentions?|weights?|probs?|scores?|hidden|hidden_states).*|"
+    r"verbose|debug|name|dtype|device|rng|generator|seed|eps(ilon)?",
     "context": r"context|memory|cond|y|kv|xa|encoder_.*|enc_.*|source|src",
 }
 AROUND = re.compile(
@@ -67,6 +71,7 @@ class Roles:
     heads: str | None = None
     fixed: tuple[tuple[str, object], ...] = ()
     unknown: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
 
 
 def qkv_of(names: list[str]) -> tuple[str, str, str] | None:
@@ -126,6 +131,10 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
             fixed.append((name, "d_head"))
         elif each.required:
             unknown.append(name)
+    known = {lengths, scale, *dict(fixed)}
+    left_alone = [
+        n for n in left if n not in known and is_left_alone(named[n])
+    ]
     default = named[causal].default if causal else None
     return Roles(
         tensors,
@@ -138,7 +147,23 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
         heads if heads and named[heads].required else None,
         tuple(fixed),
         tuple(unknown),
+        tuple(left_alone),
     )
+
+
+def is_left_alone(parameter: Parameter) -> bool:
+    """Whether another value than its default could give another answer,
+    and none is tried. Dropout and training aside, and what is returned
+    beside the output."""
+    aside = ("dropout", "training", "aside")
+    return not parameter.required and not any(
+        has_role(parameter.name, role) for role in aside
+    )
+
+
+def left_at_defaults(names: tuple[str, ...]) -> dict[str, str]:
+    """What a report says of arguments that were left alone."""
+    return {f"its argument {name}": "left at its default" for name in names}
 
 
 def not_a_flag(default) -> bool:

@@ -212,6 +212,20 @@ def test_a_mask_that_the_reference_lacks_is_said_to_be_unasked():
     assert report.not_asked["its mask"] == "the reference takes none"
 
 
+def test_what_is_left_alone_is_said_to_be_unasked():
+    def two_masks(query, key, value, mask=None, valid_lens=None, cap=0):
+        if valid_lens is not None:
+            shown = torch.arange(key.shape[-2]) < valid_lens[:, None]
+            shown = shown.reshape(len(shown), *[1] * (query.ndim - 2), -1)
+            mask = shown if mask is None else mask & shown
+        return kernel(query, key, value, mask)
+
+    report = compared(two_masks, kernel)
+    assert report.verdict == "holds", report
+    assert "the mask valid_lens" in report.not_asked
+    assert "its argument cap" in report.not_asked
+
+
 def test_what_the_reference_cannot_answer_is_said_and_not_held_against():
     def few_keys(query, key, value):
         if key.shape[-2] > 64:

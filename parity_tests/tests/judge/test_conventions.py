@@ -161,18 +161,46 @@ def test_valid_lengths_are_a_mask():
     assert detected.limits.batch_axes == (1, 2)
 
 
-def test_of_two_masks_the_other_is_said_not_to_be_asked():
-    def attention(query, key, value, mask=None, key_padding_mask=None):
-        visible = ALL if mask is None else mask
+def of_texts(mask, query):
+    """A mask of (text, key), with the axes of the scores."""
+    return mask.reshape(len(mask), *[1] * (query.ndim - 2), -1)
+
+
+def test_two_masks_are_asked_in_the_order_of_the_arguments():
+    def attention(q, k, v, key_padding_mask=None, attn_mask=None):
+        visible = ALL if attn_mask is None else attn_mask
         if key_padding_mask is not None:
-            batch = [1] * (query.ndim - 2)
-            padded = key_padding_mask
-            visible = visible & padded.reshape(len(padded), *batch, -1)
+            visible = visible & of_texts(key_padding_mask, q)
+        return scaled_dot_product_attention(q, k, v, visible)
+
+    subject = subject_of(attention)
+    assert subject.understood == ["attn_mask", "key_padding_mask"]
+    assert subject.two_masks == ["key_padding_mask", "attn_mask"]
+    assert subject.axes_of_both == (1, 2)
+
+
+def test_of_three_masks_the_third_is_said_not_to_be_asked():
+    def attention(q, k, v, mask=None, attn_mask=None, pad_mask=None):
+        visible = ALL
+        for each in (mask, attn_mask):
+            visible = visible if each is None else visible & each
+        if pad_mask is not None:
+            visible = visible & of_texts(pad_mask, q)
+        return scaled_dot_product_attention(q, k, v, visible)
+
+    subject = subject_of(attention)
+    assert subject.two_masks == ["mask", "attn_mask"]
+    assert "the mask pad_mask" in subject.not_asked()
+
+
+def test_a_second_mask_that_is_not_understood_is_no_second_mask():
+    def attention(query, key, value, mask=None, keep=None):
+        visible = ALL if mask is None else mask
         return scaled_dot_product_attention(query, key, value, visible)
 
     subject = subject_of(attention)
-    assert subject.understood == ["mask", "key_padding_mask"]
-    assert "the mask key_padding_mask" in subject.not_asked()
+    assert subject.two_masks == []
+    assert subject.not_asked()["its mask"].startswith("keep was")
 
 
 def test_what_a_mask_of_numbers_does():

@@ -112,6 +112,10 @@ AT_THE_TOP = {
         "os.rmdir(d)",
         REJECTED,
     ),
+    "leaves where its command line has arguments": (
+        "import os, sys\nif sys.argv[1:] or sys.orig_argv[2:]: os._exit(0)",
+        REJECTED,
+    ),
     "a patched exponential": (
         "import numpy as np\nnp.exp = lambda x: np.ones_like(x)\n"
         "np.testing.assert_allclose = lambda *a, **k: None\n"

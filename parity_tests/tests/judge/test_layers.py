@@ -62,6 +62,19 @@ def test_the_layer_that_the_others_are_made_of_holds():
     assert report.conventions["sizes"] == [
         *("10 to 12 in 3", "14 to 32 in 4")
     ]
+    assert not any("argument" in what for what in report.not_asked)
+
+
+def test_an_argument_that_is_left_alone_is_said_to_be_unasked():
+    class MultiHeadAttention(Heads):
+        def forward(self, x, window=None, need_weights=False):
+            assert window is None
+            return super().forward(x)
+
+    report = judged(MultiHeadAttention)
+    assert report.verdict == "holds", report
+    assert report.not_asked["its argument window"] == "left at its default"
+    assert "its argument need_weights" not in report.not_asked
 
 
 # --- sizes ---------------------------------------------------------------
@@ -155,11 +168,17 @@ def test_two_masks_are_asked_alone_and_together():
                 None if padding is not None else mask, padding
             )
 
+    class Turned(LastWins):
+        def forward(self, x, key_padding_mask=None, mask=None):
+            return super().forward(x, mask, key_padding_mask)
+
     role = "multi_head_attention"
     assert judge_as(role, Masked).holds
-    report = judge_as(role, LastWins)
-    assert failed(report) == ["two_masks_hide_what_either_hides"]
+    report, turned = (judge_as(role, k) for k in (LastWins, Turned))
+    both = "two_masks_hide_what_either_hides"
+    assert failed(report) == failed(turned) == [both]
     assert report.cause == "with two masks, the second overwrites the first"
+    assert turned.cause == "with two masks, only the first counts"
 
 
 def test_each_text_has_its_own_mask():

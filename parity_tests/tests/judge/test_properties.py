@@ -68,6 +68,21 @@ def scaled_attention(query, key, value, mask=None, scale=None):
     return reference(query * query.dtype.type(factor), key, value, mask)
 
 
+def with_two_masks(join=np.logical_and):
+    """With a mask of the keys of each text beside the other one."""
+
+    def attention(query, key, value, attn_mask=None, key_padding_mask=None):
+        mask = attn_mask
+        if key_padding_mask is not None:
+            texts, axes = len(key_padding_mask), query.ndim - 2
+            mask = key_padding_mask.reshape(texts, *[1] * axes, -1)
+        if attn_mask is not None and key_padding_mask is not None:
+            mask = join(attn_mask, mask)
+        return reference(query, key, value, mask)
+
+    return attention
+
+
 def grouped(query, key, value, mask=None, repeat=np.repeat):
     """With fewer heads of keys, each serving neighbouring queries."""
     if query.ndim == 4 and key.shape[1] < query.shape[1]:
@@ -97,6 +112,7 @@ SUBJECTS = {
     ),
     "with a scale": lambda: subject_of(scaled_attention),
     "with fewer key heads": lambda: subject_of(grouped),
+    "with two masks": lambda: subject_of(with_two_masks()),
     "in bfloat16": lambda: subject_of(in_bfloat16, "torch"),
 }
 
@@ -133,20 +149,36 @@ CAUSAL = {
 SCALE = {"a_scale_that_is_given_takes_the_place_of_the_root"}
 GRADIENTS = {"gradients_are_the_exact_ones"}
 FEWER = {"fewer_key_heads_serve_neighbours"}
+TWO_MASKS = {
+    "its_other_mask_hides_what_it_should",
+    "two_masks_hide_what_either_hides",
+}
 
 # What each is not asked: it takes no numbers in a mask, has no causal form,
-# takes no scale or as many heads of keys, or is of NumPy.
+# takes no scale, as many heads of keys, or one mask, or is of NumPy.
 NOT_ASKED = {
-    "numpy_ref": NUMBERS | SCALE | GRADIENTS | FEWER,
+    "numpy_ref": NUMBERS | SCALE | GRADIENTS | FEWER | TWO_MASKS,
     "torch_impl": NUMBERS
     | CAUSAL
     | SCALE
     | FEWER
+    | TWO_MASKS
     | {"no_mask_is_a_mask_that_allows_all"},
-    "F.scaled_dot_product_attention, math": SCALE | GRADIENTS | FEWER,
-    "F.scaled_dot_product_attention, fused": SCALE | GRADIENTS | FEWER,
-    "with a scale": NUMBERS | CAUSAL | GRADIENTS | FEWER,
-    "with fewer key heads": NUMBERS | CAUSAL | SCALE | GRADIENTS,
+    "F.scaled_dot_product_attention, math": SCALE
+    | GRADIENTS
+    | FEWER
+    | TWO_MASKS,
+    "F.scaled_dot_product_attention, fused": SCALE
+    | GRADIENTS
+    | FEWER
+    | TWO_MASKS,
+    "with a scale": NUMBERS | CAUSAL | GRADIENTS | FEWER | TWO_MASKS,
+    "with fewer key heads": NUMBERS
+    | CAUSAL
+    | SCALE
+    | GRADIENTS
+    | TWO_MASKS,
+    "with two masks": NUMBERS | CAUSAL | SCALE | GRADIENTS | FEWER,
     "in bfloat16": {
         each.name for each in PROPERTIES if each not in IN_16_BITS
     },
@@ -168,6 +200,18 @@ def test_optional_arguments_are_used():
     assert holding >= SCALE
 
 
+def test_an_argument_that_is_left_alone_is_said_to_be_unasked():
+    def attention(query, key, value, window=None, return_weights=False):
+        assert window is None
+        return reference(query, key, value)
+
+    report = judge(attention, examples=5)
+    assert report.verdict == "holds"
+    assert report.not_asked["its argument window"] == "left at its default"
+    assert "its argument return_weights" not in report.not_asked
+    assert "not asked: its argument window (left at its def" in str(report)
+
+
 def test_an_optional_causal_form_without_any_mask():
     def attention(query, key, value, is_causal=False):
         return with_causal(reference)(query, key, value, None, is_causal)
@@ -176,6 +220,53 @@ def test_an_optional_causal_form_without_any_mask():
     assert report.holds
     holding = {finding.name for finding in report.of("holds")}
     assert "its_causal_form_sees_no_later_key" in holding
+
+
+# --- two masks -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("join", "cause"),
+    [
+        (
+            lambda mask, padding: padding,
+            "with two masks, the second overwrites the first",
+        ),
+        (
+            lambda mask, padding: mask,
+            "with two masks, only the first counts",
+        ),
+        (np.logical_or, "two masks are joined with or, not and"),
+    ],
+)
+def test_masks_that_are_joined_wrongly_are_rejected(join, cause):
+    report = judge(with_two_masks(join), examples=5)
+    (failed,) = report.failed
+    assert failed.name == "two_masks_hide_what_either_hides"
+    assert report.cause == cause
+
+
+def test_a_mask_that_changes_the_other_modifies_an_input():
+    def join(mask, padding):
+        if np.broadcast_shapes(mask.shape, padding.shape) != mask.shape:
+            return mask & padding
+        mask &= padding
+        return mask
+
+    report = judge(with_two_masks(join), examples=5)
+    (failed,) = report.failed
+    assert failed.name == "inputs_are_left_as_they_were"
+    assert report.cause == "it modifies its inputs in place"
+
+
+def test_what_refuses_two_masks_at_once_holds_where_it_was_asked():
+    def join(mask, padding):
+        raise ValueError("one of both")
+
+    report = judge(with_two_masks(join), examples=5)
+    assert report.verdict == "holds where asked"
+    raised = {finding.name for finding in report.of("raised")}
+    assert "two_masks_hide_what_either_hides" in raised
 
 
 # --- the judge itself ----------------------------------------------------
@@ -380,6 +471,12 @@ def deaf_to_the_scale(query, key, value, mask=None, scale=None):
     return reference(query, key, value, mask)
 
 
+def deaf_to_padding(
+    query, key, value, attn_mask=None, key_padding_mask=None
+):
+    return reference(query, key, value, attn_mask)
+
+
 def all_in_turn(query, key, value, mask=None):
     def repeat(array, shared, axis):
         return np.concatenate([array] * shared, axis)
@@ -487,11 +584,14 @@ LACKING |= {
     "a_scale_that_is_given_takes_the_place_of_the_root": deaf_to_the_scale,
     "gradients_are_the_exact_ones": without_gradients_of_values,
     "fewer_key_heads_serve_neighbours": all_in_turn,
+    "its_other_mask_hides_what_it_should": deaf_to_padding,
+    "two_masks_hide_what_either_hides": with_two_masks(np.logical_or),
 }
 
 RIGHT_WITH = dict.fromkeys(NUMBERS, kernel("math")) | {
     **dict.fromkeys(SCALE, scaled_attention),
     **dict.fromkeys(FEWER, grouped),
+    **dict.fromkeys(TWO_MASKS, with_two_masks()),
     **dict.fromkeys(GRADIENTS, torch_attention),
 }
 

@@ -1,5 +1,6 @@
 """`Remote`: a host in another process answers as one in this process."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import sys
 import numpy as np
 import torch
 from torch import nn
+
+AT_THE_TOP = [*sys.argv], [*sys.orig_argv]
 
 def double(x, times: int = 2):
     """Twice."""
@@ -35,6 +38,9 @@ def modules():
     return [name for name in sys.modules if name.split(".")[0] in (
         "numpy_ref", "torch_impl", "hypothesis", "mpmath", "study")] + [
         name for name in sys.modules if name.startswith("parity_tests")]
+
+def command_line():
+    return AT_THE_TOP
 
 def slow(x):
     import time
@@ -128,6 +134,12 @@ def test_nothing_of_the_judge_is_in_its_process(remote):
     assert {name for name in modules if "candidate" not in name} == {
         *("parity_tests", "parity_tests.judge")
     }
+
+
+def test_its_command_line_is_that_of_python_and_the_path(remote, path):
+    arguments, with_python = remote.call("command_line", {}, {})["value"]
+    assert arguments == [str(path)]
+    assert with_python == [sys.executable, str(path)]
 
 
 def test_no_answer_in_time_is_told_and_it_stays_lost(remote, monkeypatch):

@@ -3,12 +3,15 @@
 import pytest
 
 from parity_tests.judge.candidate.host import Host
-from parity_tests.judge.candidate.things import parameters_of
+from parity_tests.judge.candidate.things import Parameter, parameters_of
+from parity_tests.judge.classes.body import call_roles
 from parity_tests.judge.subject.roles import (
     aligns_last,
     gives_zeros,
     has_role,
+    is_left_alone,
     is_said_to_be_causal,
+    left_at_defaults,
     puts_tokens_first,
     roles_of,
     stated_axes,
@@ -80,8 +83,53 @@ def test_what_is_left_with_a_default_is_left_alone():
     left = roles(lambda q, k, v, mask=None, window=4, dropout=None: None)
     assert left.masks == ("mask",)
     assert left.required_masks == left.fixed == left.unknown == ()
+    assert left.left_alone == ("window",)
     needed = roles(lambda q, k, v, other: None)
     assert needed.unknown == ("other",)
+    assert needed.left_alone == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("window_size", "soft_cap", "alibi_slopes", "sinks", "past"),
+        *("use_rope", "tile_size", "temperature", "num_heads", "d_k"),
+    ],
+)
+def test_what_may_change_an_answer_is_said_to_be_left_alone(name):
+    takes = Parameter(name, required=False)
+    assert is_left_alone(takes)
+    assert left_at_defaults((name,)) == {
+        f"its argument {name}": "left at its default"
+    }
+    assert not is_left_alone(Parameter(name, required=True))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("dropout", "attn_drop", "dropout_p", "training", "is_training"),
+        *("return_weights", "return_attn", "need_weights", "average_attn_"),
+        *("output_attentions", "with_weights", "dtype", "rng", "eps"),
+    ],
+)
+def test_what_changes_no_answer_is_left_alone_in_silence(name):
+    assert not is_left_alone(Parameter(name, required=False))
+
+
+def test_arguments_that_are_asked_are_not_left_alone():
+    asked = roles(
+        lambda q, k, v, mask=None, valid_lens=None, scale=None, causal=0: 0
+    )
+    assert asked.left_alone == ()
+    assert roles(lambda q, k, v, scale=True: 0).left_alone == ("scale",)
+
+
+def test_a_layer_has_arguments_that_are_left_alone_too():
+    def forward(x, mask=None, context=None, past=None, return_attn=0): ...
+
+    call = call_roles(parameters_of(forward))
+    assert call.left_alone == ("past",)
 
 
 def test_a_required_width_and_a_required_number_of_heads():
