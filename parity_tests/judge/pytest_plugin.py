@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = 60  # for all of a file
-IN_TIME = 0.8  # the share of that after which no property is begun
+IN_TIME = 0.8  # the share of that after which no input is begun
 CALLS_THE_REFERENCE = (
     "it calls the reference, with which it would be compared"
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REFERENCE = "it calls the reference, with which it would be compared"
-IN_TIME = 0.8  # the share of the time after which no property is begun
+IN_TIME = 0.8  # the share of the time after which no input is begun
 LOADING = 0.5  # the share of the time for running the file
 STARTS = 4  # processes for one file, where things in it end them
 

@@ -12,8 +12,9 @@ from parity_tests.judge.subject.cases import (
     Range,
     beyond_a_tile,
 )
+from parity_tests.judge.subject.forms import LENGTHS
 
-from .conventions import LAST
+from .conventions import LAST, trial_mask
 
 KEYS, D_HEAD, D_VALUE = 5, 3, 2  # none is its own root
 
@@ -114,10 +115,14 @@ def variations(arrays, subject) -> Iterator[Probe]:
 
 
 def masked(arrays, subject) -> Iterator[Probe]:
-    """The same arrays with a mask that has holes, and with padding."""
+    """The same arrays with a mask that has holes, and with padding; with
+    a length, where that is what is taken."""
+    shape = arrays[0].shape[-2], KEYS
+    if subject.limits.mask_axes == LENGTHS:
+        yield Probe(*arrays, trial_mask(shape, LENGTHS))
     if "random" not in subject.limits.masks:
         return
-    holes = np.ones((arrays[0].shape[-2], KEYS), bool)
+    holes = np.ones(shape, bool)
     holes[0, 1:3] = holes[1, 0] = holes[-1, 1] = False
     yield Probe(*arrays, holes)
     padding = np.arange(KEYS) != 1

@@ -115,6 +115,8 @@ TENSORS = ("", "torch.Tensor", "Tensor", "numpy.ndarray", "np.ndarray")
 class ClassBody:
     """Instances of a class, one for each of its sizes and precisions."""
 
+    by_head = False
+
     def __init__(self, host, thing: Thing, library: str):
         self.host, self.thing, self.library = host, thing, library
         self.roles = call_roles(thing.call)

@@ -222,9 +222,10 @@ class CalledLayer:
 
     @property
     def takes_heads(self) -> bool:
-        """Whether the constructor, or the call, takes the number."""
+        """Whether the constructor, or the call, takes the number, or
+        weights show it."""
         configured = self.thing.is_class and takes(self.thing, "heads")
-        return self.names_heads or configured
+        return self.names_heads or configured or self.body.by_head
 
     @property
     def names_heads(self) -> bool:
@@ -234,4 +235,5 @@ class CalledLayer:
             size_named(each.name) == "heads"
             for each in self.thing.parameters
         )
-        return named or "heads" in self.body.roles.fixed.values()
+        fixed = self.body.roles.fixed.values()
+        return named or "heads" in fixed or self.body.by_head

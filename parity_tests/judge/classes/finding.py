@@ -24,7 +24,7 @@ from parity_tests.judge.verdict.protocol import (
 from .body import TOKENS, ClassBody
 from .building import Sizes, size_named
 from .calling import CalledLayer, Way
-from .function import FunctionBody, parts_to_try
+from .function import FunctionBody, heads_may_be_apart, parts_to_try
 
 # A docstring that gives a matrix two equal sizes: "W_Q: (d, d)".
 SQUARE = re.compile(r"[wW]\w*[^\n]*\((\w+),\s*\1\)")
@@ -69,9 +69,10 @@ def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
     shapes = (takes_heads, True)
     if re.search(SQUARE, thing.docs):
         shapes = (True, False)
-    ways = product(libraries, shapes, parts_to_try(thing))
-    for library, square, parts in ways:
-        yield FunctionBody(host, thing, library, square, parts)
+    by_head = (False, True) if heads_may_be_apart(thing) else (False,)
+    ways = product(libraries, shapes, parts_to_try(thing), by_head)
+    for way in ways:
+        yield FunctionBody(host, thing, *way)
 
 
 def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.subject.roles import has_role
@@ -48,9 +50,11 @@ class Weights:
 def weights_of(thing: Thing) -> Weights:
     """The weights among the parameters of a function."""
     for each in thing.parameters:
-        names = keys_of(each.name, thing.source)
-        if are_weights(names):
-            return Weights(names, each.name)
+        for branch, path in branches_of(each.name, thing.source):
+            names = keys_of(branch, thing.source)
+            if are_weights(names):
+                paths = tuple(f"{path}{name}" for name in names)
+                return Weights(paths, each.name)
         names = attributes_of(each.name, thing.source)
         if are_weights(names):
             record = each.annotation.rpartition(".")[-1] or "Parameters"
@@ -67,6 +71,16 @@ def are_weights(names) -> bool:
 def takes_weights(thing: Thing) -> bool:
     """Whether a function projects tokens by matrices that it takes."""
     return not thing.is_class and are_weights(weights_of(thing).names)
+
+
+def branches_of(name: str, source: str) -> Iterator[tuple[str, str]]:
+    """The name of a tree, and those of its branches that have names of
+    their own, each with its path: `p = params["attention"]`."""
+    yield name, ""
+    own = re.escape(name)
+    named = rf"^\s*(\w+)\s*=\s*{own}((?:{KEY})+)\s*$"
+    for branch, chain, *_ in re.findall(named, source, re.MULTILINE):
+        yield branch, "".join(f"{key}." for key in re.findall(KEY, chain))
 
 
 def keys_of(name: str, source: str) -> tuple[str, ...]:
@@ -132,6 +146,11 @@ def parts_to_try(thing: Thing) -> Iterator[tuple[str, ...]]:
     yield from (parts for parts in PARTS if words.issuperset(parts))
 
 
+def heads_may_be_apart(thing: Thing) -> bool:
+    """Whether an einsum has an operand of three axes: x with "dhe"."""
+    return re.search(r",\w{3}->", thing.source + thing.helpers) is not None
+
+
 def norm_taken(thing: Thing) -> tuple[str, ...]:
     """The gain and the bias of a layer norm among the parameters."""
     names = [p.name for p in thing.parameters if p.is_named and p.required]
@@ -144,7 +163,8 @@ class FunctionBody:
     """A function of tokens and weights, which it takes as arguments.
 
     With `square`, its tokens are as wide as what it makes of them;
-    `parts` are those of a layer, or ARRAY.
+    `parts` are those of a layer, or ARRAY. With `by_head`, the features of
+    heads have two axes, (heads, d_head).
     """
 
     has_sizes = True
@@ -156,9 +176,10 @@ class FunctionBody:
         library: str,
         square: bool = False,
         parts: tuple[str, ...] = ARRAY,
+        by_head: bool = False,
     ):
         self.host, self.thing, self.library = host, thing, library
-        self.square, self.parts = square, parts
+        self.square, self.parts, self.by_head = square, parts, by_head
         self.weights, self.norm = weights_of(thing), norm_taken(thing)
         skipped = (*self.weights.arguments, *self.norm)
         self.roles = call_roles(thing.parameters, skip=skipped)
@@ -187,6 +208,11 @@ class FunctionBody:
 
     def run(self, sizes, arrays, arguments, dtype, **how) -> dict:
         """Call with these weights. Raises Raised."""
+        if self.by_head:
+            arrays = {
+                name: split(name, array, sizes.heads)
+                for name, array in arrays.items()
+            }
         named = arguments | self.placed(arrays)
         how = {"library": self.library} | how
         answer = self.host.call(self.thing.name, named, how)
@@ -205,6 +231,18 @@ class FunctionBody:
 
     def choices(self) -> Iterator[Sizes]:
         yield from FIRST
+
+
+def split(name: str, array: np.ndarray, heads: int) -> np.ndarray:
+    """Weights with an axis for heads: (d_in, heads, d_head), and for the
+    output (heads, d_head, d_out); biases of heads likewise."""
+    if role_of(key_of(name)) != "output":
+        return array.reshape(*array.shape[:-1], heads, -1)
+    return (
+        array.reshape(heads, -1, array.shape[1])
+        if array.ndim > 1
+        else array
+    )
 
 
 def nested(arrays: dict) -> dict:

@@ -80,9 +80,11 @@ class ReadLayer(CalledLayer):
         if count is None or count == 1:
             return 0
         case = self.case(size=built)
-        width = len(self.weights(self.case()).query[0]) // count
-        features = len(self.weights(case).query[0])
-        for heads in (count, features // width):
+        alone = replace(self.recipe, heads=1)
+        width = len(self.weights(self.case(), alone).query[0]) // count
+        features = len(self.weights(case, alone).query[0])
+        built_with = self.sizes[built].heads
+        for heads in (count, features // width, built_with):
             trial = replace(self.recipe, heads=heads)
             if features % heads == 0 and self.gives(
                 trial, self.causal, case, self.of(case)

@@ -67,7 +67,7 @@ def judge(
 
     A function takes a query, a key and a value, or tokens and weights.
     `declared` are conventions that need not be detected; `seed` is that
-    of all inputs. No property is begun after `deadline`, in seconds of
+    of all inputs. No input is begun after `deadline`, in seconds of
     `time.monotonic`.
     """
     budget = Budget(examples, seed, deadline=deadline)

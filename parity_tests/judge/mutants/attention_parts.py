@@ -209,6 +209,25 @@ def exponentials_only(scores, visible):
     return np.exp(masked - masked.max(axis=-1, keepdims=True))
 
 
+def transposed_weights(scores, visible):
+    return weigh(scores, visible).swapaxes(-2, -1)
+
+
+def one_key_more(probe):
+    """Of a length: <= where < was meant."""
+    mask = own_mask(probe)
+    before = np.roll(mask, 1, axis=-1)
+    before[..., 0] = True
+    return (mask | before) & triangle(probe)
+
+
+def one_key_less(probe):
+    mask = own_mask(probe)
+    after = np.roll(mask, -1, axis=-1)
+    after[..., -1] = mask.all(axis=-1)
+    return mask & after & triangle(probe)
+
+
 def transposed_mask(probe):
     mask = own_mask(probe)
     if mask.shape[-1] != mask.shape[-2]:
@@ -333,6 +352,10 @@ MUTANT_PARTS = (
             "factor": lambda q: q.value.shape[-1] ** -0.5
         },
         "the scale is 1/d², not 1/√d": {"factor": lambda q: root(q) ** 4},
+        "the scale is 1/⁴√d, not 1/√d": {
+            "factor": lambda q: root(q) ** 0.5
+        },
+        "the weights are transposed": {"weigh": transposed_weights},
         "the softmax runs over the queries, not the keys": {
             "weigh": over_the_queries
         },
@@ -404,6 +427,8 @@ MUTANT_PARTS = (
             "weigh": filled(-1e9),
         },
         "the mask is inverted": {"visible": inverted},
+        "the mask hides one key too few": {"visible": one_key_more},
+        "the mask hides one key too many": {"visible": one_key_less},
         "the mask and the causal mask are inverted": {
             "visible": all_inverted
         },
@@ -506,17 +531,51 @@ def after_the_first(size: int) -> Callable:
     return lost
 
 
+def never_rescaled(size: int) -> Callable:
+    """Keys come in tiles; the sum of weights is rescaled where a larger
+    score comes, what was summed of the values is not."""
+
+    def summed(probe: Probe) -> np.ndarray:
+        scores = products(probe.query, probe.key) * root(probe)
+        scores = np.where(visible(probe), scores, -np.inf)
+        greatest = np.maximum.accumulate(scores, axis=-1)
+        ends = [*range(size, scores.shape[-1], size), scores.shape[-1]]
+        before = np.concatenate(
+            [
+                np.repeat(greatest[..., [end - 1]], size, axis=-1)
+                for end in ends
+            ],
+            axis=-1,
+        )[..., : scores.shape[-1]]
+        powers = np.exp(scores - before)
+        total = np.exp(scores - greatest[..., -1:]).sum(-1, keepdims=True)
+        return powers @ probe.value / total
+
+    return summed
+
+
 TILES = (8, 16, 32, 64, 128)
-BEYOND_TILES: dict[str, Callable] = {
-    f"{of} after the last whole tile of {size} are lost": (
-        after_whole_tiles(size, of)
-    )
-    for of in ("queries", "keys", "features")
-    for size in TILES
-} | {
-    f"keys after the first {size} are not looked at": after_the_first(size)
-    for size in TILES
-}
+SMALL_TILES = (1, 2, 4)
+BEYOND_TILES: dict[str, Callable] = (
+    {
+        f"{of} after the last whole tile of {size} are lost": (
+            after_whole_tiles(size, of)
+        )
+        for of in ("queries", "keys", "features")
+        for size in TILES
+    }
+    | {
+        f"keys after the first {size} are not looked at": after_the_first(
+            size
+        )
+        for size in TILES
+    }
+    | {
+        f"with tiles of {size} keys, earlier sums are not rescaled when a "
+        "larger score comes": never_rescaled(size)
+        for size in (*SMALL_TILES, *TILES)
+    }
+)
 
 MUTANTS: dict[str, Callable] = {
     name: partial(attention, **parts)

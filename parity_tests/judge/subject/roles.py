@@ -36,7 +36,7 @@ PATTERNS = {
 }
 AROUND = re.compile(
     r"_(states?|layers?|tensors?|mat(rix)?|vec(tor)?s?|in|input|t|seq)$|"
-    r"^(input|in|the|my)_|_+$|\d+$"
+    r"^(inputs?|in|the|my)_|_+$|\d+$"
 )
 
 

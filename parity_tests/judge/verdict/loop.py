@@ -38,7 +38,7 @@ SHRINKING = 150  # inputs tried to find a smaller one that fails, too
 @dataclass(frozen=True)
 class Budget:
     """Inputs for each property, their seed, for how many failures a
-    smaller input is sought, and until when a property is begun."""
+    smaller input is sought, and until when an input is begun."""
 
     examples: int = EXAMPLES
     seed: int = 0
@@ -93,9 +93,6 @@ def judgements(
     time."""
     failed, drawn = 0, drawn_inputs(subject, budget)
     for each in subject.properties():
-        if time.monotonic() > budget.deadline:
-            yield Finding(each.name, each.claim, NO_TIME)
-            continue
         finding = judgement(
             each, subject, budget, drawn, shrink=failed < budget.shrunk
         )
@@ -118,6 +115,8 @@ def judgement(
         inputs = drawn_inputs(subject, budget) if drawn is None else drawn
     try:
         for case in inputs:
+            if time.monotonic() > budget.deadline:
+                return Finding(judged.name, judged.claim, NO_TIME)
             run.on(case)
     except AssertionError:
         if shrink and judged.inputs is None:
