@@ -146,7 +146,10 @@ class AttentionLayer(ReadLayer):
                 mask += ", as it seems to be meant"
             elif mask.startswith("added") and not finding.stated:
                 mask += "; ones and zeros would hide nothing"
-        sizes = [f"{s.d_in} to {s.d_out} in {s.heads}" for s in self.sizes]
+        sizes = [
+            f"{s.d_in} to {s.d_out} features in {s.heads} heads"
+            for s in self.sizes
+        ]
         detected = {
             "arrays": self.body.library,
             "mask": mask,

@@ -132,9 +132,9 @@ class MultiHeadAttention(nn.Module):
 def test_a_width_may_be_a_global_of_the_file():
     report = judged(MultiHeadAttention)
     assert report.verdict == "holds", report
-    assert [s.split(" in ")[0] for s in report.conventions["sizes"]] == [
-        *("24 to 24", "24 to 24")
-    ]
+    assert [
+        s.split(" features")[0] for s in report.conventions["sizes"]
+    ] == [*("24 to 24", "24 to 24")]
 
 
 # --- names of layers, and the order of axes ------------------------------

@@ -60,7 +60,7 @@ def test_the_layer_that_the_others_are_made_of_holds():
     report = judged(Heads)
     assert report.verdict == "holds", report
     assert report.conventions["sizes"] == [
-        *("10 to 12 in 3", "14 to 32 in 4")
+        *("10 to 12 features in 3 heads", "14 to 32 features in 4 heads")
     ]
     assert not any("argument" in what for what in report.not_asked)
 
