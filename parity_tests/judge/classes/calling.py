@@ -99,8 +99,11 @@ class CalledLayer:
 
     def accepts(self, **how) -> bool:
         """Whether it takes such a case."""
+        return self.gives_an_output(self.case(**how))
+
+    def gives_an_output(self, case: LayerCase) -> bool:
         try:
-            self.of(self.case(**how))
+            self.of(case)
         except FAILED_TRIAL:
             return False
         return True

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from numpy_ref.masks import causal_mask
 from parity_tests.judge.attention.conventions import (
     FAILED_TRIAL,
     Declared,
@@ -148,6 +149,20 @@ def has_square_masks(layer) -> bool:
     except FAILED_TRIAL:
         return True
     return not np.array_equal(before, after)
+
+
+def names_the_mask(layer) -> bool:
+    """Whether its causal form must be given a causal mask as well, as
+    with the hint `is_causal` of `nn.MultiheadAttention`."""
+    if not (layer.body.roles.causal and layer.understood):
+        return False
+    case = replace(layer.case(), masks={}, causal=True)
+    masks = {layer.understood[0]: causal_mask(*case.shape[-2:])}
+    alone, together = (
+        layer.gives_an_output(each)
+        for each in (case, replace(case, masks=masks))
+    )
+    return together and not alone
 
 
 def gradients_of(layer) -> str:

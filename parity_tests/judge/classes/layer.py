@@ -29,6 +29,7 @@ from .conventions import (
     gradients_of,
     has_square_masks,
     masks_of,
+    names_the_mask,
 )
 from .finding import way_to_call
 from .properties import properties_of
@@ -63,6 +64,7 @@ class AttentionLayer(ReadLayer):
         self.forms |= {m.name: m.form for m in self.masks if m.form}
         self.cross = cross_of(self)
         self.square_masks = has_square_masks(self)
+        self.causal_names_the_mask = names_the_mask(self)
         self.gradients_by = gradients_of(self)
 
     @property
@@ -127,7 +129,13 @@ class AttentionLayer(ReadLayer):
         if self.gradients_by != BY_AUTOGRAD:
             missing["gradients"] = self.gradients_by
         if self.body.roles.causal:
-            missing["fewer queries than keys"] = "not of layers"
+            missing["its causal form with fewer queries than keys"] = (
+                "layers are not asked for it"
+            )
+            if self.causal_names_the_mask:
+                missing["its causal form beside another mask"] = (
+                    f"{self.body.roles.causal} says what the mask is"
+                )
         elif not self.causal:
             missing["a causal form"] = "it has none"
         if len(self.sizes) < 2:

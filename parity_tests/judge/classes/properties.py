@@ -203,6 +203,11 @@ def its_causal_form_sees_no_later_token(
     """In its causal form a token sees those up to itself, and no others;
     with another mask, what both allow."""
     alone = replace(case, key=None, value=None, causal=True)
+    if layer.causal_names_the_mask:
+        triangle = causal_mask(*alone.shape[-2:])
+        masks = {layer.understood[0]: triangle}
+        yield from equals_the_reference(layer, replace(alone, masks=masks))
+        return
     yield from equals_the_reference(layer, alone)
     for name in layer.understood[:1]:
         both = with_masks(layer, alone, name)
