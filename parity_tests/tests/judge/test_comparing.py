@@ -142,6 +142,16 @@ def test_causal_forms_are_compared_where_both_have_one():
     assert compared(kernel, kernel).verdict == "holds"
 
 
+def test_both_get_numbers_that_16_bits_hold():
+    def half(query, key, value, is_causal=False):
+        if query.dtype != torch.bfloat16:
+            raise TypeError("bfloat16 only")
+        return kernel(query, key, value, is_causal=is_causal)
+
+    report = compared(half, kernel)
+    assert [f.verdict for f in report.findings] == ["holds"] * 3, report
+
+
 def test_every_property_can_fail():
     reports = [
         compared(unscaled, kernel),
@@ -257,6 +267,20 @@ def test_a_reference_that_is_lost_is_not_held_against_the_function(
     report = compared(plain, plain, host=LostHost)
     assert report.verdict == "not judged"
     assert report.trouble == "the reference: the process ended with code 3"
+
+
+def test_a_reference_that_is_lost_after_the_verdict_changes_nothing(
+    monkeypatch,
+):
+    monkeypatch.setattr(LostHost, "most", 10**6)
+    remarks = BesideAReference.remarks
+
+    def lost_now(subject):
+        monkeypatch.setattr(LostHost, "most", 0)
+        return remarks(subject)
+
+    monkeypatch.setattr(BesideAReference, "remarks", lost_now)
+    assert compared(unscaled, plain, host=LostHost).verdict == "rejected"
 
 
 def broken(query, key, value):
