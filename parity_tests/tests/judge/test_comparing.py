@@ -143,13 +143,22 @@ def test_causal_forms_are_compared_where_both_have_one():
 
 
 def test_both_get_numbers_that_16_bits_hold():
-    def half(query, key, value, is_causal=False):
+    def half(query, key, value):
         if query.dtype != torch.bfloat16:
             raise TypeError("bfloat16 only")
-        return kernel(query, key, value, is_causal=is_causal)
+        return kernel(query, key, value)
 
-    report = compared(half, kernel)
-    assert [f.verdict for f in report.findings] == ["holds"] * 3, report
+    queries = []
+
+    def watched(query, key, value):
+        queries.append(query)
+        return kernel(query, key, value)
+
+    subject = BesideAReference(*map(attention_of_one, (half, watched)))
+    case = beyond_a_tile(subject.limits)[4]
+    queries.clear()
+    assert subject.compared("context", case, AttentionFunction.of).holds
+    assert torch.equal(queries[0], queries[0].bfloat16().float())
 
 
 def test_every_property_can_fail():
