@@ -213,7 +213,7 @@ def check(
 
 def exit_code(judged: list[JudgedFile]) -> int:
     """0 where all holds, 1 for something rejected, 2 for something open."""
-    if any(file.fails for file in judged):
+    if any(file.verdict == "rejected" for file in judged):
         return 1
     return 2 if any(file.is_open for file in judged) else 0
 

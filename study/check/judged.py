@@ -11,6 +11,7 @@ REFERENCE = "it calls the reference, with which it would be compared"
 IN_TIME = 0.8  # the share of the time after which no input is begun
 LOADING = 0.5  # the share of the time for running the file
 STARTS = 4  # processes for one file, where things in it end them
+VERDICTS = ("rejected", "not judged", "holds where asked", "holds")
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,11 @@ class JudgedFile:
 
     @property
     def verdict(self) -> str:
+        """The worst one in the file."""
         verdicts = [report["verdict"] for report in self.reports]
-        for verdict in ("rejected", "not judged", "holds where asked"):
-            if verdict in verdicts:
-                return verdict
-        return "holds" if verdicts and not self.trouble else "not judged"
-
-    @property
-    def fails(self) -> bool:
-        return self.verdict == "rejected"
+        if self.trouble or not verdicts:
+            verdicts.append("not judged")
+        return min(verdicts, key=VERDICTS.index)
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +60,7 @@ class JudgedFile:
         return (
             bool(self.trouble)
             or not self.reports
-            or any(is_open(report) for report in self.reports)
+            or any(map(is_open, self.reports))
         )
 
 
@@ -118,83 +115,80 @@ class Judging:
     def __init__(self, judged: JudgedFile, request: Request):
         self.judged, self.request = judged, request
         self.deadline = time.monotonic() + request.seconds
+        self.names: list[str] = []  # of all that the file defines
+        self.chosen: set[str] = set()  # of what can be judged
         self.done: set[str] = set()
         self.calls_reference = False
 
     def run(self) -> None:
         """Judge until all is judged, or until too many processes ended."""
-        is_complete = False
-        for _ in range(STARTS):
-            if is_complete:
-                break
-            remote = self.start()
-            try:
-                is_complete = self.judge(remote)
-            finally:
-                remote.close()
-            self.calls_reference |= remote.copies_the_reference
-            self.judged.remarks += [
-                remark
-                for remark in remote.remarks
-                if remark not in self.judged.remarks
-            ]
+        from parity_tests.judge.verdict.protocol import Lost, NotJudged
+
+        try:
+            for _ in range(STARTS):
+                if self.judge_in_a_process():
+                    break
+        except (Lost, NotJudged) as error:
+            self.judged.trouble = str(error)
         if self.calls_reference:
             self.judged.reports = [
                 withheld(report) for report in self.judged.reports
             ]
         self.explain()
 
-    def start(self):
+    def judge_in_a_process(self) -> bool:
+        """Judge what is not done; False if there is more to be judged in
+        another process."""
         from parity_tests.judge.files.remote import Limits, Remote
 
         left = max(self.deadline - time.monotonic(), 1)
         limits = Limits(left, self.request.gigabytes)
         remote = Remote(self.judged.path.absolute(), limits)
-        remote.begin_loading(str(remote.path), LOADING * left)
-        return remote
+        try:
+            remote.begin_loading(str(remote.path), LOADING * left)
+            return self.judge(remote)
+        finally:
+            remote.close()
+            self.calls_reference |= remote.copies_the_reference
+            self.judged.remarks += [
+                remark
+                for remark in remote.remarks
+                if remark not in self.judged.remarks
+            ]
 
     def judge(self, remote) -> bool:
-        """Judge what is not done; False if there is more to be judged in
-        another process."""
-        # Only now, as it takes a second: the file is being run meanwhile.
+        """Judge what is not done; False if the process ended before."""
         from parity_tests.judge.files.plain import as_plain
         from parity_tests.judge.verdict.protocol import Lost
 
         try:
-            waiting = self.waiting_in(remote.loaded())
-            for report in self.reports(remote, waiting):
+            for report in self.reports(remote):
                 self.judged.reports.append(as_plain(report))
                 self.done.add(report.name)
                 if remote.lost:
-                    return self.request.role is not None
+                    break
         except Lost as error:
+            if not remote.target:  # while the file was run
+                raise
             name = remote.target
-            if not name:
-                self.judged.trouble = str(error)
-                return True
             self.judged.reports.append(not_judged(name, str(error)))
             self.done.add(name)
-            return self.request.role is not None
-        except ValueError as error:
-            if not self.judged.reports:
-                self.judged.trouble = str(error)
-        return True
+        return not remote.lost or self.chosen <= self.done
 
-    def waiting_in(self, answer: dict) -> list:
-        """The things that are not done. Raises ValueError if it cannot be
-        run at all."""
-        if "error" in answer:
-            raise ValueError(answer["error"]["text"])
-        self.judged.notes = answer["notes"]
-        self.names = [thing.name for thing in answer["things"]]
-        return [t for t in answer["things"] if t.name not in self.done]
-
-    def reports(self, remote, waiting: list) -> Iterator:
+    def reports(self, remote) -> Iterator:
+        """The reports on what is not done. Raises NotJudged."""
+        # Only now, as it takes a second: the file is being run meanwhile.
         from parity_tests.judge.attention.conventions import Declared
-        from parity_tests.judge.files.judging import judge_candidates
+        from parity_tests.judge.files.judging import candidates, judge_thing
         from parity_tests.judge.verdict.loop import Budget
 
         request = self.request
+        answer = readable(remote.loaded())
+        self.judged.notes = answer["notes"]
+        self.names = [thing.name for thing in answer["things"]]
+        chosen = candidates(answer["things"], request.role)
+        self.chosen = {thing.name for thing, _ in chosen}
+        waiting = [pair for pair in chosen if pair[0].name not in self.done]
         declared = Declared(
             request.arrays,
             request.mask,
@@ -210,9 +204,8 @@ class Judging:
         if request.reference:
             yield from self.beside(remote, waiting, declared, budget)
             return
-        yield from judge_candidates(
-            remote, waiting, request.role, declared, budget
-        )
+        for thing, role in waiting:
+            yield judge_thing(remote, thing, role, declared, budget)
 
     def beside(self, remote, waiting: list, declared, budget) -> Iterator:
         """The reports on functions that are compared with another one,
@@ -222,35 +215,32 @@ class Judging:
             named_reference,
             thing_called,
         )
-        from parity_tests.judge.files.judging import candidates
         from parity_tests.judge.files.remote import Remote
+        from parity_tests.judge.verdict.protocol import Lost, NotJudged
 
         path, name = named_reference(self.request.reference)
-        other = Remote(path.absolute(), remote.limits)
-        try:
-            answer = other.load(
-                str(other.path), LOADING * remote.limits.seconds
-            )
-            if "error" in answer:
-                raise ValueError(answer["error"]["text"])
+        with Remote(path.absolute(), remote.limits) as other:
+            seconds = LOADING * remote.limits.seconds
+            try:
+                answer = readable(other.load(str(other.path), seconds))
+            except (Lost, NotJudged) as error:
+                raise NotJudged(f"the reference: {error}") from error
             reference = thing_called(name, answer["things"], path)
-            for thing, _ in candidates(waiting, self.request.role):
+            for thing, _ in waiting:
                 yield compare_with(
                     remote, thing, other, reference, declared, budget
                 )
-        finally:
-            other.close()
 
     def explain(self) -> None:
         """Say what was not looked at, and what would let it be judged."""
         judged = self.judged
-        names = getattr(self, "names", [])
         reported = {report["name"] for report in judged.reports}
-        judged.others = [name for name in names if name not in reported]
+        judged.others = [n for n in self.names if n not in reported]
         if not judged.reports and not judged.trouble:
+            names = ", ".join(self.names) or "nothing"
             judged.trouble = (
                 "expected a function or a class of attention, got "
-                f"{', '.join(names) or 'nothing'}; say what it is with --as"
+                f"{names}; say what it is with --as"
             )
         for report in judged.reports:
             report["trouble"] = with_advice(report["trouble"], judged.notes)
@@ -259,6 +249,16 @@ class Judging:
                     finding["trouble"], judged.notes
                 )
         judged.trouble = with_advice(judged.trouble, judged.notes)
+
+
+def readable(answer: dict) -> dict:
+    """What a file has. Raises NotJudged if it cannot be run at all."""
+    from parity_tests.judge.verdict.protocol import NotJudged
+
+    if "error" in answer:
+        error = answer["error"]
+        raise NotJudged(error["text"] or error["type"])
+    return answer
 
 
 def withheld(report: dict) -> dict:

@@ -70,10 +70,11 @@ class Printer:
     def prose(self, text: str, indent: int = 0) -> None:
         """A text in lines that end within the width."""
         width = max(self.width - indent, 20)
-        for number, line in enumerate(
-            textwrap.wrap(printable(text), width - INDENT)
+        start = " " * INDENT  # of each line but the first
+        for line in textwrap.wrap(
+            printable(text), width, subsequent_indent=start
         ):
-            self.line(line, indent + INDENT * (number > 0))
+            self.line(line, indent)
 
 
 # --- one file ------------------------------------------------------------
@@ -107,21 +108,15 @@ def print_one(printer: Printer, report: dict) -> None:
     if report["trouble"]:
         printer.prose(report["trouble"], INDENT)
     failed = failing(report)
-    script = ""
+    failure = failed[0]["failure"] if failed else {"script": ""}
+    is_long = failure["script"].count("\n") > LONG
     if failed:
-        print_failure(printer, failed[0])
-        printer.prose(
-            f"likely cause: {report['cause'] or 'unknown'}", INDENT
-        )
-        if report["known"]:
-            printer.prose(report["known"], 2 * INDENT)
-        script = failed[0]["failure"]["script"]
-    if script.count("\n") > LONG:
-        print_not_asked(printer, report)
-        print_script(printer, script, failed[0])
-    else:
-        print_script(printer, script, failed[0] if failed else None)
-        print_not_asked(printer, report)
+        print_failure(printer, failed[0], report)
+    if failed and not is_long:
+        print_script(printer, failure)
+    print_not_asked(printer, report)
+    if is_long:
+        print_script(printer, failure)
     if failed[1:]:
         names = ", ".join(finding["name"] for finding in failed[1:])
         printer.prose(f"fails, too: {names}", INDENT)
@@ -150,41 +145,39 @@ def headline(report: dict) -> str:
     return f"holds where asked ({held} of {len(asked)} properties)"
 
 
-def print_failure(printer: Printer, finding: dict) -> None:
-    """The telling failure: the claim, what came, and what was right."""
+def print_failure(printer: Printer, finding: dict, report: dict) -> None:
+    """The telling failure: the claim, what came, what was right, and the
+    likely cause."""
     failure = finding["failure"]
     printer.line(f"FAILS {finding['name']}", INDENT)
     printer.prose(finding["claim"], 2 * INDENT)
-    if "got" not in failure:
-        printer.prose(failure["text"], 2 * INDENT)
-        return
-    printer.prose(
-        f"{failure['what']} at {failure['at']}: got {failure['got']}, "
-        f"expected {failure['expected']}; rounding allows a difference of "
-        f"{number(failure['bound'])}",
-        2 * INDENT,
-    )
+    text = failure["text"]
+    if "got" in failure:
+        text = (
+            f"{failure['what']} at {failure['at']}: got {failure['got']}, "
+            f"expected {failure['expected']}; rounding allows a difference "
+            f"of {number(failure['bound'])}"
+        )
+    printer.prose(text, 2 * INDENT)
+    printer.prose(f"likely cause: {report['cause'] or 'unknown'}", INDENT)
+    if report["known"]:
+        printer.prose(report["known"], 2 * INDENT)
 
 
 def number(value) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def print_script(
-    printer: Printer, script: str, finding: dict | None
-) -> None:
+def print_script(printer: Printer, failure: dict) -> None:
     """The failing call as a script, or at least its input."""
-    if finding is None:
-        return
+    script = failure["script"]
     printer.line()
     if script:
-        printer.line(
-            "a script that shows it, without this project:",
-            INDENT,
-        )
+        head = "a script that shows it, without this project:"
+        printer.line(head, INDENT)
     else:
         printer.line("on this input:", INDENT)
-        script = f"import numpy as np\n{finding['failure']['inputs']}"
+        script = f"import numpy as np\n{failure['inputs']}"
     printer.line()
     for line in script.rstrip().split("\n"):
         printer.line(line, 2 * INDENT)
@@ -209,11 +202,8 @@ def print_conventions(printer: Printer, report: dict) -> None:
         if value is True:
             printer.line(label, 2 * INDENT)
         elif value is not False:
-            shown = (
-                ", ".join(map(str, value))
-                if isinstance(value, list)
-                else value
-            )
+            values = value if isinstance(value, list) else [value]
+            shown = ", ".join(map(str, values))
             printer.line(f"{label:32} {shown}", 2 * INDENT)
 
 
@@ -279,14 +269,8 @@ def counts(report: dict) -> tuple[str, str, str]:
     """How many properties were asked, held and failed."""
     verdicts = [finding["verdict"] for finding in report["findings"]]
     asked = [v for v in verdicts if v in ("holds", "fails", "raised")]
-    return tuple(
-        str(size)
-        for size in (
-            len(asked),
-            verdicts.count("holds"),
-            verdicts.count("fails"),
-        )
-    )
+    sizes = len(asked), verdicts.count("holds"), verdicts.count("fails")
+    return tuple(map(str, sizes))
 
 
 def print_table(files: list[JudgedFile], plain: bool = False) -> None:
@@ -294,7 +278,8 @@ def print_table(files: list[JudgedFile], plain: bool = False) -> None:
     printer = Printer(plain)
     if plain or not printer.console.is_terminal:
         for path, what, verdict, cause, *_ in rows(files):
-            parts = [path, what, shouted(verdict), cause]
+            shown = verdict.upper() if verdict == "rejected" else verdict
+            parts = [path, what, shown, cause]
             printer.line(": ".join(filter(None, parts)))
     else:
         table = Table()
@@ -307,10 +292,6 @@ def print_table(files: list[JudgedFile], plain: bool = False) -> None:
         Console(emoji=False).print(table)
     printer.line(summary(files))
     printer.line("each file was run in a process of its own")
-
-
-def shouted(verdict: str) -> str:
-    return verdict.upper() if verdict == "rejected" else verdict
 
 
 def summary(files: list[JudgedFile]) -> str:
@@ -331,11 +312,10 @@ def print_csv(files: list[JudgedFile]) -> None:
 
 def print_json(files: list[JudgedFile]) -> None:
     plain = [
-        {"path": str(judged.path), "verdict": judged.verdict}
-        | {n: v for n, v in vars(judged).items() if n != "path"}
-        for judged in files
+        {"verdict": each.verdict, **vars(each), "path": str(each.path)}
+        for each in files
     ]
-    print(json.dumps(plain, indent=2, allow_nan=False, default=str))
+    print(json.dumps(plain, indent=2, allow_nan=False))
 
 
 # --- progress ------------------------------------------------------------

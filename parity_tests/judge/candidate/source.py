@@ -212,7 +212,7 @@ def is_own_module(name, place: Place) -> bool:
 
 def wrapped_by(thing):
     """The function within a wrapper that can be called; else None."""
-    if not safely(callable, thing):
+    if not callable(thing):
         return None
     inner = (safely(getattr, thing, name) for name in WRAPPED)
-    return next((each for each in inner if safely(callable, each)), None)
+    return next(filter(callable, inner), None)

@@ -99,6 +99,8 @@ def write_all(
             wait_for([], [descriptor], deadline)
             try:
                 written = os.write(descriptor, view[: select.PIPE_BUF])
+            except BlockingIOError:  # somebody else has filled it
+                continue
             except BrokenPipeError:
                 raise Closed from None
             view = view[written:]
@@ -128,7 +130,10 @@ def read_all(descriptor: int, size: int, deadline: float) -> bytearray:
     data = bytearray()
     while len(data) < size:
         wait_for([descriptor], [], deadline)
-        part = os.read(descriptor, min(size - len(data), 2**20))
+        try:
+            part = os.read(descriptor, min(size - len(data), 2**20))
+        except BlockingIOError:  # somebody else has read it
+            continue
         if not part:
             raise Closed
         data += part
@@ -217,6 +222,10 @@ class Decoder:
         self.data = data
 
     def decoded(self, head):
+        if isinstance(head, str):
+            return head[:LONGEST]
+        if isinstance(head, list):
+            raise Broken("a frame has a list of no kind")
         if not isinstance(head, dict):
             return head
         ((kind, content),) = head.items()
@@ -243,7 +252,7 @@ class Decoder:
             case "bytes":
                 return bytes.fromhex(content)
             case "other":
-                return Other(str(content))
+                return Other(str(content)[:200])
         raise Broken(f"a frame has a {kind!r}")
 
     def array(self, dtype, shape, strides, start) -> np.ndarray:

@@ -52,7 +52,7 @@ def main() -> None:
         os.close(descriptor)
     code, size = watch(worker, printed)
     left = end_children()
-    print(json.dumps({"code": code, "left": left, "printed": size}))
+    print(code, left, size)
 
 
 def on_linux(option: int, value: int) -> None:

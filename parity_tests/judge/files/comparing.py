@@ -46,6 +46,7 @@ from parity_tests.judge.verdict.protocol import (
     Raised,
 )
 from parity_tests.judge.verdict.report import Report
+from parity_tests.twins.comparing import Comparison
 
 NOT_AN_ANSWER = (Broken, NotAsked, Raised)
 
@@ -132,12 +133,15 @@ def named_reference(text: str) -> tuple[Path, str]:
 
 
 def thing_called(name: str, things: list[Thing], path: Path) -> Thing:
-    """What the file of a reference has under this name."""
+    """What the file of a reference has under this name.
+
+    Raises NotJudged if that is nothing.
+    """
     for thing in things:
         if thing.name == name:
             return thing
     names = ", ".join(thing.name for thing in things) or "nothing"
-    raise ValueError(
+    raise NotJudged(
         f"expected a function {name} in {path.name}, got {names}"
     )
 
@@ -147,7 +151,7 @@ def thing_called(name: str, things: list[Thing], path: Path) -> Thing:
 
 def equals_the_given_reference(subject, case: AttentionCase) -> Comparisons:
     """The output is that of the given reference."""
-    yield from subject.beside_the_reference(case)
+    yield subject.compared("context", case, AttentionFunction.of)
 
 
 def it_equals_the_reference_beyond_a_tile(
@@ -155,7 +159,7 @@ def it_equals_the_reference_beyond_a_tile(
 ) -> Comparisons:
     """Past 32, 64 and 128 queries, keys or features, as at the borders of
     a tile, the output is that of the given reference."""
-    yield from subject.beside_the_reference(case)
+    yield subject.compared("context", case, AttentionFunction.of)
 
 
 def its_causal_form_equals_that_of_the_reference(
@@ -163,7 +167,11 @@ def its_causal_form_equals_that_of_the_reference(
 ) -> Comparisons:
     """Both causal forms have the same output, for as many queries as
     keys."""
-    yield from subject.causal_beside_the_reference(causal(case))
+    yield subject.compared("causal context", causal(case), causally)
+
+
+def causally(function: AttentionFunction, case: AttentionCase):
+    return function.causally(case.query, case.key, case.value)
 
 
 PROPERTIES = (
@@ -192,15 +200,8 @@ class BesideAReference:
         self.host = candidate.host  # whose calls make a failure's script
         self.name, self.kind = candidate.name, kind_beside(reference.name)
         self.limits = common(candidate.limits, reference.limits)
-        self.conventions = candidate.conventions
-        if not self.both_have_a_causal_form and not self.is_causal:
-            self.conventions = replace(self.conventions, causal="none")
         self.answered, self.unanswered = 0, []
         self.scales: dict[tuple, float] = {}
-
-    @property
-    def is_causal(self) -> bool:
-        return self.candidate.conventions.causal == "always"
 
     @property
     def both_have_a_causal_form(self) -> bool:
@@ -211,29 +212,20 @@ class BesideAReference:
 
     # --- comparisons -----------------------------------------------------
 
-    def beside_the_reference(self, case: AttentionCase) -> Comparisons:
+    def compared(
+        self, what: str, case: AttentionCase, call: Callable
+    ) -> Comparison:
+        """What a call of either returns. Raises what a call raises."""
         if self.limits.narrow:
             case = in_16_bits(case, self.limits.narrow)
-        bound = self.bound(case)
-        copies = copied(case)
-        expected = self.expected(lambda: self.reference.of(copies))
-        yield same("context", self.candidate.of(case), expected, bound)
+        expected = self.expected(call, case)
+        got = call(self.candidate, case)
+        return same(what, got, expected, self.bound(case))
 
-    def causal_beside_the_reference(self, case) -> Comparisons:
-        bound = self.bound(case)
-        copies = copied(case)
-        expected = self.expected(
-            lambda: self.reference.causally(
-                copies.query, copies.key, copies.value
-            )
-        )
-        got = self.candidate.causally(case.query, case.key, case.value)
-        yield same("causal context", got, expected, bound)
-
-    def expected(self, call: Callable[[], np.ndarray]) -> np.ndarray:
+    def expected(self, call: Callable, case: AttentionCase) -> np.ndarray:
         """What the reference returns. Raises NotAsked if that is none."""
         try:
-            output = call()
+            output = call(self.reference, case)
         except (Broken, Raised) as trouble:
             self.unanswered.append(f"it {trouble}")
             raise NotAsked(str(trouble)) from trouble
@@ -322,12 +314,13 @@ class BesideAReference:
         return self.candidate.answer(probe)
 
     def right(self, probe) -> np.ndarray | None:
-        """What the reference returns; None if it has no answer."""
+        """What the reference returns; None if it has no answer, or has
+        none any more."""
         if probe.causal and self.reference.conventions.causal == "none":
             probe = replace(probe, causal=False, mask=visible(probe))
         try:
             return self.reference.answer(probe)
-        except NOT_AN_ANSWER:
+        except (*NOT_AN_ANSWER, Lost):
             return None
 
     def changes(self, probe) -> bool:
@@ -343,41 +336,31 @@ class BesideAReference:
         return None
 
 
-def copied(case: AttentionCase) -> AttentionCase:
-    """The same input for another call: the first may change its own."""
-    arrays = {name: array.copy() for name, array in case.arrays.items()}
-    return AttentionCase(**arrays, seed=case.seed)
+INPUTS = {
+    "batch_axes": "batch axes",
+    "dtypes": "a precision",
+    "masks": "masks",
+}
 
 
 def common(first: Range, second: Range) -> Range:
     """The inputs that both take. Raises NotJudged if there are none."""
-    batch_axes, dtypes, masks = (
-        tuple(each for each in mine if each in theirs)
-        for mine, theirs in (
-            (first.batch_axes, second.batch_axes),
-            (first.dtypes, second.dtypes),
-            (first.masks, second.masks),
-        )
-    )
-    for what, mine, theirs, shared in (
-        ("batch axes", first.batch_axes, second.batch_axes, batch_axes),
-        ("a precision", first.dtypes, second.dtypes, dtypes),
-        ("masks", first.masks, second.masks, masks),
-    ):
-        if not shared:
+    shared = {}
+    for name, words in INPUTS.items():
+        ours, theirs = getattr(first, name), getattr(second, name)
+        shared[name] = tuple(each for each in ours if each in theirs)
+        if not shared[name]:
             raise NotJudged(
-                f"expected {what} that the reference takes as well, got "
-                f"{mine} here and {theirs} there"
+                f"expected {words} that the reference takes as well, got "
+                f"{ours} here and {theirs} there"
             )
     narrow = {first.narrow, second.narrow}
     return Range(
-        batch_axes,
-        dtypes,
-        masks,
-        first.square or second.square,
-        first.one_width or second.one_width,
-        common_axes(first.mask_axes, second.mask_axes),
-        min(narrow - {""}, default=""),  # bfloat16 before float16
+        **shared,
+        square=first.square or second.square,
+        one_width=first.one_width or second.one_width,
+        mask_axes=common_axes(first.mask_axes, second.mask_axes),
+        narrow=min(narrow - {""}, default=""),  # bfloat16 before float16
     )
 
 

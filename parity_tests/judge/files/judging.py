@@ -105,7 +105,7 @@ def judge_candidates(
     """Judge what a file defines, one after the other.
 
     A report with `trouble` and no findings is "not judged". Raises Lost
-    where the process of the file has ended, and ValueError where there is
+    where the process of the file has ended, and NotJudged where there is
     nothing to be judged.
     """
     for thing, its_role in candidates(things, role):
@@ -117,7 +117,7 @@ def candidates(
 ) -> list[tuple[Thing, str]]:
     """What can be judged, and the role it is judged in.
 
-    With `role`, the last one that can have this role. Raises ValueError
+    With `role`, the last one that can have this role. Raises NotJudged
     if there is none.
     """
     public = [thing for thing in things if not thing.name.startswith("_")]
@@ -135,7 +135,7 @@ def candidates(
     ]
     if not known:
         defined = ", ".join(thing.name for thing in public) or "nothing"
-        raise ValueError(
+        raise NotJudged(
             "expected a function named like one of the reference's, or a "
             f"class of attention, got {defined}; say what it is with --as"
         )
@@ -152,7 +152,7 @@ def in_role(things: list[Thing], role: str) -> tuple[Thing, str]:
         fitting = functions or classes
     if not fitting:
         defined = ", ".join(thing.name for thing in things) or "nothing"
-        raise ValueError(
+        raise NotJudged(
             f"expected a function or class for {role}, got {defined}"
         )
     return fitting[-1], role

@@ -28,10 +28,9 @@ def as_plain(report: Report) -> dict:
 
 
 def finding_of(finding: Finding) -> dict:
-    fields = vars(finding) | {"failure": None}
-    if finding.failure is not None:
-        fields["failure"] = failure_of(finding.failure)
-    return fields
+    failure = finding.failure and failure_of(finding.failure)
+    share = plain_number(finding.share)  # infinite, if nothing is allowed
+    return vars(finding) | {"failure": failure, "share": share}
 
 
 def failure_of(failure: Failure) -> dict:

@@ -24,7 +24,6 @@ from parity_tests.judge.candidate.things import thing_from
 from parity_tests.judge.candidate.wire import (
     Broken,
     Closed,
-    Record,
     Silent,
     receive,
     send,
@@ -36,6 +35,7 @@ WORKER = "parity_tests.judge.candidate.worker"
 MARKER = "ATTENTION_TWICE_JUDGES"  # in the environment of the worker
 PER_CALL = 20.0  # seconds for one answer
 ENDING = 4.0  # seconds in which the supervisor tidies up
+MOMENT = 0.5  # seconds in which what it left running is looked for
 MOST_REMARKS, LONGEST = 20, 300
 ROOT = Path(__file__).resolve().parents[3]
 OWN_ROOMS = ("numpy_ref", "torch_impl", "parity_tests", "study")
@@ -177,10 +177,11 @@ class Remote:
         self.weights: dict[str, dict] = {}  # and what it was assigned
         self.calls_reference = False
         self.written: list[str] = []
-        self.status: dict = {}
+        self.status: tuple | None = None  # once it is closed
         self.token = token_hex(8)
         self.log: list[Call] | None = None  # calls, while it is a list
-        self.waiting: int | None = None  # the number of a request
+        self.waiting: int | None = None  # the number of a request,
+        self.began = 0.0  # and when it was made
         self.start()
 
     def start(self) -> None:
@@ -188,6 +189,8 @@ class Remote:
             raise Lost("expected a system with fork, as Linux or macOS")
         their_in, self.requests = os.pipe()
         self.answers, their_out = os.pipe()
+        for descriptor in (self.requests, self.answers):
+            os.set_blocking(descriptor, False)  # who else may use them?
         request = {
             "path": str(self.path),
             "in": their_in,
@@ -282,44 +285,44 @@ class Remote:
             raise self.lost
         if self.status:
             raise Lost("its process has been ended")
-        self.waiting = randbits(50)
+        self.waiting, self.began = randbits(50), time.monotonic()
         # What is not read in time, or not at all, shows in the answer.
         with suppress(Closed, Silent):
             request = [self.waiting, method, arguments]
             send(self.requests, request, deadline)
 
     def answer(self, deadline: float, doing: str) -> dict:
-        began = time.monotonic()
+        """The answer to the last request. Raises Lost or TimedOut."""
         try:
-            while True:
-                first, rest = receive(self.answers, deadline)
-                if first == self.waiting:
-                    break
-                self.note(first, rest)
+            return self.awaited(deadline)
         except Silent:
-            seconds = time.monotonic() - began
-            raise self.lose(
-                TimedOut(
-                    f"there was no answer within {seconds:.0f} seconds, "
-                    f"while {doing}"
-                )
-            ) from None
+            seconds = time.monotonic() - self.began
+            lost = TimedOut(
+                f"there was no answer within {seconds:.0f} seconds, "
+                f"while {doing}"
+            )
         except Closed:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(1)  # it ends by itself, with its code
             self.close()
             lost = Lost(f"{self.ending()}, while {doing}")
-            raise self.lose(lost) from None
         except (Broken, TypeError, ValueError) as error:
-            raise self.lose(
-                Lost(
-                    "what came over the judge's pipe is no answer "
-                    f"({error}), while {doing}"
-                )
-            ) from None
-        if not isinstance(rest, dict) or isinstance(rest, Record):
-            raise self.lose(Lost(f"its answer has no form, while {doing}"))
-        return rest
+            lost = Lost(
+                "what came over the judge's pipe is no answer "
+                f"({error}), while {doing}"
+            )
+        raise self.lose(lost)
+
+    def awaited(self, deadline: float) -> dict:
+        """The next frame that bears the number of the request."""
+        while True:
+            number, content = receive(self.answers, deadline)
+            if number != self.waiting:
+                self.note(number, content)
+            elif isinstance(content, dict):
+                return content
+            else:
+                raise Broken("it has no form")
 
     def note(self, kind, text) -> None:
         """What the worker says beside its answers."""
@@ -331,8 +334,8 @@ class Remote:
             raise Broken("a frame that nothing asked for")
 
     def lose(self, error: Lost) -> Lost:
-        self.lost = self.lost or error
-        return self.lost
+        self.lost = error
+        return error
 
     # --- the end ---------------------------------------------------------
 
@@ -342,24 +345,30 @@ class Remote:
             return
         os.close(self.requests)
         os.close(self.answers)
-        status = b""
+        self.process.stdin.close()
         try:
-            self.process.stdin.close()
-            self.process.stdin = None  # or it would be flushed
-            status, _ = self.process.communicate(timeout=ENDING)
+            self.process.wait(ENDING)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.status = self.reported() or (None, end_marked(self.token), 0)
         self.process.stdout.close()
+
+    def reported(self) -> tuple[int, int, int] | None:
+        """Exit code, processes left and bytes printed, from a supervisor
+        that ended by itself; whose output others can write to."""
+        if self.process.returncode:
+            return None
         try:
-            self.status = json.loads(status)
-        except ValueError:  # the supervisor itself has been ended
-            left = end_marked(self.token)
-            self.status = {"code": None, "left": left, "printed": 0}
+            text = self.process.stdout.read1(2**20)
+            code, left, printed = map(int, text.split())
+        except ValueError:
+            return None
+        return code, left, printed
 
     def ending(self) -> str:
         """How the process ended, in words."""
-        code = self.status["code"]
+        code, *_ = self.status
         if code is None:
             return "the process and its supervisor were ended"
         if code < 0:
@@ -370,7 +379,7 @@ class Remote:
     def remarks(self) -> list[str]:
         """Facts beside the verdict; complete once it is closed."""
         texts = []
-        left, size = self.status.get("left"), self.status.get("printed")
+        _, left, size = self.status or (None, 0, 0)
         if left:
             what = "process" if left == 1 else "processes"
             texts.append(f"{left} {what} left running, now ended")
@@ -425,14 +434,20 @@ def all_site_packages() -> list[str]:
 
 
 def end_marked(token: str) -> int:
-    """End the processes that bear the mark, where /proc shows it."""
-    mark, ended = f"{MARKER}={token}".encode(), 0
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError, ValueError):
-            if mark in path.read_bytes().split(b"\0"):
-                os.kill(int(path.parent.name), signal.SIGKILL)
-                ended += 1
-    return ended
+    """End the processes that bear the mark, where /proc shows it.
+
+    One that is just being started shows it a moment later.
+    """
+    mark, ended = f"{MARKER}={token}".encode(), set()
+    deadline = time.monotonic() + MOMENT
+    while time.monotonic() < deadline:
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError, ValueError):
+                if mark in path.read_bytes().split(b"\0"):
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+                    ended.add(path)
+        time.sleep(0.02)
+    return len(ended)
 
 
 def signal_name(number: int) -> str:

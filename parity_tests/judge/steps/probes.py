@@ -1,8 +1,8 @@
 """Probes: the inputs on which a step is compared with its mutants.
 
 Plain ones are drawn from the strategies of the step; `EXTREME` has, for
-some, numbers that overflow and fully masked rows. One seed makes them the
-same each time.
+some, numbers that overflow, fully masked rows, and a text with nothing to
+merge. One seed makes them the same each time.
 """
 
 from functools import cache
@@ -10,6 +10,8 @@ from functools import cache
 import hypothesis
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
+
+from numpy_ref.byte_pair_encoding import merge_table
 
 from .cases import StepCase, step_cases
 
@@ -88,6 +90,12 @@ EXTREME: dict[str, list[dict]] = {
             "x": np.array([np.inf, 1.0]),
             "dropout_mask": np.array([False, True]),
             "rate": 0.3,
+        }
+    ],
+    "has_merge": [
+        {
+            "ids": np.array([1, 2, 3]),
+            "table": merge_table(np.array([[3, 2], [2, 1]])),
         }
     ],
     "log_sum_exp": [{"logits": FAR_ROWS}],

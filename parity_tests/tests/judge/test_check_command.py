@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from parity_tests import bug_zoo
+from parity_tests.judge.files import judging
 from study.check import command
 from study.check.judged import (
     JudgedFile,
@@ -300,6 +301,16 @@ def test_the_command_has_exit_codes_and_json(twice, tmp_path):
     assert failure["expected"] != failure["got"]
 
 
+def test_json_has_infinity_as_a_text(twice):
+    """The input may not change at all: any change is too large."""
+    path = ZOO / "inputs_changed.py"
+    code, out, _ = twice("check", "--examples", 2, "--json", path)
+    assert code == 1
+    (file,) = json.loads(out)
+    shares = [f["share"] for f in file["reports"][0]["findings"]]
+    assert "inf" in shares
+
+
 @pytest.mark.parametrize(
     ("verdicts", "findings", "code"),
     [
@@ -458,6 +469,30 @@ def test_what_is_no_python_is_not_judged(tmp_path):
     )
 
 
+def test_what_does_not_fit_into_memory_is_not_judged(tmp_path):
+    path = written(tmp_path, "x = 1")
+    os.truncate(path, 2**31)
+    judged = judge_file(path, Request(gigabytes=0.5))
+    assert judged.trouble == "MemoryError; --memory allows it more"
+
+
+def test_without_fork_nothing_is_judged(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "fork")
+    judged = judge_file(written(tmp_path, GOOD), REQUEST)
+    assert judged.verdict == "not judged"
+    assert (
+        judged.trouble == "expected a system with fork, as Linux or macOS"
+    )
+
+
+def test_a_reference_that_cannot_be_run_is_named(tmp_path):
+    trusted = written(tmp_path, "def attention(", "trusted.py")
+    request = Request(reference=f"{trusted}:attention")
+    judged = judge_file(written(tmp_path, GOOD), request)
+    assert judged.verdict == "not judged"
+    assert judged.trouble.startswith("the reference: expected Python 3.")
+
+
 def test_what_is_no_file_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.py")
     assert "a pipe or a device" in no_file(tmp_path / "pipe.py")
@@ -492,3 +527,24 @@ def test_a_failure_of_the_judge_itself_is_no_verdict(tmp_path, monkeypatch):
     judged = judge_file(written(tmp_path, GOOD), REQUEST)
     assert judged.verdict == "not judged"
     assert "the judge itself failed: RuntimeError: broken" in judged.trouble
+
+
+def test_a_failure_of_the_judge_after_a_verdict_is_said(
+    tmp_path, monkeypatch
+):
+    judge_thing = judging.judge_thing
+
+    def failing(host, thing, *rest):
+        if thing.name == "attention":
+            raise ValueError("no such shape")
+        return judge_thing(host, thing, *rest)
+
+    monkeypatch.setattr(judging, "judge_thing", failing)
+    text = f"{GOOD}\nattention = scaled_dot_product_attention"
+    judged = judge_file(written(tmp_path, text), REQUEST)
+    assert [report["verdict"] for report in judged.reports] == ["holds"]
+    assert judged.verdict == "not judged"
+    assert "the judge itself failed: ValueError: no such" in judged.trouble
+    partly = [{"verdict": "holds where asked", "findings": []}]
+    judged = JudgedFile(Path("a.py"), partly, trouble="lost")
+    assert judged.verdict == "not judged"

@@ -142,6 +142,25 @@ def test_causal_forms_are_compared_where_both_have_one():
     assert compared(kernel, kernel).verdict == "holds"
 
 
+def test_both_get_numbers_that_16_bits_hold():
+    def half(query, key, value):
+        if query.dtype != torch.bfloat16:
+            raise TypeError("bfloat16 only")
+        return kernel(query, key, value)
+
+    queries = []
+
+    def watched(query, key, value):
+        queries.append(query)
+        return kernel(query, key, value)
+
+    subject = BesideAReference(*map(attention_of_one, (half, watched)))
+    case = beyond_a_tile(subject.limits)[4]
+    queries.clear()
+    assert subject.compared("context", case, AttentionFunction.of).holds
+    assert torch.equal(queries[0], queries[0].bfloat16().float())
+
+
 def test_every_property_can_fail():
     reports = [
         compared(unscaled, kernel),
@@ -271,6 +290,20 @@ def test_a_reference_that_is_lost_is_not_held_against_the_function(
     report = compared(plain, plain, host=LostHost)
     assert report.verdict == "not judged"
     assert report.trouble == "the reference: the process ended with code 3"
+
+
+def test_a_reference_that_is_lost_after_the_verdict_changes_nothing(
+    monkeypatch,
+):
+    monkeypatch.setattr(LostHost, "most", 10**6)
+    remarks = BesideAReference.remarks
+
+    def lost_now(subject):
+        monkeypatch.setattr(LostHost, "most", 0)
+        return remarks(subject)
+
+    monkeypatch.setattr(BesideAReference, "remarks", lost_now)
+    assert compared(unscaled, plain, host=LostHost).verdict == "rejected"
 
 
 def broken(query, key, value):

@@ -166,6 +166,14 @@ AT_THE_TOP = {
         "            except OSError: pass",
         "is no answer",
     ),
+    "forges how its process ended": (
+        "import os, signal, subprocess, time\n"
+        "subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        "said = os.open(f'/proc/{os.getppid()}/fd/1', os.O_WRONLY)\n"
+        "os.write(said, b'0 0 0')\n"
+        "os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)",
+        "1 process left running, now ended",
+    ),
     "a forged status": (
         "import os\nfor d in range(3, 64):\n"
         "    try: os.close(d)\n    except OSError: pass\n"
@@ -249,7 +257,8 @@ SLOW = (
 )
 
 
-MARK = "HOSTILE_TEST"  # in the environment of all that a test starts
+# In the environment of all that a test starts, and of no other test.
+MARK = f"HOSTILE_TEST_{os.getpid()}"
 
 
 def written(folder: Path, text: str, name: str = "mine.py") -> Path:
@@ -357,6 +366,19 @@ def test_what_ends_its_process_costs_the_rest_of_the_file_nothing(tmp_path):
     assert verdicts["attention"] == "holds"
     assert verdicts["last_attention"] == "not judged"
     assert judged.is_open
+
+
+def test_a_second_process_looks_for_nothing_else(tmp_path):
+    """What has a softmax is only judged where nothing is of a name."""
+    text = (
+        "import os\nimport numpy as np\n"
+        "def attention(query, key, value):\n    os._exit(3)\n"
+        "def helper(query, key, value):\n"
+        "    return np.exp(query @ key.swapaxes(-2, -1)) @ value\n"
+    )
+    judged = judge(written(tmp_path, text))
+    assert [report["name"] for report in judged.reports] == ["attention"]
+    assert judged.others == ["helper"]
 
 
 def test_no_control_character_gets_through(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """`Remote`: a host in another process answers as one in this process."""
 
+import select
 import sys
 import time
 from pathlib import Path
@@ -142,7 +143,13 @@ def test_its_command_line_is_that_of_python_and_the_path(remote, path):
     assert with_python == [sys.executable, str(path)]
 
 
-def test_no_answer_in_time_is_told_and_it_stays_lost(remote, monkeypatch):
+@pytest.mark.parametrize("others_read", [False, True])
+def test_no_answer_in_time_is_told_and_it_stays_lost(
+    remote, monkeypatch, others_read
+):
+    """Also where an answer was there, and somebody else has read it."""
+    if others_read:
+        monkeypatch.setattr(select, "select", lambda *ready: ready)
     monkeypatch.setattr(remote_file, "PER_CALL", 0.3)
     began = time.monotonic()
     with pytest.raises(TimedOut, match=r"no answer .* while judging slow"):
@@ -153,8 +160,11 @@ def test_no_answer_in_time_is_told_and_it_stays_lost(remote, monkeypatch):
 
 
 def test_the_time_of_the_file_is_a_limit_too(path):
-    with Remote(path, Limits(0.01)) as remote, pytest.raises(TimedOut):
-        remote.load(str(path), 1)
+    with Remote(path, Limits(1)) as remote:
+        remote.begin_loading(str(path), 1)
+        time.sleep(1)  # for as long as something else is done
+        with pytest.raises(TimedOut, match="no answer within 1 seconds"):
+            remote.loaded()
 
 
 def test_the_end_of_its_process_is_told_and_it_stays_lost(remote):

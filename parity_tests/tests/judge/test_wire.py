@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from parity_tests.judge.candidate import wire
 from parity_tests.judge.candidate.wire import (
     LENGTHS,
     MOST_BYTES,
@@ -145,8 +146,10 @@ def test_a_structure_without_end_is_cut_off():
     assert "a structure that is too large" in text
 
 
-def test_a_text_is_cut_off():
+def test_a_text_is_cut_off(pipe):
     assert len(crossed("x" * 10**6)) == 20_000
+    os.write(pipe[1], frame("x" * 30_000))  # by another sender
+    assert len(receive(pipe[0], time.monotonic() + 1)) == 20_000
 
 
 # --- frames that are none ------------------------------------------------
@@ -161,6 +164,7 @@ def frame(head: object, data: bytes = b"") -> bytes:
     "head",
     [
         {"evil": 1},
+        [1, {"list": []}],
         {"list": 3},
         {"a": 1, "b": 2},
         {},
@@ -226,6 +230,19 @@ def test_what_nobody_reads_is_not_waited_for(pipe):
     os.close(pipe[0])
     with pytest.raises(Closed):
         send(pipe[1], 1, time.monotonic() + 1)
+
+
+def test_a_pipe_that_others_use_is_not_waited_for(pipe, monkeypatch):
+    """What is ready may be so no more, and a deadline is kept."""
+    for descriptor in pipe:
+        os.set_blocking(descriptor, False)
+    monkeypatch.setattr(
+        wire.select, "select", lambda *descriptors: descriptors
+    )
+    with pytest.raises(Silent):
+        receive(pipe[0], time.monotonic() + 0.05)
+    with pytest.raises(Silent):
+        send(pipe[1], np.zeros(10**6), time.monotonic() + 0.05)
 
 
 def test_a_head_too_large_is_refused():

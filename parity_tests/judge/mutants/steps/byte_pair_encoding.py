@@ -1,4 +1,4 @@
-"""Mutants of byte-pair encoding: which pairs are merged."""
+"""Mutants of byte-pair encoding: which pairs there are, which merge."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from numpy_ref.byte_pair_encoding import (
     NEVER,
+    WIDTH,
     has_merge,
     merge_lowest,
     merge_pairs,
@@ -14,6 +15,50 @@ from numpy_ref.byte_pair_encoding import (
 )
 
 from .pieces import Mutants
+
+BYTE_IDS: Mutants = {
+    "bytes keep their own order, not GPT-2's": (
+        lambda data: np.array([*data], dtype=int)
+    ),
+    "only the bytes of this text are numbered": (
+        lambda data: np.unique([*data], return_inverse=True)[1]
+    ),
+}
+
+MERGE_TABLE: Mutants = {
+    "the pairs are not sorted": lambda merges: np.stack(
+        [
+            [*(merges[:, 0] * WIDTH + merges[:, 1]), WIDTH * WIDTH - 1],
+            [*range(256, 256 + len(merges)), NEVER],
+        ]
+    ),
+}
+
+
+def next_rank(ids, table):
+    """The rank of the first known pair that is not smaller."""
+    known, rank = table
+    return rank[np.searchsorted(known, ids[:-1] * WIDTH + ids[1:])]
+
+
+PAIR_RANKS: Mutants = {
+    "an unknown pair gets the rank of the next known one": next_rank,
+    "a pair's place in the text is taken for its rank": (
+        lambda ids, _: np.arange(len(ids) - 1)
+    ),
+}
+
+WITHOUT_OVERLAP: Mutants = {
+    "matches that overlap are all taken": lambda matches: matches,
+}
+
+MERGE_PAIRS: Mutants = {
+    "the right token of a pair stays": lambda ids, chosen, rank: np.where(
+        np.append(chosen, False), rank, ids
+    ),
+}
+
+HAS_MERGE: Mutants = {"it is true of every text": lambda ids, table: True}
 
 
 def merged_by(pick: Callable, overlap: bool = False) -> Callable:
@@ -67,6 +112,12 @@ MERGE_ALL: Mutants = {
 }
 
 MUTANTS: dict[str, Mutants] = {
+    "byte_ids": BYTE_IDS,
+    "has_merge": HAS_MERGE,
     "merge_all": MERGE_ALL,
     "merge_lowest": MERGE_LOWEST,
+    "merge_pairs": MERGE_PAIRS,
+    "merge_table": MERGE_TABLE,
+    "pair_ranks": PAIR_RANKS,
+    "without_overlap": WITHOUT_OVERLAP,
 }

@@ -6,9 +6,17 @@ from functools import partial
 
 import numpy as np
 
-from numpy_ref.attention import softmax
-from numpy_ref.embeddings import TokenEmbedding
-from numpy_ref.layers import Linear
+from numpy_ref.attention import (
+    attention_scores,
+    attention_scores_backward,
+    masked_softmax,
+    scaled_dot_product_attention_backward,
+    softmax,
+)
+from numpy_ref.embeddings import TokenEmbedding, input_embedding_backward
+from numpy_ref.layers import Linear, layer_norm_backward
+from numpy_ref.normal_distribution import normal_cdf
+from numpy_ref.self_attention import self_attention_backward
 
 from .layers import DROPOUT
 from .pieces import Mutants, mean, total
@@ -33,6 +41,93 @@ SOFTMAX_BACKWARD: Mutants = {
         )
     ),
 }
+
+
+def scores_gradients(d_scores, query, key, of_query=1.0, of_key=1.0):
+    """The right gradients, each multiplied by a power of √d_head."""
+    root = query.shape[-1] ** 0.5
+    d_query, d_key = attention_scores_backward(d_scores, query, key)
+    return d_query * root**of_query, d_key * root**of_key
+
+
+SCORES_BACKWARD: Mutants = {
+    "the scale is missing": scores_gradients,
+    "the scale is missing for the queries": partial(
+        scores_gradients, of_key=0
+    ),
+    "the scale is missing for the keys": partial(
+        scores_gradients, of_query=0
+    ),
+}
+
+
+def mean_not_subtracted(d_context, query, key, value, mask):
+    weights = masked_softmax(attention_scores(query, key), mask)
+    d_scores = weights * (d_context @ value.swapaxes(-2, -1))
+    d_query, d_key = attention_scores_backward(d_scores, query, key)
+    return d_query, d_key, weights.swapaxes(-2, -1) @ d_context
+
+
+def keys_and_values_swapped(*taken):
+    d_query, d_key, d_value = scaled_dot_product_attention_backward(*taken)
+    return d_query, d_value, d_key
+
+
+ATTENTION_BACKWARD: Mutants = {
+    "the row's mean gradient is not subtracted": mean_not_subtracted,
+    "keys and values are swapped": keys_and_values_swapped,
+}
+
+WITH_DROPOUT_BACKWARD: Mutants = {
+    "dropout is left out": lambda *taken: (
+        scaled_dot_product_attention_backward(*taken[:5])
+    ),
+}
+
+
+def keys_learn_as_queries(d_context, x, params):
+    d_x, d_params = self_attention_backward(d_context, x, params)
+    return d_x, replace(d_params, key=d_params.query)
+
+
+def norm_of_constants(d_y, x, params, epsilon):
+    """As if mean and deviation did not depend on the features."""
+    deviation = np.sqrt(x.var(axis=-1, keepdims=True) + epsilon)
+    _, d_params = layer_norm_backward(d_y, x, params, epsilon)
+    return d_y * params.weight / deviation, d_params
+
+
+def weight_of_the_input(d_y, x, params, epsilon):
+    """As if the weight multiplied x, not the normalised x."""
+    d_x, d_params = layer_norm_backward(d_y, x, params, epsilon)
+    d_weight = (d_y * x).reshape(-1, x.shape[-1]).sum(axis=0)
+    return d_x, replace(d_params, weight=d_weight)
+
+
+LAYER_NORM_BACKWARD: Mutants = {
+    "mean and deviation are taken for constants": norm_of_constants,
+    "the weight gets x, not the normalised x": weight_of_the_input,
+}
+
+
+def density(x):
+    return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+
+
+GELU_BACKWARD: Mutants = {
+    "the probability is taken for a constant": (
+        lambda d_y, x: d_y * normal_cdf(x)
+    ),
+    "the density is not multiplied by x": (
+        lambda d_y, x: d_y * (normal_cdf(x) + density(x))
+    ),
+}
+
+
+def only_tokens_learn(d_x, ids, params):
+    d_params = input_embedding_backward(d_x, ids, params)
+    nothing = replace(params.position, weight=0 * params.position.weight)
+    return replace(d_params, position=nothing)
 
 
 def linear_gradients(d_y, x, params, join=np.sum):
@@ -132,9 +227,25 @@ CROSS_ENTROPY_BACKWARD: Mutants = {
 }
 
 MUTANTS: dict[str, Mutants] = {
+    "attention_scores_backward": SCORES_BACKWARD,
+    "attention_with_dropout_backward": WITH_DROPOUT_BACKWARD,
     "cross_entropy_backward": CROSS_ENTROPY_BACKWARD,
     "dropout_backward": DROPOUT_BACKWARD,
+    "gelu_backward": GELU_BACKWARD,
+    "input_embedding_backward": {
+        "positions get nothing": only_tokens_learn
+    },
+    "layer_norm_backward": LAYER_NORM_BACKWARD,
     "linear_backward": LINEAR_BACKWARD,
+    "merge_heads_backward": {
+        "the heads are split by reshape, without a transpose": (
+            lambda d_merged, x: d_merged.reshape(x.shape)
+        ),
+    },
+    "scaled_dot_product_attention_backward": ATTENTION_BACKWARD,
+    "self_attention_backward": {
+        "the keys get the gradients of the queries": keys_learn_as_queries,
+    },
     "softmax_backward": SOFTMAX_BACKWARD,
     "token_embedding_backward": TOKEN_EMBEDDING_BACKWARD,
 }

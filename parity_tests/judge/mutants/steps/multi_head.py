@@ -1,9 +1,10 @@
 """Mutants of multi-head attention: heads split, attending, merged."""
 
+from dataclasses import replace
 from functools import partial
 
 from numpy_ref.layers import linear
-from numpy_ref.multi_head import merge_heads, split_heads
+from numpy_ref.multi_head import merge_heads, split_heads, stacked_heads
 from parity_tests.judge.mutants.attention_parts import Probe, attention
 from parity_tests.judge.mutants.class_parts import (
     MUTANT_LAYERS,
@@ -39,6 +40,16 @@ MERGE_HEADS: Mutants = {
     ),
 }
 
+STACKED_HEADS: Mutants = {
+    "all heads have the weights of the first": (
+        lambda x, params, *dropped: stacked_heads(
+            x,
+            replace(params, heads=params.heads[:1] * len(params.heads)),
+            *dropped,
+        )
+    ),
+}
+
 
 def of_heads(
     x,
@@ -68,4 +79,5 @@ MUTANTS: dict[str, Mutants] = {
         if "along the batch" not in n and not {*p} & OF_LAYERS
     },
     "split_heads": SPLIT_HEADS,
+    "stacked_heads": STACKED_HEADS,
 }
