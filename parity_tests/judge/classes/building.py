@@ -107,7 +107,9 @@ def takes(thing: Thing, size: str) -> bool:
     it asks for it, as far as can be seen."""
     for each in thing.parameters:
         if is_configuration(each):
-            asked = [size_named(n) for n in names_asked(thing, each)]
+            asked = [
+                size_named(n) for n in names_asked(thing.source, each.name)
+            ]
             if size in asked or not asked:
                 return True
         elif size_named(each.name) == size:
@@ -121,11 +123,11 @@ def is_configuration(parameter: Parameter) -> bool:
     return annotated or (name in CONFIGURATIONS and name != "c")
 
 
-def names_asked(thing: Thing, configuration: Parameter) -> list[str]:
+def names_asked(source: str, configuration: str) -> list[str]:
     """The names that a class asks its configuration for, by its source."""
-    own = re.escape(configuration.name)
+    own = re.escape(configuration)
     asked = rf"\b{own}(?:\.(\w+)|\[[\"'](\w+)[\"']\])"
-    names = re.findall(asked, thing.source)
+    names = re.findall(asked, source)
     return [name for pair in names for name in pair if name]
 
 
@@ -272,7 +274,7 @@ def configuration(
         for size, names in ASKED.items()
         for name in names
     }
-    for name in names_asked(thing, parameter):
+    for name in names_asked(thing.source, parameter.name):
         size = size_named(name)
         if size is not None:
             sizes[name] = values[size]

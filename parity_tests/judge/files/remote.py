@@ -7,11 +7,13 @@ time and in size, and once the process is lost, it stays lost.
 
 import json
 import os
+import re
 import signal
 import site
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -20,10 +22,11 @@ from secrets import randbits, token_hex
 
 import numpy as np
 
-from parity_tests.judge.candidate.things import thing_from
+from parity_tests.judge.candidate.things import Thing, thing_from
 from parity_tests.judge.candidate.wire import (
     Broken,
     Closed,
+    Record,
     Silent,
     receive,
     send,
@@ -89,17 +92,49 @@ class Call:
     def called(self) -> str:
         if not self.build:
             return self.target
-        method = self.host.methods.get(self.build[0], "")
+        thing = self.host.things.get(self.build[0])
+        method = thing.method if thing else ""
         is_plain = method in ("", "forward", "__call__")
         is_module = self.how.get("library") == "torch"
         if is_plain and (is_module or method != "forward"):
             return "module"
         return f"module.{method}"
 
+    def configuration(self, name: str, record: Record) -> Iterator[str]:
+        """Lines that make a configuration of the sizes that its class is
+        asked for or takes: of the file's own class, or of none."""
+        from parity_tests.judge.classes.building import names_asked
+
+        things = self.host.things
+        own = things.get(record.record_name)
+        source = things[self.build[0]].source
+        taken = {each.name for each in own.parameters} if own else set()
+        asked = taken.union(names_asked(source, name))
+        sizes = {n: v for n, v in record.members.items() if n in asked}
+        if own is None and re.search(rf"\b{name}\[", source):
+            yield f"{name} = {sizes}"
+            return
+        if own is None:
+            yield "from types import SimpleNamespace"
+            yield f"{name} = SimpleNamespace(**{sizes})"
+            return
+        passed = [f"{n}={v}" for n, v in sizes.items() if n in taken]
+        yield import_of(self.host.path, own.name)
+        yield f"{name} = {own.name}({', '.join(passed)})"
+        for size, value in sizes.items():
+            if size not in taken:
+                yield f"{name}.{size} = {value}"
+
     def instance(self, library: str, seed: int | None):
         """Lines that build the instance and give it its weights."""
         name, arguments, how = self.build
-        parts = {n: expression(v, library) for n, v in arguments.items()}
+        records = [n for n, v in arguments.items() if is_record(v)]
+        for record in records:
+            yield from self.configuration(record, arguments[record])
+        parts = {
+            n: n if n in records else expression(v, library)
+            for n, v in arguments.items()
+        }
         if None in parts.values():
             yield None
             return
@@ -118,6 +153,10 @@ class Call:
                 "weights.items()}\n"
                 "module.load_state_dict(tensors, strict=False)"
             )
+
+
+def is_record(value) -> bool:
+    return isinstance(value, Record)
 
 
 def weights_written(weights: dict, seed: int | None) -> str | None:
@@ -172,7 +211,7 @@ class Remote:
         self.deadline = time.monotonic() + limits.seconds
         self.lost: Lost | None = None
         self.target = ""
-        self.methods: dict[str, str] = {}  # by which classes are called
+        self.things: dict[str, Thing] = {}
         self.built: dict[str, tuple] = {}  # how each instance was built
         self.weights: dict[str, dict] = {}  # and what it was assigned
         self.calls_reference = False
@@ -237,7 +276,7 @@ class Remote:
         except (AttributeError, KeyError, TypeError) as error:
             lost = Lost(f"its things have no form: {error}, while {doing}")
             raise self.lose(lost) from None
-        self.methods = {thing.name: thing.method for thing in things}
+        self.things = {thing.name: thing for thing in things}
         return answer | {"things": things, "notes": notes}
 
     def call(self, target: str, arguments: dict, how: dict) -> dict:

@@ -70,6 +70,7 @@ def judged(tmp_path_factory) -> list[JudgedFile]:
     return judge_files(paths, REQUEST)
 
 
+@pytest.mark.slow
 def test_what_is_right_holds_and_what_is_not_is_rejected(judged):
     assert [file.verdict for file in judged] == [
         *("holds", "rejected", "rejected")
@@ -90,6 +91,7 @@ def printed(file: JudgedFile, capsys) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_report_of_what_is_right(judged, capsys):
     out = printed(judged[0], capsys)
     first = out.split("\n")[0]
@@ -115,6 +117,7 @@ def attention(query, key, value):
 """
 
 
+@pytest.mark.slow
 def test_another_reference_is_what_counts(twice, tmp_path):
     mine, trusted = tmp_path / "mine.py", tmp_path / "trusted.py"
     for path in (mine, trusted):
@@ -132,6 +135,7 @@ def test_another_reference_is_what_counts(twice, tmp_path):
     assert twice("check", "--reference=nowhere.py:f", mine)[0] == 2
 
 
+@pytest.mark.slow
 def test_the_report_of_what_is_wrong_begins_with_what_tells_most(
     judged, capsys
 ):
@@ -151,6 +155,7 @@ def test_the_report_of_what_is_wrong_begins_with_what_tells_most(
     assert out[: places[-1]].count("\n") < 50  # the first screen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [1, 2])
 def test_its_script_prints_the_wrong_number_without_this_project(
     judged, index, monkeypatch
@@ -191,7 +196,28 @@ def gelu(x):
 """
 
 
-@pytest.mark.parametrize("text", [LAYER, STEP], ids=["layer", "step"])
+ITS_SIZES = """(self, d_in, d_out):
+        super"""
+CONFIGURED = LAYER.replace(
+    ITS_SIZES,
+    """(self, cfg):
+        d_in, d_out = cfg.d_in, cfg.d_out
+        super""",
+)
+OWN_CLASS = "class Config:\n    d_in, d_out = 5, 4\n" + CONFIGURED.replace(
+    "cfg)", "cfg: Config)"
+)
+BY_KEY = CONFIGURED.replace(
+    "cfg.d_in, cfg.d_out", "cfg['d_in'], cfg['d_out']"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [LAYER, STEP, CONFIGURED, OWN_CLASS, BY_KEY],
+    ids=["layer", "step", "configured", "own class", "by key"],
+)
 def test_so_does_that_of_a_layer_and_of_a_step(tmp_path, text, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "other", raising=False)
@@ -205,6 +231,7 @@ def test_so_does_that_of_a_layer_and_of_a_step(tmp_path, text, monkeypatch):
     assert number == pytest.approx(failure["got"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_its_numbers_are_integers_and_halves(judged):
     script = failure_of(judged[1].reports[0])["script"]
     scope = {}
@@ -219,6 +246,7 @@ def failure_of(report: dict) -> dict:
     return failures[0]
 
 
+@pytest.mark.slow
 def test_the_width_is_that_of_the_terminal(judged, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     lines = printed(judged[1], capsys).split("\n")
@@ -227,6 +255,7 @@ def test_the_width_is_that_of_the_terminal(judged, capsys, monkeypatch):
     assert all(len(line) <= 50 for line in prose)
 
 
+@pytest.mark.slow
 def test_colours_are_for_terminals(judged, capsys, monkeypatch):
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
@@ -242,6 +271,7 @@ def test_colours_are_for_terminals(judged, capsys, monkeypatch):
 # --- several files -------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_several_files_are_lines_or_csv(judged, capsys):
     print_csv(judged)
     header, good, *bad = csv.reader(io.StringIO(capsys.readouterr().out))
@@ -262,6 +292,7 @@ def test_several_files_are_lines_or_csv(judged, capsys):
     assert "3 files: 1 holds, 2 rejected\n" in out
 
 
+@pytest.mark.slow
 def test_on_a_terminal_they_are_a_table(judged, capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
@@ -301,6 +332,7 @@ def test_the_command_has_exit_codes_and_json(twice, tmp_path):
     assert failure["expected"] != failure["got"]
 
 
+@pytest.mark.slow
 def test_json_has_infinity_as_a_text(twice):
     """The input may not change at all: any change is too large."""
     path = ZOO / "inputs_changed.py"
@@ -371,6 +403,7 @@ def test_what_the_judge_lacks_is_named_with_its_extra(twice, monkeypatch):
     assert 'pip install "attention-twice[test]"' in err
 
 
+@pytest.mark.slow
 def test_without_docstrings_it_is_refused_in_one_line(tmp_path):
     done = subprocess.run(
         [
@@ -389,6 +422,7 @@ def test_without_docstrings_it_is_refused_in_one_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_line_for_each_file_tells_how_far_it_is(twice, tmp_path):
     paths = [written(tmp_path, "x = 1", f"{n}.py") for n in "ab"]
     code, out, err = twice("check", *paths, tmp_path, "nowhere.py", "--csv")
@@ -408,6 +442,7 @@ def report_of(path: Path, **request) -> dict:
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "trouble"),
     [
@@ -430,6 +465,7 @@ def test_what_raises_is_not_judged_and_what_would_help_is_said(
     assert trouble in report["trouble"]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_missing_is_explained_by_what_did_not_run(tmp_path):
     head = "W = open('weights.bin').read()\n"
     guard = "if __name__ == '__main__':\n    d_k = 3\n"
@@ -485,6 +521,7 @@ def test_without_fork_nothing_is_judged(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_a_reference_that_cannot_be_run_is_named(tmp_path):
     trusted = written(tmp_path, "def attention(", "trusted.py")
     request = Request(reference=f"{trusted}:attention")
@@ -519,6 +556,7 @@ def test_rows_and_headlines_tell_what_was_asked():
     assert row[3:] == ("raised ValueError: no", "3", "2", "0")
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_judge_itself_is_no_verdict(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("broken")
@@ -529,6 +567,7 @@ def test_a_failure_of_the_judge_itself_is_no_verdict(tmp_path, monkeypatch):
     assert "the judge itself failed: RuntimeError: broken" in judged.trouble
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_judge_after_a_verdict_is_said(
     tmp_path, monkeypatch
 ):

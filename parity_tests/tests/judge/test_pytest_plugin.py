@@ -133,6 +133,7 @@ def test_a_wrong_attention_fails_with_a_report_and_no_traceback(project):
     assert "6 failed" in counts(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["absent.py", "", "."])
 def test_what_is_no_file_is_wrong_use(project, name):
     run = project.pytest(f"--implementation={name}")

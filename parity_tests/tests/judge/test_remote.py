@@ -13,6 +13,8 @@ from parity_tests.judge.files import remote as remote_file
 from parity_tests.judge.files.remote import Limits, Remote, is_own
 from parity_tests.judge.verdict.protocol import Lost, TimedOut
 
+pytestmark = pytest.mark.slow  # each starts a process
+
 FILE = '''
 import sys
 import numpy as np

@@ -120,6 +120,7 @@ def fails(each, subject) -> bool:
     return found.verdict == "fails"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_every_property_can_fail(name):
     """By a mutant that the diagnosis knows."""
@@ -146,6 +147,7 @@ def in_their_order(mutant):
     return lambda **arguments: mutant(*arguments.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
 def test_a_result_that_is_off_by_an_eighth_is_rejected(name):
     right = ours(name).function
