@@ -91,6 +91,8 @@ def keys_of(name: str, source: str) -> tuple[str, ...]:
     keys = [".".join(re.findall(KEY, chain)) for chain, *_ in chains]
     if not are_weights(keys) and re.search(rf"\b{name}\[\w", source):
         words = re.findall(r"[\"'](\w+)[\"']", source)
+        letters = re.findall(r" in [\"'](\w+)[\"']", source)
+        words += [letter for text in letters for letter in text]
         keys = [word for word in words if key_of(word)]
         keys = [key for key in keys if role_of(key_of(key))]
     return tuple(dict.fromkeys(keys))

@@ -195,7 +195,8 @@ BETWEEN = (
     r"every|positions?|pairs?|keys?|we|of|that|query|queries|one|it|to|be|"
     r"tokens?|entries|values?|attention|will|do|does|should|\s"
 )
-LINK = rf"[\s=:`'*]*(?:{BETWEEN})*[\s=:`'*]*"
+MARKS = r"[\s=:`'*<>\[\]]*"  # as around `<pad>` and [PAD]
+LINK = rf"{MARKS}(?:{BETWEEN})*{MARKS}"
 MINUS = "[-\N{MINUS SIGN}]"
 LOW = rf"{MINUS}\s?(inf|1e\d|∞)"
 FILLED = r"\b(fill\w*|sets?|replac\w*|becom\w*|gets?|assign\w*)\b"

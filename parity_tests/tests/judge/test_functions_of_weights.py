@@ -143,6 +143,11 @@ def attention_from_a_tree(params, x, num_heads):
     return dense(params["o"], attended(*parts, num_heads))
 
 
+def attention_by_letters(params, x, num_heads):
+    parts = (dense(params[letter], x) for letter in "qkv")
+    return dense(params["o"], attended(*parts, num_heads))
+
+
 def attention_from_paths(x, params, num_heads):
     query = x @ params["query"]["w"] + params["query"]["b"]
     key = x @ params["key"]["w"] + params["key"]["b"]
@@ -165,7 +170,7 @@ def attention_of_a_record(params: Parameters, x, n_heads):
 @pytest.mark.parametrize(
     "function",
     [
-        *(mha, attention_from_a_tree),
+        *(mha, attention_from_a_tree, attention_by_letters),
         *(attention_from_paths, attention_of_a_record),
     ],
 )

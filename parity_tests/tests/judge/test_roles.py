@@ -186,6 +186,11 @@ def test_what_stands_behind_a_star_is_no_argument():
         ("True is said of something else. There is a mask.", None),
         ("Scores are set to -1e9 where the mask is zero.", None),
         ("mask == 0 is filled with -inf", None),
+        (
+            "mask: bool, True at <pad> positions, which are ignored",
+            "hidden",
+        ),
+        ("mask: 1 at [PAD], else 0", "hidden"),
     ],
 )
 def test_what_a_docstring_says_of_a_mask(text, meaning):
