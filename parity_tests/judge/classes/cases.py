@@ -43,6 +43,13 @@ class LayerCase:
         """Of the scores, without an axis for heads."""
         return (*self.x.shape[:-1], self.keys.shape[-2])
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a reader is shown of it."""
+        tokens = {"x": self.x, "key": self.key, "value": self.value}
+        given = {n: a for n, a in tokens.items() if a is not None}
+        return given | self.masks
+
     def size(self) -> tuple[int, float]:
         """How large it is: what a reader sees should be small."""
         arrays = [self.x, self.keys, self.values]

@@ -371,6 +371,10 @@ def derivative(layer, case: LayerCase, name: str, source, along):
 def properties_of(layer) -> Iterator[Property]:
     """Those that it can be asked about, the simplest first."""
     yield Property(equals_the_reference)
+    if layer.understood:
+        yield Property(a_mask_hides_what_it_should)
+    if len(layer.understood) > 1:
+        yield Property(two_masks_hide_what_either_hides)
     yield Property(
         more_tokens_than_a_tile_are_no_different, inputs=long_cases
     )
@@ -386,10 +390,6 @@ def properties_of(layer) -> Iterator[Property]:
     )
     if layer.body.roles.causal:
         yield Property(its_causal_form_sees_no_later_token)
-    if layer.understood:
-        yield Property(a_mask_hides_what_it_should)
-    if len(layer.understood) > 1:
-        yield Property(two_masks_hide_what_either_hides)
     if layer.gradients_by == BY_AUTOGRAD:
         yield Property(gradients_are_the_exact_ones)
     thing = layer.thing

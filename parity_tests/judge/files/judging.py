@@ -276,6 +276,15 @@ class PerWidth:
         self.host, self.thing, self.query = host, thing, query
         self.bodies: dict[int, str] = {}
 
+    @property
+    def log(self) -> list | None:
+        """The calls of its instances, while somebody wants them."""
+        return self.host.log
+
+    @log.setter
+    def log(self, calls: list | None) -> None:
+        self.host.log = calls
+
     def has_no_weights(self) -> bool:
         body = ClassBody(self.host, self.thing, self.thing.library)
         sizes = Sizes(4, 4, 1)

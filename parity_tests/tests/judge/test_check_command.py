@@ -196,6 +196,15 @@ def gelu(x):
 """
 
 
+WITHOUT_WEIGHTS = """
+import torch
+class ScaledDotProductAttention(torch.nn.Module):
+    def __init__(self, temperature):
+        super().__init__()
+        self.temperature = temperature
+    def forward(self, q, k, v):
+        return (q @ k.mT / self.temperature).softmax(-2) @ v
+"""
 ITS_SIZES = """(self, d_in, d_out):
         super"""
 CONFIGURED = LAYER.replace(
@@ -215,8 +224,11 @@ BY_KEY = CONFIGURED.replace(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
-    [LAYER, STEP, CONFIGURED, OWN_CLASS, BY_KEY],
-    ids=["layer", "step", "configured", "own class", "by key"],
+    [LAYER, STEP, WITHOUT_WEIGHTS, CONFIGURED, OWN_CLASS, BY_KEY],
+    ids=[
+        *("layer", "step", "no weights"),
+        *("configured", "own class", "by key"),
+    ],
 )
 def test_so_does_that_of_a_layer_and_of_a_step(tmp_path, text, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)

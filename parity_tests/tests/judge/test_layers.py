@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from parity_tests.judge import judge
+from parity_tests.judge.classes.cases import LayerCase
+from parity_tests.judge.verdict.report import Failure
 
 from .test_classes import failed, judge_as, judged
 
@@ -203,7 +205,7 @@ def test_each_text_has_its_own_mask():
     assert right.holds, right
     assert right.conventions["mask"].endswith("of (text, query, key)")
     wrong = judge_as(role, OfOther)
-    assert "a_mask_hides_what_it_should" in failed(wrong)
+    assert failed(wrong)[0] == "a_mask_hides_what_it_should"
     assert wrong.cause == "the mask of another text is used"
 
 
@@ -526,6 +528,16 @@ def test_a_layer_of_transformers_holds(name, built):
     assert report.holds, report
     assert report.name == name
     assert report.conventions["mask"].startswith("added, of (text, 1, ")
+
+
+def test_an_input_without_a_script_is_shown_as_arrays():
+    mask = np.array([[True, False]])
+    case = LayerCase(np.ones((1, 2)), seed=0, masks={"mask": mask})
+    lines = Failure(case, None, "").input.splitlines()
+    assert lines == [
+        "x = np.array([[1., 1.]], dtype='float64')",
+        "mask = np.array([[ True, False]], dtype='bool')",
+    ]
 
 
 class TwoHeads(nn.Module):
