@@ -158,10 +158,11 @@ class AttentionLayer(ReadLayer):
             f"{s.d_in} to {s.d_out} features in {s.heads} heads"
             for s in self.sizes
         ]
+        causal = "always" if self.causal else self.body.roles.causal
         detected = {
             "arrays": self.body.library,
             "mask": mask,
-            "causal": "always" if self.causal else "none",
+            "causal": causal or "none",
             "weights": self.recipe.layout,
             "batch_axes": list(self.batch_axes),
         }
