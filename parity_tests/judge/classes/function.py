@@ -1,6 +1,6 @@
 """A function of tokens and weights, as a body that gets them each call.
 
-Weights are arguments one by one, or members of one argument: a dict, a
+WeightNames are arguments one by one, or members of one argument: a dict, a
 tree of dicts, or a record. A layer is an array, or a dict with a matrix
 and a bias. Names in the source say which; which parts a layer has is found
 by trial.
@@ -31,7 +31,7 @@ COLUMNS = {"joined": 3, "kv": 2}  # of as many outputs
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightNames:
     """The names of the weights that a function takes.
 
     They are arguments; or all in the argument `holder`, with dots where
@@ -47,19 +47,19 @@ class Weights:
         return (self.holder,) if self.holder else self.names
 
 
-def weights_of(thing: Thing) -> Weights:
+def weights_of(thing: Thing) -> WeightNames:
     """The weights among the parameters of a function."""
     for each in thing.parameters:
         for branch, path in branches_of(each.name, thing.source):
             names = keys_of(branch, thing.source)
             if are_weights(names):
                 paths = tuple(f"{path}{name}" for name in names)
-                return Weights(paths, each.name)
+                return WeightNames(paths, each.name)
         names = attributes_of(each.name, thing.source)
         if are_weights(names):
             record = each.annotation.rpartition(".")[-1] or "Parameters"
-            return Weights(names, each.name, record)
-    return Weights(weight_arguments(thing))
+            return WeightNames(names, each.name, record)
+    return WeightNames(weight_arguments(thing))
 
 
 def are_weights(names) -> bool:
@@ -236,7 +236,7 @@ class FunctionBody:
 
 
 def split(name: str, array: np.ndarray, heads: int) -> np.ndarray:
-    """Weights with an axis for heads: (d_in, heads, d_head), and for the
+    """WeightNames with an axis for heads: (d_in, heads, d_head), and for the
     output (heads, d_head, d_out); biases of heads likewise."""
     if role_of(key_of(name)) != "output":
         return array.reshape(*array.shape[:-1], heads, -1)
