@@ -1,6 +1,6 @@
 """A function of tokens and weights, as a body that gets them each call.
 
-WeightNames are arguments one by one, or members of one argument: a dict, a
+Weights are arguments one by one, or members of one argument: a dict, a
 tree of dicts, or a record. A layer is an array, or a dict with a matrix
 and a bias. Names in the source say which; which parts a layer has is found
 by trial.
@@ -236,7 +236,7 @@ class FunctionBody:
 
 
 def split(name: str, array: np.ndarray, heads: int) -> np.ndarray:
-    """WeightNames with an axis for heads: (d_in, heads, d_head), and for the
+    """Weights with an axis for heads: (d_in, heads, d_head), and for the
     output (heads, d_head, d_out); biases of heads likewise."""
     if role_of(key_of(name)) != "output":
         return array.reshape(*array.shape[:-1], heads, -1)
