@@ -13,6 +13,7 @@ from itertools import product
 from parity_tests.judge.candidate.things import Parameter, Thing
 from parity_tests.judge.candidate.values import CONFIGURATION
 from parity_tests.judge.candidate.wire import Record
+from parity_tests.judge.subject.roles import is_left_alone
 from parity_tests.judge.verdict.protocol import NotJudged
 
 DROPPED = 0.5
@@ -186,6 +187,20 @@ def guesses_for(thing: Thing) -> Iterator[tuple[str, ...]]:
     yield ()
     if 0 < count < 3:
         yield from product(GUESSES, repeat=count)
+
+
+def left_alone(thing: Thing) -> tuple[str, ...]:
+    """The constructor's arguments that keep their defaults, though others
+    could give other answers."""
+    return tuple(
+        each.name
+        for each in thing.parameters
+        if each.is_named
+        and is_left_alone(each)
+        and size_named(each.name) is None
+        and each.name != "batch_first"
+        and not is_configuration(each)
+    )
 
 
 def is_number(parameter: Parameter) -> bool:

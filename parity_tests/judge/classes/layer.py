@@ -20,7 +20,7 @@ from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotAsked, Raised
 
-from .building import takes
+from .building import left_alone, takes
 from .cases import LayerCase, layer_cases
 from .causes import cause_of_cut_gradients, mutants_of, probes_of
 from .conventions import (
@@ -142,7 +142,9 @@ class AttentionLayer(ReadLayer):
             missing["other sizes"] = "it can be built in one size only"
         if self.thing.is_class and not takes(self.thing, "dropped"):
             missing["dropout"] = "it takes no rate"
-        return missing | left_at_defaults(self.body.roles.left_alone)
+        built = left_alone(self.thing) if self.thing.is_class else ()
+        called = self.body.roles.left_alone
+        return missing | left_at_defaults((*built, *called))
 
     def plain_conventions(self) -> dict[str, object]:
         """What was detected, for a report."""

@@ -137,6 +137,21 @@ def test_a_width_may_be_a_global_of_the_file():
     ] == [*("24 to 24", "24 to 24")]
 
 
+def test_arguments_that_keep_their_defaults_are_named():
+    class WithSwitches(OfOtherTokens):
+        def __init__(
+            self, d_model, heads, qk_norm=False, dropout=0.0, device=None
+        ):
+            super().__init__(d_model, heads)
+
+    report = judged(WithSwitches)
+    assert report.not_asked["its argument qk_norm"] == "left at its default"
+    named = " ".join(report.not_asked)
+    assert "heads" not in named
+    assert "argument dropout" not in named
+    assert "device" not in named
+
+
 # --- names of layers, and the order of axes ------------------------------
 
 
