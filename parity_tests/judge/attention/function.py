@@ -29,6 +29,7 @@ from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.roles import (
     aligns_last,
     gives_zeros,
+    is_dropout_mask,
     is_said_to_be_causal,
     left_at_defaults,
 )
@@ -132,10 +133,11 @@ class AttentionFunction:
     def detect_two(self, caller: Caller, limits: Range) -> tuple:
         """The two masks that it is asked with at once, in the order of its
         arguments, and the batch axes with which both work."""
-        if len(self.understood) < 2:
+        of_keys = [n for n in self.understood if not is_dropout_mask(n)]
+        if len(of_keys) < 2:
             return [], ()
         names = [each.name for each in caller.thing.parameters]
-        first, second = self.understood[:2]
+        first, second = of_keys[:2]
         finding = next(m for m in self.masks if m.name == second)
         axes = axes_where_it_hides(caller, limits, finding)
         return sorted((first, second), key=names.index), axes

@@ -5,7 +5,6 @@ weights gets them as arguments (`function.py`). Either way the weights are
 drawn here, so that they are known whatever the body does.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -15,6 +14,7 @@ import numpy as np
 from parity_tests.judge.candidate.things import Parameter, Thing
 from parity_tests.judge.subject.roles import (
     has_role,
+    is_dropout_mask,
     is_left_alone,
     qkv_of,
 )
@@ -59,9 +59,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         p.name: p for p in parameters if p.is_named and p.name not in skip
     }
     names = list(named)
-    dropped = tuple(
-        n for n in names if re.search(r"drop.*mask|^keep$", n.lower())
-    )
+    dropped = tuple(filter(is_dropout_mask, names))
     rest = [n for n in names if n not in dropped]
     causal = next((n for n in rest if has_role(n, "causal")), None)
     masks = tuple(n for n in rest if has_role(n, "mask") and n != causal)

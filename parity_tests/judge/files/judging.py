@@ -72,7 +72,7 @@ def judge(
     """
     budget = Budget(examples, seed, deadline=deadline)
     host, described = hosted(thing, name)
-    if described.is_class or takes_weights(described):
+    if described.is_class or is_a_layer(described):
         role = role_of(described)
     else:
         role = ATTENTION
@@ -173,13 +173,23 @@ def role_by_name(thing: Thing) -> str | None:
         return ATTENTION
     attends = re.search(ATTENDS, lowered)
     if attends and not re.search(NOT_ATTENTION, lowered):
-        if takes_weights(thing):
+        if is_a_layer(thing):
             return role_of(thing)
         if qkv_of([each.name for each in thing.parameters]):
             return ATTENTION
     known = judged_names()
     lowered = STEP_ALIASES.get(lowered, lowered)
     return next((n for n in (thing.name, lowered) if n in known), None)
+
+
+def is_a_layer(thing: Thing) -> bool:
+    """Whether a function takes weights of its own: not those of the
+    reference, as a step that has its name and its arguments does."""
+    names = [each.name for each in thing.parameters]
+    step = next((t for t in find_twins() if t.name == thing.name), None)
+    if step and names == list(inspect.signature(step.reference).parameters):
+        return False
+    return takes_weights(thing)
 
 
 def role_by_source(thing: Thing) -> str | None:
@@ -216,7 +226,7 @@ def judge_thing(
 ) -> Report:
     """Judge one thing in its role."""
     try:
-        has_weights = thing.is_class or takes_weights(thing)
+        has_weights = thing.is_class or is_a_layer(thing)
         if has_weights and role in (*ROLES, ATTENTION):
             return judge_layer(host, thing, role, declared, budget)
         if role == ATTENTION:

@@ -53,6 +53,11 @@ def has_role(name: str, role: str) -> bool:
     return re.fullmatch(PATTERNS[role], plain_name(name)) is not None
 
 
+def is_dropout_mask(name: str) -> bool:
+    """Whether a mask tells which weights are kept in training."""
+    return re.search(r"drop.*mask|^keep$", name.lower()) is not None
+
+
 def first_of(names: list[str], role: str) -> str | None:
     return next((name for name in names if has_role(name, role)), None)
 

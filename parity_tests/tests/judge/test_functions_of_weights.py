@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from numpy_ref import multi_head
 from parity_tests.judge import judge
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.classes.function import nested
+from parity_tests.judge.files.judging import (
+    hosted,
+    is_a_layer,
+    role_by_name,
+)
 
 from .test_classes import failed, judged
 
@@ -205,6 +211,25 @@ def test_what_is_wrong_with_such_weights_is_named():
         report = judged(function)
         assert "equals_the_reference" in failed(report)
         assert report.cause == cause
+
+
+def test_a_step_of_the_reference_takes_the_weights_of_the_reference():
+    step = hosted(multi_head.multi_head_attention, None)[1]
+    assert role_by_name(step) == "multi_head_attention"
+    assert not is_a_layer(step)
+    assert is_a_layer(hosted(attention_of_a_record, None)[1])
+
+
+def test_a_dropout_mask_is_no_second_mask():
+    def attention(query, key, value, mask, dropout_mask, rate):
+        scores = query @ key.swapaxes(-2, -1) / np.sqrt(query.shape[-1])
+        kept = normalised(np.where(mask, scores, -1e30)) * dropout_mask
+        return kept / (1 - rate) @ value
+
+    report = judge(attention, examples=5)
+    assert report.holds, report
+    names = [finding.name for finding in report.findings]
+    assert "its_other_mask_hides_what_it_should" not in names
 
 
 def test_a_tree_is_made_of_names_with_dots():
