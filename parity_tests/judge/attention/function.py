@@ -458,7 +458,13 @@ class AttentionFunction:
             missing["gradients"] = conventions.gradients
         if conventions.arrays == "numpy":
             missing["gradients"] = "NumPy has none"
-        left_alone = self.caller.calling.roles.left_alone
+        calling = self.caller.calling
+        for name in calling.roles.unknown:
+            given = calling.fixed.get(name)
+            missing[f"other values of {name}"] = (
+                f"what it means is not known; it was given {given}"
+            )
+        left_alone = calling.roles.left_alone
         return missing | left_at_defaults(left_alone)
 
     # --- for the diagnosis -----------------------------------------------

@@ -95,6 +95,18 @@ def test_the_same_without_the_mistake_holds():
     assert judge(of_valid_lengths(np.less), "attention").holds
 
 
+def test_what_an_unknown_argument_was_given_is_said():
+    def attention(query, key, value, flavour):
+        scores = query @ key.mT / query.shape[-1] ** 0.5
+        return torch.softmax(scores, -1) @ value
+
+    report = judge(attention)
+    assert report.holds, report
+    assert report.not_asked["other values of flavour"] == (
+        "what it means is not known; it was given None"
+    )
+
+
 def test_when_time_runs_out_within_a_property_it_is_left_open():
     def gelu(x):
         time.sleep(0.05)
