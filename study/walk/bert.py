@@ -11,8 +11,9 @@ import torch
 
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
 from numpy_ref.checkpoints.bert_config import BertConfig
-from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
-from numpy_ref.tokenizers import wordpiece
+from numpy_ref.checkpoints.model_folders import find_model
+from numpy_ref.checkpoints.model_tokenizers import Tokenizer, tokenizer_of
+from numpy_ref.tokenizers.wordpiece import Encoded
 from parity_tests.twins.loading import BertTwin, bert_twin
 from parity_tests.twins.recording import record
 from torch_impl.attention import softmax
@@ -21,7 +22,6 @@ from .bert_stops import bert_stops
 from .run import Walk, check_tokens, walked
 from .tokenizing import distinct
 
-MASK = "[MASK]"
 MOST_GUESSES = 5
 
 
@@ -33,11 +33,11 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     """
     folder = find_model(name)
     checkpoint = load_bert(folder.path, dtype)
-    tokenizer = wordpiece_of(folder.path)
+    tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
     encoded = tokenizer.encode(text)
     config, twin = checkpoint.config, bert_twin(checkpoint)
     check_tokens(text, len(encoded.ids))
-    check_sizes(encoded, tokenizer, config)
+    check_length(len(encoded.ids), config)
     with torch.no_grad():
         logits, calls = record(run, twin, encoded, config)
     counts = {
@@ -45,7 +45,7 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
         "tokens": len(encoded.ids),
         "distinct_tokens": distinct(encoded.ids),
         "vocabulary": config.vocabulary,
-        "unknown_tokens": encoded.tokens.count(wordpiece.UNKNOWN),
+        "unknown_tokens": encoded.tokens.count(tokenizer.names.unknown),
         "positions": config.positions,
         "layers": config.layers,
         "heads": config.heads,
@@ -62,11 +62,11 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     return replace(
         walk,
         segments=encoded.segments.tolist(),
-        guesses=guesses(encoded.tokens, logits, tokenizer.vocabulary),
+        guesses=guesses(encoded.tokens, logits, tokenizer),
     )
 
 
-def run(twin: BertTwin, encoded: wordpiece.Encoded, config: BertConfig):
+def run(twin: BertTwin, encoded: Encoded, config: BertConfig):
     """One text through all parts of the twin; the logits, if any."""
     _, layers = twin.model(
         torch.from_numpy(encoded.ids),
@@ -82,42 +82,33 @@ def run(twin: BertTwin, encoded: wordpiece.Encoded, config: BertConfig):
     return twin.head(layers[-1].hidden, config.epsilon)
 
 
-def check_sizes(
-    encoded: wordpiece.Encoded,
-    tokenizer: wordpiece.WordPieceTokenizer,
-    config: BertConfig,
-) -> None:
-    """Raise ValueError for a text or a vocabulary that is too long."""
-    tokens, entries = len(encoded.ids), len(tokenizer.vocabulary)
+def check_length(tokens: int, config: BertConfig) -> None:
+    """Raise ValueError for a text that is too long for the model."""
     if tokens > config.positions:
         raise ValueError(
             f"expected a text of at most {config.positions} tokens, the "
             f"number of the model's positions, got {tokens}"
-        )
-    if entries > config.vocabulary:
-        raise ValueError(
-            f"expected at most {config.vocabulary} tokens in vocab.txt, "
-            f"the size of the model's vocabulary, got {entries}"
         )
 
 
 def guesses(
     tokens: list[str],
     logits: torch.Tensor | None,
-    vocabulary: dict[str, int],
+    tokenizer: Tokenizer,
 ) -> list[str]:
     """For each [MASK] the most likely tokens, with their probabilities."""
     if logits is None:
         return []
-    known_tokens = list(vocabulary)
+    mask = tokenizer.names.mask
+    known = {index: token for token, index in tokenizer.vocabulary.items()}
     return [
-        f"{MASK} at {position}: "
+        f"{mask} at {position}: "
         + ", ".join(
-            f"{known_tokens[token_id]} {probability:.2f}"
+            f"{known.get(token_id, token_id)} {probability:.2f}"
             for probability, token_id in most_likely(logits[position])
         )
         for position, token in enumerate(tokens)
-        if token == MASK
+        if token == mask
     ]
 
 

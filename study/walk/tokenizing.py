@@ -10,11 +10,8 @@ from numpy import ndarray as Array
 from rich.console import Console
 from rich.progress import track
 
-from numpy_ref.checkpoints.model_folders import (
-    packaged_folder,
-    wordpiece_of,
-)
-from numpy_ref.tokenizers import wordpiece
+from numpy_ref.checkpoints.model_folders import packaged_folder
+from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
@@ -117,13 +114,13 @@ def by_merging(
 
 def by_wordpiece(text: str, training_text: str) -> Tokenized:
     """BERT's WordPiece, with the vocabulary of the packaged model."""
-    tokenizer = wordpiece_of(packaged_folder("bert"))
+    tokenizer = tokenizer_of(packaged_folder("bert"))
     encoded = tokenizer.encode(text)
     return Tokenized(
         encoded.tokens,
         encoded.ids,
         len(tokenizer.vocabulary),
-        encoded.tokens.count(wordpiece.UNKNOWN),
+        encoded.tokens.count(tokenizer.names.unknown),
         "BERT's WordPiece, lower case, with [CLS] and [SEP]",
     )
 

@@ -1,16 +1,11 @@
 """Where a model is found, and what is said when it is nowhere."""
 
-import shutil
 import sys
 
 import pytest
 
 from numpy_ref.checkpoints import model_folders
-from numpy_ref.checkpoints.model_folders import (
-    find_model,
-    in_millions,
-    wordpiece_of,
-)
+from numpy_ref.checkpoints.model_folders import find_model, in_millions
 
 from .test_bert import saved
 
@@ -101,16 +96,3 @@ def test_a_name_that_no_hub_could_have_is_refused(cache, name):
 )
 def test_a_count_is_said_in_words(count, words):
     assert in_millions(count) == words
-
-
-def test_the_tokenizer_is_that_of_the_folder(tmp_path):
-    shutil.copy(find_model("bert").path / "vocab.txt", tmp_path)
-    assert wordpiece_of(tmp_path).lowercase
-    config = tmp_path / "tokenizer_config.json"
-    config.write_text('{"do_lower_case": false}')
-    assert not wordpiece_of(tmp_path).lowercase
-
-
-def test_a_folder_without_a_vocabulary_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"expected vocab\.txt in"):
-        wordpiece_of(tmp_path)

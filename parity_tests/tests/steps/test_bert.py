@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
-from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
+from numpy_ref.checkpoints.model_folders import find_model
+from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from parity_tests.oracles.bert import (
     Batch,
     oracle_model,
@@ -47,7 +48,7 @@ def minilm(dtype: str) -> BertCheckpoint:
 @cache
 def real_batch() -> Batch:
     """Sentences, a pair, and an empty text; all but one are padded."""
-    tokenizer = wordpiece_of(MINILM)
+    tokenizer = tokenizer_of(MINILM)
     batch = padded([tokenizer.encode(*texts) for texts in TEXTS])
     assert len(set(batch.lengths)) == len(TEXTS)
     return batch
@@ -105,7 +106,7 @@ def test_the_twin_ends_where_the_reference_does(dtype):
 
 def test_every_replayed_step_of_minilm_is_within_its_bound():
     checkpoint = minilm("float64")
-    encoded = wordpiece_of(MINILM).encode("A brush.", "She paints.")
+    encoded = tokenizer_of(MINILM).encode("A brush.", "She paints.")
     twin, config = bert_twin(checkpoint), checkpoint.config
 
     def run():
@@ -127,7 +128,7 @@ def test_every_replayed_step_of_minilm_is_within_its_bound():
 
 def test_what_is_known_of_the_heads_of_minilm_is_so():
     """The figures of the project's facts, to the digits given there."""
-    encoded = wordpiece_of(MINILM).encode(SEED)
+    encoded = tokenizer_of(MINILM).encode(SEED)
     our_run = ours(minilm("float32"), padded([encoded]))
     tokens = encoded.tokens
     assert len(tokens) == 13

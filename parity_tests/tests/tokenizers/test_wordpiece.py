@@ -11,7 +11,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from transformers import BertTokenizer
 
-from numpy_ref.tokenizers.bert_words import clean_text, is_punctuation
+from numpy_ref.tokenizers.bert_words import (
+    Normalization,
+    clean_text,
+    is_punctuation,
+)
 from numpy_ref.tokenizers.wordpiece import (
     WordPieceTokenizer,
     load_vocabulary,
@@ -47,7 +51,7 @@ def oracle(lowercase: bool) -> BertTokenizer:
 
 @cache
 def ours(lowercase: bool) -> WordPieceTokenizer:
-    return WordPieceTokenizer(VOCABULARY, lowercase)
+    return WordPieceTokenizer(VOCABULARY, Normalization(lowercase))
 
 
 @cache
@@ -56,7 +60,7 @@ def disputed(lowercase: bool) -> frozenset[str]:
     backend = oracle(lowercase)._tokenizer
     text = "|".join(LOOKED_AT)
     theirs = backend.normalizer.normalize_str(text).split("|")
-    ours = clean_text(text, lowercase).text.split("|")
+    ours = clean_text(text, Normalization(lowercase)).text.split("|")
     alone = backend.pre_tokenizer.pre_tokenize_str("a".join(LOOKED_AT))
     marks = {piece for piece, _ in alone}
     return frozenset(
@@ -177,7 +181,9 @@ def test_what_cannot_be_seen_is_treated_as_transformers_treats_it(
 def test_marks_that_stay_are_put_in_order(characters):
     text = undisputed("".join(characters), True)
     normalizer = oracle(True)._tokenizer.normalizer
-    assert clean_text(text, True).text == normalizer.normalize_str(text)
+    assert clean_text(
+        text, Normalization()
+    ).text == normalizer.normalize_str(text)
 
 
 @BOTH
@@ -274,14 +280,31 @@ def test_the_hash_of_a_vocabulary_file_is_looked_at():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\nb", r"to end with a line break, got b'a\\nb'"),
-        ("", "to end with a line break"),
-        ("a\nb\na\n", "a new token in line 3 of .*, got 'a'"),
-        ("a\n\nb\n", "a new token in line 2 of .*, got ''"),
+        ("a\nb\na\n", "line 3 of .*, got 'a', that of line 1"),
+        ("a\n\nb\n", "a new token in line 2 of .*, got ''$"),
+        (b"a\n\xff\n", "to be UTF-8, got the byte 0xff at 2"),
     ],
 )
 def test_a_broken_vocabulary_file_is_refused(tmp_path, text, message):
     path = tmp_path / "vocab.txt"
-    path.write_bytes(text.encode())
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=message):
         load_vocabulary(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the\ncat\nö\n",
+        "the\r\ncat\r\nö\r\n",
+        "the\ncat\nö",
+        "\ufeffthe\ncat\nö\n",
+        "the\ncat\nö\n\n\n",
+        "the\r\ncat\r\nö\r\n\r\n",
+    ],
+    ids=["LF", "CRLF", "no last end", "mark", "empty", "empty CRLF"],
+)
+def test_a_vocabulary_file_is_the_same_whoever_wrote_it(tmp_path, text):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(text.encode())
+    assert load_vocabulary(path) == {"the": 0, "cat": 1, "ö": 2}

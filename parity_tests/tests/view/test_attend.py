@@ -14,7 +14,7 @@ import torch
 from bert_viz import attend, attend_all, attending, from_arrays
 from bert_viz.attention import AS_GIVEN
 from bert_viz.words import joined
-from numpy_ref.checkpoints.model_folders import wordpiece_of
+from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
 from numpy_ref.training import checkpoint as training_checkpoint
 from parity_tests.bounds.rounding import (
@@ -102,7 +102,7 @@ def expect_near(name, got, expected):
 
 @pytest.mark.parametrize("texts", [(SEED,), PAIR], ids=["one", "pair"])
 def test_every_layer_and_head_of_a_bert_equals_transformers(texts):
-    encoded = wordpiece_of(MINILM).encode(*texts)
+    encoded = tokenizer_of(MINILM).encode(*texts)
     expected = theirs(minilm_oracle(), padded([encoded]))
     attention = attend(*texts, dtype="float64")
     assert attention.tokens == tuple(encoded.tokens)

@@ -13,7 +13,8 @@ from bert_viz import from_arrays
 from bert_viz.measures.norms import added_up, norm_shares, norms
 from numpy_ref.bert import bert
 from numpy_ref.checkpoints.bert import load_bert
-from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
+from numpy_ref.checkpoints.model_folders import find_model
+from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.layers import Linear
 from numpy_ref.multi_head import multi_head_attention
 from parity_tests.bounds.rounding import Bounded, affine, weighted_mean
@@ -85,7 +86,7 @@ def test_a_row_without_norms_has_no_shares():
 def attention_outputs():
     """What `multi_head_attention` returns in each layer of MiniLM."""
     folder = find_model("bert").path
-    checkpoint, encoded = load_bert(folder, "float64"), wordpiece_of(folder)
+    checkpoint, encoded = load_bert(folder, "float64"), tokenizer_of(folder)
     encoded = encoded.encode(SEED)
     model, heads = checkpoint.model, checkpoint.config.heads
     mask = np.ones((1, 1), bool)

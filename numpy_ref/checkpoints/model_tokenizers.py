@@ -1,0 +1,37 @@
+"""The tokenizer that belongs to a model: the one of its folder.
+
+Our own WordPiece where it honours all that the folder's files say, and
+Hugging Face's `tokenizers` for any other; a test holds the two against
+each other. Nothing that a file says is ignored.
+"""
+
+from pathlib import Path
+
+from ..tokenizers.library_tokenizer import LibraryTokenizer
+from ..tokenizers.tokenizer_json import not_wordpiece, wordpiece_of
+from ..tokenizers.wordpiece import WordPieceTokenizer
+from .tokenizer_files import read_tokenizer
+
+Tokenizer = WordPieceTokenizer | LibraryTokenizer
+
+
+def tokenizer_of(folder: Path, vocabulary: int | None = None) -> Tokenizer:
+    """The tokenizer of a model's folder.
+
+    `vocabulary` is how many tokens the model knows. Raises ValueError for
+    a folder without tokenizer files, for files that say what is not
+    supported, and for a token that the model does not know.
+    """
+    entries, names = read_tokenizer(folder)
+    if any(not_wordpiece(entries)):
+        tokenizer = LibraryTokenizer(entries, names)
+    else:
+        tokenizer = wordpiece_of(entries, names)
+    last = max(tokenizer.vocabulary.values())
+    if vocabulary is not None and last >= vocabulary:
+        raise ValueError(
+            f"expected a tokenizer of at most {vocabulary:,} tokens, the "
+            f"size of the model's vocabulary, in {folder}, got the id "
+            f"{last:,}"
+        )
+    return tokenizer
