@@ -89,6 +89,24 @@ def test_json_shows_the_numbers_of_transformers(twice, small):
         )
 
 
+def test_a_folder_with_tokenizer_json_alone_is_walked(twice, small):
+    names = ["<pad>", "<unk>", "<cls>", "<sep>", "<mask>"]
+    tokens = [*names, *VOCABULARY[len(names) :]]
+    transformers.BertTokenizer(
+        vocab={token: index for index, token in enumerate(tokens)},
+        **{f"{name.strip('<>')}_token": name for name in names},
+    ).save_pretrained(small)
+    (small / "vocab.txt").unlink()
+    text = "The artist <mask> a robot"
+    code, out, _ = twice("--model", small, "--text", text, "--json")
+    walk = json.loads(out)
+    assert (code, walk["counts"]["unknown_tokens"]) == (0, 1)
+    assert walk["tokens"] == [
+        *("<cls>", "the", "artist", "<mask>", "a", "<unk>", "<sep>")
+    ]
+    assert walk["guesses"][0].startswith("<mask> at 3: brush 1.00")
+
+
 def test_a_masked_token_is_guessed(twice, small):
     text = "The artist [MASK] a [MASK]"
     _, out, _ = twice("--model", small, "--text", text, "--json")

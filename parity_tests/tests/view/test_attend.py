@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from bert_viz import attend, attend_all, attending, from_arrays
 from bert_viz.attention import AS_GIVEN
@@ -118,6 +119,32 @@ def test_every_layer_and_head_of_a_bert_equals_transformers(texts):
             name = f"{layer}/{their}"
             got = getattr(attention, our)[layer]
             expect_near(name, got, expected[name][0])
+
+
+def test_a_model_with_its_tokenizer_as_they_are_saved_today(tmp_path):
+    """`config.json`, weights, `tokenizer.json` and its config alone."""
+    tokenizer = transformers.BertTokenizer(
+        vocab={token: index for index, token in enumerate(TINY)}
+    )
+    tokenizer.add_tokens(["[person]"])
+    folder = saved(tmp_path, "BertModel", vocab_size=len(tokenizer))
+    tokenizer.save_pretrained(folder)
+    assert not (folder / "vocab.txt").exists()
+    text = "A [PERSON], [MASK]"
+    attention = attend(text, model_version=str(folder), dtype="float64")
+    model = oracle_model("BertModel", folder, "float64")
+    inputs = transformers.AutoTokenizer.from_pretrained(folder)(text)
+    ids = inputs["input_ids"]
+    assert list(attention.tokens) == tokenizer.convert_ids_to_tokens(ids)
+    assert "[person]" in attention.tokens
+    named = "[CLS]", "[MASK]", "[SEP]"
+    assert attention.special.tolist() == [
+        token in named for token in attention.tokens
+    ]
+    with torch.no_grad():
+        output = model(torch.tensor([ids]), output_attentions=True)
+    for layer, weights in enumerate(output.attentions):
+        expect_near("weights", attention.weights[layer], weights[0].numpy())
 
 
 def test_every_layer_and_head_of_a_gpt2_equals_transformers(
