@@ -139,6 +139,9 @@ def test_causal_forms_are_compared_where_both_have_one():
     report = compared(causal_form, kernel)
     expected = ["its_causal_form_equals_that_of_the_reference"]
     assert failed(report) == expected
+    failure = report.failed[0].failure
+    first = failure.comparison.theirs[..., 0, :]  # it sees itself alone
+    np.testing.assert_array_equal(first, failure.case.value[..., 0, :])
     assert compared(kernel, kernel).verdict == "holds"
 
 
@@ -193,16 +196,17 @@ def attention_of_one(function) -> AttentionFunction:
     return AttentionFunction(host, host.describe("it"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("d_head", [1, 3, 128])
 @pytest.mark.parametrize(
     ("reference", "power"),
     [(plain, 0), (kernel, 0), (unscaled, 1), (times_the_root, 2)],
 )
 def test_how_large_the_scores_of_a_reference_are_is_measured(
-    reference, power, d_head
+    reference, power, d_head, dtype
 ):
     subject = attention_of_one(reference)
-    factor = measured_factor(subject, d_head, np.dtype("float64"))
+    factor = measured_factor(subject, d_head, np.dtype(dtype))
     assert factor == pytest.approx(d_head ** (power / 2))
 
 
