@@ -57,9 +57,9 @@ def own_mask(probe: Probe) -> np.ndarray:
     return np.broadcast_to(True if mask is None else mask, probe.shape)
 
 
-def joined(masks: tuple) -> np.ndarray | None:
+def joined(masks: tuple, join=np.logical_and) -> np.ndarray | None:
     """What all masks allow; None for no mask."""
-    return reduce(np.logical_and, masks) if masks else None
+    return reduce(join, masks) if masks else None
 
 
 def triangle(probe: Probe, extra: int = 0) -> np.ndarray:
@@ -69,8 +69,8 @@ def triangle(probe: Probe, extra: int = 0) -> np.ndarray:
     return visible if probe.causal else np.ones((tokens,), bool)
 
 
-def weigh(scores: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    return normalised(np.where(visible, scores, -np.inf))
+def weigh(scores, visible, axis: int = -1) -> np.ndarray:
+    return normalised(np.where(visible, scores, -np.inf), axis)
 
 
 def normalised(scores: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -123,10 +123,6 @@ def attention(
     return weigh(scores, visible(probe)) @ value
 
 
-def over_the_queries(scores, visible):
-    return normalised(np.where(visible, scores, -np.inf), axis=-2)
-
-
 def over_queries_and_keys(scores, visible):
     masked = np.where(visible, scores, -np.inf)
     flat = normalised(masked.reshape(*scores.shape[:-2], -1))
@@ -136,22 +132,6 @@ def over_queries_and_keys(scores, visible):
 def over_everything(scores, visible):
     masked = np.where(visible, scores, -np.inf)
     return normalised(masked.reshape(-1)).reshape(scores.shape)
-
-
-def over_the_first_axis(scores, visible):
-    return normalised(np.where(visible, scores, -np.inf), axis=0)
-
-
-def added_as_numbers(scores, visible):
-    return normalised(scores + visible)
-
-
-def multiplied_into_scores(scores, visible):
-    return normalised(scores * visible)
-
-
-def after_softmax(scores, visible):
-    return normalised(scores) * visible
 
 
 def filled(fill: float):
@@ -178,10 +158,6 @@ def without_a_shift(scores, visible):
         return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def twice(scores, visible):
-    return normalised(weigh(scores, visible))
-
-
 def shifted_by_all(scores, visible):
     """Shifted by the maximum of all scores, masked ones included."""
     shifted = scores - scores.max(axis=-1, keepdims=True)
@@ -190,27 +166,15 @@ def shifted_by_all(scores, visible):
     return powers / np.where(total == 0, 1, total)
 
 
-def added_after_softmax(scores, visible):
-    return normalised(scores) + np.where(visible, 0, -np.inf)
-
-
 def or_nothing(scores, visible):
     """NaN for a fully masked row, as a plain softmax gives it."""
     sees_any = visible.any(axis=-1, keepdims=True)
     return np.where(sees_any, weigh(scores, visible), np.nan)
 
 
-def no_softmax(scores, visible):
-    return np.where(visible, scores, 0)
-
-
 def exponentials_only(scores, visible):
     masked = np.where(visible, scores, -np.inf)
     return np.exp(masked - masked.max(axis=-1, keepdims=True))
-
-
-def transposed_weights(scores, visible):
-    return weigh(scores, visible).swapaxes(-2, -1)
 
 
 def one_key_more(probe):
@@ -249,32 +213,6 @@ def causal_alone(probe):
     return np.broadcast_to(triangle(probe), probe.shape)
 
 
-def mask_alone(probe):
-    return own_mask(probe)
-
-
-def mask_wins(probe):
-    """Causal only if no other mask is given."""
-    return own_mask(probe) if probe.mask is not None else visible(probe)
-
-
-def causal_wins(probe):
-    """Another mask counts only if causal is off."""
-    return causal_alone(probe) if probe.causal else own_mask(probe)
-
-
-def everything(probe):
-    return np.ones(probe.shape, bool)
-
-
-def causal_needs_a_mask(probe):
-    return visible(probe) if probe.mask is not None else own_mask(probe)
-
-
-def one_more(probe):
-    return own_mask(probe) & triangle(probe, 1)
-
-
 def one_less(probe):
     return own_mask(probe) & triangle(probe, -1)
 
@@ -289,10 +227,6 @@ def inverted(probe):
     if probe.mask is None:
         return visible(probe)
     return ~own_mask(probe) & triangle(probe)
-
-
-def all_inverted(probe):
-    return ~visible(probe)
 
 
 def triangle_inverted(probe):
@@ -313,107 +247,115 @@ def either(probe):
     return own_mask(probe) | triangle(probe)
 
 
-def without_the_past(probe):
-    return visible(replace(probe, past=0))
-
-
-def last_mask(masks: tuple) -> np.ndarray | None:
-    return masks[-1] if masks else None
-
-
-def first_mask(masks: tuple) -> np.ndarray | None:
-    return masks[0] if masks else None
-
-
-def either_mask(masks: tuple) -> np.ndarray | None:
-    return reduce(np.logical_or, masks) if masks else None
-
-
-LAST_FOR_FIRST = (
-    "the cache is forgotten: the last queries are taken for the first"
-)
+FACTORS = {
+    "the scale is missing": lambda probe: 1,
+    "the scale is 1/d, not 1/√d": lambda probe: root(probe) ** 2,
+    "the scores are multiplied by √d": lambda probe: 1 / root(probe),
+    "the scores are multiplied by d": lambda probe: root(probe) ** -2,
+    "the scale is 1/√(number of keys), not 1/√d": (
+        lambda probe: probe.shape[-1] ** -0.5
+    ),
+    "the scale is 1/√(number of queries), not 1/√d": (
+        lambda probe: probe.shape[-2] ** -0.5
+    ),
+    "the scale is 1/√(width of the values), not 1/√d": (
+        lambda probe: probe.value.shape[-1] ** -0.5
+    ),
+    "the scale is 1/d², not 1/√d": lambda probe: root(probe) ** 4,
+    "the scale is 1/⁴√d, not 1/√d": lambda probe: root(probe) ** 0.5,
+} | {
+    f"the scale is 1/{number}, whatever the width": (
+        lambda probe, number=number: 1 / number
+    )
+    for number in (2, 4, 8, 16)
+}
+WEIGHINGS = {
+    "the weights are transposed": (
+        lambda scores, visible: weigh(scores, visible).swapaxes(-2, -1)
+    ),
+    "the softmax runs over the queries, not the keys": partial(
+        weigh, axis=-2
+    ),
+    "the softmax runs over queries and keys together": (
+        over_queries_and_keys
+    ),
+    "the softmax runs over everything, the batch included": over_everything,
+    "the softmax runs over the batch": partial(weigh, axis=0),
+    "the softmax is applied twice": (
+        lambda scores, visible: normalised(weigh(scores, visible))
+    ),
+    "the softmax is missing": (
+        lambda scores, visible: np.where(visible, scores, 0)
+    ),
+    "the weights are not normalised": exponentials_only,
+    "the maximum is not subtracted: exp overflows": without_a_shift,
+    "the maximum is taken over masked keys, too: the rest underflows": (
+        shifted_by_all
+    ),
+    "the mask is added as 0 and 1": (
+        lambda scores, visible: normalised(scores + visible)
+    ),
+    "masked scores become 0, or nearly so, in place of -inf": (
+        lambda scores, visible: normalised(scores * visible)
+    ),
+    "the mask comes after the softmax, with no renormalisation": (
+        lambda scores, visible: normalised(scores) * visible
+    ),
+    "the mask is added after the softmax, as -inf": (
+        lambda scores, visible: (
+            normalised(scores) + np.where(visible, 0, -np.inf)
+        )
+    ),
+    "masked scores get -1e4 in place of -inf": filled(-1e4),
+    "masked scores have 1e4 subtracted": shifted_by(-1e4),
+    "masked scores get -1e3 in place of -inf": filled(-1e3),
+    "masked scores get -100 in place of -inf": filled(-100.0),
+} | {
+    f"scores are capped at {cap} after the mask": capped_after_the_mask(cap)
+    for cap in (5, 10, 20, 30, 50)
+}
+VISIBLE_KEYS = {
+    "the mask is transposed": transposed_mask,
+    "the mask of the keys acts on the queries": padding_on_queries,
+    "the mask is ignored": causal_alone,
+    "the causal mask is missing": own_mask,
+    "causal is dropped when another mask is given": lambda probe: (
+        own_mask(probe) if probe.mask is not None else visible(probe)
+    ),
+    "another mask is dropped when causal is on": lambda probe: (
+        causal_alone(probe) if probe.causal else own_mask(probe)
+    ),
+    "neither causal nor another mask has an effect": (
+        lambda probe: np.ones(probe.shape, bool)
+    ),
+    "causal acts only when another mask is given": lambda probe: (
+        visible(probe) if probe.mask is not None else own_mask(probe)
+    ),
+    "one future position is visible": lambda probe: (
+        own_mask(probe) & triangle(probe, 1)
+    ),
+    "a token does not see itself": one_less,
+    "a token does not see itself, the first one excepted": (
+        one_less_but_some
+    ),
+    "the mask is inverted": inverted,
+    "the mask hides one key too few": one_key_more,
+    "the mask hides one key too many": one_key_less,
+    "the mask and the causal mask are inverted": lambda probe: (
+        ~visible(probe)
+    ),
+    "the causal mask is inverted": triangle_inverted,
+    "the causal mask shows the future, not the past": future_only,
+    "masks are joined with or, not and": either,
+    "the cache is forgotten: the last queries are taken for the first": (
+        lambda probe: visible(replace(probe, past=0))
+    ),
+}
 MUTANT_PARTS = (
-    {
-        "the scale is missing": {"factor": lambda q: 1},
-        "the scale is 1/d, not 1/√d": {"factor": lambda q: root(q) ** 2},
-        "the scores are multiplied by √d": {
-            "factor": lambda q: 1 / root(q)
-        },
-        "the scores are multiplied by d": {
-            "factor": lambda q: root(q) ** -2
-        },
-        "the scale is 1/√(number of keys), not 1/√d": {
-            "factor": lambda q: q.shape[-1] ** -0.5
-        },
-        "the scale is 1/√(number of queries), not 1/√d": {
-            "factor": lambda q: q.shape[-2] ** -0.5
-        },
-        "the scale is 1/√(width of the values), not 1/√d": {
-            "factor": lambda q: q.value.shape[-1] ** -0.5
-        },
-        "the scale is 1/d², not 1/√d": {"factor": lambda q: root(q) ** 4},
-        "the scale is 1/⁴√d, not 1/√d": {
-            "factor": lambda q: root(q) ** 0.5
-        },
-        "the weights are transposed": {"weigh": transposed_weights},
-        "the softmax runs over the queries, not the keys": {
-            "weigh": over_the_queries
-        },
-        "the softmax runs over queries and keys together": {
-            "weigh": over_queries_and_keys
-        },
-        "the softmax runs over everything, the batch included": {
-            "weigh": over_everything
-        },
-        "the softmax runs over the batch": {"weigh": over_the_first_axis},
-        "the softmax is applied twice": {"weigh": twice},
-        "the softmax is missing": {"weigh": no_softmax},
-        "the weights are not normalised": {"weigh": exponentials_only},
-        "the maximum is not subtracted: exp overflows": {
-            "weigh": without_a_shift
-        },
-        "the maximum is taken over masked keys, too: the rest underflows": {
-            "weigh": shifted_by_all
-        },
-        "the mask is added as 0 and 1": {"weigh": added_as_numbers},
-        "masked scores become 0, or nearly so, in place of -inf": {
-            "weigh": multiplied_into_scores
-        },
-        "the mask comes after the softmax, with no renormalisation": {
-            "weigh": after_softmax
-        },
-        "the mask is added after the softmax, as -inf": {
-            "weigh": added_after_softmax
-        },
-        "masked scores get -1e4 in place of -inf": {"weigh": filled(-1e4)},
-        "masked scores have 1e4 subtracted": {"weigh": shifted_by(-1e4)},
-        "masked scores get -1e3 in place of -inf": {"weigh": filled(-1e3)},
-        "masked scores get -100 in place of -inf": {
-            "weigh": filled(-100.0)
-        },
-        "the mask is transposed": {"visible": transposed_mask},
-        "the mask of the keys acts on the queries": {
-            "visible": padding_on_queries
-        },
-        "the mask is ignored": {"visible": causal_alone},
-        "the causal mask is missing": {"visible": mask_alone},
-        "causal is dropped when another mask is given": {
-            "visible": mask_wins
-        },
-        "another mask is dropped when causal is on": {
-            "visible": causal_wins
-        },
-        "neither causal nor another mask has an effect": {
-            "visible": everything
-        },
-        "causal acts only when another mask is given": {
-            "visible": causal_needs_a_mask
-        },
-        "one future position is visible": {"visible": one_more},
-        "a token does not see itself": {"visible": one_less},
-        "a token does not see itself, the first one excepted": {
-            "visible": one_less_but_some
-        },
+    {name: {"factor": part} for name, part in FACTORS.items()}
+    | {name: {"weigh": part} for name, part in WEIGHINGS.items()}
+    | {name: {"visible": part} for name, part in VISIBLE_KEYS.items()}
+    | {
         "a token does not see itself; the first, fully masked, gets NaN": {
             "visible": one_less,
             "weigh": or_nothing,
@@ -426,49 +368,31 @@ MUTANT_PARTS = (
             "visible": one_less,
             "weigh": filled(-1e9),
         },
-        "the mask is inverted": {"visible": inverted},
-        "the mask hides one key too few": {"visible": one_key_more},
-        "the mask hides one key too many": {"visible": one_key_less},
-        "the mask and the causal mask are inverted": {
-            "visible": all_inverted
-        },
-        "the causal mask is inverted": {"visible": triangle_inverted},
-        "the causal mask shows the future, not the past": {
-            "visible": future_only
-        },
-        "masks are joined with or, not and": {"visible": either},
-        "the keys are reshaped, not transposed": {
-            "similar": reshaped_products
-        },
         "the mask is inverted [and a row of none gets the mean]": {
             "visible": inverted,
             "weigh": filled(-1e9),
         },
+        "the keys are reshaped, not transposed": {
+            "similar": reshaped_products
+        },
         "key heads are repeated all in turn, not each next to itself": {
             "repeat": one_after_the_other
         },
-        LAST_FOR_FIRST: {"visible": without_the_past},
-    }
-    | {
-        f"the scale is 1/{number}, whatever the width": {
-            "factor": lambda q, number=number: 1 / number
-        }
-        for number in (2, 4, 8, 16)
-    }
-    | {
-        f"scores are capped at {cap} after the mask": {
-            "weigh": capped_after_the_mask(cap)
-        }
-        for cap in (5, 10, 20, 30, 50)
     }
 )
 
 
 # Of functions and of layers with two masks: how these are joined.
 JOINED_MASKS = {
-    "with two masks, the second overwrites the first": last_mask,
-    "with two masks, only the first counts": first_mask,
-    "two masks are joined with or, not and": either_mask,
+    "with two masks, the second overwrites the first": partial(
+        joined, join=lambda first, second: second
+    ),
+    "with two masks, only the first counts": partial(
+        joined, join=lambda first, second: first
+    ),
+    "two masks are joined with or, not and": partial(
+        joined, join=np.logical_or
+    ),
 }
 
 
@@ -485,7 +409,7 @@ def swapped(probe: Probe) -> np.ndarray:
 
 def scaled_at_last(probe: Probe) -> np.ndarray:
     """The weights are divided by √d, not the scores."""
-    return attention(probe, factor=lambda q: 1) * root(probe)
+    return attention(probe, factor=lambda probe: 1) * root(probe)
 
 
 def keys_averaged(probe: Probe) -> np.ndarray:

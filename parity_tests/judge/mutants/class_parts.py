@@ -20,7 +20,8 @@ from .attention_parts import (
     Probe,
     attention,
     joined,
-    normalised,
+    over_queries_and_keys,
+    weigh,
 )
 
 
@@ -140,16 +141,10 @@ def merge_interleaved(context: np.ndarray) -> np.ndarray:
     return moved.reshape(*moved.shape[:-2], -1)
 
 
-def over_heads_and_keys(
-    scores: np.ndarray, visible: np.ndarray
-) -> np.ndarray:
-    masked = np.swapaxes(np.where(visible, scores, -np.inf), -3, -2)
-    flat = normalised(masked.reshape(*masked.shape[:-2], -1))
-    return np.swapaxes(flat.reshape(masked.shape), -3, -2)
-
-
-def over_the_heads(scores: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    return normalised(np.where(visible, scores, -np.inf), axis=-3)
+def over_heads_and_keys(scores, visible):
+    visible = np.broadcast_to(visible, scores.shape)
+    turned = (a.swapaxes(-3, -2) for a in (scores, visible))
+    return over_queries_and_keys(*turned).swapaxes(-3, -2)
 
 
 def along_the_batch(x: np.ndarray, heads: int) -> np.ndarray:
@@ -160,29 +155,60 @@ def back_from_the_batch(context: np.ndarray) -> np.ndarray:
     return np.swapaxes(merge(context), 0, 1)
 
 
-def of_the_query(tokens: Tokens) -> tuple:
-    return tokens.query, tokens.query, tokens.query
-
-
 def masks_of_other_texts(masks: tuple) -> np.ndarray | None:
     """Masks repeated text by text where heads were expected."""
     mask = joined(masks)
     return mask if mask is None or mask.ndim < 3 else np.roll(mask, 1, 0)
 
 
-def width_of_all_heads(probe: Probe) -> float:
-    return probe.query.shape[-1] * probe.query.shape[-3]
+def root_of_all_heads(probe: Probe) -> float:
+    return 1 / sqrt(probe.query.shape[-1] * probe.query.shape[-3])
 
 
+def wired_as(letters: str) -> Callable:
+    """The projections that serve for queries, keys and values."""
+    return lambda *layers: [layers["qkv".index(each)] for each in letters]
+
+
+def biased(times: Callable) -> Callable:
+    """The output bias is added so many times."""
+    return lambda merged, output, heads: (
+        finish(merged, output) + (times(heads) - 1) * output[1]
+    )
+
+
+WIRINGS = {
+    "the values go through the key's projection": "qkk",
+    "the values go through the query's projection": "qkq",
+    "the keys go through the query's projection": "qqv",
+    "the queries go through the key's projection": "kkv",
+    "the keys go through the value's projection": "qvv",
+    "the projections of queries and keys are swapped": "kqv",
+    "the projections of keys and values are swapped": "qvk",
+    "one projection serves for queries, keys and values": "qqq",
+}
+FINISHES = {
+    "the output projection is left out": lambda merged, *_: merged,
+    "the output projection is applied twice": (
+        lambda merged, output, heads: finish(finish(merged, output), output)
+    ),
+    "the output bias is left out": biased(lambda heads: 0),
+    "the output bias is added once for each head": biased(
+        lambda heads: heads
+    ),
+    "the output bias is added 2 times": biased(lambda heads: 2),
+    "the output bias is added 3 times": biased(lambda heads: 3),
+    "the output is added to itself": (
+        lambda merged, output, heads: 2 * finish(merged, output)
+    ),
+}
 MUTANT_LAYERS = {
-    "the scale is 1/√d_model, not 1/√d_head": {
-        "factor": lambda q: 1 / sqrt(width_of_all_heads(q))
-    },
+    "the scale is 1/√d_model, not 1/√d_head": {"factor": root_of_all_heads},
     "the scale is 1/√d_in, not 1/√d_head": {
         "scale": lambda weights: weights.width_in**-0.5
     },
     "the scale is 1/√heads, not 1/√d_head": {
-        "factor": lambda q: q.query.shape[-3] ** -0.5
+        "factor": lambda probe: probe.query.shape[-3] ** -0.5
     },
     "the heads are split by reshape, without a transpose": {
         "split": split_by_reshape
@@ -199,36 +225,12 @@ MUTANT_LAYERS = {
     "the softmax runs over heads and keys together": {
         "weigh": over_heads_and_keys
     },
-    "the softmax runs over the heads": {"weigh": over_the_heads},
-    "the values go through the key's projection": {
-        "wired": lambda q, k, v: (q, k, k)
-    },
-    "the values go through the query's projection": {
-        "wired": lambda q, k, v: (q, k, q)
-    },
-    "the keys go through the query's projection": {
-        "wired": lambda q, k, v: (q, q, v)
-    },
-    "the queries go through the key's projection": {
-        "wired": lambda q, k, v: (k, k, v)
-    },
-    "the keys go through the value's projection": {
-        "wired": lambda q, k, v: (q, v, v)
-    },
-    "the projections of queries and keys are swapped": {
-        "wired": lambda q, k, v: (k, q, v)
-    },
-    "the projections of keys and values are swapped": {
-        "wired": lambda q, k, v: (q, v, k)
-    },
+    "the softmax runs over the heads": {"weigh": partial(weigh, axis=-3)},
     "one layer serves for queries, keys, values and the output": {
         "one_for_all": True
     },
-    "one projection serves for queries, keys and values": {
-        "wired": lambda q, k, v: (q, q, q)
-    },
     "keys and values are made from the query's tokens": {
-        "sources": of_the_query
+        "sources": lambda t: (t.query, t.query, t.query)
     },
     "keys are made from the query's tokens": {
         "sources": lambda t: (t.query, t.query, t.value)
@@ -238,38 +240,12 @@ MUTANT_LAYERS = {
     },
     **{name: {"joined": part} for name, part in JOINED_MASKS.items()},
     "the mask of another text is used": {"joined": masks_of_other_texts},
-    "the output projection is left out": {
-        "finish": lambda merged, output, heads: merged
-    },
-    "the output projection is applied twice": {
-        "finish": lambda merged, output, heads: finish(
-            finish(merged, output), output
-        )
-    },
-    "the output bias is left out": {
-        "finish": lambda merged, output, heads: (
-            finish(merged, output) - output[1]
-        )
-    },
-    "the output bias is added once for each head": {
-        "finish": lambda merged, output, heads: (
-            finish(merged, output) + (heads - 1) * output[1]
-        )
-    },
-    "the output is added to itself": {
-        "finish": lambda merged, output, heads: 2 * finish(merged, output)
-    },
     "attention runs along the batch, not the tokens": {
         "split": along_the_batch,
         "merge": back_from_the_batch,
     },
-} | {
-    f"the output bias is added {count} times": {
-        "finish": lambda merged, output, heads, count=count: (
-            finish(merged, output) + (count - 1) * output[1]
-        )
-    }
-    for count in (2, 3)
+    **{name: {"wired": wired_as(part)} for name, part in WIRINGS.items()},
+    **{name: {"finish": part} for name, part in FINISHES.items()},
 }
 
 MUTANTS: dict[str, Callable] = {

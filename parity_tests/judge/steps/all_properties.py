@@ -42,8 +42,7 @@ def inputs_are_left_as_they_were(
 ) -> Comparisons:
     """The inputs are unchanged after the call."""
     before = deepcopy(dict(arguments))
-    arguments = deepcopy(before)
-    after = step.inputs_after(arguments)
+    after = step.inputs_after(deepcopy(before))
     floats, moved = leaves(before), leaves(after)
     for name, array in floats.items():
         yield alike(name, moved[name], array)

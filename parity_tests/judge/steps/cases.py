@@ -6,13 +6,11 @@ from dataclasses import is_dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from parity_tests.twins.finding import Twin, find_twins
-from parity_tests.twins.gradients import backward
+from parity_tests.twins.gradients import output_name
 from parity_tests.twins.strategies import SEEDS, cases
 
-from .property import description, leaves, outputs
+from .property import BACKWARD, description, leaves, twin_of
 
-BACKWARD = "_backward"
 UPSTREAM = [-3, -2, -1, 1, 2, 3]
 
 
@@ -81,7 +79,7 @@ def step_cases(
     arguments = {n: plain(values[n]) for n in order if n in values}
     if not name.endswith(BACKWARD):
         return StepCase(name, arguments)
-    output = outputs()[twin.name]
+    output = output_name(twin)
     shape = description(twin.name, arguments)[output].shape
     upstream = np.random.default_rng(draw(SEEDS)).choice(UPSTREAM, shape)
     # A loss is a number; an array stays as it is.
@@ -92,15 +90,3 @@ def step_cases(
 def plain(value):
     """A NumPy scalar as a Python number: else it would widen a float32."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def twin_of(name: str) -> Twin:
-    """The step of that name, or of which it is the gradient.
-
-    Raises ValueError if there is none.
-    """
-    step = name.removesuffix(BACKWARD)
-    for twin in find_twins():
-        if twin.name == step and (step == name or backward(twin)):
-            return twin
-    raise ValueError(f"expected the name of a step, got {name!r}")

@@ -15,6 +15,7 @@ from .property import (
     Step,
     agree,
     alike,
+    as_one,
     exactly,
     known,
     rounded,
@@ -167,21 +168,23 @@ def surprises_are_those_of_probabilities(
 ) -> Comparisons:
     """For one token, e to the power of minus the loss is the probability
     of its target: over all possible targets these sum to 1."""
+    _, parts = losses_of_one_token(step, arguments)
+    losses = as_one(parts)
+    total = exponential(exactly(np.zeros(1)) - losses).total()
+    yield agree("sum", total, exactly(np.ones(1)))
+
+
+def losses_of_one_token(step: Step, arguments: dict):
+    """The first row of logits, and its loss for each possible target."""
     logits = arguments["logits"]
     row = logits.reshape(-1, logits.shape[-1])[:1]
-    parts = [
+    losses = [
         step.known(
             arguments | {"logits": row, "targets": np.array([target])}
         )
         for target in range(row.shape[-1])
     ]
-    losses = Bounded(
-        np.array([part.value for part in parts]),
-        np.array([part.error for part in parts]),
-        IN_FLOAT64,
-    )
-    total = exponential(exactly(np.zeros(1)) - losses).total()
-    yield agree("sum", total, exactly(np.ones(1)))
+    return row, losses
 
 
 def a_likelier_target_surprises_less(
@@ -189,16 +192,11 @@ def a_likelier_target_surprises_less(
 ) -> Comparisons:
     """For two targets of one token, the losses differ by as much as their
     logits, with the opposite sign."""
-    logits = arguments["logits"]
-    row = logits.reshape(-1, logits.shape[-1])[:1]
-    for target in range(row.shape[-1]):
-        first, other = (
-            step.known(arguments | {"logits": row, "targets": targets})
-            for targets in (np.array([0]), np.array([target]))
-        )
+    row, losses = losses_of_one_token(step, arguments)
+    for target, other in enumerate(losses):
         gap = exactly(row[0, :1]) - exactly(row[0, target : target + 1])
         gap = gap.moved(lambda a: a[0])
-        yield agree("difference", other - first, gap, other)
+        yield agree("difference", other - losses[0], gap, other)
 
 
 def the_loss_is_the_mean_over_what_counts(
@@ -216,12 +214,7 @@ def the_loss_is_the_mean_over_what_counts(
             logits[counts], targets[counts], strict=True
         )
     ]
-    losses = Bounded(
-        np.array([part.value for part in alone]),
-        np.array([part.error for part in alone]),
-        IN_FLOAT64,
-    )
-    expected = mean(losses).moved(lambda a: a[0])
+    expected = mean(as_one(alone)).moved(lambda a: a[0])
     yield agree("loss", step.known(arguments), expected)
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from parity_tests.bounds.rounding import Bounded
 from parity_tests.twins.gradients import with_gradient
 
+from .activations import FEED_FORWARDS
+from .heads import CAUSAL, MULTI_HEAD
 from .property import (
     Comparisons,
     Gradient,
     Property,
     agree,
     exactly,
-    first_of,
     generator_for,
     gradients_of,
     identical,
@@ -31,6 +32,7 @@ from .property import (
     same,
     zero,
 )
+from .softmax import SOFTMAXES, allowed, mask_of_scores
 
 # A whole model's bound is too wide to see anything; `test_gpt2_training`
 # judges the gradient of that.
@@ -39,10 +41,7 @@ GRID = 2.0**36
 STEP = 2.0**-12
 
 ATTENTIONS = ("scaled_dot_product_attention", "attention_with_dropout")
-PROJECTED = (
-    *("self_attention", "causal_attention", "stacked_heads"),
-    *("multi_head_attention", "multi_head_attention_with_dropout"),
-)
+PROJECTED = ("self_attention", *CAUSAL, *MULTI_HEAD)
 
 
 EVERY = [twin.name for twin in with_gradient() if twin.name not in TOO_DEEP]
@@ -137,8 +136,7 @@ def what_one_key_gains_the_others_lose(
     scores = gradient.known(arguments)["scores"]
     total = scores.total()
     yield agree("sum of d_scores", total, zero(total), scores)
-    mask = np.broadcast_to(arguments.get("mask", np.True_), scores.shape)
-    forbidden = np.where(mask, 0, scores.value)
+    forbidden = np.where(allowed(arguments), 0, scores.value)
     yield identical("forbidden d_scores", forbidden, forbidden * 0)
 
 
@@ -175,15 +173,10 @@ def gradients_of_keys_sum_to_0(
     gradients = gradient.known(arguments)
     total = over(gradients["key"], -2)
     yield agree("sum of d_key", total, zero(total), gradients["key"])
-    shape = (*arguments["query"].shape[:-1], total_keys(arguments))
-    unseen = ~np.broadcast_to(arguments["mask"], shape).any(axis=-2)
+    unseen = ~mask_of_scores(arguments).any(axis=-2)
     for name in ("key", "value"):
         part = gradients[name].value[unseen]
         yield identical(f"d_{name} unseen", part, part * 0)
-
-
-def total_keys(arguments: dict) -> int:
-    return arguments["key"].shape[-2]
 
 
 def values_get_what_the_outputs_get(
@@ -193,11 +186,8 @@ def values_get_what_the_outputs_get(
     gradients of the values sum to those of the outputs (without fully
     masked rows)."""
     value = gradient.known(arguments)["value"]
-    upstream = arguments["d_context"]
-    shape = (*upstream.shape[:-1], total_keys(arguments))
-    mask = np.broadcast_to(arguments["mask"], shape)
-    sees_any = mask.any(-1, keepdims=True)
-    outputs = exactly(np.where(sees_any, upstream, 0))
+    sees_any = mask_of_scores(arguments).any(-1, keepdims=True)
+    outputs = exactly(np.where(sees_any, arguments["d_context"], 0))
     yield agree("sum of d_value", over(value, -2), over(outputs, -2))
 
 
@@ -205,7 +195,7 @@ def a_dropped_key_says_nothing_and_learns_nothing(
     gradient: Gradient, arguments: dict
 ) -> Comparisons:
     """If all queries drop a key, its value has the gradient 0."""
-    keys = total_keys(arguments)
+    keys = arguments["key"].shape[-2]
     some = generator_for(arguments).uniform(size=keys) < 0.5
     dropped = arguments | {"dropout_mask": arguments["dropout_mask"] & some}
     silent = gradient.known(dropped)["value"].value[..., ~some, :]
@@ -232,9 +222,8 @@ def the_last_bias_gets_the_sum_of_all(
     gradients = gradient.known(arguments)
     name = "params.output.bias"
     bias = gradients.get(name, gradients.get("params.bias"))
-    yield agree(
-        "d_bias", bias, over_all_tokens(exactly(first_of(arguments)))
-    )
+    upstream = next(iter(arguments.values()))
+    yield agree("d_bias", bias, over_all_tokens(exactly(upstream)))
 
 
 PROPERTIES = (
@@ -244,15 +233,11 @@ PROPERTIES = (
     ),
     Property(
         what_one_key_gains_the_others_lose,
-        of=gradients_of(
-            "softmax", "softmax_with_temperature", "masked_softmax"
-        ),
+        of=gradients_of(*SOFTMAXES),
     ),
     Property(
         a_number_added_to_every_weights_gradient_changes_nothing,
-        of=gradients_of(
-            "softmax", "softmax_with_temperature", "masked_softmax"
-        ),
+        of=gradients_of(*SOFTMAXES),
     ),
     Property(
         queries_and_keys_gain_alike,
@@ -273,13 +258,7 @@ PROPERTIES = (
     Property(
         the_last_bias_gets_the_sum_of_all,
         of=gradients_of(
-            *(
-                "linear",
-                "feed_forward",
-                "feed_forward_tanh",
-                "stacked_heads",
-            ),
-            *("multi_head_attention", "multi_head_attention_with_dropout"),
+            "linear", *FEED_FORWARDS, "stacked_heads", *MULTI_HEAD
         ),
     ),
 )

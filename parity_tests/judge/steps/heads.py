@@ -1,6 +1,7 @@
 """Properties of self-attention and multi-head attention."""
 
 from dataclasses import replace
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -13,6 +14,7 @@ from .property import (
     Step,
     agree,
     alike,
+    as_one,
     exactly,
     generator_for,
     known,
@@ -119,11 +121,7 @@ def own_value(x: Bounded, params) -> Bounded:
         return x
     if hasattr(params, "heads"):
         parts = [own_value(x, head) for head in params.heads]
-        value = Bounded(
-            np.concatenate([part.value for part in parts], axis=-1),
-            np.concatenate([part.error for part in parts], axis=-1),
-            x.rounding,
-        )
+        value = as_one(parts, partial(np.concatenate, axis=-1))
     elif isinstance(params.value, np.ndarray):
         zeros = exactly(np.zeros(params.value.shape[-1]))
         return affine(x, exactly(params.value.T), zeros)
@@ -146,10 +144,9 @@ def a_fully_masked_token_gets_the_output_bias(
 def heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
     """Heads permuted together with their columns of the output layer give
     the same output."""
-    params, heads = arguments["params"], arguments["heads"]
-    order = generator_for(arguments).permutation(heads)
-    features = np.arange(params.output.weight.shape[-1])
-    features = features.reshape(heads, -1)[order].reshape(-1)
+    params = arguments["params"]
+    order = generator_for(arguments).permutation(arguments["heads"])
+    output, features = with_columns(params.output, order)
     inner = {
         name: replace(
             layer, weight=layer.weight[features], bias=layer.bias[features]
@@ -157,11 +154,16 @@ def heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
         for name, layer in vars(params).items()
         if name != "output"
     }
-    weight = params.output.weight[:, features]
-    output = replace(params.output, weight=weight)
     other = replace(params, **inner, output=output)
     got = step.known(arguments | {"params": other})
     yield agree("outputs", got, step.known(arguments))
+
+
+def with_columns(layer, order: np.ndarray):
+    """An output layer for heads in another order, and their features."""
+    features = np.arange(layer.weight.shape[-1])
+    features = features.reshape(len(order), -1)[order].reshape(-1)
+    return replace(layer, weight=layer.weight[:, features]), features
 
 
 def a_head_alone_is_attention_of_its_width(
@@ -202,16 +204,11 @@ def only(layer, features: np.ndarray):
 def stacked_heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
     """Heads permuted together with their dropout masks and their columns
     of the output layer give the same output."""
-    params, heads = arguments["params"], len(arguments["params"].heads)
-    order = generator_for(arguments).permutation(heads)
-    features = np.arange(params.output.weight.shape[-1])
-    features = features.reshape(heads, -1)[order].reshape(-1)
-    weight = params.output.weight[:, features]
-    other = replace(
-        params,
-        heads=tuple(params.heads[head] for head in order),
-        output=replace(params.output, weight=weight),
-    )
+    params = arguments["params"]
+    order = generator_for(arguments).permutation(len(params.heads))
+    heads = tuple(params.heads[head] for head in order)
+    output, _ = with_columns(params.output, order)
+    other = replace(params, heads=heads, output=output)
     dropout_mask = arguments["dropout_mask"][..., order, :, :]
     got = step.known(
         arguments | {"params": other, "dropout_mask": dropout_mask}
@@ -222,22 +219,13 @@ def stacked_heads_have_no_order(step: Step, arguments: dict) -> Comparisons:
 PROPERTIES = (
     Property(a_head_is_a_slice_of_the_features, of=("split_heads",)),
     Property(a_head_becomes_a_slice_of_the_features, of=("merge_heads",)),
-    Property(the_order_of_tokens_moves_with_them, of=(*ORDERLESS,)),
+    Property(the_order_of_tokens_moves_with_them, of=ORDERLESS),
     Property(
         a_later_token_changes_no_earlier_output,
-        of=(
-            *CAUSAL,
-            *MULTI_HEAD,
-        ),
+        of=(*CAUSAL, *MULTI_HEAD),
     ),
-    Property(
-        a_single_token_gets_its_own_value,
-        of=(
-            *ORDERLESS,
-            *CAUSAL,
-        ),
-    ),
-    Property(a_fully_masked_token_gets_the_output_bias, of=(*MULTI_HEAD,)),
+    Property(a_single_token_gets_its_own_value, of=(*ORDERLESS, *CAUSAL)),
+    Property(a_fully_masked_token_gets_the_output_bias, of=MULTI_HEAD),
     Property(heads_have_no_order, of=("multi_head_attention",)),
     Property(
         a_head_alone_is_attention_of_its_width, of=("multi_head_attention",)

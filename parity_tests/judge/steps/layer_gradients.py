@@ -10,6 +10,7 @@ from parity_tests.bounds.rounding import where
 from parity_tests.twins.comparing import largest
 
 from .embeddings import LOOK_UPS
+from .layers import without_params
 from .property import (
     Comparisons,
     Gradient,
@@ -73,11 +74,7 @@ def no_gradient_goes_where_the_norm_undoes_a_move(
     yield agree("sum of d_x", total, zero(total), d_x)
     centred, spread = x - mean(x), variance(x, mean(x))
     epsilon = exactly(np.full(spread.shape, arguments["epsilon"]))
-    plain = type(params)(
-        np.ones_like(params.weight), np.zeros_like(params.bias)
-    )
-    taken = {k: v for k, v in inputs(arguments).items() if k != "params"}
-    z = gradient.step.known(taken | {"params": plain})
+    z = without_params(gradient.step, inputs(arguments))
     upstream = exactly(arguments["d_y"]) * exactly(params.weight)
     left = quotient(epsilon, spread + epsilon) * (upstream * z).total()
     products = d_x * centred

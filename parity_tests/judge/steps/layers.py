@@ -9,6 +9,7 @@ from parity_tests.bounds.gradients import quotient
 from parity_tests.bounds.layers import mean, variance
 from parity_tests.bounds.rounding import Bounded, exponential, where
 
+from .activations import FEED_FORWARDS
 from .property import (
     Comparisons,
     Property,
@@ -17,12 +18,12 @@ from .property import (
     exactly,
     generator_for,
     identical,
+    nothing_dropped,
     same,
     through,
 )
 
 GELUS = ("gelu", "gelu_tanh")
-FEED_FORWARDS = ("feed_forward", "feed_forward_tanh")
 
 
 def tokens_do_not_mix(step: Step, arguments: dict) -> Comparisons:
@@ -67,14 +68,11 @@ def features_add_up_over_the_bias(
 
 def what_is_dropped_is_zero(step: Step, arguments: dict) -> Comparisons:
     """Where `dropout_mask` is False the output is 0, even for a NaN."""
-    dropout_mask = np.broadcast_to(
-        arguments["dropout_mask"], arguments["x"].shape
-    )
+    x = arguments["x"]
+    dropout_mask = np.broadcast_to(arguments["dropout_mask"], x.shape)
     dropped = np.where(dropout_mask, 0, step(**arguments))
     yield identical("dropped", dropped, dropped * 0)
-    with_nan = arguments | {
-        "x": np.where(dropout_mask, arguments["x"], np.nan)
-    }
+    with_nan = arguments | {"x": np.where(dropout_mask, x, np.nan)}
     dropped = np.where(dropout_mask, 0, step(**with_nan))
     yield identical("dropped NaN", dropped, np.zeros_like(dropped))
 
@@ -90,9 +88,8 @@ def what_is_kept_is_scaled_up(step: Step, arguments: dict) -> Comparisons:
         where(dropout_mask, back, 0),
         exactly(np.where(dropout_mask, x, 0)),
     )
-    dropout_mask = np.ones_like(arguments["dropout_mask"])
-    all_kept = arguments | {"dropout_mask": dropout_mask, "rate": 0.0}
-    yield agree("all kept", step.known(all_kept), exactly(x))
+    all_kept = step.known(nothing_dropped(arguments))
+    yield agree("all kept", all_kept, exactly(x))
 
 
 def features_have_mean_0_and_variance_1(
@@ -134,10 +131,8 @@ def weight_and_bias_come_at_the_end(
     step: Step, arguments: dict
 ) -> Comparisons:
     """Each feature is multiplied by its own weight, then gets its bias."""
-    params, normalised = (
-        arguments["params"],
-        without_params(step, arguments),
-    )
+    params = arguments["params"]
+    normalised = without_params(step, arguments)
     expected = normalised * exactly(params.weight) + exactly(params.bias)
     yield agree("y", step.known(arguments), expected)
 
@@ -237,12 +232,7 @@ def between_the_layers_the_large_passes_and_the_small_is_lost(
 
 PROPERTIES = (
     Property(
-        tokens_do_not_mix,
-        of=(
-            "linear",
-            "layer_norm",
-            *FEED_FORWARDS,
-        ),
+        tokens_do_not_mix, of=("linear", "layer_norm", *FEED_FORWARDS)
     ),
     Property(zeros_give_the_bias, of=("linear",)),
     Property(a_feature_gives_its_column_of_weights, of=("linear",)),
@@ -253,12 +243,12 @@ PROPERTIES = (
     Property(features_keep_their_order, of=("layer_norm",)),
     Property(weight_and_bias_come_at_the_end, of=("layer_norm",)),
     Property(the_size_of_features_does_not_matter, of=("layer_norm",)),
-    Property(both_sides_together_give_the_feature, of=(*GELUS,)),
-    Property(far_out_it_is_all_or_nothing, of=(*GELUS,)),
+    Property(both_sides_together_give_the_feature, of=GELUS),
+    Property(far_out_it_is_all_or_nothing, of=GELUS),
     Property(the_share_grows_by_the_normal_density, of=("gelu",)),
     Property(without_its_tanh_it_is_a_cubic, of=("gelu_tanh",)),
     Property(
         between_the_layers_the_large_passes_and_the_small_is_lost,
-        of=(*FEED_FORWARDS,),
+        of=FEED_FORWARDS,
     ),
 )

@@ -27,8 +27,7 @@ def fitting(function: Callable, reference: Callable) -> Callable:
     def inputs_after(arguments):
         return answer_of(function.inputs_after, {"arguments": arguments})
 
-    if hasattr(function, "inputs_after"):
-        call.inputs_after = inputs_after
+    call.inputs_after = inputs_after
     return call
 
 
@@ -60,26 +59,31 @@ def as_expected(got, expected):
         return members(got, expected)
     got = plain(got)
     if type(got).__name__ != type(expected).__name__:
-        raise Broken(
-            f"returned {type(got).__name__}, "
-            f"expected {type(expected).__name__}"
-        )
+        raise of_another_type(got, expected)
     if is_dataclass(expected):
-        names = [field.name for field in fields(expected)]
-        for name in names:
+        for field in fields(expected):
+            name = field.name
             as_expected(getattr(got, name), getattr(expected, name))
     return got
+
+
+def of_another_type(got, expected) -> Broken:
+    name, expected_name = type(got).__name__, type(expected).__name__
+    return Broken(f"returned {name}, expected {expected_name}")
+
+
+def in_pairs(got, expected):
+    """Part by part, if there are as many. Raises Broken if not."""
+    if len(got) != len(expected):
+        raise Broken(f"returned {len(got)} parts, expected {len(expected)}")
+    return zip(got, expected, strict=True)
 
 
 def of_our_class(got, expected):
     """Records in the classes that the reference returns, by their names;
     anything else as it is."""
     if isinstance(got, tuple | list) and isinstance(expected, tuple | list):
-        if len(got) != len(expected):
-            raise Broken(
-                f"returned {len(got)} parts, expected {len(expected)}"
-            )
-        pairs = zip(got, expected, strict=True)
+        pairs = in_pairs(got, expected)
         return type(got)(of_our_class(*pair) for pair in pairs)
     if not isinstance(got, Record):
         return got
@@ -107,13 +111,8 @@ def kind(value) -> str:
 def members(got, expected):
     """A tuple or a list, part by part."""
     if not isinstance(got, tuple | list):
-        raise Broken(
-            f"returned {type(got).__name__}, "
-            f"expected {type(expected).__name__}"
-        )
-    if len(got) != len(expected):
-        raise Broken(f"returned {len(got)} parts, expected {len(expected)}")
-    pairs = zip(got, expected, strict=True)
+        raise of_another_type(got, expected)
+    pairs = in_pairs(got, expected)
     # A named tuple takes its members one by one.
     make = getattr(type(expected), "_make", type(expected))
     return make([as_expected(*pair) for pair in pairs])

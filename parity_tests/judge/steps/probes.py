@@ -7,11 +7,10 @@ merge. One seed makes them the same each time.
 
 from functools import cache
 
-import hypothesis
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
 
 from numpy_ref.byte_pair_encoding import merge_table
+from parity_tests.judge.verdict.loop import Budget, drawn_inputs
 
 from .cases import StepCase, step_cases
 
@@ -22,7 +21,13 @@ DRAWN = 24
 def plain_cases(name: str) -> list[StepCase]:
     """Inputs of a step, or of its gradient: of sizes that differ, as the
     strategies draw them, and of equal ones."""
-    return drawn_cases(name, DRAWN) + drawn_cases(name, DRAWN // 3, True)
+    return [
+        case
+        for count, equal in ((DRAWN, False), (DRAWN // 3, True))
+        for case in drawn_inputs(
+            step_cases(name, ("float64",), equal), Budget(count, seed=7)
+        )
+    ]
 
 
 def loud_cases(name: str) -> list[StepCase]:
@@ -32,26 +37,6 @@ def loud_cases(name: str) -> list[StepCase]:
         first = next(n for n in ("query", "x") if n in case)
         loud.append(StepCase(name, case | {first: 100 * case[first]}))
     return loud
-
-
-def drawn_cases(name: str, count: int, equal: bool = False):
-    """So many inputs in float64, the same each time."""
-    drawn: list[StepCase] = []
-
-    @hypothesis.seed(7)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],
-    )
-    @given(step_cases(name, ("float64",), equal))
-    def collect(case):
-        drawn.append(case)
-
-    collect()
-    return drawn
 
 
 LOUD = (

@@ -30,17 +30,19 @@ from parity_tests.judge.verdict.protocol import Broken
 from parity_tests.twins.comparing import Comparison, largest
 from parity_tests.twins.finding import Twin, find_twins
 from parity_tests.twins.gradients import (
+    backward,
     kept,
     named_leaves,
     output_name,
 )
 
 IN_FLOAT64 = Rounding.of(np.float64)
+BACKWARD = "_backward"
 
 
 def gradients_of(*names: str) -> tuple[str, ...]:
     """The names of the gradients of these steps."""
-    return tuple(f"{name}_backward" for name in names)
+    return tuple(f"{name}{BACKWARD}" for name in names)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Step:
         array of `params` goes by its dotted name.
         """
         steps = description(self.name, arguments, inexact)
-        return steps[outputs()[self.name]].error
+        return steps[output_name(twin_of(self.name))].error
 
     def known(self, arguments: dict) -> Bounded:
         """The result, and how far it may be off if it is correct."""
@@ -97,26 +99,27 @@ class Gradient:
 
     def inputs_after(self, arguments: dict) -> dict:
         """The arguments as they are after a call."""
-        if getattr(self.backward, "inputs_after", None):
-            return self.backward.inputs_after(self.with_kept(arguments))
-        self(**arguments)
-        return arguments
+        return self.backward.inputs_after(self.with_kept(arguments))
 
     def with_kept(self, arguments: dict) -> dict:
         """Also what the reference has kept on the way, if it is taken."""
         first, *_ = arguments
-        before = kept(twins()[self.name], inputs(arguments))
+        before = kept(twin_of(self.name), inputs(arguments))
         return {first: arguments[first]} | before | inputs(arguments)
 
     def known(self, arguments: dict, inexact=None) -> dict[str, Bounded]:
         """The gradient of each input array, by its dotted name, and how
         far it may be off if it is correct."""
         gradients = named_results(self(**arguments), inputs(arguments))
-        steps = description(
-            f"{self.name}_backward", self.with_kept(arguments), inexact
-        )
-        exact = dict(parts_of(steps))
+        exact = self.exact(arguments, inexact)
         return {n: known(g, exact[n].error) for n, g in gradients.items()}
+
+    def exact(self, arguments: dict, inexact=None) -> dict[str, Bounded]:
+        """The exact gradients, by the same names."""
+        taken = self.with_kept(arguments)
+        return dict(
+            parts_of(description(f"{self.name}{BACKWARD}", taken, inexact))
+        )
 
 
 def description(name: str, arguments: dict, inexact=None) -> dict:
@@ -137,14 +140,16 @@ def as_array(value):
 
 
 @cache
-def twins() -> dict[str, Twin]:
-    return {twin.name: twin for twin in find_twins()}
+def twin_of(name: str) -> Twin:
+    """The step of that name, or of which it is the gradient.
 
-
-@cache
-def outputs() -> dict[str, str]:
-    """The name of each step's result."""
-    return {twin.name: output_name(twin) for twin in find_twins()}
+    Raises ValueError if there is none.
+    """
+    step = name.removesuffix(BACKWARD)
+    for twin in find_twins():
+        if twin.name == step and (step == name or backward(twin)):
+            return twin
+    raise ValueError(f"expected the name of a step, got {name!r}")
 
 
 def known(value, error: np.ndarray) -> Bounded:
@@ -304,10 +309,14 @@ def over_all_tokens(a: Bounded) -> Bounded:
     return over(flat, 0).moved(lambda part: part[:, 0])
 
 
+def as_one(parts: list[Bounded], join: Callable = np.array) -> Bounded:
+    """Several results as one."""
+    return Bounded(
+        join([part.value for part in parts]),
+        join([part.error for part in parts]),
+        IN_FLOAT64,
+    )
+
+
 def zero(a: Bounded) -> Bounded:
     return exactly(np.zeros(a.shape))
-
-
-def first_of(arguments: dict) -> np.ndarray:
-    """The upstream gradient."""
-    return next(iter(arguments.values()))

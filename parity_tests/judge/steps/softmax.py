@@ -130,16 +130,21 @@ def an_output_lies_between_the_values(
     """With nothing dropped, an output is a mean: it lies between the least
     and the greatest of the values that its query may attend to."""
     kept = nothing_dropped(arguments)
-    got, value = step.known(kept), kept["value"]
-    shape = (*got.shape[:-1], value.shape[-2])
-    rows = np.broadcast_to(kept["mask"], shape)[..., None]
-    value = value[..., None, :, :]
+    got, value = step.known(kept), kept["value"][..., None, :, :]
+    rows = mask_of_scores(kept)[..., None]
     least = np.where(rows, value, np.inf).min(axis=-2)
     greatest = np.where(rows, value, -np.inf).max(axis=-2)
     sees_any = rows.any(axis=-2)
     least, greatest = (np.where(sees_any, a, 0) for a in (least, greatest))
     clipped = np.clip(got.value, least, greatest)
     yield same("context", got.value, clipped, got.error)
+
+
+def mask_of_scores(arguments: dict) -> np.ndarray:
+    """The mask, broadcast to all axes of the scores."""
+    query, key = arguments["query"], arguments["key"]
+    shape = (*query.shape[:-1], key.shape[-2])
+    return np.broadcast_to(arguments["mask"], shape)
 
 
 def a_dropped_weight_counts_like_a_value_of_zeros(
@@ -204,14 +209,12 @@ def a_text_has_as_many_keys_as_tokens(
 
 
 PROPERTIES = (
-    Property(weights_are_a_distribution, of=(*SOFTMAXES,)),
+    Property(weights_are_a_distribution, of=SOFTMAXES),
     Property(
         a_weight_over_another_is_e_to_their_scores_difference,
-        of=(*SOFTMAXES,),
+        of=SOFTMAXES,
     ),
-    Property(
-        a_number_added_to_every_score_changes_nothing, of=(*SOFTMAXES,)
-    ),
+    Property(a_number_added_to_every_score_changes_nothing, of=SOFTMAXES),
     Property(
         what_is_behind_the_mask_does_not_matter, of=("masked_softmax",)
     ),
@@ -223,10 +226,7 @@ PROPERTIES = (
     Property(features_add_up, of=("attention_scores",)),
     Property(
         an_output_lies_between_the_values,
-        of=(
-            "scaled_dot_product_attention",
-            "attention_with_dropout",
-        ),
+        of=("scaled_dot_product_attention", "attention_with_dropout"),
     ),
     Property(
         a_dropped_weight_counts_like_a_value_of_zeros,

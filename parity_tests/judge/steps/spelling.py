@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import reduce
+from itertools import product
 
 import numpy as np
 
-from parity_tests.judge.attention.calling import as_array, part_at, paths_of
+from parity_tests.judge.attention.calling import part_at, result_path
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.forms import (
     LENGTHS,
@@ -28,10 +29,10 @@ from parity_tests.judge.verdict.protocol import (
 )
 from parity_tests.twins.gradients import backward
 
-from .cases import BACKWARD, StepCase, twin_of
+from .cases import StepCase
 from .outputs import as_expected, of_our_class
 from .probes import plain_cases
-from .property import Gradient
+from .property import BACKWARD, Gradient, twin_of
 from .step import agree, reference
 
 # What an argument may be called that the reference calls otherwise.
@@ -213,7 +214,7 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
             continue
         answered = True
         if step.spelling.read is None and isinstance(expected, np.ndarray):
-            step = step.with_result(path_to(value, expected.shape))
+            step = step.with_result(result_path(value, expected.shape))
         try:
             got = as_expected(step(**case), expected)
         except Broken:
@@ -223,13 +224,6 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
     if not answered:
         raise trouble
     return step, right
-
-
-def path_to(value, shape: tuple[int, ...]) -> tuple | None:
-    for path, part in paths_of(value):
-        if getattr(as_array(part), "shape", None) == shape:
-            return path
-    return None
 
 
 def signature_of(role: str) -> list[str]:
@@ -267,12 +261,6 @@ def spellings(thing: Thing, role: str) -> Iterator[Spelling]:
 def by_leaves(thing, role, names, required) -> Iterator[Spelling]:
     """Parameters one by one, or in a dict; and what is written in."""
     case = with_kept(plain_cases(role)[1])
-    leaves = {
-        name: [name]
-        if not is_dataclass(value)
-        else [f"{name}.{path}" for path in paths_in(value)]
-        for name, value in case.items()
-    }
     params = [n for n, value in case.items() if is_dataclass(value)]
     scalars = [n for n in case if n not in params]
     paths, left = {}, list(names)
@@ -293,13 +281,11 @@ def by_leaves(thing, role, names, required) -> Iterator[Spelling]:
     left = [n for n in left if n in required and n not in others]
     holder, keys = "", {}
     if params:
-        flat = leaves[params[0]]
+        flat = paths_in(params[0], case[params[0]])
         if len(left) == 1 and len(flat) > 1:
             holder = left[0]
-            found = re.findall(
-                rf"{holder}\[['\"](\w+)['\"]\]", thing.source
-            )
-            keys = matched(list(dict.fromkeys(found)), flat)
+            used = re.findall(rf"{holder}\[['\"](\w+)['\"]\]", thing.source)
+            keys = matched(list(dict.fromkeys(used)), flat)
             if not keys:
                 return
         else:
@@ -308,23 +294,23 @@ def by_leaves(thing, role, names, required) -> Iterator[Spelling]:
             if not pairs:
                 return
             paths |= pairs
-    unexplained = [n for n in left if n not in paths and n != holder]
-    if unexplained:
+    if any(n not in paths and n != holder for n in left):
         return
-    for fixed in values_written_in(missing):
+    for values in product(*(WRITTEN_IN[name] for name in missing)):
+        fixed = dict(zip(missing, values, strict=True))
         for turned in (False, True) if params else (False,):
             yield Spelling(paths, fixed, others, holder, keys, turned)
 
 
-def paths_in(value, prefix: str = "") -> list[str]:
+def paths_in(name: str, value) -> list[str]:
     """The dotted names of the arrays of a dataclass."""
-    paths = []
-    for name, part in vars(value).items():
-        if is_dataclass(part):
-            paths += paths_in(part, f"{prefix}{name}.")
-        else:
-            paths.append(f"{prefix}{name}")
-    return paths
+    if not is_dataclass(value):
+        return [name]
+    return [
+        path
+        for own, part in vars(value).items()
+        for path in paths_in(f"{name}.{own}", part)
+    ]
 
 
 def matched(names: list[str], leaves: list[str]) -> dict[str, str]:
@@ -340,23 +326,7 @@ def matched(names: list[str], leaves: list[str]) -> dict[str, str]:
     our_biases = [leaf for leaf in leaves if leaf.endswith("bias")]
     if len(weights) != len(ours) or len(biases) != len(our_biases):
         return {}
-    return dict(
-        zip(
-            [*weights, *biases],
-            [*ours, *our_biases],
-            strict=True,
-        )
-    )
-
-
-def values_written_in(missing: list[str]) -> Iterator[dict]:
-    if not missing:
-        yield {}
-        return
-    first, *rest = missing
-    for value in WRITTEN_IN[first]:
-        for others in values_written_in(rest):
-            yield {first: value} | others
+    return dict(zip(weights + biases, ours + our_biases, strict=True))
 
 
 # --- masks, which have forms of their own --------------------------------

@@ -7,7 +7,6 @@ spelling it has its own (`spelling.py`).
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import is_dataclass
-from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,33 +15,26 @@ from parity_tests.judge.candidate.values import copied
 from parity_tests.judge.mutants.steps import MUTANTS
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.property import Property
-from parity_tests.judge.verdict.protocol import (
-    Broken,
-    Lost,
-    NotAsked,
-    Raised,
-)
-from parity_tests.twins.finding import find_twins
+from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
 from parity_tests.twins.gradients import backward
 
 from .activations import equals_the_layer_with_relu, with_relu
 from .all_properties import properties_of
-from .cases import BACKWARD, StepCase, step_cases, twin_of
+from .cases import StepCase, step_cases
 from .exact_value import (
     equals_the_reference,
     gradients_equal_the_exact_ones,
 )
-from .outputs import fitting
+from .outputs import answer_of, fitting
 from .probes import EXTREME, LOUD, loud_cases, plain_cases
-from .property import Gradient, Step
+from .property import BACKWARD, Gradient, Step, twin_of
 
 
 class StepSubject:
     """A function under judgement as the step `name`, or its gradient.
 
     `function` takes NumPy values by the names that the step gives them;
-    `forward` is the step that a gradient belongs to, by default the
-    project's own. `adapted(case)` is a case as the function can be asked.
+    `adapted(case)` is a case as the function can be asked.
     """
 
     when_random = "the output is random"
@@ -51,24 +43,19 @@ class StepSubject:
         self,
         function: Callable,
         name: str,
-        forward: Callable | None = None,
         adapted: Callable = lambda case: case,
     ):
         self.name = self.kind = name
         if not hasattr(function, "inputs_after"):
             function = LocalStep(function)
         self.function, self.adapted = function, adapted
-        twin = twin_of(name)
+        judged = fitting(function, reference(name))
         if name.endswith(BACKWARD):
-            own = twin.reference
-            self.asked = Gradient(
-                twin.name,
-                fitting(forward, own) if forward else own,
-                fitting(function, backward(twin)),
-            )
+            twin = twin_of(name)
+            self.asked = Gradient(twin.name, twin.reference, judged)
             self.exact = gradients_equal_the_exact_ones
         else:
-            self.asked = Step(name, fitting(function, twin.reference))
+            self.asked = Step(name, judged)
             self.exact = equals_the_reference
 
     @property
@@ -99,14 +86,7 @@ class StepSubject:
         return [plain_cases(self.name), extreme + loud]
 
     def answer(self, probe):
-        try:
-            with np.errstate(all="ignore"):
-                return self.function(**probe)
-        except (Lost, Raised):
-            raise
-        except (Exception, SystemExit) as error:  # foreign code
-            kind = type(error).__name__
-            raise Raised({"type": kind, "text": str(error)}) from error
+        return answer_of(self.function, probe)
 
     def right(self, probe):
         with np.errstate(all="ignore"):
@@ -178,12 +158,10 @@ def in_order(mutant: Callable) -> Callable:
     return lambda probe: mutant(*deepcopy(list(probe.values())))
 
 
-@cache
 def reference(name: str) -> Callable:
     """The project's own function for a step, or for its gradient."""
-    step = name.removesuffix(BACKWARD)
-    (twin,) = (twin for twin in find_twins() if twin.name == step)
-    return twin.reference if step == name else backward(twin)
+    twin = twin_of(name)
+    return backward(twin) if name.endswith(BACKWARD) else twin.reference
 
 
 def agree(output, expected) -> bool:

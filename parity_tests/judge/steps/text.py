@@ -175,10 +175,8 @@ def every_whole_window_has_its_start(
     """Windows start at 0 and then every `stride` tokens; the last one is
     whole, with its targets, and one more would not be."""
     starts, tokens = step(**arguments), arguments["tokens"]
-    context_length, stride = (
-        arguments["context_length"],
-        arguments["stride"],
-    )
+    context_length = arguments["context_length"]
+    stride = arguments["stride"]
     yield alike("first", starts[:1], [0])
     strides = np.diff(starts)
     yield alike("strides", strides, np.full(len(strides), stride))
@@ -193,10 +191,8 @@ def the_last_window_ends_where_the_text_ends(
     """The last target is the last token; windows start every `stride`
     tokens, and none but the last is moved."""
     starts, tokens = step(**arguments), arguments["tokens"]
-    context_length, stride = (
-        arguments["context_length"],
-        arguments["stride"],
-    )
+    context_length = arguments["context_length"]
+    stride = arguments["stride"]
     yield alike("end", starts[-1] + context_length, tokens - 1)
     expected = np.arange(len(starts) - 1) * stride
     yield alike("all but the last", starts[:-1], expected)
@@ -208,10 +204,8 @@ def the_last_window_ends_where_the_text_ends(
 def a_target_is_what_comes_next(step: Step, arguments: dict) -> Comparisons:
     """If the id of every token is its position, a window counts up from
     its start, and its targets are one further."""
-    starts, context_length = (
-        arguments["starts"],
-        arguments["context_length"],
-    )
+    starts = arguments["starts"]
+    context_length = arguments["context_length"]
     positions = np.arange(len(arguments["ids"]))
     inputs, targets = step(**arguments | {"ids": positions})
     counted = [
@@ -224,10 +218,8 @@ def a_target_is_what_comes_next(step: Step, arguments: dict) -> Comparisons:
 def windows_are_of_the_text(step: Step, arguments: dict) -> Comparisons:
     """Each window is a piece of the text, and its targets are the piece
     one token further."""
-    ids, context_length = (
-        arguments["ids"].tolist(),
-        arguments["context_length"],
-    )
+    ids = arguments["ids"].tolist()
+    context_length = arguments["context_length"]
     inputs, targets = step(**arguments)
     for index, start in enumerate(arguments["starts"].tolist()):
         piece = ids[start : start + context_length + 1]
@@ -267,10 +259,7 @@ PROPERTIES = (
     Property(a_merge_can_be_undone, of=("merge_pairs",)),
     Property(
         a_merge_can_be_written_out,
-        of=(
-            "merge_lowest",
-            "merge_all",
-        ),
+        of=("merge_lowest", "merge_all"),
     ),
     Property(the_earliest_pair_is_gone_and_no_other, of=("merge_lowest",)),
     Property(a_text_has_a_merge_where_a_pair_has_one, of=("has_merge",)),

@@ -12,6 +12,7 @@ from math import inf
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import HypothesisException
+from hypothesis.strategies import SearchStrategy
 
 from parity_tests.twins.comparing import Tally
 
@@ -91,7 +92,7 @@ def judgements(
 ) -> Iterator[Finding]:
     """Judge each property, on the same drawn inputs, while there is
     time."""
-    failed, drawn = 0, drawn_inputs(subject, budget)
+    failed, drawn = 0, drawn_inputs(subject.cases(), budget)
     for each in subject.properties():
         finding = judgement(
             each, subject, budget, drawn, shrink=failed < budget.shrunk
@@ -110,9 +111,9 @@ def judgement(
     """Judge one property: on its own inputs, or on drawn ones; where it
     fails on these, a smaller input is sought."""
     run = PropertyRun(judged, subject)
-    inputs = judged.inputs and judged.inputs(subject)
+    inputs = judged.inputs(subject) if judged.inputs else drawn
     if inputs is None:
-        inputs = drawn_inputs(subject, budget) if drawn is None else drawn
+        inputs = drawn_inputs(subject.cases(), budget)
     try:
         for case in inputs:
             if time.monotonic() > budget.deadline:
@@ -127,10 +128,10 @@ def judgement(
     return run.finding()
 
 
-def drawn_inputs(subject: Subject, budget: Budget) -> list:
-    """The inputs that Hypothesis draws for a subject, with this seed."""
+def drawn_inputs(cases: SearchStrategy, budget: Budget) -> list:
+    """The inputs that Hypothesis draws, with this seed."""
     drawn: list = []
-    with_hypothesis(drawn.append, subject.cases(), budget, Phase.generate)
+    with_hypothesis(drawn.append, cases, budget, Phase.generate)
     return drawn
 
 

@@ -85,6 +85,11 @@ def always_causal(query, key, value):
     return softmax(scores).astype(value.dtype) @ value
 
 
+def causal_on_demand(query, key, value, causal=False):
+    attention = always_causal if causal else plain
+    return attention(query, key, value)
+
+
 def compared(function, reference, host=Host):
     """The report on a function, beside a reference of this process."""
     hosts = Host.of("mine", function), host.of("theirs", reference)
@@ -139,7 +144,10 @@ def test_causal_forms_are_compared_where_both_have_one():
     report = compared(causal_form, kernel)
     expected = ["its_causal_form_equals_that_of_the_reference"]
     assert failed(report) == expected
-    assert compared(kernel, kernel).verdict == "holds"
+    failure = report.failed[0].failure
+    first = failure.comparison.theirs[..., 0, :]  # it sees itself alone
+    np.testing.assert_array_equal(first, failure.case.value[..., 0, :])
+    assert compared(causal_on_demand, kernel).verdict == "holds"
 
 
 def test_both_get_numbers_that_16_bits_hold():
@@ -188,21 +196,33 @@ def times_the_root(query, key, value):
     return softmax(query @ key.swapaxes(-2, -1) * root) @ value
 
 
+def averaged(query, key, value):
+    mean = value.mean(axis=-2, keepdims=True)
+    return np.repeat(mean, query.shape[-2], axis=-2)
+
+
 def attention_of_one(function) -> AttentionFunction:
     host = Host.of("it", function)
     return AttentionFunction(host, host.describe("it"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("d_head", [1, 3, 128])
 @pytest.mark.parametrize(
     ("reference", "power"),
-    [(plain, 0), (kernel, 0), (unscaled, 1), (times_the_root, 2)],
+    [
+        (plain, 0),
+        (kernel, 0),
+        (unscaled, 1),
+        (times_the_root, 2),
+        (averaged, 0),  # without scores, nothing can be measured
+    ],
 )
 def test_how_large_the_scores_of_a_reference_are_is_measured(
-    reference, power, d_head
+    reference, power, d_head, dtype
 ):
     subject = attention_of_one(reference)
-    factor = measured_factor(subject, d_head, np.dtype("float64"))
+    factor = measured_factor(subject, d_head, np.dtype(dtype))
     assert factor == pytest.approx(d_head ** (power / 2))
 
 

@@ -298,9 +298,15 @@ def test_causal_unless_it_is_told_otherwise():
         visible = mask if causal else ALL
         return scaled_dot_product_attention(q, k, v, visible)
 
-    detected = conventions(attention)
-    assert detected.causal == "the argument causal"
-    assert not detected.limits.square
+    subject = subject_of(attention)
+    assert subject.conventions.causal == "the argument causal"
+    assert not subject.limits.square
+    arrays = np.random.default_rng(0).normal(size=(3, 4, 5))
+    for called, expected in (
+        (subject(*arrays, None), attention(*arrays, causal=False)),
+        (subject.causally(*arrays), attention(*arrays)),
+    ):
+        np.testing.assert_array_equal(called, expected)
 
 
 def test_the_conventions_of_pytorch():

@@ -22,9 +22,8 @@ from parity_tests.judge.steps.step import (
     agree,
     reference,
 )
-from parity_tests.judge.steps.verdict import judge_step
 from parity_tests.judge.verdict.diagnosis import cause_of
-from parity_tests.judge.verdict.loop import Budget
+from parity_tests.judge.verdict.loop import Budget, judge_subject
 
 pytestmark = pytest.mark.slow  # every mutant of every step is told apart
 
@@ -103,7 +102,7 @@ def test_which_gelu_it_is_is_a_convention():
 
 
 def test_a_report_without_a_failure_has_no_cause():
-    report = judge_step(reference("gelu"), "gelu", "gelu", 2, 0)
+    report = judge_subject(StepSubject(reference("gelu"), "gelu"))
     assert report.holds
     assert report.cause is None
 

@@ -15,16 +15,21 @@ from parity_tests.judge.files.judging import (
     hosted,
     judge_thing,
 )
-from parity_tests.judge.steps.cases import StepCase, step_cases, twin_of
+from parity_tests.judge.steps.cases import StepCase, step_cases
 from parity_tests.judge.steps.exact_value import equals_the_reference
-from parity_tests.judge.steps.property import Step, leaves
-from parity_tests.judge.steps.verdict import step_judgements
-from parity_tests.judge.verdict.loop import Budget
+from parity_tests.judge.steps.property import Step, leaves, twin_of
+from parity_tests.judge.steps.step import StepSubject
+from parity_tests.judge.verdict.loop import Budget, judgements
 from parity_tests.twins.gradients import backward
 
 
-def verdicts(function, name, **more):
-    findings = step_judgements(function, name, examples=8, **more)
+def findings_on(function, name):
+    """What is found of a function as the step or gradient `name`."""
+    return judgements(StepSubject(function, name), Budget(8))
+
+
+def verdicts(function, name):
+    findings = findings_on(function, name)
     return {finding.name: finding for finding in findings}
 
 
@@ -37,13 +42,13 @@ def test_a_step_without_floats_alone_is_judged_too(name):
 
 
 @pytest.mark.parametrize("name", ["linear_backward", "gelu_backward"])
-def test_a_gradient_is_judged_with_its_step(name):
-    twin = twin_of(name)
-    right = verdicts(backward(twin), name, forward=twin.reference)
+def test_a_gradient_is_judged_too(name):
+    right = verdicts(backward(twin_of(name)), name)
     assert {finding.verdict for finding in right.values()} == {"holds"}
-    broken = verdicts(backward(twin), name, forward=lambda **_: None)
-    small_move = "a_small_move_changes_the_output_as_the_gradient_says"
-    assert "returned NoneType" in broken[small_move].failure.trouble
+    wrong = verdicts(lambda **taken: None, name)
+    assert "returned NoneType" in (
+        wrong["gradients_equal_the_exact_ones"].failure.trouble
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,13 +86,13 @@ def test_a_gradient_is_judged_with_its_step(name):
     ],
 )
 def test_trouble_is_told_in_one_line(name, wrong, trouble):
-    first = next(step_judgements(wrong, name))
+    first = next(findings_on(wrong, name))
     assert first.verdict == "fails"
     assert trouble in first.failure.trouble
 
 
 def test_an_error_is_no_wrong_answer():
-    findings = list(step_judgements(lambda x: 1 / 0, "gelu"))
+    findings = list(findings_on(lambda x: 1 / 0, "gelu"))
     assert {finding.verdict for finding in findings} == {"raised"}
     assert "raised ZeroDivisionError: division" in findings[0].trouble
 
@@ -118,7 +123,7 @@ def test_a_case_can_be_pasted_into_python(name, data):
 
 def test_what_is_no_step_is_named():
     with pytest.raises(ValueError, match="the name of a step, got 'soft'"):
-        list(step_judgements(np.exp, "soft"))
+        list(findings_on(np.exp, "soft"))
 
 
 def test_parameters_that_are_modified_are_seen():

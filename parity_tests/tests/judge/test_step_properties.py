@@ -17,13 +17,13 @@ from parity_tests.judge.steps.all_properties import (
     judged_steps,
     properties_of,
 )
-from parity_tests.judge.steps.cases import (
+from parity_tests.judge.steps.cases import plain, step_cases
+from parity_tests.judge.steps.property import (
     BACKWARD,
-    plain,
-    step_cases,
+    Step,
+    moved,
     twin_of,
 )
-from parity_tests.judge.steps.property import Step, moved
 from parity_tests.judge.steps.step import StepSubject
 from parity_tests.judge.verdict.loop import Budget, drawn_inputs, judgement
 from parity_tests.tests.conftest import expect_holds
@@ -110,7 +110,7 @@ def copied(value):
 
 @cache
 def drawn(name):
-    return drawn_inputs(ours(name), Budget(25))
+    return drawn_inputs(step_cases(name), Budget(25))
 
 
 def fails(each, subject) -> bool:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy_ref.attention import attention_scores, masked_softmax, softmax
 from numpy_ref.loss import log_sum_exp
 from parity_tests.judge.mutants.attention_parts import (
+    FACTORS,
     MUTANT_PARTS,
+    WEIGHINGS,
     Probe,
     attention,
     inverted,
@@ -87,12 +89,7 @@ def fully_masked_rows_become(fill: Callable) -> Callable:
     )
 
 
-def parts_with(part: str) -> Mutants:
-    """The mutants of one part of attention, and of no other."""
-    return {n: p[part] for n, p in MUTANT_PARTS.items() if {*p} == {part}}
-
-
-MASKED_SOFTMAX: Mutants = parts_with("weigh") | {
+MASKED_SOFTMAX: Mutants = WEIGHINGS | {
     "the mask is inverted": lambda scores, mask: weigh(scores, ~mask),
     "the mask is ignored": lambda scores, _: softmax(scores),
     "a fully masked row gets the mean, not zeros": (
@@ -107,7 +104,7 @@ SCORES: Mutants = {
     name: lambda query, key, factor=factor: (
         query @ key.swapaxes(-2, -1) * factor(Probe(query, key, key))
     )
-    for name, factor in parts_with("factor").items()
+    for name, factor in FACTORS.items()
     if "values" not in name
 } | {
     "the keys are not transposed": (

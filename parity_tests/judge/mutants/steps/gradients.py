@@ -19,7 +19,7 @@ from numpy_ref.normal_distribution import normal_cdf
 from numpy_ref.self_attention import self_attention_backward
 
 from .layers import DROPOUT
-from .pieces import Mutants, mean, total
+from .pieces import Mutants, density, mean, total
 
 SOFTMAX_BACKWARD: Mutants = {
     "the row's mean gradient is not subtracted": (
@@ -108,10 +108,6 @@ LAYER_NORM_BACKWARD: Mutants = {
     "mean and deviation are taken for constants": norm_of_constants,
     "the weight gets x, not the normalised x": weight_of_the_input,
 }
-
-
-def density(x):
-    return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
 
 
 GELU_BACKWARD: Mutants = {

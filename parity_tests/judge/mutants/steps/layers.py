@@ -9,7 +9,7 @@ import numpy as np
 from numpy_ref.layers import gelu, gelu_tanh, linear
 from numpy_ref.normal_distribution import normal_cdf
 
-from .pieces import Mutants, mean, nothing_done, sigmoid
+from .pieces import Mutants, density, mean, nothing_done, sigmoid
 
 LINEAR: Mutants = {
     "the weight is not transposed": (
@@ -147,7 +147,7 @@ GELU_LIKE: Mutants = {
     "it is a ReLU": lambda x: np.where(x < 0, 0, x),
     "it is the probability alone, not multiplied by x": normal_cdf,
     "x is multiplied by the normal density, not the distribution": (
-        lambda x: x * np.exp(-x * x / 2) / sqrt(2 * pi)
+        lambda x: x * density(x)
     ),
     "the root of 2 is forgotten: erf(x), not erf(x / √2)": (
         lambda x: x * normal_cdf(sqrt(2) * x)
@@ -187,15 +187,10 @@ def feed_forward_mutants(right: Callable, others: Mutants) -> Mutants:
             for n, other in others.items()
         }
         | {
-            f"{n}, in the first layer": partial(
-                feed_forward, activation=right, into=mutant
+            f"{n}, in the {place} layer": partial(
+                feed_forward, activation=right, **{part: mutant}
             )
-            for n, mutant in LINEAR.items()
-        }
-        | {
-            f"{n}, in the second layer": partial(
-                feed_forward, activation=right, out=mutant
-            )
+            for place, part in (("first", "into"), ("second", "out"))
             for n, mutant in LINEAR.items()
         }
         | {

@@ -1,6 +1,7 @@
 """Pieces that the tables of several files share."""
 
 from collections.abc import Callable
+from math import pi, sqrt
 
 import numpy as np
 
@@ -14,6 +15,11 @@ def total(array):
 
 def mean(x):
     return x.mean(axis=-1, keepdims=True)
+
+
+def density(x):
+    """The normal density."""
+    return np.exp(-x * x / 2) / sqrt(2 * pi)
 
 
 def sigmoid(x):

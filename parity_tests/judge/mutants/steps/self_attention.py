@@ -27,10 +27,8 @@ PARTS_OF_A_TOKEN = {
 UNMASKED = {n: p for n, p in PARTS_OF_A_TOKEN.items() if "mask" not in n}
 WIRED = {n: p for n, p in MUTANT_LAYERS.items() if "wired" in p}
 CAUSAL = {
-    name: parts
-    for name, parts in MUTANT_PARTS.items()
-    if name
-    in (
+    name: MUTANT_PARTS[name]
+    for name in (
         "the causal mask is missing",
         "one future position is visible",
         "a token does not see itself",

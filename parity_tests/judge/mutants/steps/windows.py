@@ -68,12 +68,10 @@ WINDOW_STARTS: Mutants = {
 
 COVERING_WINDOW_STARTS: Mutants = {
     "the end of the text is not covered": window_starts,
-    "no room is left for the targets": lambda tokens, length, stride: (
-        np.unique(
-            [
-                *window_starts(tokens, length, stride),
-                tokens - length,
-            ]
+    "no room is left for the targets": (
+        lambda tokens, context_length, stride: np.union1d(
+            window_starts(tokens, context_length, stride),
+            tokens - context_length,
         )
     ),
     "the last window comes twice where the windows fit": (
