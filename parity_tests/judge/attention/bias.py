@@ -83,11 +83,7 @@ def error_with(case: AttentionCase, bias: np.ndarray) -> np.ndarray:
 
 PROPERTIES = (
     Property(
-        a_boolean_mask_is_zeros_and_minus_infinity,
-        (
-            "booleans",
-            "numbers",
-        ),
+        a_boolean_mask_is_zeros_and_minus_infinity, ("booleans", "numbers")
     ),
     Property(
         a_number_for_a_whole_row_changes_nothing, ("numbers are added",)

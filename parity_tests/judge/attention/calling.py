@@ -18,11 +18,7 @@ from parity_tests.judge.subject.forms import (
     libraries_to_try,
     open_forms,
 )
-from parity_tests.judge.subject.roles import (
-    Roles,
-    roles_of,
-    values_to_try,
-)
+from parity_tests.judge.subject.roles import Roles, roles_of, values_to_try
 from parity_tests.judge.verdict.protocol import (
     Broken,
     NotAsked,

@@ -245,31 +245,15 @@ PROPERTIES = (
     Property(its_causal_form_sees_no_later_key, ("causal",)),
     Property(
         its_causal_form_joins_another_mask,
-        (
-            "causal",
-            "masks",
-            "both at once",
-        ),
+        ("causal", "masks", "both at once"),
     ),
     Property(its_other_mask_hides_what_it_should, ("two masks",)),
     Property(two_masks_hide_what_either_hides, ("two masks",)),
     Property(a_later_token_changes_no_earlier_output, ("causal or masks",)),
     Property(a_masked_key_might_as_well_be_removed, ("masks",)),
     Property(what_is_behind_the_mask_does_not_matter, ("masks",)),
-    Property(
-        a_fully_masked_row_gets_zeros,
-        (
-            "masks",
-            "zeros",
-        ),
-    ),
-    Property(
-        no_mask_is_a_mask_that_allows_all,
-        (
-            "masks",
-            "no mask",
-        ),
-    ),
+    Property(a_fully_masked_row_gets_zeros, ("masks", "zeros")),
+    Property(no_mask_is_a_mask_that_allows_all, ("masks", "no mask")),
     Property(a_mask_broadcasts, ("masks",)),
     Property(
         token_by_token_is_the_same_as_all_at_once, ("causal or masks",)

@@ -15,11 +15,7 @@ from parity_tests.judge.attention.calling import (
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.forms import libraries_to_try, open_forms
-from parity_tests.judge.verdict.protocol import (
-    NotAsked,
-    NotJudged,
-    Raised,
-)
+from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 
 from .body import TOKENS, ClassBody
 from .building import Sizes, size_named

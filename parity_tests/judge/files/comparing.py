@@ -33,11 +33,7 @@ from parity_tests.judge.subject.cases import (
 )
 from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.loop import Budget, judge_subject
-from parity_tests.judge.verdict.property import (
-    Comparisons,
-    Property,
-    same,
-)
+from parity_tests.judge.verdict.property import Comparisons, Property, same
 from parity_tests.judge.verdict.protocol import (
     Broken,
     Lost,
