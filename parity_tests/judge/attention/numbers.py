@@ -8,6 +8,7 @@ import numpy as np
 from parity_tests.judge.subject.cases import (
     AttentionCase,
     beyond_a_tile,
+    normal_arrays,
     opened,
 )
 
@@ -211,7 +212,7 @@ def a_scale_that_is_given_takes_the_place_of_the_root(
     """A scale of 2/√d gives what doubled queries give."""
     moved = replace(case, query=2 * case.query)
     scale = 2 / sqrt(case.query.shape[-1])
-    got = subject.with_scale(**case.arrays, scale=scale)
+    got = subject(**case.arrays, scale=scale)
     yield same("context", got, subject.of(moved), 2 * error(moved))
 
 
@@ -263,14 +264,8 @@ def many_keys_are_no_different(subject, case: AttentionCase) -> Comparisons:
     limits = subject.limits
     queries = tokens if limits.square else case.query.shape[-2]
     batch, d_head = case.query.shape[:-2], case.query.shape[-1]
-    query, key, value = (
-        random.normal(size=(*batch, *shape)).astype(dtype)
-        for shape in (
-            (queries, d_head),
-            (tokens, d_head),
-            (tokens, case.value.shape[-1]),
-        )
-    )
+    sizes = queries, tokens, d_head, case.value.shape[-1]
+    query, key, value = normal_arrays(random, batch, sizes, dtype)
     mask = np.ones((queries, tokens), bool)
     if "causal" not in limits.masks:
         masked = 0

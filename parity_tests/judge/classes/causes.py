@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.mutants.class_parts import MUTANTS
 from parity_tests.judge.subject.weights import recipes
 
 from .cases import LOUD, crossed, later_keys, with_masks
-from .conventions import BY_AUTOGRAD
 
 
 def probes_of(layer) -> list[list]:

@@ -11,6 +11,7 @@ from parity_tests.exact import attention as exact_attention
 from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded, parameters
+from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.mutants.class_parts import layer_of_heads
 from parity_tests.judge.subject.weights import Weights, weights
 from parity_tests.judge.verdict.property import (
@@ -24,7 +25,6 @@ from parity_tests.judge.verdict.protocol import Broken
 
 from .building import takes
 from .cases import LOUD, LayerCase, later_keys, with_masks
-from .conventions import BY_AUTOGRAD
 
 BEYOND = 33  # tokens
 
@@ -95,11 +95,8 @@ def called_twice_it_returns_the_same(layer, case: LayerCase) -> Comparisons:
 
 def inputs_are_left_as_they_were(layer, case: LayerCase) -> Comparisons:
     """The tokens are unchanged after the call."""
-    before = layer.arguments(case)
-    back = layer.reply(case, back=True)["back"]
-    for name, value in before.items():
-        if isinstance(value, np.ndarray):
-            yield identical(name, np.asarray(back[name]) * 1.0, value * 1.0)
+    for name, (before, after) in layer.inputs_after(case).items():
+        yield identical(name, after * 1.0, before * 1.0)
 
 
 CALLS = 12  # of one input in a row

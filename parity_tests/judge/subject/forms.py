@@ -57,6 +57,24 @@ class MaskForm:
         return MEANINGS[self.meaning](own, dtype)
 
 
+def passed_masks(
+    forms: dict[str, MaskForm],
+    masks: dict[str, np.ndarray],
+    required: tuple[str, ...],
+    shape: tuple[int, ...],
+    dtype,
+) -> dict[str, np.ndarray]:
+    """Each mask in its form; one that is required, and that nobody gave,
+    allows everything. Raises NotAsked."""
+    open_masks = dict.fromkeys(required, np.ones(shape[-2:], bool))
+    masks = open_masks | masks
+    return {
+        name: form.passed(masks[name], shape, dtype)
+        for name, form in forms.items()
+        if name in masks
+    }
+
+
 LENGTHS = "lengths of texts"
 TEXTS_LAST = "query, key, text"
 AS_LENGTHS = "True may attend"  # counted from the first token on

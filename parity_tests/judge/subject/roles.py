@@ -2,8 +2,7 @@
 
 By its name first, in any spelling; then by its default, its annotation
 and its place. What is left with a default is left alone, and that is said
-(`left_at_defaults`); what is left without one is found by trial
-(`values_to_try`).
+(`left_at_defaults`); what is left without one is found by trial.
 """
 
 import re
@@ -71,7 +70,6 @@ class Roles:
     required_masks: tuple[str, ...] = ()
     lengths: str | None = None
     causal: str | None = None
-    causal_default: bool | None = None
     scale: str | None = None
     heads: str | None = None
     fixed: tuple[tuple[str, object], ...] = ()
@@ -110,14 +108,8 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
     masks = tuple(n for n in others if has_role(n, "mask") and n != causal)
     left = [name for name in others if name not in (*masks, causal)]
     lengths = first_of(left, "lengths")
-    scale = next(
-        (
-            n
-            for n in left
-            if has_role(n, "scale") and not_a_flag(named[n].default)
-        ),
-        None,
-    )
+    numbers = [n for n in left if not isinstance(named[n].default, bool)]
+    scale = first_of(numbers, "scale")
     heads = first_of(left, "heads")
     required = [n for n in (*masks, lengths) if n and named[n].required]
     fixed, unknown = [], []
@@ -140,14 +132,12 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
     left_alone = [
         n for n in left if n not in known and is_left_alone(named[n])
     ]
-    default = named[causal].default if causal else None
     return Roles(
         tensors,
         masks,
         tuple(required),
         lengths,
         causal,
-        default if isinstance(default, bool) else None,
         scale,
         heads if heads and named[heads].required else None,
         tuple(fixed),
@@ -169,16 +159,6 @@ def is_left_alone(parameter: Parameter) -> bool:
 def left_at_defaults(names: tuple[str, ...]) -> dict[str, str]:
     """What a report says of arguments that were left alone."""
     return {f"its argument {name}": "left at its default" for name in names}
-
-
-def not_a_flag(default) -> bool:
-    """Whether it may take a number: its default is no boolean."""
-    return not isinstance(default, bool)
-
-
-def values_to_try() -> tuple:
-    """For a required argument of unknown meaning, from the likeliest on."""
-    return (None, "d_head", False, 0.0, 1)
 
 
 # --- what a docstring or an annotation says of a mask --------------------
