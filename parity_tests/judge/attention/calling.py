@@ -178,6 +178,14 @@ def as_array(value):
     return value
 
 
+def expect_array(output) -> np.ndarray:
+    """The output itself. Raises Broken if it is no array."""
+    if not isinstance(output, np.ndarray):
+        kind = getattr(output, "kind", type(output).__name__)
+        raise Broken(f"returned {kind}, expected an array")
+    return output
+
+
 def paths_of(value, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
     """Each part of a result with its path; the whole first."""
     yield path, value

@@ -42,6 +42,7 @@ from .calling import (
     Caller,
     arrays_within,
     calling_of,
+    expect_array,
     heads_of,
 )
 from .conventions import (
@@ -305,10 +306,7 @@ class AttentionFunction:
     def valid(self, output, query, value) -> np.ndarray:
         """The output, if it is a valid one; raises Broken if not."""
         shape, dtype = (*query.shape[:-1], value.shape[-1]), value.dtype
-        if not isinstance(output, np.ndarray):
-            kind = getattr(output, "kind", type(output).__name__)
-            raise Broken(f"returned {kind}, expected an array")
-        if output.shape != shape:
+        if expect_array(output).shape != shape:
             raise Broken(f"returned shape {output.shape}, expected {shape}")
         if self.caller.calling.narrow and output.dtype.kind == "f":
             return output.astype(dtype)
