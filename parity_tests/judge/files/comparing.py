@@ -201,10 +201,8 @@ class BesideAReference:
 
     @property
     def both_have_a_causal_form(self) -> bool:
-        return all(
-            each.caller.calling.roles.causal is not None
-            for each in (self.candidate, self.reference)
-        )
+        both = self.candidate, self.reference
+        return all(each.caller.calling.roles.causal for each in both)
 
     # --- comparisons -----------------------------------------------------
 
@@ -248,9 +246,8 @@ class BesideAReference:
     # --- as a subject ----------------------------------------------------
 
     def properties(self) -> Iterator[Property]:
-        for each in PROPERTIES:
-            if not each.needs or self.both_have_a_causal_form:
-                yield each
+        has_both = self.both_have_a_causal_form
+        return (each for each in PROPERTIES if not each.needs or has_both)
 
     def cases(self) -> SearchStrategy:
         return attention_cases(self.limits)
