@@ -264,8 +264,7 @@ class AttentionFunction:
     def arguments(self, case, masks: dict | None = None) -> dict:
         """What the call takes; the masks by their own names."""
         masks = self.by_name(case.mask) if masks is None else masks
-        arrays = case.query, case.key, case.value
-        return self.caller.arguments(*arrays, masks)
+        return self.caller.arguments(*case.qkv, masks)
 
     def after_itself(self, first: AttentionCase, second: AttentionCase):
         """The output for the second input, in the objects of the first."""
@@ -424,9 +423,8 @@ class AttentionFunction:
         return dict(zip(self.two_masks, probe.masks, strict=True))
 
     def changes(self, probe) -> bool:
-        case = AttentionCase(
-            probe.query, probe.key, probe.value, probe.mask
-        )
+        arrays = probe.query, probe.key, probe.value, probe.mask
+        case = AttentionCase(*arrays)
         try:
             pairs = self.inputs_after(case, self.masks_of(probe)).values()
         except (NotAsked, Raised):

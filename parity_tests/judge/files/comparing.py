@@ -167,7 +167,7 @@ def its_causal_form_equals_that_of_the_reference(
 
 
 def causally(function: AttentionFunction, case: AttentionCase):
-    return function.causally(case.query, case.key, case.value)
+    return function.causally(*case.qkv)
 
 
 PROPERTIES = (

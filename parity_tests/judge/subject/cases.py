@@ -34,6 +34,10 @@ class AttentionCase:
     seed: int = 0
 
     @property
+    def qkv(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.query, self.key, self.value
+
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         names = ("query", "key", "value", "mask")
         return {name: getattr(self, name) for name in names}
@@ -215,13 +219,9 @@ def beyond_a_tile(limits: Range) -> list[AttentionCase]:
 def causal(case: AttentionCase) -> AttentionCase:
     """The same case with as many keys as queries, and a causal mask."""
     tokens = min(case.query.shape[-2], case.key.shape[-2])
-    return replace(
-        case,
-        query=case.query[..., :tokens, :],
-        key=case.key[..., :tokens, :],
-        value=case.value[..., :tokens, :],
-        mask=causal_mask(tokens, tokens),
-    )
+    arrays = (array[..., :tokens, :] for array in case.qkv)
+    mask = causal_mask(tokens, tokens)
+    return AttentionCase(*arrays, mask, case.seed)
 
 
 def opened(case: AttentionCase) -> AttentionCase:
