@@ -11,6 +11,7 @@ from parity_tests.judge.subject.cases import (
     normal_arrays,
     opened,
 )
+from parity_tests.judge.verdict.property import CALLS_IN_A_ROW
 
 from .property import (
     Comparisons,
@@ -75,15 +76,12 @@ def answers_do_not_depend_on_calls_before(
     """The same input gets the same answer, however often, and new numbers
     in the same arrays get an answer of their own."""
     first = subject.of(case)
-    for _ in range(CALLS):
+    for _ in range(CALLS_IN_A_ROW):
         yield identical("context", subject.of(case), first)
     key = np.flip(case.key, -2).copy()
     turned = replace(case, query=-case.query, key=key, value=case.value + 1)
     again = subject.after_itself(case, turned)
     yield identical("new numbers", again, subject.of(turned))
-
-
-CALLS = 12  # of one input in a row
 
 
 def called_twice_it_returns_the_same(
