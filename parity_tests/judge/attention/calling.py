@@ -169,13 +169,13 @@ def part_at(value, path: tuple):
 
 def as_array(value):
     """Nested lists of numbers as an array; anything else as it is."""
-    if isinstance(value, list | tuple):
-        try:
-            array = np.array(value)
-        except ValueError:
-            return value
-        return array if array.dtype.kind in "fiub" else value
-    return value
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        array = np.array(value)
+    except ValueError:
+        return value
+    return array if array.dtype.kind in "fiub" else value
 
 
 def expect_array(output) -> np.ndarray:
@@ -189,16 +189,13 @@ def expect_array(output) -> np.ndarray:
 def paths_of(value, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
     """Each part of a result with its path; the whole first."""
     yield path, value
+    parts = getattr(value, "members", {}).items()
     if isinstance(value, list | tuple):
-        for index, part in enumerate(value[:8]):
-            yield from paths_of(part, (*path, index))
+        parts = enumerate(value[:8])
     elif isinstance(value, dict):
-        for name, part in value.items():
-            if isinstance(name, str):
-                yield from paths_of(part, (*path, name))
-    elif hasattr(value, "members"):
-        for name, part in value.members.items():
-            yield from paths_of(part, (*path, name))
+        parts = ((n, part) for n, part in value.items() if type(n) is str)
+    for step, part in parts:
+        yield from paths_of(part, (*path, step))
 
 
 def result_path(value, shape: tuple[int, ...]) -> tuple | None:

@@ -42,9 +42,9 @@ def exact_of(name: str, arrays: dict, narrow: str = "") -> dict:
     inputs = {name: bounded(array) for name, array in arrays.items()}
     if narrow:
         rounding = IN_16_BITS[narrow]
-        for name, value in inputs.items():
+        for argument, value in inputs.items():
             if hasattr(value, "rounding"):
-                inputs[name] = replace(value, rounding=rounding)
+                inputs[argument] = replace(value, rounding=rounding)
     return described(name)(**inputs)
 
 

@@ -6,7 +6,7 @@ trial.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -106,16 +106,26 @@ def size_named(name: str) -> str | None:
 def takes(thing: Thing, size: str) -> bool:
     """Whether the constructor takes such a size, or a configuration that
     it asks for it, as far as can be seen."""
-    for each in thing.parameters:
-        if is_configuration(each):
-            asked = [
-                size_named(n) for n in names_asked(thing.source, each.name)
-            ]
-            if size in asked or not asked:
-                return True
-        elif size_named(each.name) == size:
+    for each in filter(is_configuration, thing.parameters):
+        names = names_asked(thing.source, each.name)
+        if not names or size in map(size_named, names):
             return True
-    return False
+    others = [p for p in thing.parameters if not is_configuration(p)]
+    return names_size(others, size)
+
+
+def names_size(parameters: Iterable[Parameter], size: str) -> bool:
+    """Whether one of them is called like that size."""
+    return any(size_named(each.name) == size for each in parameters)
+
+
+def is_unknown(parameter: Parameter) -> bool:
+    """Whether the name says neither a size nor a configuration."""
+    return (
+        parameter.is_named
+        and size_named(parameter.name) is None
+        and not is_configuration(parameter)
+    )
 
 
 def is_configuration(parameter: Parameter) -> bool:
@@ -187,9 +197,7 @@ def guesses_for(thing: Thing) -> Iterator[tuple[str, ...]]:
     """What sizes the constructor's unknown arguments may be."""
     count = sum(
         each.required
-        and each.is_named
-        and size_named(each.name) is None
-        and not is_configuration(each)
+        and is_unknown(each)
         and each.name.lower() not in FIXED
         for each in thing.parameters
     )
@@ -204,11 +212,9 @@ def left_alone(thing: Thing) -> tuple[str, ...]:
     return tuple(
         each.name
         for each in thing.parameters
-        if each.is_named
+        if is_unknown(each)
         and is_left_alone(each)
-        and size_named(each.name) is None
         and each.name != "batch_first"
-        and not is_configuration(each)
     )
 
 
@@ -282,5 +288,5 @@ def configuration(
 
 def width_of_a_head(thing: Thing, sizes: Sizes, of_all: bool) -> int:
     """What a head's width may be: of one head of several, or of all."""
-    names = {size_named(each.name) for each in thing.parameters}
-    return sizes.d_head if "heads" in names and not of_all else sizes.d_out
+    takes_heads = names_size(thing.parameters, "heads")
+    return sizes.d_head if takes_heads and not of_all else sizes.d_out

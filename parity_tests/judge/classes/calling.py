@@ -24,7 +24,7 @@ from parity_tests.judge.verdict.protocol import (
 )
 
 from .body import TOKENS, ClassBody, drawn, second_sizes
-from .building import Sizes, size_named, takes
+from .building import Sizes, names_size, takes
 from .cases import LayerCase
 from .function import FunctionBody
 
@@ -235,6 +235,6 @@ class CalledLayer:
     def names_heads(self) -> bool:
         """Whether an argument is called so: then it has as many, or one,
         and no other number is tried."""
-        named = map(size_named, (p.name for p in self.thing.parameters))
+        named = names_size(self.thing.parameters, "heads")
         fixed = self.body.roles.fixed.values()
-        return "heads" in (*named, *fixed) or self.body.by_head
+        return named or "heads" in fixed or self.body.by_head

@@ -18,7 +18,7 @@ from parity_tests.judge.subject.weights import Recipe, recipes, weights
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotJudged, Raised, attempt
 
-from .building import size_named
+from .building import names_size
 from .calling import CalledLayer, Way
 from .cases import LayerCase
 
@@ -169,9 +169,8 @@ class ReadLayer(CalledLayer):
         """Whether it should be causal: as its name or its role says, or
         as a length does that can be good for nothing else."""
         said = "causal" in f"{self.kind} {self.name}".lower()
-        names = [p.name for p in self.thing.parameters]
-        has_length = self.thing.is_class and "context" in map(
-            size_named, names
+        has_length = self.thing.is_class and names_size(
+            self.thing.parameters, "context"
         )
         roles = self.body.roles
         if said or (has_length and not roles.masks):

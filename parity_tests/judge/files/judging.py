@@ -20,7 +20,7 @@ from parity_tests.judge.attention.function import AttentionFunction
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.classes.body import ClassBody
-from parity_tests.judge.classes.building import Sizes, size_named
+from parity_tests.judge.classes.building import Sizes, names_size
 from parity_tests.judge.classes.function import takes_weights
 from parity_tests.judge.classes.layer import ROLES, AttentionLayer
 from parity_tests.judge.steps.activations import (
@@ -196,8 +196,7 @@ def role_of(thing: Thing) -> str:
     """One of ROLES, by the name and by whether it takes heads."""
     name = thing.name.lower().replace("_", "")
     parameters = (*thing.parameters, *thing.call)
-    heads = any(size_named(each.name) == "heads" for each in parameters)
-    if "multihead" in name or heads:
+    if "multihead" in name or names_size(parameters, "heads"):
         return "multi_head_attention"
     return "causal_attention" if "causal" in name else "self_attention"
 

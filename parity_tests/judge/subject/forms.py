@@ -130,15 +130,14 @@ def axes_to_try(batch_axes: int, name: str, is_lengths: bool) -> list[str]:
     if is_lengths:
         return [LENGTHS] if batch_axes else []
     free = ["any", "all axes", "query, key"]
-    if batch_axes > 1:
-        free += ["text, 1, query, key", "text, query, key"]
-    elif batch_axes:
-        free += ["text, query, key", "text, 1, query, key"]
-    of_keys = ["text, key", "text, 1, 1, key", "text, 1, key"]
     if not batch_axes:
-        return free[:3]
+        return free
+    of_keys = ["text, key", "text, 1, 1, key", "text, 1, key"]
     if batch_axes == 1:
+        free += ["text, query, key", "text, 1, query, key"]
         of_keys.append(TEXTS_LAST)
+    else:
+        free += ["text, 1, query, key", "text, query, key"]
     is_padding = "pad" in name.lower()
     return of_keys + free if is_padding else free + of_keys
 
