@@ -410,11 +410,9 @@ class AttentionFunction:
         """On copies, so that the next call gets the same inputs."""
         arrays = probe.query, probe.key, probe.value
         copies = [array.copy() for array in arrays]
-        if probe.second_mask is not None:
-            return self.with_masks(*copies, self.masks_of(probe))
-        if probe.causal and self.caller.calling.roles.causal is not None:
-            return self.causally(*copies, probe.mask)
-        return self(*copies, probe.mask)
+        has_form = self.caller.calling.roles.causal is not None
+        is_causal, masks = probe.causal and has_form, self.masks_of(probe)
+        return self.with_masks(*copies, masks, causal=is_causal)
 
     def masks_of(self, probe) -> dict:
         """The masks of a probe, by their names."""
@@ -479,10 +477,10 @@ class AttentionFunction:
         right = [exact[f"d_{n}"].value for n in ("query", "key", "value")]
         same = [alike(a, b) for a, b in zip(got, right, strict=True)]
         none = [not np.any(a) for a in got]
-        names = ("queries", "keys", "values")
         if all(map(max, same, none)) and any(none):
+            names = ("queries", "keys", "values")
             cut = [
-                n for n, is_cut in zip(names, none, strict=True) if is_cut
+                n for n, a in zip(names, got, strict=True) if not a.any()
             ]
             return f"no gradient reaches the {' and '.join(cut)}"
         root = query.shape[-1] ** 0.5

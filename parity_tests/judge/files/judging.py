@@ -68,10 +68,8 @@ def judge(
     """
     budget = Budget(examples, seed, deadline=deadline)
     host, described = hosted(thing, name)
-    if described.is_class or is_a_layer(described):
-        role = role_of(described)
-    else:
-        role = ATTENTION
+    has_weights = described.is_class or is_a_layer(described)
+    role = role_of(described) if has_weights else ATTENTION
     return judge_thing(host, described, role, declared, budget)
 
 
