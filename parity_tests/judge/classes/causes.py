@@ -81,13 +81,13 @@ def cause_of_cut_gradients(layer) -> str | None:
     """A gradient that does not arrive."""
     if layer.gradients_by != BY_AUTOGRAD:
         return None
-    # The biases of keys move all scores of a query alike.
-    of_keys = [p.bias for p in layer.recipe.key if p.chunk is None]
-    without = {f"parameter {bias}" for bias in of_keys}
+    keys = [part for part in layer.recipe.key if part.chunk is None]
+    # They move all scores of a query alike.
+    biases_of_keys = {f"parameter {part.bias}" for part in keys}
     cut = [
         name
         for name, part in layer.gradients(layer.case(), np.ones).items()
-        if name not in without
+        if name not in biases_of_keys
         and (part is None or not np.any(np.abs(part) > 1e-12))
     ]
     return f"no gradient reaches {', '.join(sorted(cut))}" if cut else None

@@ -213,10 +213,8 @@ def its_causal_form_sees_no_later_token(
 
 def long_cases(layer) -> list[LayerCase]:
     """A long text at each of the layer's sizes."""
-    dtype, counts = (
-        layer.dtypes[0],
-        map(layer.tokens_at, range(len(layer.sizes))),
-    )
+    counts = map(layer.tokens_at, range(len(layer.sizes)))
+    dtype = layer.dtypes[0]
     return [
         layer.case(built, min(BEYOND, tokens), built, dtype=dtype)
         for built, tokens in enumerate(counts)
