@@ -11,7 +11,7 @@ from parity_tests.bounds.rounding import (
     weighted_mean,
 )
 from parity_tests.exact.numbers import bounded
-from parity_tests.judge.subject.cases import AttentionCase, opened
+from parity_tests.judge.subject.cases import AttentionCase
 
 from .property import Comparisons, Property, error, same, steps
 
@@ -23,7 +23,7 @@ def a_boolean_mask_is_zeros_and_minus_infinity(
     some = case.rows.any(axis=-1, keepdims=True)
     boolean = replace(case, mask=case.rows | ~some)
     bias = np.where(boolean.mask, 0, -inf).astype(case.value.dtype)
-    got = subject.with_bias(case.query, case.key, case.value, bias)
+    got = subject.with_bias(*case.qkv, bias)
     yield same("context", got, subject.of(boolean), 2 * error(boolean))
 
 
@@ -50,9 +50,8 @@ def ln_2_on_a_key_doubles_its_odds(
     bias[:, doubled] = log(2)
     biased, _ = with_and_without(subject, case, bias)
     indices = [*range(keys), doubled]
-    longer = opened(case)
     longer = replace(
-        longer,
+        case,
         key=case.key[..., indices, :],
         value=case.value[..., indices, :],
         mask=np.ones((1, keys + 1), bool),
@@ -67,27 +66,19 @@ def ln_2_on_a_key_doubles_its_odds(
 
 def with_and_without(subject, case: AttentionCase, bias):
     """The outputs for that bias, and for zeros."""
-    arrays = case.query, case.key, case.value
-    return (
-        subject.with_bias(*arrays, bias),
-        subject.with_bias(*arrays, 0 * bias),
-    )
+    return tuple(subject.with_bias(*case.qkv, b) for b in (bias, 0 * bias))
 
 
 def error_with(case: AttentionCase, bias: np.ndarray) -> np.ndarray:
     """How far the output may be off when numbers are added."""
-    query, key, value = map(bounded, (case.query, case.key, case.value))
+    query, key, value = map(bounded, case.qkv)
     scores = scaled_scores(query, key) + bounded(bias)
     return weighted_mean(distribution(scores, np.True_), value).error
 
 
 PROPERTIES = (
     Property(
-        a_boolean_mask_is_zeros_and_minus_infinity,
-        (
-            "booleans",
-            "numbers",
-        ),
+        a_boolean_mask_is_zeros_and_minus_infinity, ("booleans", "numbers")
     ),
     Property(
         a_number_for_a_whole_row_changes_nothing, ("numbers are added",)

@@ -12,22 +12,20 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.candidate.things import Thing
-from parity_tests.judge.subject.cases import Range
+from parity_tests.judge.subject.cases import Range, normal_arrays
 from parity_tests.judge.subject.forms import (
     MaskForm,
     libraries_to_try,
     open_forms,
+    passed_masks,
 )
-from parity_tests.judge.subject.roles import (
-    Roles,
-    roles_of,
-    values_to_try,
-)
+from parity_tests.judge.subject.roles import Roles, roles_of
 from parity_tests.judge.verdict.protocol import (
     Broken,
     NotAsked,
     NotJudged,
     Raised,
+    answered,
 )
 
 QUERIES, KEYS, D_HEAD, D_VALUE = 5, 7, 4, 6  # and batches of 2 and 3
@@ -36,6 +34,8 @@ TOKENS_LAST = "batch axes, tokens, features"
 TOKENS_FIRST = "batch, tokens, heads, features"
 HEADS_JOINED = "batch, tokens, features of all heads"
 ONE_QUERY = "one query at a time, without an axis for queries"
+# For a required argument of unknown meaning, from the likeliest on.
+VALUES_TO_TRY = (None, "d_head", False, 0.0, 1)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Calling:
         return moved.reshape(*moved.shape[:2], -1)
 
     def arranged_back(self, array: np.ndarray, heads: int) -> np.ndarray:
+        """An array of the function's in our layout."""
         if not isinstance(array, np.ndarray) or self.layout == TOKENS_LAST:
             return array
         if self.layout == ONE_QUERY:
@@ -94,19 +95,19 @@ class Caller:
         named = {name: calling.arranged(array) for name, array in arrays}
         if calling.layout == ONE_QUERY:
             named[roles.tensors[0]] = query[..., 0, :].copy()
-        masks = {} if masks is None else masks
-        for name, form in calling.forms.items():
-            mask = masks.get(name)
-            if mask is None and name in roles.required_masks:
-                mask = np.ones(shape[-2:], bool)
-            if mask is not None:
-                named[name] = form.passed(mask, shape, query.dtype)
+        named |= passed_masks(
+            calling.forms,
+            masks or {},
+            roles.required_masks,
+            shape,
+            query.dtype,
+        )
         if roles.causal is not None:
             named[roles.causal] = causal
         if scale is not None:
             named[roles.scale] = scale
         if roles.heads is not None:
-            named[roles.heads] = query.shape[1] if query.ndim == 4 else 1
+            named[roles.heads] = heads_of(query)
         for name, constant in calling.fixed.items():
             width = query.shape[-1]
             named[name] = width if constant == "d_head" else constant
@@ -116,10 +117,7 @@ class Caller:
         """What the host answers. Raises Raised."""
         calling = self.calling
         how = {"library": calling.library, "narrow": calling.narrow} | how
-        answer = self.host.call(self.thing.name, arguments, how)
-        if "error" in answer:
-            raise Raised(answer["error"])
-        return answer
+        return answered(self.host.call(self.thing.name, arguments, how))
 
     def whole(self, query, key, value, masks=None, **options):
         """Everything that is returned."""
@@ -130,10 +128,13 @@ class Caller:
         """The output, in our layout, unchecked."""
         if self.calling.layout == ONE_QUERY and query.shape[-2] > 1:
             return self.one_by_one(query, key, value, masks, options)
-        value_returned = self.whole(query, key, value, masks, **options)
-        output = part_at(value_returned, self.calling.result)
-        heads = query.shape[1] if query.ndim == 4 else 1
-        return self.calling.arranged_back(as_array(output), heads)
+        returned = self.whole(query, key, value, masks, **options)
+        return self.output(returned, query)
+
+    def output(self, returned, query):
+        """The output in what was returned, in our layout, unchecked."""
+        output = as_array(part_at(returned, self.calling.result))
+        return self.calling.arranged_back(output, heads_of(query))
 
     def one_by_one(self, query, key, value, masks, options):
         """The outputs of queries that are asked alone."""
@@ -151,6 +152,10 @@ class Caller:
         return np.concatenate(outputs, axis=-2) if whole else outputs[0]
 
 
+def heads_of(array: np.ndarray) -> int:
+    return array.shape[1] if array.ndim == 4 else 1
+
+
 def part_at(value, path: tuple):
     """A part of a result, None where there is none."""
     for step in path:
@@ -164,28 +169,33 @@ def part_at(value, path: tuple):
 
 def as_array(value):
     """Nested lists of numbers as an array; anything else as it is."""
-    if isinstance(value, list | tuple):
-        try:
-            array = np.array(value)
-        except ValueError:
-            return value
-        return array if array.dtype.kind in "fiub" else value
-    return value
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        array = np.array(value)
+    except ValueError:
+        return value
+    return array if array.dtype.kind in "fiub" else value
+
+
+def expect_array(output) -> np.ndarray:
+    """The output itself. Raises Broken if it is no array."""
+    if not isinstance(output, np.ndarray):
+        kind = getattr(output, "kind", type(output).__name__)
+        raise Broken(f"returned {kind}, expected an array")
+    return output
 
 
 def paths_of(value, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
     """Each part of a result with its path; the whole first."""
     yield path, value
+    parts = getattr(value, "members", {}).items()
     if isinstance(value, list | tuple):
-        for index, part in enumerate(value[:8]):
-            yield from paths_of(part, (*path, index))
+        parts = enumerate(value[:8])
     elif isinstance(value, dict):
-        for name, part in value.items():
-            if isinstance(name, str):
-                yield from paths_of(part, (*path, name))
-    elif hasattr(value, "members"):
-        for name, part in value.members.items():
-            yield from paths_of(part, (*path, name))
+        parts = ((n, part) for n, part in value.items() if type(n) is str)
+    for step, part in parts:
+        yield from paths_of(part, (*path, step))
 
 
 def result_path(value, shape: tuple[int, ...]) -> tuple | None:
@@ -199,27 +209,25 @@ def result_path(value, shape: tuple[int, ...]) -> tuple | None:
 # --- inputs of trials ----------------------------------------------------
 
 
-def random_arrays(
-    batch=(), queries=QUERIES, keys=KEYS, d_value=D_VALUE, dtype="float64"
-):
-    """Query, key and value of normal numbers, the same each time."""
-    generator = np.random.default_rng(0)
-    shapes = ((queries, D_HEAD), (keys, D_HEAD), (keys, d_value))
-    return [
-        generator.normal(size=(*batch, *shape)).astype(dtype)
-        for shape in shapes
-    ]
+def tokens_within(limits: Range) -> tuple[int, int]:
+    """How many queries and keys there are."""
+    return KEYS if limits.square else QUERIES, KEYS
 
 
 def arrays_within(limits: Range, axes: int | None = None, dtype=None):
-    """Query, key and value within the limits."""
-    return random_arrays(
+    """Query, key and value within the limits, the same each time."""
+    d_value = D_HEAD if limits.one_width else D_VALUE
+    return normal_arrays(
+        np.random.default_rng(0),
         BATCHES[limits.batch_axes[-1] if axes is None else axes],
-        KEYS if limits.square else QUERIES,
-        KEYS,
-        D_HEAD if limits.one_width else D_VALUE,
+        (*tokens_within(limits), D_HEAD, d_value),
         dtype or limits.dtypes[-1],
     )
+
+
+def differs(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where two outputs are not the same, NaN or not."""
+    return ~((before == after) | (np.isnan(before) & np.isnan(after)))
 
 
 # --- finding a calling ---------------------------------------------------
@@ -260,15 +268,15 @@ def callings(
     layouts = (TOKENS_LAST, TOKENS_FIRST, ONE_QUERY)
     if roles.heads is not None:
         layouts = (HEADS_JOINED, *layouts)
-    values = [values_to_try()] * min(len(roles.unknown), 3)
-    chosen = list(product(*values))
-    for narrow, lib, layout, unknown in product(
+    unknown = roles.unknown[:3]
+    chosen = list(product(VALUES_TO_TRY, repeat=len(unknown)))
+    for narrow, lib, layout, values in product(
         ("", "bfloat16", "float16"), libraries, layouts, chosen
     ):
         if narrow == "bfloat16" and lib != "torch":
             continue
         fixed = dict(roles.fixed)
-        fixed |= dict(zip(roles.unknown, unknown, strict=False))
+        fixed |= dict(zip(unknown, values, strict=True))
         calling = Calling(roles, lib, narrow, layout, fixed=fixed)
         for forms in open_forms(roles.required_masks, roles.lengths, 2):
             yield replace(calling, forms=forms)
@@ -289,15 +297,13 @@ def limits_of(
     for dtypes in (("float32",),) if calling.narrow else precisions:
         for square, one_width in product((False, True), repeat=2):
             limits = Range((0,), dtypes, square=square, one_width=one_width)
-            axes, result = [], None
-            for count in counts:
-                path = accepted(caller, limits, count, troubles)
-                if path is not None:
-                    axes.append(count)
-                    result = path
+            paths = {
+                n: accepted(caller, limits, n, troubles) for n in counts
+            }
+            axes = tuple(n for n in counts if paths[n] is not None)
             if axes:
-                limits = replace(limits, batch_axes=tuple(axes))
-                fitting = caller.changed(result=result)
+                limits = replace(limits, batch_axes=axes)
+                fitting = caller.changed(result=paths[axes[-1]])
                 if mixes_tokens(fitting, limits):
                     return fitting, limits
                 troubles.setdefault("mixed no tokens", None)
@@ -349,18 +355,15 @@ def mixes_tokens(caller: Caller, limits: Range) -> bool:
     attends along another axis. Where nothing mixes at all, as when the
     softmax is missing or wrong, the usual layout is taken.
     """
-    axes = limits.batch_axes[-1]
-    if axes < 2:
+    if limits.batch_axes[-1] < 2:
         return True
-    query, key, value = arrays_within(replace(limits, batch_axes=(axes,)))
+    query, key, value = arrays_within(limits)
     moved = value.copy()
     moved[:, 0, 0] += 1  # one token of one head
     try:
         before, after = (caller(query, key, v) for v in (value, moved))
     except Raised:
         return True
-    differs = ~((before == after) | (np.isnan(before) & np.isnan(after)))
-    by_head = differs.any(axis=(0, -1))
-    along_tokens = by_head[0, 1:].any()
-    along_heads = by_head[1:].any()
+    by_head = differs(before, after).any(axis=(0, -1))
+    along_tokens, along_heads = by_head[0, 1:].any(), by_head[1:].any()
     return bool(along_tokens or not along_heads)

@@ -8,22 +8,24 @@ annotation says of a mask goes before what a trial shows.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from math import inf, nan
 
 import numpy as np
 
-from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.cases import MASKS, Range
-from parity_tests.judge.subject.forms import (
-    GROUPS,
-    LENGTHS,
-    MEANINGS,
-    OF_KEYS,
-    MaskForm,
-    axes_to_try,
+from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS, MaskForm
+from parity_tests.judge.subject.masks import (
+    MaskFinding,
+    find_masks,
+    shows,
+    trial_mask,
 )
-from parity_tests.judge.subject.roles import stated_axes, stated_meaning
-from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
+from parity_tests.judge.verdict.protocol import (
+    FAILED_TRIAL,
+    Raised,
+    attempt,
+)
 
 from .calling import (
     BATCHES,
@@ -33,14 +35,15 @@ from .calling import (
     TOKENS_LAST,
     Caller,
     arrays_within,
-    as_array,
-    part_at,
+    differs,
+    tokens_within,
 )
 
 ADDED, HIDING, NO_NUMBERS = "are added", "only mask, at -inf", "not taken"
 LAST, FIRST = "the last queries", "the first queries"
 NOT_TESTED = "not tested"
-FAILED_TRIAL = (Raised, Broken, NotAsked, TypeError, ValueError)
+BY_AUTOGRAD = "by autograd"
+NO_GRADIENTS = "none: it computes without a graph, as under no_grad"
 INSIDE_FLOAT32 = "in float32 also for float64 inputs, by design or not"
 
 
@@ -113,107 +116,47 @@ def influence(attend: Attend, limits: Range, mask=None) -> np.ndarray:
         other = value.copy()
         other[..., index, :] += 1
         after = attend(query, key, other, mask)
-        differs = ~(
-            (before == after) | (np.isnan(before) & np.isnan(after))
-        )
-        moved.append(differs.any(axis=-1))
+        moved.append(differs(before, after).any(axis=-1))
     return np.stack(moved, axis=-1)
 
 
 # --- masks ---------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class MaskFinding:
-    """In which form a mask is taken, and how that was found out.
+def masks_of(
+    caller: Caller, limits: Range, declared: Declared
+) -> list[MaskFinding]:
+    """The forms of its masks, the first to be asked first."""
 
-    `form` is None where no form is even accepted. `hides` tells whether
-    a trial showed the form to hide what it should, `stated` what is said
-    of it.
-    """
-
-    name: str
-    form: MaskForm | None
-    hides: bool
-    stated: str | None = None
-
-
-def mask_finding(
-    caller: Caller, limits: Range, name: str, declared: str | None = None
-) -> MaskFinding:
-    """The form in which a function takes one of its masks."""
-
-    def visible(form: MaskForm, mask) -> np.ndarray:
+    def visible(name: str, form: MaskForm, mask) -> np.ndarray:
         return influence(with_form(caller, name, form), limits, mask)
 
-    said = declared or stated_of(caller.thing, name)
-    is_lengths = name == caller.calling.roles.lengths
-    query, key, _ = arrays_within(limits)
-    shape = query.shape[-2], key.shape[-2]
-    axes = axes_to_try(limits.batch_axes[-1], name, is_lengths)
-    first = stated_axes(caller.thing.docs, name)
-    axes = sorted(axes, key=lambda each: each != first)
-    finding = find_form(name, visible, shape, axes, said)
-    if finding.hides and finding.form.axes in ("any", "all axes"):
-        wider = widened(caller, limits, name, finding.form)
-        return replace(finding, form=wider)
-    return finding
-
-
-def find_form(
-    name: str,
-    visible: Callable[[MaskForm, np.ndarray], np.ndarray],
-    shape: tuple[int, int],
-    axes_tried: list[str],
-    said: str | None,
-) -> MaskFinding:
-    """The form in which a mask hides what it should.
-
-    `visible(form, mask)` tries one. If none hides what it should, it is
-    the first that is accepted and fits what is said of the mask; a wrong
-    implementation is asked as it says it wants to be.
-    """
-    meanings = GROUPS.get(said, tuple(MEANINGS))
-    accepted: list[MaskForm] = []
-    for axes in axes_tried:
-        mask = trial_mask(shape, axes)
-        for meaning in meanings[:1] if axes == LENGTHS else meanings:
-            form = MaskForm(meaning, axes)
-            try:
-                seen = visible(form, mask)
-            except FAILED_TRIAL:
-                continue
-            if np.array_equal(seen, np.broadcast_to(mask, seen.shape)):
-                return MaskFinding(name, form, True, said)
-            accepted.append(form)
-    first = accepted[0] if accepted else None
-    return MaskFinding(name, first, False, said)
-
-
-def stated_of(thing: Thing, name: str) -> str | None:
-    """What docstrings and annotations say of a mask."""
-    said = stated_meaning(thing.docs, name)
-    if said is None and "bias" in name.lower():
-        return "added"
-    return said
+    return find_masks(
+        caller.thing,
+        caller.calling.roles,
+        declared.mask,
+        limits.batch_axes[-1],
+        tokens_within(limits),
+        visible,
+        partial(widened, caller, limits),
+    )
 
 
 def widened(
-    caller: Caller, limits: Range, name: str, form: MaskForm
-) -> MaskForm:
+    caller: Caller, limits: Range, finding: MaskFinding
+) -> MaskFinding:
     """The form for a mask that differs from text to text and from head
     to head, where that is taken as well."""
-    axes = limits.batch_axes[-1]
-    if not axes:
-        return form
-    shape = (*BATCHES[axes], KEYS if limits.square else QUERIES, KEYS)
+    axes, form = limits.batch_axes[-1], finding.form
+    if not axes or form.axes not in ("any", "all axes"):
+        return finding
+    shape = (*BATCHES[axes], *tokens_within(limits))
     mask = np.broadcast_to(trial_mask(shape[-2:], "any"), shape).copy()
     mask[-1, ..., 1] = True
-    try:
-        influence(with_form(caller, name, form), limits, mask)
-    except FAILED_TRIAL:
-        return replace(form, axes="query, key")
-    return form
+    attend = with_form(caller, finding.name, form)
+    if attempt(influence, attend, limits, mask) is None:
+        return replace(finding, form=replace(form, axes="query, key"))
+    return finding
 
 
 def axes_where_it_hides(
@@ -222,33 +165,15 @@ def axes_where_it_hides(
     """The numbers of batch axes with which this form of a mask works."""
     if not finding.hides:
         return limits.batch_axes
+    mask = trial_mask(tokens_within(limits), finding.form.axes)
+    attend = with_form(caller, finding.name, finding.form)
     working = []
     for count in limits.batch_axes:
         fewer = replace(limits, batch_axes=(count,))
-        query, key, _ = arrays_within(fewer)
-        mask = trial_mask(
-            (query.shape[-2], key.shape[-2]), finding.form.axes
-        )
-        attend = with_form(caller, finding.name, finding.form)
-        try:
-            seen = influence(attend, fewer, mask)
-        except FAILED_TRIAL:
-            continue
-        if np.array_equal(seen, np.broadcast_to(mask, seen.shape)):
+        seen = attempt(influence, attend, fewer, mask)
+        if seen is not None and shows(seen, mask):
             working.append(count)
     return tuple(working) or limits.batch_axes
-
-
-def trial_mask(shape: tuple[int, int], axes: str) -> np.ndarray:
-    """A mask that such axes can express, and that no other one is."""
-    queries, keys = shape
-    if axes in (*OF_KEYS, LENGTHS):
-        key = np.arange(keys)
-        visible = key < 3 if axes == LENGTHS else np.isin(key, (0, 2, 3))
-        return np.broadcast_to(visible, shape).copy()
-    mask = np.eye(queries, keys, dtype=bool)
-    mask[..., 0] = True
-    return mask
 
 
 def with_form(caller: Caller, name: str, form: MaskForm) -> Attend:
@@ -276,9 +201,8 @@ def mask_of_numbers(caller: Caller, limits: Range, name: str) -> str:
     """What numbers in a mask do: first 0 and -inf, then others."""
     added = with_form(caller, name, MaskForm("added"))
     arrays = arrays_within(limits)
-    shape = arrays[0].shape[-2], arrays[1].shape[-2]
-    mask = trial_mask(shape, "any")
-    bias = np.where(mask, 1, 0).astype(arrays[0].dtype)
+    mask = trial_mask(tokens_within(limits), "any")
+    bias = mask.astype(arrays[0].dtype)
     with_numbers = raw_mask(caller, name)
     try:
         masking = influence(added, limits, mask)
@@ -288,9 +212,8 @@ def mask_of_numbers(caller: Caller, limits: Range, name: str) -> str:
         )
     except FAILED_TRIAL:
         return NO_NUMBERS  # whatever it raises
-    if not np.array_equal(masking, np.broadcast_to(mask, masking.shape)):
-        return NO_NUMBERS
-    if not visible.all():  # it takes numbers for booleans
+    # Where not all is visible, it takes numbers for booleans.
+    if not shows(masking, mask) or not visible.all():
         return NO_NUMBERS
     return ADDED if moves else HIDING
 
@@ -300,10 +223,8 @@ def raw_mask(caller: Caller, name: str) -> Attend:
 
     def attend(query, key, value, bias):
         named = caller.arguments(query, key, value) | {name: bias}
-        value_returned = caller.answer(named)["value"]
-        heads = query.shape[1] if query.ndim == 4 else 1
-        output = as_array(part_at(value_returned, caller.calling.result))
-        return checked(caller.calling.arranged_back(output, heads))
+        returned = caller.answer(named)["value"]
+        return checked(caller.output(returned, query))
 
     return attend
 
@@ -313,62 +234,53 @@ def raw_mask(caller: Caller, name: str) -> Attend:
 
 def always_causal(attend: Attend, limits: Range) -> bool:
     """Whether no query sees a later key, although no mask says so."""
-    square = replace(limits, square=True)
-    try:
-        visible = influence(attend, square)
-    except FAILED_TRIAL:  # it does not take that shape
-        return False
-    triangle = np.tri(KEYS, dtype=bool)
-    return bool(
-        np.array_equal(visible, np.broadcast_to(triangle, visible.shape))
-    )
+    visible = attempt(influence, attend, replace(limits, square=True))
+    return visible is not None and shows(visible, np.tri(KEYS, dtype=bool))
 
 
 def alignment(own: Attend, limits: Range) -> str:
     """With which keys its causal form aligns fewer queries."""
     if limits.square:
         return NOT_TESTED
-    try:
-        visible = influence(own, limits)
-    except FAILED_TRIAL:
+    visible = attempt(influence, own, limits)
+    if visible is None:
         return "as many queries as keys"
     for name, past in ((LAST, KEYS - QUERIES), (FIRST, 0)):
-        expected = np.tri(QUERIES, KEYS, past, dtype=bool)
-        if np.array_equal(
-            visible, np.broadcast_to(expected, visible.shape)
-        ):
+        if shows(visible, np.tri(QUERIES, KEYS, past, dtype=bool)):
             return name
     return "neither the first queries nor the last"
 
 
 def causal_with_mask(own: Attend, limits: Range) -> str:
     """Whether its causal form takes another mask as well."""
-    query, key, value = arrays_within(replace(limits, square=True))
-    mask = np.ones((KEYS, KEYS), bool)
-    try:
-        own(query, key, value, mask)
-    except Raised as error:  # a convention, too
-        return f"raises {error.error['type']}"
-    except FAILED_TRIAL:
-        return NOT_TESTED
-    return "both at once"
+    arrays = arrays_within(replace(limits, square=True))
+    both = outcome(own, *arrays, np.ones((KEYS, KEYS), bool))
+    return both if isinstance(both, str) else "both at once"
 
 
 # --- what else a mask may do ---------------------------------------------
 
 
-def fully_masked_row(attend: Attend, limits: Range) -> str:
-    """What a fully masked row gets."""
-    query, key, value = arrays_within(limits)
-    mask = np.ones((query.shape[-2], key.shape[-2]), bool)
-    mask[1] = False
+def outcome(attend: Attend, *arrays) -> np.ndarray | str:
+    """The output of a trial; where there is none, why: that it raises is
+    a convention, too."""
     try:
-        row = attend(query, key, value, mask)[..., 1, :]
-    except Raised as error:  # a convention, too
+        return attend(*arrays)
+    except Raised as error:
         return f"raises {error.error['type']}"
     except FAILED_TRIAL:
         return NOT_TESTED
-    mean = value.mean(axis=-2)
+
+
+def fully_masked_row(attend: Attend, limits: Range) -> str:
+    """What a fully masked row gets."""
+    query, key, value = arrays_within(limits)
+    mask = np.ones(tokens_within(limits), bool)
+    mask[1] = False
+    context = outcome(attend, query, key, value, mask)
+    if isinstance(context, str):
+        return context
+    row, mean = context[..., 1, :], value.mean(axis=-2)
     if not row.any():
         return "zeros"
     if np.isnan(row).all():
@@ -383,14 +295,11 @@ def behind_the_mask(attend: Attend, limits: Range, which: str) -> str:
     """Whether a NaN in a masked key or value stays there."""
     query, key, value = arrays_within(limits)
     {"key": key, "value": value}[which][..., 1, :] = nan
-    mask = np.ones((query.shape[-2], key.shape[-2]), bool)
+    mask = np.ones(tokens_within(limits), bool)
     mask[:, 1] = False
-    try:
-        context = attend(query, key, value, mask)
-    except Raised as error:  # a convention, too
-        return f"raises {error.error['type']}"
-    except FAILED_TRIAL:
-        return NOT_TESTED
+    context = outcome(attend, query, key, value, mask)
+    if isinstance(context, str):
+        return context
     return "spreads" if np.isnan(context).any() else "is stopped"
 
 
@@ -407,9 +316,8 @@ def float32_inside(caller: Caller, limits: Range) -> bool:
     """Whether float64 inputs give an output that is right to the digits
     of float32, and to no more."""
     arrays = arrays_within(limits, dtype="float64")
-    try:
-        output = checked(caller(*arrays))
-    except FAILED_TRIAL:
+    output = attempt(caller, *arrays)
+    if not isinstance(output, np.ndarray):
         return False
     apart = np.abs(output - plain_attention(*arrays)).max(initial=0)
     return bool(1e-12 < apart < 2e-6)
@@ -431,11 +339,8 @@ def takes_fewer_key_heads(caller: Caller, limits: Range) -> bool:
     query = generator.normal(size=(2, 4, KEYS, D_HEAD))
     key, value = generator.normal(size=(2, 2, 2, KEYS, D_HEAD))
     dtype = limits.dtypes[-1]
-    try:
-        output = caller(*(a.astype(dtype) for a in (query, key, value)))
-    except FAILED_TRIAL:
-        return False
-    return getattr(output, "shape", None) == query.shape
+    arrays = (a.astype(dtype) for a in (query, key, value))
+    return getattr(attempt(caller, *arrays), "shape", None) == query.shape
 
 
 def kinds_of_masks(form: MaskForm | None, is_causal: bool) -> tuple:

@@ -5,7 +5,6 @@ conventions are; and what it returns is checked before anything else is
 done with it.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -25,7 +24,7 @@ from parity_tests.judge.subject.cases import (
     causal,
     mask_along,
 )
-from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
+from parity_tests.judge.subject.masks import not_understood
 from parity_tests.judge.subject.roles import (
     aligns_last,
     gives_zeros,
@@ -42,20 +41,22 @@ from .calling import (
     ONE_QUERY,
     Caller,
     arrays_within,
-    as_array,
     calling_of,
-    part_at,
+    expect_array,
+    heads_of,
 )
 from .conventions import (
     ADDED,
+    BY_AUTOGRAD,
     FIRST,
     HIDING,
     INSIDE_FLOAT32,
     LAST,
+    NO_GRADIENTS,
+    NOT_TESTED,
     NOTHING_DECLARED,
     Conventions,
     Declared,
-    MaskFinding,
     alignment,
     always_causal,
     axes_where_it_hides,
@@ -64,8 +65,8 @@ from .conventions import (
     float32_inside,
     fully_masked_row,
     kinds_of_masks,
-    mask_finding,
     mask_of_numbers,
+    masks_of,
     raw_mask,
     takes_fewer_key_heads,
     widens,
@@ -73,11 +74,7 @@ from .conventions import (
 from .probes import of_two_masks, probes
 from .property import exact_of
 
-DECLARED_MASKS = {
-    "True may attend": "attends",
-    "True is masked": "hidden",
-    "added": "added",
-}
+TAKING_NUMBERS = ("True may attend", "True is masked", "added")
 
 
 class AttentionFunction:
@@ -96,7 +93,7 @@ class AttentionFunction:
         """Raises NotJudged where there is no way to call it."""
         self.name, self.declared = thing.name, declared
         caller, limits = calling_of(host, thing, library or declared.arrays)
-        self.masks = self.detect_masks(caller, limits)
+        self.masks = masks_of(caller, limits, declared)
         self.mask = next(iter(self.understood), None)
         forms = {m.name: m.form for m in self.masks if m.form is not None}
         for finding in self.masks[:1]:
@@ -108,27 +105,10 @@ class AttentionFunction:
 
     # --- conventions -----------------------------------------------------
 
-    def detect_masks(self, caller: Caller, limits: Range) -> list:
-        """What is found of each of its masks, the first one first."""
-        roles = caller.calling.roles
-        said = DECLARED_MASKS.get(self.declared.mask or "")
-        names = [*roles.masks, *filter(None, [roles.lengths])]
-        findings = [mask_finding(caller, limits, n, said) for n in names]
-        # What hides as it should is asked first, free masks before others.
-        return sorted(findings, key=rank_of)
-
     @property
     def understood(self) -> list[str]:
-        """The masks that it can be asked with.
-
-        A plain `mask` that takes booleans and hides nothing is asked all
-        the same: it gives wrong answers.
-        """
-        return [
-            each.name
-            for each in self.masks
-            if each.form is not None and (each.hides or is_plain(each))
-        ]
+        """The masks that it can be asked with."""
+        return [each.name for each in self.masks if each.is_understood]
 
     def detect_two(self, caller: Caller, limits: Range) -> tuple:
         """The two masks that it is asked with at once, in the order of its
@@ -144,23 +124,21 @@ class AttentionFunction:
 
     def detect(self, caller: Caller, limits: Range) -> Conventions:
         """Conventions, detected one after the other."""
-        roles, declared = caller.calling.roles, self.declared
+        roles, docs = caller.calling.roles, caller.thing.docs
         finding = next((m for m in self.masks if m.name == self.mask), None)
         form = finding.form if finding else None
-        by = f"the argument {roles.causal}" if roles.causal else "none"
-        thing, aligned = caller.thing, None
-        unmasked = not roles.causal and form is None
-        if unmasked and (
-            always_causal(self.plain, limits)
-            or is_said_to_be_causal(thing.name, thing.docs)
+        by, aligned = "none", NOT_TESTED
+        if roles.causal:
+            by = f"the argument {roles.causal}"
+            aligned = alignment(self.causally, limits)
+        elif form is None and (
+            always_causal(self, limits)
+            or is_said_to_be_causal(caller.thing.name, docs)
         ):
             by = "always"
-            if not limits.square:
-                aligned = alignment(self.plain, limits)
+            aligned = alignment(self, limits)
             limits = replace(limits, square=True)
-        if roles.causal:
-            aligned = alignment(self.causal_form, limits)
-        if aligned and aligned != "not tested" and aligns_last(thing.docs):
+        if aligned != NOT_TESTED and aligns_last(docs):
             aligned = LAST
         limits = replace(
             limits,
@@ -171,9 +149,9 @@ class AttentionFunction:
         conventions = Conventions(
             "torch" if caller.calling.library == "torch" else "numpy",
             caller.calling.layout,
-            self.mask_in_words(finding),
+            str(finding) if finding else "none",
             by,
-            declared.alignment or aligned or "not tested",
+            self.declared.alignment or aligned,
             limits=limits,
         )
         if limits.narrow:
@@ -184,110 +162,84 @@ class AttentionFunction:
 
     def detect_behind(self, conventions: Conventions, form) -> Conventions:
         """What a mask does beside masking."""
-        limits, roles = conventions.limits, self.caller.calling.roles
         if form is None:
             return conventions
-        numbers = "not tested"
-        if form.axes == "any" and form.meaning in (
-            *("True may attend", "True is masked", "added"),
-        ):
+        limits, docs = conventions.limits, self.caller.thing.docs
+        detected = {}
+        if form.axes == "any" and form.meaning in TAKING_NUMBERS:
             numbers = mask_of_numbers(self.caller, limits, self.mask)
-        conventions = replace(
-            conventions,
-            mask_of_numbers=numbers,
-            fully_masked_row=self.declared.fully_masked_row
-            or ("zeros" if gives_zeros(self.caller.thing.docs) else None)
-            or fully_masked_row(self.masked, limits),
-            nan_in_masked_key=behind_the_mask(self.masked, limits, "key"),
-            nan_in_masked_value=behind_the_mask(
-                self.masked, limits, "value"
-            ),
+            detected["mask_of_numbers"] = numbers
+        detected["fully_masked_row"] = (
+            self.declared.fully_masked_row
+            or ("zeros" if gives_zeros(docs) else None)
+            or fully_masked_row(self, limits)
         )
-        if roles.causal:
-            both = causal_with_mask(self.causal_form, limits)
-            conventions = replace(conventions, causal_and_mask=both)
-        if conventions.fully_masked_row != "zeros":
+        for name in ("key", "value"):
+            behind = behind_the_mask(self, limits, name)
+            detected[f"nan_in_masked_{name}"] = behind
+        if self.caller.calling.roles.causal:
+            both = causal_with_mask(self.causally, limits)
+            detected["causal_and_mask"] = both
+        if detected["fully_masked_row"] != "zeros":
             # What it does then is a convention, which is reported.
             masks = tuple(k for k in limits.masks if k != "fully masked")
             limits = replace(limits, masks=masks)
-        return replace(conventions, limits=limits)
+        return replace(conventions, limits=limits, **detected)
 
     def detect_numbers(self, conventions: Conventions) -> Conventions:
         """Precisions, gradients, and fewer heads of keys."""
-        limits, caller = conventions.limits, self.caller
+        limits, caller, detected = conventions.limits, self.caller, {}
         if "float32" in limits.dtypes and widens(caller, limits):
             wider = "returned as float64, as np.sqrt of an int makes it"
-            conventions = replace(conventions, float32=wider)
+            detected["float32"] = wider
         always = conventions.causal == "always"
         two = len(limits.dtypes) > 1 and not always
         if two and float32_inside(caller, limits):
             limits = replace(limits, dtypes=("float32",))
-            conventions = replace(
-                conventions, float64=INSIDE_FLOAT32, limits=limits
-            )
+            detected["float64"] = INSIDE_FLOAT32
         if takes_fewer_key_heads(caller, limits):
-            conventions = replace(
-                conventions,
-                fewer_key_heads="each serves neighbouring heads of queries",
-            )
+            neighbours = "each serves neighbouring heads of queries"
+            detected["fewer_key_heads"] = neighbours
         alone = caller.calling.layout == ONE_QUERY
         if caller.calling.library == "torch" and not alone:
-            conventions = replace(
-                conventions, gradients=self.detect_gradients(limits)
-            )
-        return conventions
+            detected["gradients"] = self.detect_gradients(limits)
+        return replace(conventions, limits=limits, **detected)
 
     def detect_gradients(self, limits: Range) -> str:
         query, key, value = arrays_within(limits)
-        upstream = np.ones(
-            (*query.shape[:-1], value.shape[-1]), query.dtype
-        )
+        shape = (*query.shape[:-1], value.shape[-1])
+        upstream = np.ones(shape, query.dtype)
         try:
             parts = self.gradients(upstream, query, key, value, None)
         except Raised as error:
             return f"none: {error}"
-        return "by autograd" if parts is not None else NO_GRADIENTS
-
-    def mask_in_words(self, finding: MaskFinding | None) -> str:
-        if finding is None:
-            return "none"
-        if not finding.hides:
-            return f"{finding.form}, as it seems to be meant"
-        if finding.form.meaning.startswith("added") and not finding.stated:
-            return f"{finding.form}; ones and zeros would hide nothing"
-        return str(finding.form)
+        return BY_AUTOGRAD if parts is not None else NO_GRADIENTS
 
     # --- calls -----------------------------------------------------------
 
-    def plain(self, query, key, value, mask=None):
-        """The function without a mask."""
-        return self.checked(query, value, self.caller, (query, key, value))
-
-    def masked(self, query, key, value, mask):
-        arrays = query, key, value, self.by_name(mask)
-        return self.checked(query, value, self.caller, arrays)
-
-    def causal_form(self, query, key, value, mask=None):
-        arrays = query, key, value, self.by_name(mask)
-        return self.checked(query, value, self.caller, arrays, causal=True)
+    def __call__(
+        self, query, key, value, mask=None, **options
+    ) -> np.ndarray:
+        """The output, checked. Raises Broken or Raised."""
+        masks = self.by_name(mask)
+        return self.with_masks(query, key, value, masks, **options)
 
     def by_name(self, mask) -> dict:
         takes = mask is not None and self.mask is not None
         return {self.mask: mask} if takes else {}
 
-    def __call__(self, query, key, value, mask) -> np.ndarray:
-        return self.masked(query, key, value, mask)
-
     def of(self, case: AttentionCase) -> np.ndarray:
         return self(**case.arrays)
 
     def causally(self, query, key, value, mask=None) -> np.ndarray:
-        return self.causal_form(query, key, value, mask)
+        return self(query, key, value, mask, causal=True)
 
-    def with_masks(self, query, key, value, masks: dict) -> np.ndarray:
+    def with_masks(
+        self, query, key, value, masks: dict, **options
+    ) -> np.ndarray:
         """With several masks, by their names."""
-        arrays = query, key, value, masks
-        return self.checked(query, value, self.caller, arrays)
+        output = self.caller(query, key, value, masks, **options)
+        return self.valid(output, query, value)
 
     def random_masks(self, case: AttentionCase) -> dict[str, np.ndarray]:
         """One for each of its two masks. Raises NotAsked where they do
@@ -305,75 +257,63 @@ class AttentionFunction:
             for index, name in enumerate(self.two_masks)
         }
 
-    def with_scale(self, query, key, value, mask, scale) -> np.ndarray:
-        arrays = query, key, value, self.by_name(mask)
-        return self.checked(query, value, self.caller, arrays, scale=scale)
-
     def with_bias(self, query, key, value, bias) -> np.ndarray:
         call = raw_mask(self.caller, self.mask)
-        return self.checked(query, value, call, (query, key, value, bias))
+        return self.valid(call(query, key, value, bias), query, value)
+
+    def arguments(self, case, masks: dict | None = None) -> dict:
+        """What the call takes; the masks by their own names."""
+        masks = self.by_name(case.mask) if masks is None else masks
+        return self.caller.arguments(*case.qkv, masks)
 
     def after_itself(self, first: AttentionCase, second: AttentionCase):
         """The output for the second input, in the objects of the first."""
         for case in (first, second):
-            masks = self.by_name(case.mask)
-            named = self.caller.arguments(
-                case.query, case.key, case.value, masks
-            )
-            value = self.caller.answer(named, reuse=True)["value"]
-        return self.read(value, second.query, second.value)
+            named = self.arguments(case)
+            returned = self.caller.answer(named, reuse=True)["value"]
+        output = self.caller.output(returned, second.query)
+        return self.valid(output, second.query, second.value)
 
     def inputs_after(self, case, masks: dict | None = None) -> dict:
         """The inputs as they are after a call, by their own names."""
-        masks = self.by_name(case.mask) if masks is None else masks
-        named = self.caller.arguments(
-            case.query, case.key, case.value, masks
-        )
-        copies = {n: np.array(v, copy=True) for n, v in named.items()}
+        named = self.arguments(case, masks)
+        arrays = [n for n, v in named.items() if isinstance(v, np.ndarray)]
+        before = {name: named[name].copy() for name in arrays}
         back = self.caller.answer(named, back=True)["back"]
-        return {
-            name: (copies[name], np.asarray(back[name]))
-            for name, value in named.items()
-            if isinstance(value, np.ndarray)
-        }
+        return {n: (before[n], np.asarray(back[n])) for n in arrays}
 
     def gradients(self, upstream, query, key, value, mask):
         """Of query, key and value, by autograd; None if it has none."""
-        caller = self.caller
-        masks = self.by_name(mask)
-        named = caller.arguments(query, key, value, masks)
-        tensors = caller.calling.roles.tensors
-        answer = caller.answer(
-            named,
-            upstream=caller.calling.arranged(upstream),
-            result=list(caller.calling.result),
+        masks, calling = self.by_name(mask), self.caller.calling
+        tensors = calling.roles.tensors
+        gradients = self.caller.answer(
+            self.caller.arguments(query, key, value, masks),
+            upstream=calling.arranged(upstream),
+            result=list(calling.result),
             of=list(tensors),
-        )
-        if answer["gradients"] is None:
+        )["gradients"]
+        if gradients is None:
             return None
         parts = []
         for name, array in zip(tensors, (query, key, value), strict=True):
-            part = answer["gradients"][name]
+            part = gradients[name]
             if part is None:
-                part = np.zeros_like(caller.calling.arranged(array))
-            heads = array.shape[1] if array.ndim == 4 else 1
-            parts.append(caller.calling.arranged_back(part, heads))
+                part = np.zeros_like(calling.arranged(array))
+            parts.append(calling.arranged_back(part, heads_of(array)))
         return parts
 
-    def checked(self, query, value, call, arrays, **options) -> np.ndarray:
-        output = call(*arrays, **options)
-        return valid(output, query, value, self.conventions_narrow)
-
-    def read(self, returned, query, value) -> np.ndarray:
-        calling = self.caller.calling
-        output = as_array(part_at(returned, calling.result))
-        heads = query.shape[1] if query.ndim == 4 else 1
-        output = calling.arranged_back(output, heads)
-        return valid(output, query, value, self.conventions_narrow)
-
-    @property
-    def conventions_narrow(self) -> str:
-        return self.caller.calling.narrow
+    def valid(self, output, query, value) -> np.ndarray:
+        """The output, if it is a valid one; raises Broken if not."""
+        shape, dtype = (*query.shape[:-1], value.shape[-1]), value.dtype
+        if expect_array(output).shape != shape:
+            raise Broken(f"returned shape {output.shape}, expected {shape}")
+        if self.caller.calling.narrow and output.dtype.kind == "f":
+            return output.astype(dtype)
+        if output.dtype == np.float64 and dtype == np.float32:
+            return output.astype(dtype)  # wider: reported, but not wrong
+        if output.dtype != dtype:
+            raise Broken(f"returned {output.dtype}, expected {dtype}")
+        return output
 
     # --- as a subject ----------------------------------------------------
 
@@ -398,7 +338,6 @@ class AttentionFunction:
         return {
             "all queries": conventions.layout != ONE_QUERY,
             "masks": free,
-            "key masks": free or self.limits.mask_axes in OF_KEYS,
             "free masks": "causal" not in self.limits.masks or free,
             "causal": bool(own_form),
             "causal or masks": bool(free or own_form),
@@ -411,14 +350,14 @@ class AttentionFunction:
             "numbers": takes_numbers,
             "numbers are added": conventions.mask_of_numbers == ADDED,
             "scale": roles.scale is not None,
-            "gradients": conventions.gradients == "by autograd",
+            "gradients": conventions.gradients == BY_AUTOGRAD,
             "two dtypes": len(self.limits.dtypes) > 1,
             "fewer key heads": self.takes_fewer_key_heads,
         }
 
     @property
     def takes_fewer_key_heads(self) -> bool:
-        return self.conventions.fewer_key_heads != "not tested"
+        return self.conventions.fewer_key_heads != NOT_TESTED
 
     @property
     def form(self):
@@ -434,27 +373,21 @@ class AttentionFunction:
 
     def not_asked(self) -> dict[str, str]:
         """What a reader could take to be asked, and why it was not."""
-        conventions, missing = self.conventions, {}
-        for finding in self.masks:
-            if finding.name not in self.understood:
-                missing["its mask"] = (
-                    f"{finding.name} was not understood; --mask may say "
-                    "what it means"
-                )
+        conventions = self.conventions
+        missing = not_understood(self.masks)
         if not self.masks:
             missing["masks"] = "it takes none"
-        for finding in self.masks:
-            if finding.name in self.understood[2:]:
-                missing[f"the mask {finding.name}"] = (
-                    "only two masks are asked at a time"
-                )
+        for name in self.understood[2:]:
+            missing[f"the mask {name}"] = (
+                "only two masks are asked at a time"
+            )
         if conventions.causal == "none":
             missing["a causal form"] = "it has none"
         elif conventions.alignment not in (LAST, FIRST):
             missing["fewer queries than keys"] = conventions.alignment
-        if conventions.fewer_key_heads == "not tested":
+        if not self.takes_fewer_key_heads:
             missing["fewer key heads"] = "it does not take them"
-        if conventions.gradients not in ("by autograd", "not tested"):
+        if conventions.gradients not in (BY_AUTOGRAD, NOT_TESTED):
             missing["gradients"] = conventions.gradients
         if conventions.arrays == "numpy":
             missing["gradients"] = "NumPy has none"
@@ -477,11 +410,9 @@ class AttentionFunction:
         """On copies, so that the next call gets the same inputs."""
         arrays = probe.query, probe.key, probe.value
         copies = [array.copy() for array in arrays]
-        if probe.second_mask is not None:
-            return self.with_masks(*copies, self.masks_of(probe))
-        if probe.causal and self.caller.calling.roles.causal is not None:
-            return self.causally(*copies, probe.mask)
-        return self(*copies, probe.mask)
+        has_form = self.caller.calling.roles.causal is not None
+        is_causal, masks = probe.causal and has_form, self.masks_of(probe)
+        return self.with_masks(*copies, masks, causal=is_causal)
 
     def masks_of(self, probe) -> dict:
         """The masks of a probe, by their names."""
@@ -490,9 +421,8 @@ class AttentionFunction:
         return dict(zip(self.two_masks, probe.masks, strict=True))
 
     def changes(self, probe) -> bool:
-        case = AttentionCase(
-            probe.query, probe.key, probe.value, probe.mask
-        )
+        arrays = probe.query, probe.key, probe.value, probe.mask
+        case = AttentionCase(*arrays)
         try:
             pairs = self.inputs_after(case, self.masks_of(probe)).values()
         except (NotAsked, Raised):
@@ -531,7 +461,7 @@ class AttentionFunction:
 
     def cause_of_gradients(self) -> str | None:
         """A gradient that is missing, or that lacks the scale."""
-        if self.conventions.gradients != "by autograd":
+        if self.conventions.gradients != BY_AUTOGRAD:
             return None
         query, key, value = arrays_within(self.limits)
         case = AttentionCase(query, key, value, np.array(True))
@@ -547,10 +477,10 @@ class AttentionFunction:
         right = [exact[f"d_{n}"].value for n in ("query", "key", "value")]
         same = [alike(a, b) for a, b in zip(got, right, strict=True)]
         none = [not np.any(a) for a in got]
-        names = ("queries", "keys", "values")
         if all(map(max, same, none)) and any(none):
+            names = ("queries", "keys", "values")
             cut = [
-                n for n, is_cut in zip(names, none, strict=True) if is_cut
+                n for n, a in zip(names, got, strict=True) if not a.any()
             ]
             return f"no gradient reaches the {' and '.join(cut)}"
         root = query.shape[-1] ** 0.5
@@ -561,45 +491,7 @@ class AttentionFunction:
     def cause_of_rows(self) -> str | None:
         if self.conventions.fully_masked_row != "zeros" or not self.mask:
             return None
-        got = fully_masked_row(self.masked, self.limits)
+        got = fully_masked_row(self, self.limits)
         if got not in ("NaN", "the mean of all values"):
             return None
         return f"a fully masked row gets {got}, not zeros"
-
-
-NO_GRADIENTS = "none: it computes without a graph, as under no_grad"
-
-
-def rank_of(finding: MaskFinding) -> tuple:
-    """The order in which masks are asked: those that hide come first."""
-    of_keys = finding.form is not None and finding.form.axes not in (
-        *("any", "all axes", "query, key"),
-    )
-    return not finding.hides, of_keys
-
-
-def is_plain(finding: MaskFinding) -> bool:
-    """Whether it is said, or plain from its name, that it is a mask."""
-    name = finding.name.lower()
-    if finding.form.axes == LENGTHS:
-        return re.search(r"valid|lens|lengths", name) is not None
-    return finding.stated is not None or name in (
-        *("mask", "attn_mask", "attention_mask"),
-    )
-
-
-def valid(output, query, value, narrow: str = "") -> np.ndarray:
-    """The output, if it is a valid one; raises Broken if not."""
-    shape, dtype = (*query.shape[:-1], value.shape[-1]), value.dtype
-    if not isinstance(output, np.ndarray):
-        kind = getattr(output, "kind", type(output).__name__)
-        raise Broken(f"returned {kind}, expected an array")
-    if output.shape != shape:
-        raise Broken(f"returned shape {output.shape}, expected {shape}")
-    if narrow and output.dtype.kind == "f":
-        return output.astype(dtype)
-    if output.dtype == np.float64 and dtype == np.float32:
-        return output.astype(dtype)  # wider: reported, but not wrong
-    if output.dtype != dtype:
-        raise Broken(f"returned {output.dtype}, expected {dtype}")
-    return output

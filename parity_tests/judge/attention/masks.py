@@ -49,27 +49,21 @@ def its_causal_form_sees_no_later_key(
     subject, case: AttentionCase
 ) -> Comparisons:
     """In its causal form, query i sees the keys up to i, and no others."""
-    causal_case = causal(case)
-    exact = steps(causal_case)["context"]
-    got = subject.causally(
-        causal_case.query, causal_case.key, causal_case.value
-    )
-    yield equals_exact("causal context", got, exact)
+    case = causal(case)
+    exact = steps(case)["context"]
+    yield equals_exact("causal context", subject.causally(*case.qkv), exact)
 
 
 def its_causal_form_joins_another_mask(
     subject, case: AttentionCase
 ) -> Comparisons:
     """The causal mask and another one together allow what both allow."""
-    causal_case = causal(case)
-    tokens = causal_case.query.shape[-2]
+    case = causal(case)
+    tokens = case.query.shape[-2]
     other = case.random().uniform(size=(tokens, tokens)) < 0.6
     other |= np.eye(tokens, dtype=bool)
-    both = replace(causal_case, mask=causal_case.mask & other)
-    exact = steps(both)["context"]
-    got = subject.causally(
-        causal_case.query, causal_case.key, causal_case.value, other
-    )
+    exact = steps(replace(case, mask=case.mask & other))["context"]
+    got = subject.causally(*case.qkv, other)
     yield equals_exact("causal context", got, exact)
 
 
@@ -101,7 +95,7 @@ def equals_the_definition_with(
     """With these masks, by their names, it attends to what all allow."""
     visible = reduce(np.logical_and, masks.values())
     exact = steps(replace(case, mask=visible))["context"]
-    got = subject.with_masks(case.query, case.key, case.value, masks)
+    got = subject.with_masks(*case.qkv, masks)
     yield equals_exact("context", got, exact)
 
 
@@ -109,26 +103,21 @@ def a_later_token_changes_no_earlier_output(
     subject, case: AttentionCase
 ) -> Comparisons:
     """Under a causal mask, a later token changes no earlier output."""
-    causal_case = causal(case)
-    tokens = causal_case.query.shape[-2]
-    begin = case.seed % tokens
-    other = replace(
-        causal_case,
-        key=causal_case.key.copy(),
-        value=causal_case.value.copy(),
+    case = causal(case)
+    begin = case.seed % case.query.shape[-2]
+    key, value = case.key.copy(), case.value.copy()
+    key[..., begin:, :] = -3 * key[..., begin:, :]
+    value[..., begin:, :] = 2 - value[..., begin:, :]
+    other = replace(case, key=key, value=value)
+    before, after, bound = (
+        array[..., :begin, :]
+        for array in (
+            causally(subject, case),
+            causally(subject, other),
+            2 * error(case),
+        )
     )
-    other.key[..., begin:, :] = -3 * causal_case.key[..., begin:, :]
-    other.value[..., begin:, :] = 2 - causal_case.value[..., begin:, :]
-    before, after = (
-        causally(subject, each) for each in (causal_case, other)
-    )
-    bound = 2 * error(causal_case)[..., :begin, :]
-    yield same(
-        "earlier outputs",
-        after[..., :begin, :],
-        before[..., :begin, :],
-        bound,
-    )
+    yield same("earlier outputs", after, before, bound)
 
 
 def a_masked_key_might_as_well_be_removed(
@@ -184,9 +173,8 @@ def no_mask_is_a_mask_that_allows_all(
 ) -> Comparisons:
     """Without a mask, every query may attend to every key."""
     open_case = opened(case)
-    got = subject(case.query, case.key, case.value, None)
-    bound = 2 * error(open_case)
-    yield same("context", got, subject.of(open_case), bound)
+    got, expected = subject(*case.qkv, None), subject.of(open_case)
+    yield same("context", got, expected, 2 * error(open_case))
 
 
 def a_mask_broadcasts(subject, case: AttentionCase) -> Comparisons:
@@ -204,19 +192,19 @@ def token_by_token_is_the_same_as_all_at_once(
     gives what the whole text gives at once."""
     if subject.limits.square:
         return
-    causal_case = causal(case)
-    whole = causally(subject, causal_case)
-    for position in range(causal_case.query.shape[-2]):
+    case = causal(case)
+    whole, bound = causally(subject, case), error(case)
+    for position in range(case.query.shape[-2]):
+        at = np.s_[..., position : position + 1, :]
         step = replace(
-            causal_case,
-            query=causal_case.query[..., position : position + 1, :],
-            key=causal_case.key[..., : position + 1, :],
-            value=causal_case.value[..., : position + 1, :],
+            case,
+            query=case.query[at],
+            key=case.key[..., : position + 1, :],
+            value=case.value[..., : position + 1, :],
             mask=causal_mask(1, position + 1, position),
         )
-        at = np.s_[..., position : position + 1, :]
-        bound = error(causal_case)[at] + error(step)
-        yield same("one step", subject.of(step), whole[at], bound)
+        both = bound[at] + error(step)
+        yield same("one step", subject.of(step), whole[at], both)
 
 
 def its_causal_form_counts_from_the_end_of_a_cache(
@@ -226,17 +214,15 @@ def its_causal_form_counts_from_the_end_of_a_cache(
     last keys, or with the first, as detected, for any number of them."""
     last = {"the last queries": True, "the first queries": False}
     alignment = subject.conventions.alignment
-    causal_case = causal(case)
-    tokens = causal_case.query.shape[-2]
+    case = causal(case)
+    tokens = case.query.shape[-2]
     if alignment not in last or tokens < 2:
         return
     begin = tokens - 1 - case.seed % (tokens - 1) if last[alignment] else 0
     end = tokens if last[alignment] else 1 + case.seed % (tokens - 1)
     part = np.s_[..., begin:end, :]
-    exact = steps(causal_case)["context"].moved(lambda a: a[part])
-    got = subject.causally(
-        causal_case.query[part], causal_case.key, causal_case.value
-    )
+    exact = steps(case)["context"].moved(lambda a: a[part])
+    got = subject.causally(case.query[part], case.key, case.value)
     yield equals_exact("causal context", got, exact)
 
 
@@ -245,31 +231,15 @@ PROPERTIES = (
     Property(its_causal_form_sees_no_later_key, ("causal",)),
     Property(
         its_causal_form_joins_another_mask,
-        (
-            "causal",
-            "masks",
-            "both at once",
-        ),
+        ("causal", "masks", "both at once"),
     ),
     Property(its_other_mask_hides_what_it_should, ("two masks",)),
     Property(two_masks_hide_what_either_hides, ("two masks",)),
     Property(a_later_token_changes_no_earlier_output, ("causal or masks",)),
     Property(a_masked_key_might_as_well_be_removed, ("masks",)),
     Property(what_is_behind_the_mask_does_not_matter, ("masks",)),
-    Property(
-        a_fully_masked_row_gets_zeros,
-        (
-            "masks",
-            "zeros",
-        ),
-    ),
-    Property(
-        no_mask_is_a_mask_that_allows_all,
-        (
-            "masks",
-            "no mask",
-        ),
-    ),
+    Property(a_fully_masked_row_gets_zeros, ("masks", "zeros")),
+    Property(no_mask_is_a_mask_that_allows_all, ("masks", "no mask")),
     Property(a_mask_broadcasts, ("masks",)),
     Property(
         token_by_token_is_the_same_as_all_at_once, ("causal or masks",)

@@ -8,8 +8,10 @@ import numpy as np
 from parity_tests.judge.subject.cases import (
     AttentionCase,
     beyond_a_tile,
+    normal_arrays,
     opened,
 )
+from parity_tests.judge.verdict.property import CALLS_IN_A_ROW
 
 from .property import (
     Comparisons,
@@ -35,9 +37,8 @@ def equals_the_definition(subject, case: AttentionCase) -> Comparisons:
 
 def in_16_bits(case: AttentionCase, narrow: str) -> AttentionCase:
     """The case with numbers that a type of 16 bits holds exactly."""
-    arrays = (case.query, case.key, case.value)
-    query, key, value = (rounded_to(array, narrow) for array in arrays)
-    return replace(case, query=query, key=key, value=value)
+    arrays = (rounded_to(array, narrow) for array in case.qkv)
+    return AttentionCase(*arrays, case.mask, case.seed)
 
 
 def rounded_to(array: np.ndarray, narrow: str) -> np.ndarray:
@@ -75,19 +76,12 @@ def answers_do_not_depend_on_calls_before(
     """The same input gets the same answer, however often, and new numbers
     in the same arrays get an answer of their own."""
     first = subject.of(case)
-    for _ in range(CALLS):
+    for _ in range(CALLS_IN_A_ROW):
         yield identical("context", subject.of(case), first)
-    turned = replace(
-        case,
-        query=-case.query,
-        key=np.flip(case.key, -2).copy(),
-        value=case.value + 1,
-    )
+    key = np.flip(case.key, -2).copy()
+    turned = replace(case, query=-case.query, key=key, value=case.value + 1)
     again = subject.after_itself(case, turned)
     yield identical("new numbers", again, subject.of(turned))
-
-
-CALLS = 12  # of one input in a row
 
 
 def called_twice_it_returns_the_same(
@@ -129,10 +123,9 @@ def a_query_of_zeros_gets_the_mean(
 ) -> Comparisons:
     """A query of zeros gets the mean of the values it may attend to."""
     zero_query = replace(case, query=np.zeros_like(case.query))
-    rows = case.rows
-    count = np.maximum(rows.sum(axis=-1, keepdims=True), 1)
+    count = np.maximum(case.rows.sum(axis=-1, keepdims=True), 1)
     value = case.value.astype(np.float64)
-    mean = np.einsum("...qk,...kv->...qv", rows / count, value)
+    mean = np.einsum("...qk,...kv->...qv", case.rows / count, value)
     got, bound = subject.of(zero_query), 2 * error(zero_query)
     yield same("context", got, mean, bound)
 
@@ -187,21 +180,16 @@ def the_scale_is_one_over_the_root(
     """log(p₁ / p₀) is q · (k₁ - k₀) / √d, which shows the scale itself."""
     weights, identity, bound = read_weights(subject, opened(case))
     exact = steps(identity)
-    known = exact["weights"].value > 4 * bound  # not lost in rounding
-    first = np.take_along_axis(
-        weights, exact["scores"].value.argmax(-1)[..., None], -1
-    )
+    right, scores = exact["weights"].value, exact["scores"].value
+    known = right > 4 * bound  # not lost in rounding
+    first = np.take_along_axis(weights, scores.argmax(-1)[..., None], -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log(weights.astype(float)) - np.log(first.astype(float))
-        off = bound / (exact["weights"].value - bound)
-    scores = exact["scores"].value
+        off = bound / (right - bound)
     expected = scores - scores.max(axis=-1, keepdims=True)
     ratio = np.where(known, ratio, expected)
-    slack = np.where(
-        known,
-        2 * off + off.max(-1, keepdims=True, where=known, initial=0),
-        0,
-    )
+    most = off.max(-1, keepdims=True, where=known, initial=0)
+    slack = np.where(known, 2 * off + most, 0)
     yield same("log(p / greatest p)", ratio, expected, slack)
 
 
@@ -211,7 +199,7 @@ def a_scale_that_is_given_takes_the_place_of_the_root(
     """A scale of 2/√d gives what doubled queries give."""
     moved = replace(case, query=2 * case.query)
     scale = 2 / sqrt(case.query.shape[-1])
-    got = subject.with_scale(**case.arrays, scale=scale)
+    got = subject(**case.arrays, scale=scale)
     yield same("context", got, subject.of(moved), 2 * error(moved))
 
 
@@ -220,24 +208,21 @@ def one_score_far_above_the_rest_takes_all(
 ) -> Comparisons:
     """With one score far above the others, the output is its value."""
     sharp = replace(case, query=case.query * 40)
-    rows = case.rows
     exact = steps(sharp)
-    scores = np.where(rows, exact["scores"].value, -inf)
+    scores = np.where(case.rows, exact["scores"].value, -inf)
     best = scores.argmax(axis=-1)[..., None]
     others = scores.copy()
     np.put_along_axis(others, best, -inf, axis=-1)
-    sees = rows.any(axis=-1, keepdims=True)
+    sees_any = case.rows.any(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore"):
         gap = scores.max(axis=-1) - others.max(axis=-1)
-    gap = np.where(sees[..., 0], gap, inf)
+    gap = np.where(sees_any[..., 0], gap, inf)
     gap = gap - 2 * exact["scores"].error.max(axis=-1)
     value = np.take_along_axis(case.value, best, axis=-2)
-    keys = case.key.shape[-2]
-    spread = float(np.ptp(case.value)) if case.value.size else 0.0
-    left = (keys - 1) * np.exp(-np.maximum(gap, 0)) * spread
+    left = np.exp(-np.maximum(gap, 0)) * np.ptp(case.value).astype(float)
+    bound = (case.key.shape[-2] - 1) * left[..., None] + error(sharp)
     got = subject.of(sharp)
-    expected = np.where(sees, value, got)
-    yield same("context", got, expected, left[..., None] + error(sharp))
+    yield same("context", got, np.where(sees_any, value, got), bound)
 
 
 def large_scores_stay_finite(subject, case: AttentionCase) -> Comparisons:
@@ -263,14 +248,8 @@ def many_keys_are_no_different(subject, case: AttentionCase) -> Comparisons:
     limits = subject.limits
     queries = tokens if limits.square else case.query.shape[-2]
     batch, d_head = case.query.shape[:-2], case.query.shape[-1]
-    query, key, value = (
-        random.normal(size=(*batch, *shape)).astype(dtype)
-        for shape in (
-            (queries, d_head),
-            (tokens, d_head),
-            (tokens, case.value.shape[-1]),
-        )
-    )
+    sizes = queries, tokens, d_head, case.value.shape[-1]
+    query, key, value = normal_arrays(random, batch, sizes, dtype)
     mask = np.ones((queries, tokens), bool)
     if "causal" not in limits.masks:
         masked = 0
@@ -292,19 +271,11 @@ def float32_is_close_to_float64(
     subject, case: AttentionCase
 ) -> Comparisons:
     """The same numbers in float64 give the same, within rounding."""
-    narrow = AttentionCase(
-        **{n: _as(a, np.float32) for n, a in case.arrays.items()}
-    )
-    wide = AttentionCase(
-        **{n: _as(a, np.float64) for n, a in narrow.arrays.items()}
-    )
+    arrays = [array.astype(np.float32) for array in case.qkv]
+    narrow = AttentionCase(*arrays, case.mask)
+    wide = AttentionCase(*(a.astype(np.float64) for a in arrays), case.mask)
     bound = error(narrow) + error(wide)
-    got, expected = subject.of(narrow), subject.of(wide)
-    yield same("context", got, expected, bound)
-
-
-def _as(array: np.ndarray, dtype) -> np.ndarray:
-    return array if array.dtype == bool else array.astype(dtype)
+    yield same("context", subject.of(narrow), subject.of(wide), bound)
 
 
 def gradients_are_the_exact_ones(
@@ -345,12 +316,8 @@ def fewer_key_heads_serve_neighbours(
     mask = np.ones((tokens, tokens), bool)
     if "causal" in subject.limits.masks and len(subject.limits.masks) == 1:
         mask = np.tri(tokens, dtype=bool)
-    whole = AttentionCase(
-        query,
-        np.repeat(key, shared, axis=1),
-        np.repeat(value, shared, axis=1),
-        mask,
-    )
+    repeated = (np.repeat(a, shared, axis=1) for a in (key, value))
+    whole = AttentionCase(query, *repeated, mask)
     exact = steps(whole)["context"]
     got = subject(query, key, value, None if mask.all() else mask)
     yield equals_exact("context", got, exact)

@@ -11,6 +11,7 @@ from parity_tests.judge.subject.cases import (
     AttentionCase,
     Range,
     beyond_a_tile,
+    normal_arrays,
 )
 from parity_tests.judge.subject.forms import LENGTHS
 
@@ -35,7 +36,7 @@ def of_sizes(subject, sizes) -> Iterator[Probe]:
     large scores."""
     random = np.random.default_rng(7)
     for size, queries in sizes:
-        query, key, value = normal_arrays(subject.limits, queries, random)
+        query, key, value = arrays_of(subject.limits, queries, random)
         yield from variations((query * size, key, value), subject)
     for level in (5e2, 5e3, 5e4) if sizes is LOUD else ():
         low = query.copy(), key.copy(), value
@@ -46,20 +47,15 @@ def of_sizes(subject, sizes) -> Iterator[Probe]:
         yield from masked(high, subject)
 
 
-def normal_arrays(
+def arrays_of(
     limits: Range, queries: int, random: np.random.Generator
 ) -> list[np.ndarray]:
-    """Query, key and value of normal numbers."""
+    """Query, key and value within the limits."""
     batch = (2, 3)[: limits.batch_axes[-1]]
-    shapes = (
-        (KEYS if limits.square else queries, D_HEAD),
-        (KEYS, D_HEAD),
-        (KEYS, D_HEAD if limits.one_width else D_VALUE),
-    )
-    return [
-        random.normal(size=(*batch, *shape)).astype(limits.dtypes[-1])
-        for shape in shapes
-    ]
+    queries = KEYS if limits.square else queries
+    d_value = D_HEAD if limits.one_width else D_VALUE
+    sizes = queries, KEYS, D_HEAD, d_value
+    return normal_arrays(random, batch, sizes, limits.dtypes[-1])
 
 
 def of_two_masks(subject) -> Iterator[Probe]:
@@ -69,7 +65,7 @@ def of_two_masks(subject) -> Iterator[Probe]:
     limits = replace(subject.limits, batch_axes=subject.axes_of_both)
     for seed in (1, 2):
         random = np.random.default_rng(seed)
-        arrays = normal_arrays(limits, 4, random)
+        arrays = arrays_of(limits, 4, random)
         case = AttentionCase(*arrays, np.array(True), seed)
         first, second = subject.random_masks(case).values()
         yield Probe(*arrays, first, second_mask=second)

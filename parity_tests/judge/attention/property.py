@@ -42,12 +42,9 @@ def exact_of(name: str, arrays: dict, narrow: str = "") -> dict:
     inputs = {name: bounded(array) for name, array in arrays.items()}
     if narrow:
         rounding = IN_16_BITS[narrow]
-        inputs = {
-            name: replace(value, rounding=rounding)
-            if hasattr(value, "rounding")
-            else value
-            for name, value in inputs.items()
-        }
+        for argument, value in inputs.items():
+            if hasattr(value, "rounding"):
+                inputs[argument] = replace(value, rounding=rounding)
     return described(name)(**inputs)
 
 
@@ -96,14 +93,12 @@ def visible_keys(case: AttentionCase) -> np.ndarray:
 
 def contiguous(case: AttentionCase) -> AttentionCase:
     """The same case, its arrays copied into C order."""
-    return AttentionCase(
-        **{n: np.ascontiguousarray(a) for n, a in case.arrays.items()},
-        seed=case.seed,
-    )
+    arrays = map(np.ascontiguousarray, case.arrays.values())
+    return AttentionCase(*arrays, case.seed)
 
 
 def causally(subject, case: AttentionCase) -> np.ndarray:
     """Causal attention: by a mask if it takes one, else by its own form."""
     if "random" in subject.limits.masks:
         return subject.of(case)
-    return subject.causally(case.query, case.key, case.value)
+    return subject.causally(*case.qkv)

@@ -13,13 +13,14 @@ import numpy as np
 
 from parity_tests.judge.candidate.things import Parameter, Thing
 from parity_tests.judge.subject.roles import (
+    first_of,
     has_role,
     is_dropout_mask,
     is_left_alone,
     qkv_of,
 )
 from parity_tests.judge.subject.weights import IGNORED
-from parity_tests.judge.verdict.protocol import NotJudged, Raised
+from parity_tests.judge.verdict.protocol import NotJudged, answered
 
 from .building import (
     FIRST,
@@ -30,7 +31,7 @@ from .building import (
     size_named,
     sizes_of_globals,
     takes,
-    widths_of_a_head,
+    width_of_a_head,
 )
 
 TOKENS = 5
@@ -61,7 +62,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     names = list(named)
     dropped = tuple(filter(is_dropout_mask, names))
     rest = [n for n in names if n not in dropped]
-    causal = next((n for n in rest if has_role(n, "causal")), None)
+    causal = first_of(rest, "causal")
     masks = tuple(n for n in rest if has_role(n, "mask") and n != causal)
     rest = [n for n in rest if n not in (*masks, causal)]
     qkv = qkv_of(rest)
@@ -70,7 +71,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     else:
         tokens = {rest[0]: "x"} if rest else {}
     others = [n for n in rest if n not in tokens]
-    lengths = next((n for n in others if has_role(n, "lengths")), None)
+    lengths = first_of(others, "lengths")
     fixed: dict[str, object] = {}
     left_alone = []
     for name in others:
@@ -125,28 +126,19 @@ class ClassBody:
 
     def build(self, sizes: Sizes, dtype="float64", biased=True):
         """The name of an instance, and its parameters. Raises Raised."""
-        key = (
-            *(sizes, dtype, biased, self.of_all),
-            *(self.guesses, self.values_apart),
-        )
+        guessed = self.guesses, self.values_apart
+        key = (sizes, dtype, biased, self.of_all, *guessed)
         if key not in self.built:
-            widths = list(widths_of_a_head(self.thing, sizes))
-            width = widths[-1] if self.of_all else widths[0]
+            width = width_of_a_head(self.thing, sizes, self.of_all)
             arguments = arguments_for(
-                self.thing,
-                sizes,
-                width,
-                biased,
-                self.guesses,
-                self.values_apart,
+                self.thing, sizes, width, biased, *guessed
             )
             name = f"{self.thing.name}#{len(self.built)}"
             how = {"instance": name, "dtype": dtype}
             answer = self.host.build(self.thing.name, arguments, how)
             if answer.get("lazy"):
                 answer = self.after_a_call(name, sizes, dtype)
-            if "error" in answer:
-                raise Raised(answer["error"])
+            answer = answered(answer)
             parameters = [tuple(p) for p in answer["parameters"]]
             self.built[key] = [name, parameters, answer["buffers"], None]
         return self.built[key]
@@ -169,15 +161,10 @@ class ClassBody:
         """Call with these weights. Raises Raised."""
         built = self.build(sizes, dtype)
         if built[3] is not arrays:
-            answer = self.host.assign(built[0], arrays)
-            if "error" in answer:
-                raise Raised(answer["error"])
+            answered(self.host.assign(built[0], arrays))
             built[3] = arrays
         how = {"library": self.library} | how
-        answer = self.host.call(built[0], arguments, how)
-        if "error" in answer:
-            raise Raised(answer["error"])
-        return answer
+        return answered(self.host.call(built[0], arguments, how))
 
     @property
     def has_sizes(self) -> bool:

@@ -6,7 +6,7 @@ trial.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -106,16 +106,26 @@ def size_named(name: str) -> str | None:
 def takes(thing: Thing, size: str) -> bool:
     """Whether the constructor takes such a size, or a configuration that
     it asks for it, as far as can be seen."""
-    for each in thing.parameters:
-        if is_configuration(each):
-            asked = [
-                size_named(n) for n in names_asked(thing.source, each.name)
-            ]
-            if size in asked or not asked:
-                return True
-        elif size_named(each.name) == size:
+    for each in filter(is_configuration, thing.parameters):
+        names = names_asked(thing.source, each.name)
+        if not names or size in map(size_named, names):
             return True
-    return False
+    others = [p for p in thing.parameters if not is_configuration(p)]
+    return names_size(others, size)
+
+
+def names_size(parameters: Iterable[Parameter], size: str) -> bool:
+    """Whether one of them is called like that size."""
+    return any(size_named(each.name) == size for each in parameters)
+
+
+def is_unknown(parameter: Parameter) -> bool:
+    """Whether the name says neither a size nor a configuration."""
+    return (
+        parameter.is_named
+        and size_named(parameter.name) is None
+        and not is_configuration(parameter)
+    )
 
 
 def is_configuration(parameter: Parameter) -> bool:
@@ -128,8 +138,7 @@ def names_asked(source: str, configuration: str) -> list[str]:
     """The names that a class asks its configuration for, by its source."""
     own = re.escape(configuration)
     asked = rf"\b{own}(?:\.(\w+)|\[[\"'](\w+)[\"']\])"
-    names = re.findall(asked, source)
-    return [name for pair in names for name in pair if name]
+    return ["".join(pair) for pair in re.findall(asked, source)]
 
 
 def arguments_for(
@@ -146,8 +155,18 @@ def arguments_for(
 
     Raises NotJudged for an argument without a default that is unknown.
     """
-    values = values_of(thing, sizes, head, biased)
-    values["d_value"] = head + 2 if values_apart else head
+    values = {
+        "temperature": head**0.5,
+        "d_in": sizes.d_in,
+        "d_out": sizes.d_out,
+        "d_value": head + 2 if values_apart else head,
+        "d_head": head,
+        "heads": sizes.heads,
+        "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
+        "context": sizes.context,
+        "dropped": DROPPED,
+        "biased": biased,
+    }
     arguments, unknown = {}, []
     for each in thing.parameters:
         name, size = each.name.lower(), size_named(each.name)
@@ -178,9 +197,7 @@ def guesses_for(thing: Thing) -> Iterator[tuple[str, ...]]:
     """What sizes the constructor's unknown arguments may be."""
     count = sum(
         each.required
-        and each.is_named
-        and size_named(each.name) is None
-        and not is_configuration(each)
+        and is_unknown(each)
         and each.name.lower() not in FIXED
         for each in thing.parameters
     )
@@ -195,43 +212,21 @@ def left_alone(thing: Thing) -> tuple[str, ...]:
     return tuple(
         each.name
         for each in thing.parameters
-        if each.is_named
+        if is_unknown(each)
         and is_left_alone(each)
-        and size_named(each.name) is None
         and each.name != "batch_first"
-        and not is_configuration(each)
     )
 
 
 def is_number(parameter: Parameter) -> bool:
     """Whether the default is a number that may be another one."""
-    default = parameter.default
-    return isinstance(default, int | float) and not isinstance(
-        default, bool
-    )
-
-
-def values_of(thing: Thing, sizes: Sizes, head: int, biased: bool) -> dict:
-    return {
-        "temperature": head**0.5,
-        "d_in": sizes.d_in,
-        "d_out": sizes.d_out,
-        "d_head": head,
-        "heads": sizes.heads,
-        "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
-        "context": sizes.context,
-        "dropped": DROPPED,
-        "biased": biased,
-    }
+    return type(parameter.default) in (int, float)  # which no bool is
 
 
 def by_annotation(thing: Thing, parameter: Parameter, values: dict):
     """A value for an unknown argument, by its annotation alone."""
-    for kind, value in (
-        ("int", values["d_out"]),
-        ("float", 0.0),
-        ("bool", False),
-    ):
+    by_kind = {"int": values["d_out"], "float": 0.0, "bool": False}
+    for kind, value in by_kind.items():
         if kind in parameter.annotation.split(".")[-1]:
             return value
     raise NotJudged(
@@ -246,14 +241,9 @@ ASKED = {
     "d_in": ("d_in", "input_dim", "in_dim"),
     "d_out": (
         *("d_out", "d_model", "dim", "n_embd", "embed_dim", "emb_dim"),
-        *(
-            "embedding_dim",
-            "hidden_size",
-            "hidden_dim",
-            "emb_size",
-            "n_embed",
-        ),
-        *("embed_size", "model_dim", "dmodel", "num_hiddens", "width"),
+        *("embedding_dim", "hidden_size", "hidden_dim", "emb_size"),
+        *("n_embed", "embed_size", "model_dim", "dmodel", "num_hiddens"),
+        "width",
     ),
     "d_head": ("d_head", "head_dim", "head_size", "d_k", "d_v", "dim_head"),
     "heads": (
@@ -264,11 +254,8 @@ ASKED = {
     "context": (
         *("context_length", "block_size", "max_len", "max_seq_len"),
         *("context_size", "seq_len", "n_positions", "n_ctx", "ctx_len"),
-        *(
-            "max_position_embeddings",
-            "max_sequence_length",
-            "max_seq_length",
-        ),
+        *("max_position_embeddings", "max_sequence_length"),
+        "max_seq_length",
     ),
     "dropped": (
         *("dropout", "dropout_p", "p_drop", "attn_pdrop", "resid_pdrop"),
@@ -293,19 +280,13 @@ def configuration(
         size = size_named(name)
         if size is not None:
             sizes[name] = values[size]
-    own = [
-        name
-        for name in thing.configurations
-        if name in parameter.annotation or parameter.annotation == name
-    ]
+    own = [n for n in thing.configurations if n in parameter.annotation]
     if not own and len(thing.configurations) == 1:
         own = list(thing.configurations)
     return Record(own[0] if own else CONFIGURATION, False, **sizes)
 
 
-def widths_of_a_head(thing: Thing, sizes: Sizes) -> Iterator[int]:
+def width_of_a_head(thing: Thing, sizes: Sizes, of_all: bool) -> int:
     """What a head's width may be: of one head of several, or of all."""
-    names = {size_named(each.name) for each in thing.parameters}
-    if "heads" in names:
-        yield sizes.d_head
-    yield sizes.d_out
+    takes_heads = names_size(thing.parameters, "heads")
+    return sizes.d_head if takes_heads and not of_all else sizes.d_out

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from parity_tests.judge.attention.calling import as_array, part_at
-from parity_tests.judge.attention.conventions import FAILED_TRIAL
-from parity_tests.judge.subject.forms import MaskForm
+from parity_tests.judge.attention.calling import (
+    as_array,
+    expect_array,
+    part_at,
+)
+from parity_tests.judge.subject.forms import MaskForm, passed_masks
 from parity_tests.judge.subject.roles import puts_tokens_first
-from parity_tests.judge.verdict.protocol import Broken, NotJudged
+from parity_tests.judge.verdict.protocol import Broken, attempt
 
 from .body import TOKENS, ClassBody, drawn, second_sizes
-from .building import Sizes, size_named, takes
+from .building import Sizes, names_size, takes
 from .cases import LayerCase
 from .function import FunctionBody
 
@@ -77,12 +80,9 @@ class CalledLayer:
         """Whether it can be built and called with other sizes."""
         before, self.sizes = self.sizes, [*self.sizes, sizes]
         try:
-            self.of(self.case(size=len(before)))
-        except (*FAILED_TRIAL, NotJudged):
-            return False
+            return self.accepts(size=len(before))
         finally:
             self.sizes = before
-        return True
 
     def attends_along_the_first_axis(self) -> bool:
         """Whether a change of one entry along the first axis reaches the
@@ -91,9 +91,9 @@ class CalledLayer:
         case = self.case(axes=1)
         other = case.x.copy()
         other[0] += 1
-        try:
-            before, after = self.of(case), self.of(replace(case, x=other))
-        except FAILED_TRIAL:
+        before = attempt(self.of, case)
+        after = attempt(self.of, replace(case, x=other))
+        if before is None or after is None:
             return False
         return bool((before[1:] != after[1:]).any())
 
@@ -102,11 +102,7 @@ class CalledLayer:
         return self.gives_an_output(self.case(**how))
 
     def gives_an_output(self, case: LayerCase) -> bool:
-        try:
-            self.of(case)
-        except FAILED_TRIAL:
-            return False
-        return True
+        return attempt(self.of, case) is not None
 
     def tokens_at(self, size: int) -> int:
         """The most tokens that it takes, for the sizes of that index."""
@@ -163,12 +159,13 @@ class CalledLayer:
             optional = source == "context" and not self.is_required(name)
             if not (is_self and optional):
                 named[name] = self.arranged(sources[source].copy())
-        for name, form in self.forms.items():
-            mask = case.masks.get(name)
-            if mask is None and name in roles.required_masks:
-                mask = np.ones(case.shape[-2:], bool)
-            if mask is not None:
-                named[name] = form.passed(mask, case.shape, case.x.dtype)
+        named |= passed_masks(
+            self.forms,
+            case.masks,
+            roles.required_masks,
+            case.shape,
+            case.x.dtype,
+        )
         for name in roles.dropout_masks:
             named[name] = np.ones((1, *case.shape[-2:]), bool)
         for name, constant in roles.fixed.items():
@@ -205,12 +202,8 @@ class CalledLayer:
         return self.read(self.reply(case, **how)["value"], case)
 
     def read(self, value, case: LayerCase) -> np.ndarray:
-        output = as_array(part_at(value, self.result))
-        if isinstance(output, np.ndarray):
-            output = self.arranged(output)
-        else:
-            kind = getattr(output, "kind", type(output).__name__)
-            raise Broken(f"returned {kind}, expected an array")
+        output = expect_array(as_array(part_at(value, self.result)))
+        output = self.arranged(output)
         if output.shape[:-1] != case.x.shape[:-1]:
             raise Broken(
                 f"returned shape {output.shape}, expected "
@@ -228,15 +221,12 @@ class CalledLayer:
         """Whether the constructor, or the call, takes the number, or
         weights show it."""
         configured = self.thing.is_class and takes(self.thing, "heads")
-        return self.names_heads or configured or self.body.by_head
+        return self.names_heads or configured
 
     @property
     def names_heads(self) -> bool:
         """Whether an argument is called so: then it has as many, or one,
         and no other number is tried."""
-        named = any(
-            size_named(each.name) == "heads"
-            for each in self.thing.parameters
-        )
+        named = names_size(self.thing.parameters, "heads")
         fixed = self.body.roles.fixed.values()
         return named or "heads" in fixed or self.body.by_head

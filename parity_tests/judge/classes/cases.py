@@ -143,15 +143,13 @@ def some_mask(form: MaskForm, case: LayerCase, generator) -> np.ndarray:
     if form.axes == LENGTHS:
         lengths = generator.integers(1, shape[-1] + 1, (*shape[:-2], 1, 1))
         return np.broadcast_to(np.arange(shape[-1]) < lengths, shape)
-    of_keys = form.axes in OF_KEYS
-    if of_keys:
+    if form.axes in OF_KEYS:
         mask = generator.uniform(size=(*shape[:-2], 1, shape[-1])) < 0.6
         mask[..., 0] = True  # also for the first token of a causal layer
         return np.broadcast_to(mask, shape)
-    drawn_shape = shape if form.axes != "query, key" else shape[-2:]
-    if form.axes == "any" and len(shape) > 2:
-        drawn_shape = shape[-2:]
-    mask = generator.uniform(size=drawn_shape) < 0.6
+    for_all_texts = form.axes in ("any", "query, key")
+    size = shape[-2:] if for_all_texts else shape
+    mask = generator.uniform(size=size) < 0.6
     if shape[-1] == shape[-2]:
         return mask | np.eye(shape[-1], dtype=bool)
     mask[..., 0] = True

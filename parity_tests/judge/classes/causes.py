@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.mutants.class_parts import MUTANTS
 from parity_tests.judge.subject.weights import recipes
 
 from .cases import LOUD, crossed, later_keys, with_masks
-from .conventions import BY_AUTOGRAD
 
 
 def probes_of(layer) -> list[list]:
@@ -37,34 +38,28 @@ def probes_of(layer) -> list[list]:
 def mutants_of(layer, probes) -> Iterator:
     """All mutants that apply, for each reading that names allow."""
     parameters = layer.body.parameters(layer.sizes[0])
-    shaped = [
-        recipe
+    own, probe = layer.recipe, probes[0]
+    readings = [own] + [
+        replace(recipe, inside=own.inside, heads=own.heads)
         for recipe in recipes(parameters)
         if recipe.by_name
-        and layer.fits_shapes(recipe, probes[0], layer.plain(probes[0]))
-    ]
-    readings = [layer.recipe] + [
-        replace(r, inside=layer.recipe.inside, heads=layer.recipe.heads)
-        for r in shaped
+        and layer.fits_shapes(recipe, probe, layer.plain(probe))
     ]
     for name, mutant in possible(layer).items():
         for recipe in dict.fromkeys(readings):
-            yield name, as_mutant(layer, mutant, recipe)
+            yield name, partial(output_of, layer, mutant, recipe)
 
 
-def as_mutant(layer, mutant, recipe):
-    def output(probe):
-        return mutant(
-            layer.weights(probe, recipe), probe.tokens(layer.causal)
-        )
-
-    return output
+def output_of(layer, mutant, recipe, probe):
+    """What the layer would give with this mistake, read by this recipe."""
+    read = layer.weights(probe, recipe)
+    return mutant(read, probe.tokens(layer.causal))
 
 
 def possible(layer) -> dict:
     """The mutants that can be told apart by what it can be asked."""
-    several = layer.weights(layer.case()).heads > 1
     read = layer.weights(layer.case())
+    several = read.heads > 1
     both = bool(layer.body.roles.causal and layer.understood)
     grouped = read.key_heads < read.heads
     widths = read.width_in != len(read.query[0])
@@ -86,22 +81,13 @@ def cause_of_cut_gradients(layer) -> str | None:
     """A gradient that does not arrive."""
     if layer.gradients_by != BY_AUTOGRAD:
         return None
-    got = layer.gradients(layer.case(), np.ones)
-    cut = sorted(n for n, part in got.items() if not has_any(part))
-    cut = [n for n in cut if n not in without_gradient(layer)]
-    if not cut:
-        return None
-    return f"no gradient reaches {', '.join(cut)}"
-
-
-def without_gradient(layer) -> set[str]:
-    """The biases of keys, which move all scores of a query alike."""
-    return {
-        f"parameter {part.bias}"
-        for part in layer.recipe.key
-        if part.bias and part.chunk is None
-    }
-
-
-def has_any(part) -> bool:
-    return part is not None and bool(np.any(np.abs(part) > 1e-12))
+    keys = [part for part in layer.recipe.key if part.chunk is None]
+    # They move all scores of a query alike.
+    biases_of_keys = {f"parameter {part.bias}" for part in keys}
+    cut = [
+        name
+        for name, part in layer.gradients(layer.case(), np.ones).items()
+        if name not in biases_of_keys
+        and (part is None or not np.any(np.abs(part) > 1e-12))
+    ]
+    return f"no gradient reaches {', '.join(sorted(cut))}" if cut else None

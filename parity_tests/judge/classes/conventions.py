@@ -4,54 +4,43 @@ What names and docstrings do not say is found by trial.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from numpy_ref.masks import causal_mask
 from parity_tests.judge.attention.conventions import (
-    FAILED_TRIAL,
-    Declared,
-    MaskFinding,
-    find_form,
-    stated_of,
-)
-from parity_tests.judge.attention.function import (
-    DECLARED_MASKS,
+    BY_AUTOGRAD,
     NO_GRADIENTS,
-    rank_of,
+    Declared,
 )
-from parity_tests.judge.subject.forms import MaskForm, axes_to_try
-from parity_tests.judge.subject.roles import stated_axes
-from parity_tests.judge.verdict.protocol import Broken
+from parity_tests.judge.subject.masks import (
+    SHARED,
+    MaskFinding,
+    find_masks,
+)
+from parity_tests.judge.verdict.protocol import (
+    FAILED_TRIAL,
+    Broken,
+    attempt,
+)
 
 from .body import TOKENS
 from .cases import crossed
 
-BY_AUTOGRAD = "by autograd"
-SHARED = ("any", "all axes", "query, key")  # axes of a mask for all texts
-
 
 def masks_of(layer, declared: Declared) -> list[MaskFinding]:
     """The forms of its masks, the first to be asked first."""
-    roles, findings = layer.body.roles, []
     axes = 1 if 1 in layer.batch_axes else 0
-    case = layer.case(axes=axes)
-    for name in [*roles.masks, *filter(None, [roles.lengths])]:
-        said = DECLARED_MASKS.get(declared.mask or "")
-        said = said or stated_of(layer.thing, name)
-
-        def visible(form: MaskForm, mask, name=name) -> np.ndarray:
-            return seen_through(layer, case, name, form, mask)
-
-        tried = axes_to_try(axes, name, name == roles.lengths)
-        first = stated_axes(layer.thing.docs, name)
-        tried = sorted(tried, key=lambda each, f=first: each != f)
-        shape = TOKENS, TOKENS
-        finding = find_form(name, visible, shape, tried, said)
-        if axes and finding.hides:
-            finding = of_each_text(layer, finding)
-        findings.append(finding)
-    return sorted(findings, key=rank_of)
+    return find_masks(
+        layer.thing,
+        layer.body.roles,
+        declared.mask,
+        axes,
+        (TOKENS, TOKENS),
+        partial(seen_through, layer, layer.case(axes=axes)),
+        partial(of_each_text, layer),
+    )
 
 
 def of_each_text(layer, finding: MaskFinding) -> MaskFinding:
@@ -61,7 +50,7 @@ def of_each_text(layer, finding: MaskFinding) -> MaskFinding:
     There are more texts than tokens: a layer that cuts its mask to so many
     rows and columns would cut texts off.
     """
-    if finding.form.axes not in SHARED:
+    if finding.form.axes not in SHARED or 1 not in layer.batch_axes:
         return finding
     case = layer.case(axes=1, texts=TOKENS + 2)
     mask = np.tri(TOKENS, dtype=bool)
@@ -70,9 +59,8 @@ def of_each_text(layer, finding: MaskFinding) -> MaskFinding:
     accepted = []
     for axes in ("text, query, key", "text, 1, query, key"):
         form = replace(finding.form, axes=axes)
-        try:
-            seen = seen_through(layer, case, finding.name, form, mask)
-        except FAILED_TRIAL:
+        seen = attempt(seen_through, layer, case, finding.name, form, mask)
+        if seen is None:
             continue
         if np.array_equal(seen, mask):
             return replace(finding, form=form)
@@ -106,9 +94,7 @@ def seen_through(layer, case, name, form, mask) -> np.ndarray:
         layer.forms = before_forms
     seen = np.stack(moved, axis=-1)
     if not apart:  # a token always moves itself
-        seen = seen & ~np.eye(TOKENS, dtype=bool) | mask & np.eye(
-            TOKENS, dtype=bool
-        )
+        seen = np.where(np.eye(TOKENS, dtype=bool), mask, seen)
     if layer.causal:
         seen = seen | mask & ~np.tri(TOKENS, dtype=bool)
     return seen
@@ -119,14 +105,9 @@ def cross_of(layer) -> str:
     tokens = layer.body.roles.tokens.values()
     if layer.causal or len(tokens) < 2:
         return ""
-    for trial in ("value", "key"):
-        if trial == "value" and "value" not in tokens:
-            continue
-        try:
-            layer.of(crossed(layer.case(), trial))
-        except FAILED_TRIAL:
-            continue
-        return trial
+    for trial in ("value", "key") if "value" in tokens else ("key",):
+        if layer.gives_an_output(crossed(layer.case(), trial)):
+            return trial
     return ""
 
 

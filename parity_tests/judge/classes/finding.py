@@ -15,14 +15,10 @@ from parity_tests.judge.attention.calling import (
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.forms import libraries_to_try, open_forms
-from parity_tests.judge.verdict.protocol import (
-    NotAsked,
-    NotJudged,
-    Raised,
-)
+from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 
 from .body import TOKENS, ClassBody
-from .building import Sizes, size_named
+from .building import Sizes, names_size
 from .calling import CalledLayer, Way
 from .function import FunctionBody, heads_may_be_apart, parts_to_try
 
@@ -51,24 +47,20 @@ def way_to_call(host, thing: Thing, declared: Declared) -> Way:
 
 
 def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
+    libraries = libraries_to_try(thing, declared.arrays)
     if thing.is_class:
-        libraries = libraries_to_try(thing, declared.arrays)
         for library in libraries[:1] if thing.is_module else libraries:
             yield ClassBody(host, thing, library)
         return
     named = thing.name.replace("_", "").lower()
-    takes_heads = any(
-        size_named(each.name) == "heads" for each in thing.parameters
-    )
+    takes_heads = names_size(thing.parameters, "heads")
     if "multihead" in named and not takes_heads:
         names = ", ".join(each.name for each in thing.parameters)
         raise NotJudged(
             f"expected the number of heads among its arguments: ({names})"
         )
-    libraries = libraries_to_try(thing, declared.arrays)
-    shapes = (takes_heads, True)
-    if re.search(SQUARE, thing.docs):
-        shapes = (True, False)
+    is_square = re.search(SQUARE, thing.docs)
+    shapes = (True, False) if is_square else (takes_heads, True)
     by_head = (False, True) if heads_may_be_apart(thing) else (False,)
     ways = product(libraries, shapes, parts_to_try(thing), by_head)
     for way in ways:

@@ -16,7 +16,7 @@ from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.subject.roles import has_role
 from parity_tests.judge.subject.weights import key_of, role_of
-from parity_tests.judge.verdict.protocol import Raised
+from parity_tests.judge.verdict.protocol import answered
 
 from .body import call_roles
 from .building import FIRST, Sizes
@@ -113,15 +113,9 @@ def weight_arguments(thing: Thing) -> tuple[str, ...]:
     return tuple(
         name
         for name in named
-        if qkv_role(name) is None
+        if not any(has_role(name, r) for r in ("query", "key", "value"))
         and name.lower() not in ("b", "bias")
         and (weight_role(name) or is_opened(name, thing.source))
-    )
-
-
-def qkv_role(name: str) -> str | None:
-    return next(
-        (r for r in ("query", "key", "value") if has_role(name, r)), None
     )
 
 
@@ -217,10 +211,7 @@ class FunctionBody:
             }
         named = arguments | self.placed(arrays)
         how = {"library": self.library} | how
-        answer = self.host.call(self.thing.name, named, how)
-        if "error" in answer:
-            raise Raised(answer["error"])
-        return answer
+        return answered(self.host.call(self.thing.name, named, how))
 
     def placed(self, arrays: dict) -> dict:
         """The weights as arguments of the call."""
@@ -240,11 +231,9 @@ def split(name: str, array: np.ndarray, heads: int) -> np.ndarray:
     output (heads, d_head, d_out); biases of heads likewise."""
     if role_of(key_of(name)) != "output":
         return array.reshape(*array.shape[:-1], heads, -1)
-    return (
-        array.reshape(heads, -1, array.shape[1])
-        if array.ndim > 1
-        else array
-    )
+    if array.ndim == 1:
+        return array
+    return array.reshape(heads, -1, array.shape[1])
 
 
 def nested(arrays: dict) -> dict:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from parity_tests.judge.attention.conventions import (
+    BY_AUTOGRAD,
     INSIDE_FLOAT32,
     NOTHING_DECLARED,
     Declared,
 )
-from parity_tests.judge.attention.function import is_plain
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.masks import not_understood
 from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotAsked, Raised
@@ -24,7 +25,6 @@ from .building import left_alone, takes
 from .cases import LayerCase, layer_cases
 from .causes import cause_of_cut_gradients, mutants_of, probes_of
 from .conventions import (
-    BY_AUTOGRAD,
     cross_of,
     gradients_of,
     has_square_masks,
@@ -69,11 +69,7 @@ class AttentionLayer(ReadLayer):
 
     @property
     def understood(self) -> list[str]:
-        return [
-            each.name
-            for each in self.masks
-            if each.form is not None and (each.hides or is_plain(each))
-        ]
+        return [each.name for each in self.masks if each.is_understood]
 
     def gradients(self, case: LayerCase, upstream_of) -> dict | None:
         """Of all tokens and parameters, for a gradient of the output."""
@@ -82,20 +78,18 @@ class AttentionLayer(ReadLayer):
         tokens = [
             n for n in self.arguments(case) if n in self.body.roles.tokens
         ]
-        answer = self.reply(
+        gradients = self.reply(
             case,
             upstream=self.arranged(upstream),
             result=list(self.result),
             of=tokens,
             parameters=True,
-        )
-        if answer["gradients"] is None:
-            return None
-        return {
-            name: self.arranged(part)
-            if name in tokens and part is not None
+        )["gradients"]
+        return gradients and {
+            n: self.arranged(part)
+            if n in tokens and part is not None
             else part
-            for name, part in answer["gradients"].items()
+            for n, part in gradients.items()
         }
 
     # --- as a subject ----------------------------------------------------
@@ -107,13 +101,7 @@ class AttentionLayer(ReadLayer):
         return layer_cases(self)
 
     def not_asked(self) -> dict[str, str]:
-        missing = {}
-        for finding in self.masks:
-            if finding.name not in self.understood:
-                missing["its mask"] = (
-                    f"{finding.name} was not understood; --mask may say "
-                    "what it means"
-                )
+        missing = not_understood(self.masks)
         if not self.masks and not self.causal:
             missing["masks"] = "it takes none"
         if not self.cross:
@@ -148,22 +136,11 @@ class AttentionLayer(ReadLayer):
 
     def plain_conventions(self) -> dict[str, object]:
         """What was detected, for a report."""
-        finding = next(iter(self.masks), None)
-        mask = "none"
-        if finding is not None and finding.form is not None:
-            mask = str(finding.form)
-            if not finding.hides:
-                mask += ", as it seems to be meant"
-            elif mask.startswith("added") and not finding.stated:
-                mask += "; ones and zeros would hide nothing"
-        sizes = [
-            f"{s.d_in} to {s.d_out} features in {s.heads} heads"
-            for s in self.sizes
-        ]
+        formed = [str(each) for each in self.masks[:1] if each.form]
         causal = "always" if self.causal else self.body.roles.causal
         detected = {
             "arrays": self.body.library,
-            "mask": mask,
+            "mask": next(iter(formed), "none"),
             "causal": causal or "none",
             "weights": self.recipe.layout,
             "batch_axes": list(self.batch_axes),
@@ -175,7 +152,10 @@ class AttentionLayer(ReadLayer):
         if self.recipe.inside:
             detected["around"] = AROUND[self.recipe.inside]
         if self.body.has_sizes:
-            detected["sizes"] = sizes
+            detected["sizes"] = [
+                f"{s.d_in} to {s.d_out} features in {s.heads} heads"
+                for s in self.sizes
+            ]
         return detected
 
     # --- for the diagnosis -----------------------------------------------
@@ -189,17 +169,22 @@ class AttentionLayer(ReadLayer):
     def right(self, probe):
         return self.plain(probe)
 
-    def changes(self, probe) -> bool:
-        try:
-            before = self.arguments(probe)
-            back = self.reply(probe, back=True)["back"]
-        except (Raised, NotAsked):
-            return False
-        return not all(
-            np.array_equal(value, back[name], equal_nan=True)
+    def inputs_after(self, case: LayerCase) -> dict:
+        """The inputs before and after a call, by their own names."""
+        before = self.arguments(case)
+        back = self.reply(case, back=True)["back"]
+        return {
+            name: (value, np.asarray(back[name]))
             for name, value in before.items()
             if isinstance(value, np.ndarray)
-        )
+        }
+
+    def changes(self, probe) -> bool:
+        try:
+            pairs = self.inputs_after(probe).values()
+        except (Raised, NotAsked):
+            return False
+        return not all(np.array_equal(*p, equal_nan=True) for p in pairs)
 
     def agree(self, output, expected, probe) -> bool:
         return alike(output, np.asarray(expected))

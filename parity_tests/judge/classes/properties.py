@@ -11,9 +11,11 @@ from parity_tests.exact import attention as exact_attention
 from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded, parameters
+from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.mutants.class_parts import layer_of_heads
 from parity_tests.judge.subject.weights import Weights, weights
 from parity_tests.judge.verdict.property import (
+    CALLS_IN_A_ROW,
     Comparisons,
     Property,
     equals_exact,
@@ -24,7 +26,6 @@ from parity_tests.judge.verdict.protocol import Broken
 
 from .building import takes
 from .cases import LOUD, LayerCase, later_keys, with_masks
-from .conventions import BY_AUTOGRAD
 
 BEYOND = 33  # tokens
 
@@ -47,12 +48,14 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
     if read.inside.startswith("norm first"):
         before = [normed(read, x) for x in tokens]
     layers = (read.query, read.key, read.value)
+    projected = (
+        affine(x, *map(bounded, layer))
+        for x, layer in zip(before, layers, strict=True)
+    )
     heads = read.heads, read.key_heads, read.key_heads
     query, key, value = (
-        exact_heads.split_heads(affine(x, *map(bounded, layer)), count)[
-            "split"
-        ]
-        for x, layer, count in zip(before, layers, heads, strict=True)
+        exact_heads.split_heads(x, count)["split"]
+        for x, count in zip(projected, heads, strict=True)
     )
     if read.key_heads < read.heads:  # each serves neighbouring heads
         shared = read.heads // read.key_heads
@@ -95,14 +98,8 @@ def called_twice_it_returns_the_same(layer, case: LayerCase) -> Comparisons:
 
 def inputs_are_left_as_they_were(layer, case: LayerCase) -> Comparisons:
     """The tokens are unchanged after the call."""
-    before = layer.arguments(case)
-    back = layer.reply(case, back=True)["back"]
-    for name, value in before.items():
-        if isinstance(value, np.ndarray):
-            yield identical(name, np.asarray(back[name]) * 1.0, value * 1.0)
-
-
-CALLS = 12  # of one input in a row
+    for name, (before, after) in layer.inputs_after(case).items():
+        yield identical(name, after * 1.0, before * 1.0)
 
 
 def answers_do_not_depend_on_calls_before(
@@ -111,7 +108,7 @@ def answers_do_not_depend_on_calls_before(
     """The same input gets the same answer, however often, and new numbers
     in the same arrays get an answer of their own."""
     first = layer.of(case)
-    for _ in range(CALLS):
+    for _ in range(CALLS_IN_A_ROW):
         yield identical("output", layer.of(case), first)
     turned = replace(case, x=-case.x)
     layer.of(case, reuse=True)
@@ -190,11 +187,9 @@ def large_tokens_stay_finite(layer, case: LayerCase) -> Comparisons:
     key = None if case.key is None else LOUD * case.key
     loud = replace(case, x=LOUD * case.x, key=key)
     yield from equals_the_reference(layer, loud)
-    if layer.understood:
-        masks = later_keys(layer, loud)
-        if masks and not layer.causal and loud.shape[-1] > 1:
-            masked = replace(loud, masks=masks)
-            yield from equals_the_reference(layer, masked)
+    masks = later_keys(layer, loud)
+    if masks and not layer.causal and loud.shape[-1] > 1:
+        yield from equals_the_reference(layer, replace(loud, masks=masks))
 
 
 def its_causal_form_sees_no_later_token(
@@ -204,8 +199,7 @@ def its_causal_form_sees_no_later_token(
     with another mask, what both allow."""
     alone = replace(case, key=None, value=None, causal=True)
     if layer.causal_names_the_mask:
-        triangle = causal_mask(*alone.shape[-2:])
-        masks = {layer.understood[0]: triangle}
+        masks = {layer.understood[0]: causal_mask(*alone.shape[-2:])}
         yield from equals_the_reference(layer, replace(alone, masks=masks))
         return
     yield from equals_the_reference(layer, alone)
@@ -219,31 +213,26 @@ def its_causal_form_sees_no_later_token(
 
 def long_cases(layer) -> list[LayerCase]:
     """A long text at each of the layer's sizes."""
+    counts = map(layer.tokens_at, range(len(layer.sizes)))
+    dtype = layer.dtypes[0]
     return [
-        layer.case(
-            seed,
-            min(BEYOND, layer.tokens_at(built)),
-            built,
-            dtype=layer.dtypes[0],
-        )
-        for seed, built in enumerate(range(len(layer.sizes)))
+        layer.case(built, min(BEYOND, tokens), built, dtype=dtype)
+        for built, tokens in enumerate(counts)
     ]
 
 
 def a_requested_bias_is_there(layer, case: LayerCase) -> Comparisons:
     """With a bias it has more parameters than without."""
-    with_bias, without = (
-        sum(
-            int(np.prod(shape))
-            for _, shape, _ in layer.body.parameters(layer.sizes[0], biased)
-        )
+    built = (
+        layer.body.parameters(layer.sizes[0], biased)
         for biased in (True, False)
     )
-    yield identical(
-        "more parameters with a bias",
-        np.array([float(with_bias > without)]),
-        np.ones(1),
+    with_bias, without = (
+        sum(int(np.prod(shape)) for _, shape, _ in parameters)
+        for parameters in built
     )
+    has_more = np.array([float(with_bias > without)])
+    yield identical("more parameters with a bias", has_more, np.ones(1))
 
 
 def a_mask_hides_what_it_should(layer, case: LayerCase) -> Comparisons:
@@ -333,13 +322,9 @@ def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
         slopes[name] = by_hand, float((exact * upstreams[0]).sum())
     scale = max(abs(exact) for _, exact in slopes.values())
     for name, (by_hand, exact) in slopes.items():
-        bound = np.array([scale * (CLOSE if layer.in_float64 else 1e-4)])
-        compared = same(
-            f"slope along {name}",
-            np.array([by_hand]),
-            np.array([exact]),
-            bound,
-        )
+        bound = scale * (CLOSE if layer.in_float64 else 1e-4)
+        numbers = (np.array([n]) for n in (by_hand, exact, bound))
+        compared = same(f"slope along {name}", *numbers)
         yield replace(compared, scale=scale)
 
 
@@ -393,13 +378,8 @@ def properties_of(layer) -> Iterator[Property]:
     if layer.gradients_by == BY_AUTOGRAD:
         yield Property(gradients_are_the_exact_ones)
     thing = layer.thing
-    if takes_a_bias(thing):
+    names = {each.name.lower() for each in thing.parameters}
+    if thing.is_class and names & {"qkv_bias", "bias", "use_bias"}:
         yield Property(a_requested_bias_is_there)
     if thing.is_class and thing.is_module and takes(thing, "dropped"):
         yield Property(dropout_keeps_the_mean, inputs=evaluated_cases)
-
-
-def takes_a_bias(thing) -> bool:
-    """Whether the constructor takes whether there is a bias."""
-    names = {each.name.lower() for each in thing.parameters}
-    return thing.is_class and bool(names & {"qkv_bias", "bias", "use_bias"})

@@ -12,14 +12,13 @@ from itertools import product
 
 import numpy as np
 
-from parity_tests.judge.attention.conventions import FAILED_TRIAL
 from parity_tests.judge.mutants.class_parts import layer_of_heads
 from parity_tests.judge.subject.roles import is_said_to_be_causal
 from parity_tests.judge.subject.weights import Recipe, recipes, weights
 from parity_tests.judge.verdict.diagnosis import alike
-from parity_tests.judge.verdict.protocol import NotJudged, Raised
+from parity_tests.judge.verdict.protocol import NotJudged, Raised, attempt
 
-from .building import size_named
+from .building import names_size
 from .calling import CalledLayer, Way
 from .cases import LayerCase
 
@@ -61,17 +60,12 @@ class ReadLayer(CalledLayer):
             recipe = replace(recipe, heads=self.heads_at[built])
         if built == 0 or len(recipe.query) == 1:
             return recipe
-        read = {
-            other.layout: other
-            for other in recipes(self.body.parameters(self.sizes[built]))
-            if len(other.query) > 1
+        others = recipes(self.body.parameters(self.sizes[built]))
+        read = {r.layout: r for r in others if len(r.query) > 1}
+        around = {
+            n: getattr(recipe, n) for n in ("inside", "norm", "epsilon")
         }
-        return replace(
-            read[recipe.layout],
-            inside=recipe.inside,
-            norm=recipe.norm,
-            epsilon=recipe.epsilon,
-        )
+        return replace(read[recipe.layout], **around)
 
     def heads_for(self, built: int) -> int:
         """How many heads it has at other sizes: as many, or so many that
@@ -102,10 +96,8 @@ class ReadLayer(CalledLayer):
         self, case: LayerCase, causal=None, recipe=None
     ) -> np.ndarray:
         """The reference's output in plain NumPy, for trials."""
-        causal = self.causal if causal is None else causal
-        return layer_of_heads(
-            self.weights(case, recipe), case.tokens(causal)
-        )
+        tokens = case.tokens(self.causal if causal is None else causal)
+        return layer_of_heads(self.weights(case, recipe), tokens)
 
     def recognised(self) -> tuple[Recipe, bool]:
         """How its weights are read, and whether it is causal.
@@ -139,12 +131,9 @@ class ReadLayer(CalledLayer):
         if not fitting:
             raise NotJudged("its weights do not fit each other")
         recipe = self.likeliest(fitting[0], inside, case)
+        buffers = self.body.buffers(self.sizes[0])
         others = sorted(labels - recipe.labels())
-        others += [
-            b
-            for b in self.body.buffers(self.sizes[0])
-            if ODD.search(b.lower())
-        ]
+        others += [b for b in buffers if ODD.search(b.lower())]
         if others:
             raise NotJudged(
                 f"it has {', '.join(others)}, which plain attention has "
@@ -180,12 +169,11 @@ class ReadLayer(CalledLayer):
         """Whether it should be causal: as its name or its role says, or
         as a length does that can be good for nothing else."""
         said = "causal" in f"{self.kind} {self.name}".lower()
-        length = self.thing.is_class and any(
-            size_named(each.name) == "context"
-            for each in self.thing.parameters
+        has_length = self.thing.is_class and names_size(
+            self.thing.parameters, "context"
         )
         roles = self.body.roles
-        if said or (length and not roles.masks):
+        if said or (has_length and not roles.masks):
             return (True,)
         free = not roles.masks and roles.causal is None
         if free and is_said_to_be_causal("", self.thing.docs):
@@ -212,10 +200,9 @@ class ReadLayer(CalledLayer):
 
     def inside(self, case: LayerCase) -> tuple[str, ...]:
         """What is around the attention: a residual or a layer norm."""
-        try:
-            with self.emptied(case):
-                left = self.of(case)
-        except FAILED_TRIAL:
+        with self.emptied(case):
+            left = attempt(self.of, case)
+        if left is None:
             return ("",)
         if not np.abs(left).max(initial=0) > 1e-9:
             return ("", "norm first")
@@ -227,17 +214,12 @@ class ReadLayer(CalledLayer):
         """The first variant that leaves as much as the layer does where
         it is emptied; else the first of all."""
         variants = list(self.variants(recipe, insides))
-        try:
-            with self.emptied(case):
-                left = self.of(case)
-                leaves = [
-                    each
-                    for each in variants
-                    if self.gives(each, False, case, left)
-                ]
-        except FAILED_TRIAL:
-            leaves = []
-        return [*leaves, *variants][0]
+        with self.emptied(case):
+            left = attempt(self.of, case)
+            for each in variants if left is not None else ():
+                if self.gives(each, False, case, left):
+                    return each
+        return variants[0]
 
     def variants(self, recipe: Recipe, insides) -> Iterator[Recipe]:
         """The recipe, with the numbers of heads it may have, and with
@@ -247,11 +229,10 @@ class ReadLayer(CalledLayer):
             globals_of = [n for _, n in self.thing.sizes if 1 < n <= 64]
             heads = (*heads, *dict.fromkeys(globals_of), *HEADS)
         for inside, count in product(insides, heads):
-            if not recipe.norm:
-                if "norm" not in inside:
-                    yield replace(recipe, inside=inside, heads=count)
+            has_norm = "norm" in inside
+            if has_norm and not recipe.norm:
                 continue
-            for epsilon in EPSILONS if "norm" in inside else EPSILONS[:1]:
+            for epsilon in EPSILONS if has_norm else EPSILONS[:1]:
                 yield replace(
                     recipe, inside=inside, heads=count, epsilon=epsilon
                 )

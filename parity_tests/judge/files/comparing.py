@@ -33,11 +33,7 @@ from parity_tests.judge.subject.cases import (
 )
 from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.loop import Budget, judge_subject
-from parity_tests.judge.verdict.property import (
-    Comparisons,
-    Property,
-    same,
-)
+from parity_tests.judge.verdict.property import Comparisons, Property, same
 from parity_tests.judge.verdict.protocol import (
     Broken,
     Lost,
@@ -171,7 +167,7 @@ def its_causal_form_equals_that_of_the_reference(
 
 
 def causally(function: AttentionFunction, case: AttentionCase):
-    return function.causally(case.query, case.key, case.value)
+    return function.causally(*case.qkv)
 
 
 PROPERTIES = (
@@ -205,10 +201,8 @@ class BesideAReference:
 
     @property
     def both_have_a_causal_form(self) -> bool:
-        return all(
-            each.caller.calling.roles.causal is not None
-            for each in (self.candidate, self.reference)
-        )
+        both = self.candidate, self.reference
+        return all(each.caller.calling.roles.causal for each in both)
 
     # --- comparisons -----------------------------------------------------
 
@@ -252,9 +246,8 @@ class BesideAReference:
     # --- as a subject ----------------------------------------------------
 
     def properties(self) -> Iterator[Property]:
-        for each in PROPERTIES:
-            if not each.needs or self.both_have_a_causal_form:
-                yield each
+        has_both = self.both_have_a_causal_form
+        return (each for each in PROPERTIES if not each.needs or has_both)
 
     def cases(self) -> SearchStrategy:
         return attention_cases(self.limits)

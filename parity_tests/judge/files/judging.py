@@ -20,11 +20,7 @@ from parity_tests.judge.attention.function import AttentionFunction
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.classes.body import ClassBody
-from parity_tests.judge.classes.building import (
-    Sizes,
-    arguments_for,
-    size_named,
-)
+from parity_tests.judge.classes.building import Sizes, names_size
 from parity_tests.judge.classes.function import takes_weights
 from parity_tests.judge.classes.layer import ROLES, AttentionLayer
 from parity_tests.judge.steps.activations import (
@@ -32,7 +28,7 @@ from parity_tests.judge.steps.activations import (
     FEED_FORWARDS,
     WORDS,
 )
-from parity_tests.judge.steps.spelling import HostedStep, hosted_step, tried
+from parity_tests.judge.steps.spelling import hosted_step, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
 from parity_tests.judge.subject.roles import qkv_of
 from parity_tests.judge.verdict.loop import EXAMPLES, Budget, judge_subject
@@ -72,10 +68,8 @@ def judge(
     """
     budget = Budget(examples, seed, deadline=deadline)
     host, described = hosted(thing, name)
-    if described.is_class or is_a_layer(described):
-        role = role_of(described)
-    else:
-        role = ATTENTION
+    has_weights = described.is_class or is_a_layer(described)
+    role = role_of(described) if has_weights else ATTENTION
     return judge_thing(host, described, role, declared, budget)
 
 
@@ -123,32 +117,26 @@ def candidates(
     public = [thing for thing in things if not thing.name.startswith("_")]
     if role is not None:
         return [in_role(public, role)]
-    known = [
-        (thing, its_role)
-        for thing in public
-        if (its_role := role_by_name(thing))
-    ]
-    known = known or [
-        (thing, by_source)
-        for thing in public
-        if (by_source := role_by_source(thing))
-    ]
-    if not known:
-        defined = ", ".join(thing.name for thing in public) or "nothing"
-        raise NotJudged(
-            "expected a function named like one of the reference's, or a "
-            f"class of attention, got {defined}; say what it is with --as"
-        )
-    return known
+    for role_told in (role_by_name, role_by_source):
+        roles = [(thing, role_told(thing)) for thing in public]
+        known = [(thing, its_role) for thing, its_role in roles if its_role]
+        if known:
+            return known
+    defined = ", ".join(thing.name for thing in public) or "nothing"
+    raise NotJudged(
+        "expected a function named like one of the reference's, or a "
+        f"class of attention, got {defined}; say what it is with --as"
+    )
 
 
 def in_role(things: list[Thing], role: str) -> tuple[Thing, str]:
     """The last class, for a role of classes; else the last function."""
     role = ATTENTION if role in ALIASES else role
     classes = [thing for thing in things if thing.is_class]
-    functions = [thing for thing in things if not thing.is_class]
-    fitting = classes or functions if role in ROLES else functions
-    if role == ATTENTION:
+    fitting = functions = [thing for thing in things if not thing.is_class]
+    if role in ROLES:
+        fitting = classes or functions
+    elif role == ATTENTION:
         fitting = functions or classes
     if not fitting:
         defined = ", ".join(thing.name for thing in things) or "nothing"
@@ -206,8 +194,7 @@ def role_of(thing: Thing) -> str:
     """One of ROLES, by the name and by whether it takes heads."""
     name = thing.name.lower().replace("_", "")
     parameters = (*thing.parameters, *thing.call)
-    heads = any(size_named(each.name) == "heads" for each in parameters)
-    if "multihead" in name or heads:
+    if "multihead" in name or names_size(parameters, "heads"):
         return "multi_head_attention"
     return "causal_attention" if "causal" in name else "self_attention"
 
@@ -268,8 +255,8 @@ def without_weights(host, thing: Thing) -> "PerWidth | None":
     names = qkv_of([each.name for each in thing.call])
     if names is None:
         return None
-    instances = PerWidth(host, thing, names[0])
     try:
+        instances = PerWidth(host, thing, names[0])
         return instances if instances.has_no_weights() else None
     except (NotJudged, Raised):
         return None
@@ -284,7 +271,8 @@ class PerWidth:
 
     def __init__(self, host, thing: Thing, query: str):
         self.host, self.thing, self.query = host, thing, query
-        self.bodies: dict[int, str] = {}
+        self.body = ClassBody(host, thing, thing.library)
+        self.body.values_apart = False
 
     @property
     def log(self) -> list | None:
@@ -296,31 +284,17 @@ class PerWidth:
         self.host.log = calls
 
     def has_no_weights(self) -> bool:
-        body = ClassBody(self.host, self.thing, self.thing.library)
-        sizes = Sizes(4, 4, 1)
-        return not body.build(sizes)[1]
+        return not self.body.build(Sizes(4, 4, 1))[1]
 
     def as_function(self) -> Thing:
         return replace(
             self.thing, kind="function", parameters=self.thing.call
         )
 
-    def instance(self, width: int) -> str:
-        """The name of the instance for that width. Raises Raised."""
-        if width not in self.bodies:
-            sizes = Sizes(width, width, 1)
-            named = arguments_for(self.thing, sizes, width)
-            name = f"{self.thing.name}#{width}"
-            how = {"instance": name, "dtype": "float64"}
-            answer = self.host.build(self.thing.name, named, how)
-            if "error" in answer:
-                raise Raised(answer["error"])
-            self.bodies[width] = name
-        return self.bodies[width]
-
     def call(self, name: str, arguments: dict, how: dict) -> dict:
         width = arguments[self.query].shape[-1]
-        return self.host.call(self.instance(width), arguments, how)
+        instance, *_ = self.body.build(Sizes(width, width, 1))
+        return self.host.call(instance, arguments, how)
 
 
 def judge_hosted_step(
@@ -340,15 +314,11 @@ def judge_hosted_step(
                 conventions = {"activation": WORDS[name]}
             break
     else:
-        if role in FEED_FORWARDS and has_relu(subject.function, role):
-            subject = ReluSubject(subject.function, role)
-            conventions = {"activation": "ReLU"}
+        if role in FEED_FORWARDS:
+            relu = ReluSubject(subject.function, role)
+            if relu.fits():
+                subject, conventions = relu, {"activation": "ReLU"}
     report = judge_subject(subject, budget)
     return replace(
         report, name=thing.name, kind=role, conventions=conventions
     )
-
-
-def has_relu(step: HostedStep, role: str) -> bool:
-    """Whether a feed-forward layer is one with ReLU, in plain numbers."""
-    return ReluSubject(step, role).fits()

@@ -128,7 +128,7 @@ class Call:
     def instance(self, library: str, seed: int | None):
         """Lines that build the instance and give it its weights."""
         name, arguments, how = self.build
-        records = [n for n, v in arguments.items() if is_record(v)]
+        records = [n for n, v in arguments.items() if isinstance(v, Record)]
         for record in records:
             yield from self.configuration(record, arguments[record])
         parts = {
@@ -153,10 +153,6 @@ class Call:
                 "weights.items()}\n"
                 "module.load_state_dict(tensors, strict=False)"
             )
-
-
-def is_record(value) -> bool:
-    return isinstance(value, Record)
 
 
 def weights_written(weights: dict, seed: int | None) -> str | None:
@@ -461,15 +457,11 @@ def mentions_torch(path: Path) -> bool:
 def environment(token: str) -> dict[str, str]:
     """Ours, with what lets the worker be imported, and a mark of it."""
     variables = dict(os.environ) | {MARKER: token}
-    installed = [Path(folder).resolve() for folder in all_site_packages()]
-    if ROOT not in installed:
+    folders = [*site.getsitepackages(), site.getusersitepackages()]
+    if ROOT not in [Path(folder).resolve() for folder in folders]:
         paths = [str(ROOT), *filter(None, [variables.get("PYTHONPATH")])]
         variables["PYTHONPATH"] = os.pathsep.join(paths)
     return variables
-
-
-def all_site_packages() -> list[str]:
-    return [*site.getsitepackages(), site.getusersitepackages()]
 
 
 def end_marked(token: str) -> int:

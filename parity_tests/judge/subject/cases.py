@@ -34,13 +34,13 @@ class AttentionCase:
     seed: int = 0
 
     @property
+    def qkv(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.query, self.key, self.value
+
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "query": self.query,
-            "key": self.key,
-            "value": self.value,
-            "mask": self.mask,
-        }
+        names = ("query", "key", "value", "mask")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def rows(self) -> np.ndarray:
@@ -48,23 +48,15 @@ class AttentionCase:
         shape = (*self.query.shape[:-1], self.key.shape[-2])
         return np.broadcast_to(self.mask, shape)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether every query may attend to every key."""
-        return bool(self.mask.all())
-
     def random(self) -> np.random.Generator:
         """A generator that gives the same numbers each time."""
         return np.random.default_rng(self.seed)
 
     def size(self) -> tuple[int, float]:
         """How large it is: what a reader sees should be small."""
-        entries = sum(array.size for array in self.arrays.values())
-        magnitude = sum(
-            float(np.abs(array.astype(float)).sum())
-            for array in self.arrays.values()
-        )
-        return entries, magnitude
+        arrays = self.arrays.values()
+        magnitudes = (np.abs(a.astype(float)).sum() for a in arrays)
+        return sum(a.size for a in arrays), float(sum(magnitudes))
 
 
 @dataclass(frozen=True)
@@ -109,6 +101,21 @@ def attention_cases(draw, limits: Range = Range()) -> AttentionCase:
     shape = mask_shape(limits.mask_axes, (*batch, queries, keys))
     mask = mask_of(kind, shape, np.random.default_rng(seed))
     return AttentionCase(query, key, value, mask, seed)
+
+
+def normal_arrays(
+    generator: np.random.Generator,
+    batch: tuple[int, ...],
+    sizes: tuple[int, int, int, int],
+    dtype: str,
+) -> list[np.ndarray]:
+    """Query, key and value of normal numbers; `sizes` as in `sizes`."""
+    queries, keys, d_head, d_value = sizes
+    shapes = (queries, d_head), (keys, d_head), (keys, d_value)
+    return [
+        generator.normal(size=(*batch, *shape)).astype(dtype)
+        for shape in shapes
+    ]
 
 
 def mask_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -200,31 +207,21 @@ def beyond_a_tile(limits: Range) -> list[AttentionCase]:
         axes = limits.batch_axes[index % len(limits.batch_axes)]
         batch = ((), (2,), (1, 2))[axes]
         dtype = limits.dtypes[index % len(limits.dtypes)]
-        query, key, value = (
-            random.normal(size=(*batch, *shape)).astype(dtype)
-            for shape in (
-                (queries, d_head),
-                (keys, d_head),
-                (keys, d_value),
-            )
-        )
+        widths = queries, keys, d_head, d_value
+        arrays = normal_arrays(random, batch, widths, dtype)
         kind = limits.masks[index % len(limits.masks)]
         shape = mask_shape(limits.mask_axes, (*batch, queries, keys))
         mask = mask_of(kind, shape, random)
-        cases.append(AttentionCase(query, key, value, mask, index))
+        cases.append(AttentionCase(*arrays, mask, index))
     return cases
 
 
 def causal(case: AttentionCase) -> AttentionCase:
     """The same case with as many keys as queries, and a causal mask."""
     tokens = min(case.query.shape[-2], case.key.shape[-2])
-    return replace(
-        case,
-        query=case.query[..., :tokens, :],
-        key=case.key[..., :tokens, :],
-        value=case.value[..., :tokens, :],
-        mask=causal_mask(tokens, tokens),
-    )
+    arrays = (array[..., :tokens, :] for array in case.qkv)
+    mask = causal_mask(tokens, tokens)
+    return AttentionCase(*arrays, mask, case.seed)
 
 
 def opened(case: AttentionCase) -> AttentionCase:

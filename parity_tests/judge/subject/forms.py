@@ -57,6 +57,24 @@ class MaskForm:
         return MEANINGS[self.meaning](own, dtype)
 
 
+def passed_masks(
+    forms: dict[str, MaskForm],
+    masks: dict[str, np.ndarray],
+    required: tuple[str, ...],
+    shape: tuple[int, ...],
+    dtype,
+) -> dict[str, np.ndarray]:
+    """Each mask in its form; one that is required, and that nobody gave,
+    allows everything. Raises NotAsked."""
+    open_masks = dict.fromkeys(required, np.ones(shape[-2:], bool))
+    masks = open_masks | masks
+    return {
+        name: form.passed(masks[name], shape, dtype)
+        for name, form in forms.items()
+        if name in masks
+    }
+
+
 LENGTHS = "lengths of texts"
 TEXTS_LAST = "query, key, text"
 AS_LENGTHS = "True may attend"  # counted from the first token on
@@ -112,15 +130,14 @@ def axes_to_try(batch_axes: int, name: str, is_lengths: bool) -> list[str]:
     if is_lengths:
         return [LENGTHS] if batch_axes else []
     free = ["any", "all axes", "query, key"]
-    if batch_axes > 1:
-        free += ["text, 1, query, key", "text, query, key"]
-    elif batch_axes:
-        free += ["text, query, key", "text, 1, query, key"]
-    of_keys = ["text, key", "text, 1, 1, key", "text, 1, key"]
     if not batch_axes:
-        return free[:3]
+        return free
+    of_keys = ["text, key", "text, 1, 1, key", "text, 1, key"]
     if batch_axes == 1:
+        free += ["text, query, key", "text, 1, query, key"]
         of_keys.append(TEXTS_LAST)
+    else:
+        free += ["text, 1, query, key", "text, query, key"]
     is_padding = "pad" in name.lower()
     return of_keys + free if is_padding else free + of_keys
 

@@ -2,11 +2,11 @@
 
 By its name first, in any spelling; then by its default, its annotation
 and its place. What is left with a default is left alone, and that is said
-(`left_at_defaults`); what is left without one is found by trial
-(`values_to_try`).
+(`left_at_defaults`); what is left without one is found by trial.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from parity_tests.judge.candidate.things import Parameter
@@ -43,14 +43,13 @@ AROUND = re.compile(
 def plain_name(name: str) -> str:
     """A name in lower case, without "_states" and the like."""
     short = name.lower().strip("_")
-    bare = AROUND.sub("", short)
-    return bare or short
+    return AROUND.sub("", short) or short
 
 
 def has_role(name: str, role: str) -> bool:
-    if role == "mask":  # "hidden" is one, "hidden_states" is none
-        return re.fullmatch(PATTERNS[role], name.lower()) is not None
-    return re.fullmatch(PATTERNS[role], plain_name(name)) is not None
+    # "hidden" is a mask, "hidden_states" is none.
+    name = name.lower() if role == "mask" else plain_name(name)
+    return re.fullmatch(PATTERNS[role], name) is not None
 
 
 def is_dropout_mask(name: str) -> bool:
@@ -58,7 +57,7 @@ def is_dropout_mask(name: str) -> bool:
     return re.search(r"drop.*mask|^keep$", name.lower()) is not None
 
 
-def first_of(names: list[str], role: str) -> str | None:
+def first_of(names: Iterable[str], role: str) -> str | None:
     return next((name for name in names if has_role(name, role)), None)
 
 
@@ -71,7 +70,6 @@ class Roles:
     required_masks: tuple[str, ...] = ()
     lengths: str | None = None
     causal: str | None = None
-    causal_default: bool | None = None
     scale: str | None = None
     heads: str | None = None
     fixed: tuple[tuple[str, object], ...] = ()
@@ -94,30 +92,17 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
     names = list(named)
     tensors = qkv_of(names)
     if tensors is None:
-        first = [n for n in names if named[n].required][:3]
-        plain = [
-            n
-            for n in first
-            if not any(
-                has_role(n, role) for role in ("mask", "lengths", "causal")
-            )
-        ]
-        if len(plain) < 3:
+        aside = ("mask", "lengths", "causal")
+        tensors = tuple(n for n in names if named[n].required)[:3]
+        if len(tensors) < 3 or any(first_of(tensors, r) for r in aside):
             return None
-        tensors = tuple(plain)
     others = [name for name in names if name not in tensors]
     causal = first_of(others, "causal")
     masks = tuple(n for n in others if has_role(n, "mask") and n != causal)
     left = [name for name in others if name not in (*masks, causal)]
     lengths = first_of(left, "lengths")
-    scale = next(
-        (
-            n
-            for n in left
-            if has_role(n, "scale") and not_a_flag(named[n].default)
-        ),
-        None,
-    )
+    numbers = [n for n in left if not isinstance(named[n].default, bool)]
+    scale = first_of(numbers, "scale")
     heads = first_of(left, "heads")
     required = [n for n in (*masks, lengths) if n and named[n].required]
     fixed, unknown = [], []
@@ -125,9 +110,8 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
         each = named[name]
         if name in (lengths, scale if not each.required else None, heads):
             continue
-        if has_role(name, "dropout") and not each.annotation.endswith(
-            "bool"
-        ):
+        is_flag = each.annotation.endswith("bool")
+        if has_role(name, "dropout") and not is_flag:
             if each.required or isinstance(each.default, float | int):
                 fixed.append((name, 0.0))
         elif has_role(name, "training"):
@@ -140,14 +124,12 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
     left_alone = [
         n for n in left if n not in known and is_left_alone(named[n])
     ]
-    default = named[causal].default if causal else None
     return Roles(
         tensors,
         masks,
         tuple(required),
         lengths,
         causal,
-        default if isinstance(default, bool) else None,
         scale,
         heads if heads and named[heads].required else None,
         tuple(fixed),
@@ -169,16 +151,6 @@ def is_left_alone(parameter: Parameter) -> bool:
 def left_at_defaults(names: tuple[str, ...]) -> dict[str, str]:
     """What a report says of arguments that were left alone."""
     return {f"its argument {name}": "left at its default" for name in names}
-
-
-def not_a_flag(default) -> bool:
-    """Whether it may take a number: its default is no boolean."""
-    return not isinstance(default, bool)
-
-
-def values_to_try() -> tuple:
-    """For a required argument of unknown meaning, from the likeliest on."""
-    return (None, "d_head", False, 0.0, 1)
 
 
 # --- what a docstring or an annotation says of a mask --------------------
@@ -220,14 +192,14 @@ def stated_meaning(text: str, name: str) -> str | None:
     own = re.sub(rf"{FILLED}[^.]*?{LOW}", "", said)
     if re.search(rf"\badd(ed|itive|s)?\b|{LOW}", own):
         return "added"
-    if re.search(ONE + LINK + HIDES, said):
-        return "hidden"
-    if re.search(ONE + LINK + ATTENDS, said):
-        return "attends"
-    if re.search(ZERO + LINK + HIDES, said):
-        return "attends"
-    if re.search(ZERO + LINK + ATTENDS, said):
-        return "hidden"
+    for number, does, meaning in (
+        (ONE, HIDES, "hidden"),
+        (ONE, ATTENDS, "attends"),
+        (ZERO, HIDES, "attends"),
+        (ZERO, ATTENDS, "hidden"),
+    ):
+        if re.search(number + LINK + does, said):
+            return meaning
     return None
 
 
@@ -243,9 +215,7 @@ def stated_axes(text: str, name: str) -> str | None:
     of_texts = re.match(r"b|n$|text", axes[0]) is not None
     if len(axes) == 4 and of_texts:
         return (
-            "text, 1, 1, key"
-            if ones[1:3] == [True, True]
-            else ("text, 1, query, key")
+            "text, 1, 1, key" if all(ones[1:3]) else "text, 1, query, key"
         )
     if len(axes) == 3 and of_texts:
         return "text, 1, key" if ones[1] else "text, query, key"

@@ -48,8 +48,7 @@ class Weights:
     """The weights of a layer of heads, and what it does beside.
 
     `output` is None where no layer mixes the heads. `inside` tells what
-    else the layer does: "residual", "norm last", "norm first". `layout`
-    says in words how the weights were read.
+    else the layer does: "residual", "norm last", "norm first".
     """
 
     query: Layer
@@ -57,7 +56,6 @@ class Weights:
     value: Layer
     output: Layer | None
     heads: int
-    layout: str = ""
     inside: str = ""
     norm: Layer | None = None
     epsilon: float = 1e-5
@@ -137,17 +135,8 @@ def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
     d_head, rest = divmod(len(query[0]), count)
     if rest or len(key[0]) % d_head or count % (len(key[0]) // d_head or 1):
         raise ValueError(f"{len(query[0])} features in {count} heads")
-    return Weights(
-        query,
-        key,
-        value,
-        output,
-        count,
-        recipe.layout,
-        recipe.inside,
-        norm,
-        recipe.epsilon,
-    )
+    beside = recipe.inside, norm, recipe.epsilon
+    return Weights(query, key, value, output, count, *beside)
 
 
 def stacked(layers: list[Layer]) -> Layer:
@@ -237,11 +226,9 @@ def norm_of(parameters) -> tuple[str, str | None] | None:
             if len(shape) == 1
             and re.search(r"(norm|ln|gamma|beta)", label, re.I)
         ]
-    gains = [n for n in owned if re.search(GAIN, n)]
-    shifts = [n for n in owned if re.search(SHIFT, n)]
-    if not gains:
-        return None
-    return gains[0], shifts[0] if shifts else None
+    gain = next((n for n in owned if re.search(GAIN, n)), None)
+    shift = next((n for n in owned if re.search(SHIFT, n)), None)
+    return (gain, shift) if gain else None
 
 
 def role_of(key: str) -> str | None:
@@ -276,13 +263,13 @@ def recipes(parameters) -> Iterator[Recipe]:
 
 def by_name(layers: list[Named]) -> Iterator[Recipe]:
     """Recipes from the names of layers."""
+    roles, either = by_role(layers), len(orientations(layers)) > 1
     for turned in orientations(layers):
         heads = numbered(layers, turned)
         four = in_a_list(layers, turned)
-        roles = by_role(layers)
         output = next(iter(roles.get("output", ())), None)
         out = output and output.part(turned)
-        said = ", for x Wᵀ" if turned is False and has_bare(layers) else ""
+        said = ", for x Wᵀ" if either and not turned else ""
         if four:
             yield four
         if heads:
@@ -302,13 +289,10 @@ def by_name(layers: list[Named]) -> Iterator[Recipe]:
             yield from of_one(roles["joined"][0], out, turned)
 
 
-def has_bare(layers: list[Named]) -> bool:
-    return any(layer.can_turn for layer in layers)
-
-
 def orientations(layers: list[Named]) -> tuple[bool, ...]:
     """Whether bare matrices are for x W (turned), for x Wᵀ, or either."""
-    return (True, False) if has_bare(layers) else (False,)
+    has_bare = any(layer.can_turn for layer in layers)
+    return (True, False) if has_bare else (False,)
 
 
 def by_role(layers: list[Named]) -> dict[str, list[Named]]:
@@ -340,9 +324,7 @@ def numbered(layers: list[Named], turned: bool) -> Recipe | None:
 
 def in_a_list(layers: list[Named], turned: bool) -> Recipe | None:
     """The four layers of the Annotated Transformer, which have no names."""
-    members = [
-        layer for layer in layers if re.fullmatch(r".*\.\d+", layer.key)
-    ]
+    members = [m for m in layers if re.fullmatch(r".*\.\d+", m.key)]
     if len(members) != 4 or len({m.shape for m in members}) != 1:
         return None
     if any(role_of(m.key.rpartition(".")[0]) == "query" for m in members):
@@ -386,7 +368,7 @@ def by_trial(layers: list[Named]) -> Iterator[Recipe]:
     if len(layers) > 4:
         return
     for turned in orientations(layers):
-        for chosen in permutations(layers, min(len(layers), 4)):
+        for chosen in permutations(layers):
             parts = [layer.part(turned) for layer in chosen]
             if len(parts) >= 3:
                 query, key, value, *rest = parts
@@ -395,13 +377,10 @@ def by_trial(layers: list[Named]) -> Iterator[Recipe]:
                     (key,),
                     (value,),
                     rest[0] if rest else None,
-                    layout=f"{', '.join(p.matrix for p in parts)}",
+                    layout=", ".join(part.matrix for part in parts),
                     by_name=False,
                 )
-            elif len(parts) == 2:
-                first, second = chosen
-                for each in of_one(first, second.part(turned), turned):
-                    yield replace(each, by_name=False)
             elif parts:
-                for each in of_one(chosen[0], None, turned):
+                output = parts[1] if len(parts) == 2 else None
+                for each in of_one(chosen[0], output, turned):
                     yield replace(each, by_name=False)

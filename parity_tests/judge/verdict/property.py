@@ -17,6 +17,7 @@ from parity_tests.twins.comparing import Comparison, within
 Comparisons = Iterator[Comparison]
 SIDES = ("got", "expected")
 FLOAT64 = Rounding.of(np.float64)
+CALLS_IN_A_ROW = 12  # of one input
 
 
 @dataclass(frozen=True)

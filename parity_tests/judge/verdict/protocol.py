@@ -44,6 +44,24 @@ class NotJudged(ValueError):
     """It cannot be judged; the text says why, and what would help."""
 
 
+FAILED_TRIAL = (Raised, Broken, NotAsked, TypeError, ValueError)
+
+
+def attempt(call: Callable, *arguments, **options):
+    """What a call of a trial returns; None where the trial fails."""
+    try:
+        return call(*arguments, **options)
+    except FAILED_TRIAL:
+        return None
+
+
+def answered(answer: dict) -> dict:
+    """The answer of a host. Raises Raised if it is an error."""
+    if "error" in answer:
+        raise Raised(answer["error"])
+    return answer
+
+
 def spelled(error: dict) -> str:
     """An error in words: which, and in which line."""
     where = f" (line {error['line']})" if error.get("line") else ""

@@ -144,10 +144,9 @@ def test_a_scale_that_is_a_flag_is_no_scale():
     assert roles(lambda q, k, v, scale=True: None).scale is None
 
 
-def test_a_causal_flag_and_its_default():
+def test_a_causal_flag_is_no_mask():
     on = roles(lambda q, k, v, causal=True: None)
-    assert (on.causal, on.causal_default) == ("causal", True)
-    assert roles(lambda q, k, v, causal=None: None).causal_default is None
+    assert (on.causal, on.masks) == ("causal", ())
 
 
 def test_what_stands_behind_a_star_is_no_argument():
