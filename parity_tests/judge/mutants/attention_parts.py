@@ -479,7 +479,7 @@ def never_rescaled(size: int) -> Callable:
 
 
 TILES = (8, 16, 32, 64, 128)
-SMALL_TILES = (1, 2, 4)
+SMALL_TILES = (1, 2, 3, 4, 5)
 BEYOND_TILES: dict[str, Callable] = (
     {
         f"{of} after the last whole tile of {size} are lost": (

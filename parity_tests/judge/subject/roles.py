@@ -6,7 +6,7 @@ and its place. What is left with a default is left alone, and that is said
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from parity_tests.judge.candidate.things import Parameter
@@ -157,7 +157,8 @@ def left_at_defaults(names: tuple[str, ...]) -> dict[str, str]:
 
 ATTENDS = (
     r"(kept?|keeps?|see[ns]?|attend\w*|may|can|visible|valid|real|allow\w*|"
-    r"tokens?|unmasked|look\w*|use[ds]?|participat\w*|present|to keep|"
+    r"tokens?(?=\s*(?:[.,;)]|$|and\b|else\b))|unmasked|look\w*|"
+    r"use[ds]?\b(?! an?\b)|participat\w*|present|to keep|"
     r"takes? part|no padding)"
 )
 HIDES = (
@@ -174,6 +175,15 @@ BETWEEN = (
 )
 MARKS = r"[\s=:`'*<>\[\]]*"  # as around `<pad>` and [PAD]
 LINK = rf"{MARKS}(?:{BETWEEN})*{MARKS}"
+# Further away, only words that cannot be meant of anything else.
+PLAINLY_ATTENDS = (
+    r"(kept\b|visible|valid|real\b|attend|takes? part|participat|seen\b)"
+)
+PLAINLY_HIDES = (
+    r"(hidden|masked|ignor|pad|block|forbid|exclud|removed|"
+    r"(not|never|no longer) (\w+ )?(attend|seen?|valid|visible|real|kept))"
+)
+NEARBY = r"(?:(?!\btrue\b|\bfalse\b)[^.;()])*"
 MINUS = "[-\N{MINUS SIGN}]"
 LOW = rf"{MINUS}\s?(inf|1e\d|∞)"
 FILLED = r"\b(fill\w*|sets?|replac\w*|becom\w*|gets?|assign\w*)\b"
@@ -181,13 +191,7 @@ FILLED = r"\b(fill\w*|sets?|replac\w*|becom\w*|gets?|assign\w*)\b"
 
 def stated_meaning(text: str, name: str) -> str | None:
     """What is said of a mask: "attends", "hidden", "added", or None."""
-    lowered = text.lower()
-    places = [
-        sentence
-        for sentence in re.split(r"(?<=[^\d])\.\s|\n\s*\n", lowered)
-        if "mask" in sentence or name.lower() in sentence
-    ]
-    said = " ".join(" ".join(places).split())
+    said = " ".join(" ".join(sentences_of(text.lower(), name)).split())
     # Scores that are set to -inf say nothing of what the mask holds.
     own = re.sub(rf"{FILLED}[^.]*?{LOW}", "", said)
     if re.search(rf"\badd(ed|itive|s)?\b|{LOW}", own):
@@ -200,6 +204,40 @@ def stated_meaning(text: str, name: str) -> str | None:
     ):
         if re.search(number + LINK + does, said):
             return meaning
+    return meaning_nearby(said)
+
+
+def sentences_of(text: str, name: str) -> Iterator[str]:
+    """The sentences that speak of a mask, and those that go on: "True:
+    may be seen."."""
+    goes_on = False
+    for sentence in re.split(r"(?<=[^\d])\.\s|\n\s*\n", text):
+        named = "mask" in sentence or name.lower() in sentence
+        value = re.match(rf"\W*({ONE}|{ZERO})", sentence) is not None
+        goes_on = named or (goes_on and value)
+        if goes_on:
+            yield sentence
+
+
+def meaning_nearby(said: str) -> str | None:
+    """What the words after True or False mean, whichever come first.
+
+    >>> meaning_nearby("true: the element takes part in attention")
+    'attends'
+    >>> meaning_nearby("false for the encoder's tokens that are real")
+    'hidden'
+    """
+    opposite = {"attends": "hidden", "hidden": "attends"}
+    words = {"attends": PLAINLY_ATTENDS, "hidden": PLAINLY_HIDES}
+    for value, after in re.findall(rf"\b(true|false)\b({NEARBY})", said):
+        places = {
+            meaning: match.start()
+            for meaning, word in words.items()
+            if (match := re.search(rf"\b{word}", after))
+        }
+        if places:
+            meaning = min(places, key=places.get)
+            return meaning if value == "true" else opposite[meaning]
     return None
 
 

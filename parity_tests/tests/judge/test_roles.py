@@ -190,6 +190,13 @@ def test_what_stands_behind_a_star_is_no_argument():
             "hidden",
         ),
         ("mask: 1 at [PAD], else 0", "hidden"),
+        ("mask: bool. True: the element takes part.", "attends"),
+        ("mask: True for the encoder's tokens that are real", "attends"),
+        ("mask: True if a token of the source is padded", "hidden"),
+        ("mask: True for the tokens it should not attend to", "hidden"),
+        ("A mask. False: such a position is hidden.", "attends"),
+        ("mask: True to use a causal mask", None),
+        ("A mask. It is long. True: it takes part.", None),
     ],
 )
 def test_what_a_docstring_says_of_a_mask(text, meaning):
