@@ -1,7 +1,8 @@
 """BERT's names and fields: which tensor is which of our arrays.
 
 Names begin with `bert.` when a model was saved with a head, and without
-when not; those of a head begin with `cls.`.
+when not; those of a head begin with `cls.`. A checkpoint of a relative
+finds its own names in the same way (`names_in`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -144,9 +145,7 @@ def names_in(
 ) -> tuple[Name, ...]:
     """The rows of a model's names, as this checkpoint spells them."""
     architecture = config.architecture
-    prefix = architecture.prefix
-    if not any(name.startswith(prefix) for name in tensors):
-        prefix = ""
+    prefix = prefix_of(tensors, architecture.prefix)
     names = [
         name._replace(theirs=stored_name(name, prefix, tensors))
         for name in for_blocks(architecture.names, config.layers)
@@ -167,6 +166,11 @@ def names_in(
         else n
         for n in names
     )
+
+
+def prefix_of(tensors: Iterable[str], prefix: str) -> str:
+    """What all names but a head's begin with: the prefix, or nothing."""
+    return prefix if any(n.startswith(prefix) for n in tensors) else ""
 
 
 def stored_name(

@@ -1,4 +1,4 @@
-"""The walk through a whole BERT, with the weights of a checkpoint.
+"""The walk through a whole BERT or relative, with a checkpoint's weights.
 
 As in `run`: PyTorch goes from the ids to the end on its own, and NumPy
 replays each call.
@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from numpy_ref.checkpoints.architecture import BertConfig
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
-from numpy_ref.checkpoints.bert_config import BertConfig
 from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
+from numpy_ref.checkpoints.relatives import inputs_of
 from numpy_ref.tokenizers import wordpiece
 from parity_tests.twins.loading import BertTwin, bert_twin
 from parity_tests.twins.recording import record
@@ -21,7 +22,7 @@ from .bert_stops import bert_stops
 from .run import Walk, check_tokens, walked
 from .tokenizing import distinct
 
-MASK = "[MASK]"
+MASKS = ("[MASK]", "<mask>")
 MOST_GUESSES = 5
 
 
@@ -38,8 +39,14 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     config, twin = checkpoint.config, bert_twin(checkpoint)
     check_tokens(text, len(encoded.ids))
     check_sizes(encoded, tokenizer, config)
+    inputs = inputs_of(
+        config,
+        torch.from_numpy(encoded.ids),
+        torch.from_numpy(encoded.segments),
+        torch.ones(1, 1, dtype=torch.bool),
+    )
     with torch.no_grad():
-        logits, calls = record(run, twin, encoded, config)
+        logits, calls = record(run, twin, inputs)
     counts = {
         "characters": len(text),
         "tokens": len(encoded.ids),
@@ -54,7 +61,7 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     walk = walked(
         about_bert(folder.about, counts, checkpoint),
         counts,
-        bert_stops(config.layers, *parts),
+        bert_stops(config.layers, *parts, config.architecture.model),
         calls,
         tokens=encoded.tokens,
         ids=encoded.ids.tolist(),
@@ -66,20 +73,14 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     )
 
 
-def run(twin: BertTwin, encoded: wordpiece.Encoded, config: BertConfig):
+def run(twin: BertTwin, inputs: dict) -> torch.Tensor | None:
     """One text through all parts of the twin; the logits, if any."""
-    _, layers = twin.model(
-        torch.from_numpy(encoded.ids),
-        torch.from_numpy(encoded.segments),
-        torch.ones(1, 1, dtype=torch.bool),
-        config.heads,
-        config.epsilon,
-    )
+    _, layers = twin.model(**inputs)
     if twin.pooler is not None:
         twin.pooler(layers[-1].hidden)
     if twin.head is None:
         return None
-    return twin.head(layers[-1].hidden, config.epsilon)
+    return twin.head(layers[-1].hidden, inputs["epsilon"])
 
 
 def check_sizes(
@@ -106,18 +107,22 @@ def guesses(
     logits: torch.Tensor | None,
     vocabulary: dict[str, int],
 ) -> list[str]:
-    """For each [MASK] the most likely tokens, with their probabilities."""
+    """For each mask the most likely tokens, with their probabilities.
+
+    A model may have more rows than its tokenizer has tokens, to fill up
+    its table: such a row is called by its id.
+    """
     if logits is None:
         return []
-    known_tokens = list(vocabulary)
+    tokens_by_id = {index: token for token, index in vocabulary.items()}
     return [
-        f"{MASK} at {position}: "
+        f"{token} at {position}: "
         + ", ".join(
-            f"{known_tokens[token_id]} {probability:.2f}"
-            for probability, token_id in most_likely(logits[position])
+            f"{tokens_by_id.get(index, f'id {index}')} {probability:.2f}"
+            for probability, index in most_likely(logits[position])
         )
         for position, token in enumerate(tokens)
-        if token == MASK
+        if token in MASKS
     ]
 
 

@@ -2,7 +2,8 @@
 
 Small ones that transformers makes, saves and reads, with random weights
 large enough that attention is far from uniform. Through a whole model
-errors pile up, and are held as in `test_bert`.
+errors pile up, and are held as in `test_bert`. The twins and each of
+their steps are held by `test_bert_walk`.
 """
 
 from functools import cache
@@ -13,12 +14,7 @@ import torch
 import transformers
 
 from numpy_ref.checkpoints.bert import load_bert, run_model
-from numpy_ref.checkpoints.relatives import inputs_of
 from parity_tests.oracles.bert import Batch, oracle_model, ours, theirs
-from parity_tests.tests.conftest import expect_holds
-from parity_tests.twins.loading import bert_twin
-from parity_tests.twins.recording import record
-from parity_tests.twins.replaying import compare
 
 from .test_bert import expect_as_the_oracle
 
@@ -115,35 +111,6 @@ def test_a_relative_is_transformers_at_every_layer_and_head(
     assert len(runs["float64"][0]) >= 1 + 3 * 5
     assert runs["float64"][0]["2/weights"].shape == (3, 4, 17, 17)
     assert runs["float64"][0]["2/weights"].max() > 0.5
-
-
-@pytest.mark.parametrize("relative", ["roberta", "distilbert", "albert"])
-def test_the_twin_of_a_relative_ends_there_and_each_step_is_replayed(
-    folder_of, relative
-):
-    checkpoint = load_bert(folder_of(relative, "ForMaskedLM"), "float64")
-    twin, batch = bert_twin(checkpoint), texts(1)
-    batch = batch._replace(lengths=np.full(3, 17))
-    inputs = inputs_of(
-        checkpoint.config,
-        torch.from_numpy(batch.ids),
-        torch.from_numpy(batch.segments),
-        torch.ones(1, 1, dtype=torch.bool),
-    )
-
-    def run():
-        _, layers = twin.model(**inputs)
-        return twin.head(layers[-1].hidden, checkpoint.config.epsilon)
-
-    with torch.no_grad():
-        logits, calls = record(run)
-    expected = ours(checkpoint, batch)["logits"]
-    distance = abs(logits.numpy() - expected).max()
-    assert distance <= 1e-10 * abs(expected).max()
-    comparisons = list(compare(calls))
-    assert len(comparisons) > 200
-    for comparison in comparisons:
-        expect_holds("relatives replayed, float64", comparison)
 
 
 def test_padding_moves_no_position_of_a_roberta(folder_of):
