@@ -19,7 +19,14 @@ def read_config(folder: str | Path) -> BertConfig:
         name: architecture.supported
         for name, architecture in ARCHITECTURES.items()
     }
-    entries = read_entries(folder, supported)
+    return config_of(read_entries(folder, supported))
+
+
+def config_of(entries: Mapping) -> BertConfig:
+    """A configuration from the entries of a `config.json`.
+
+    Raises ValueError for a size that is none, naming the field.
+    """
     architecture = ARCHITECTURES[entries["model_type"]]
     kinds = {field.name: field.type for field in fields(BertConfig)}
     sizes = dict(architecture.fixed) | {

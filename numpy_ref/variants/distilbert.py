@@ -1,8 +1,8 @@
-"""DistilBERT: BERT with every second block (Sanh et al. 2019).
+"""DistilBERT: half of BERT's blocks, no segments (Sanh et al. 2019).
 
-Trained to answer as a BERT does, with half of its blocks. It has no
-segments: two texts in one input are told apart by [SEP] alone. What is
-not here is BERT's own step.
+It starts from every second block of a BERT, and is trained to answer as
+that BERT does. Two texts in one input are told apart by [SEP] alone. What
+is not here is BERT's own step.
 """
 
 from dataclasses import dataclass

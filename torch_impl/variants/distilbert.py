@@ -1,4 +1,4 @@
-"""DistilBERT: BERT with every second block (Sanh et al. 2019)."""
+"""DistilBERT: half of BERT's blocks, no segments (Sanh et al. 2019)."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor as Array

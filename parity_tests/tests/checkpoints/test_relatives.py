@@ -25,9 +25,6 @@ from .test_bert import changed, configured, sent_around
 from .test_tensors import expect_same_bytes, read
 
 THREE = ("roberta", "distilbert", "albert")
-PREFIX = {"roberta": "roberta.", "distilbert": "distilbert."} | {
-    "albert": "albert."
-}
 # What a head that is not tied has twice: its decoder has its own.
 COMMON_BIAS = {"roberta": {"lm_head.bias"}, "distilbert": set()} | {
     "albert": {"predictions.bias"}
@@ -225,6 +222,7 @@ def test_every_title_is_known_by_its_model_type(tmp_path):
 # The base models: where their sizes are not transformers' defaults, and
 # their parameters, with the pooler and without.
 BASE = {
+    "bert": ({}, 109_482_240, 108_891_648),
     "roberta": (
         {
             "vocab_size": 50265,
@@ -245,13 +243,19 @@ BASE = {
 }
 
 
+KINDS = {"bert": "Bert"} | {
+    relative: RELATIVES[relative][0] for relative in THREE
+}
+
+
 def base_config(relative: str):
     """The configuration of the base model, with transformers' defaults."""
-    name = RELATIVES[relative][0]
-    return getattr(transformers, f"{name}Config")(**BASE[relative][0])
+    return getattr(transformers, f"{KINDS[relative]}Config")(
+        **BASE[relative][0]
+    )
 
 
-@pytest.mark.parametrize("relative", THREE)
+@pytest.mark.parametrize("relative", BASE)
 def test_the_base_models_have_the_parameters_that_are_said(
     tmp_path, relative
 ):
@@ -263,9 +267,9 @@ def test_the_base_models_have_the_parameters_that_are_said(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("relative", THREE)
+@pytest.mark.parametrize("relative", BASE)
 def test_transformers_counts_the_same(relative):
-    kind = getattr(transformers, f"{RELATIVES[relative][0]}Model")
+    kind = getattr(transformers, f"{KINDS[relative]}Model")
     _, whole, without_pooler = BASE[relative]
     with torch.device("meta"):
         model = kind(base_config(relative))
@@ -289,5 +293,5 @@ def test_the_count_is_that_of_the_arrays(tmp_path, relative):
     cut = (config.position_rows - config.positions) * config.d_model
     assert parameter_count(config) == count + cut
     deeper = dataclasses.replace(config, layers=config.layers + 1)
-    same = "albert" in relative
-    assert (parameter_count(deeper) == count + cut) is same
+    as_many = parameter_count(deeper) == count + cut
+    assert as_many is (relative == "albert")
