@@ -1,7 +1,9 @@
-"""Attention of BERT and GPT-2: from a sentence to a real model's weights.
+"""Attention of a real model: from a sentence to the weights of its heads.
 
-The forward pass is that of `numpy_ref`, which is proven equal to that of
-transformers at every layer and head.
+Models are BERT, its relatives RoBERTa, DistilBERT and ALBERT, and GPT-2;
+which of them a folder holds, its `config.json` says. The forward pass is
+that of `numpy_ref`, which is proven equal to that of transformers at
+every layer and head.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,11 +12,21 @@ from functools import partial
 import numpy as np
 from numpy import ndarray as Array
 
-from numpy_ref.bert import Layer, bert
-from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
+from numpy_ref.bert import Layer
+from numpy_ref.checkpoints.bert import (
+    BertCheckpoint,
+    blocks_of,
+    load_bert,
+    run_model,
+)
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
-from numpy_ref.checkpoints.model_folders import find_model
+from numpy_ref.checkpoints.model_folders import (
+    PACKAGED,
+    ModelFolder,
+    find_model,
+)
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
+from numpy_ref.checkpoints.relatives import TITLES
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.layers import Linear
 from numpy_ref.training.checkpoint import tokenizer_of as gpt2_tokenizer_of
@@ -27,18 +39,19 @@ Reader = Callable[[str, str | None, bool], Attention]
 def attend(
     sentence_a: str,
     sentence_b: str | None = None,
-    model_type: str = "bert",
+    model_type: str | None = None,
     model_version: str | None = None,
     truncate: bool = False,
     dtype: str = "float32",
 ) -> Attention:
     """The attention of a model to one sentence, or to a sentence pair.
 
-    `model_type` is "bert" or "gpt2". `model_version` is a folder or a
-    name on the hub; for a BERT, None is the one that comes as a package,
-    a real but small one: all-MiniLM-L6-v2, which embeds sentences and is
-    not bert-base. With `truncate`, a text that is too long is cut off at
-    the end.
+    `model_version` is a folder or a name on the hub; None is the model
+    that comes as a package, a real but small BERT: all-MiniLM-L6-v2,
+    which embeds sentences and is not bert-base. Its `config.json` says
+    which kind of model it is; a `model_type`, such as "bert", "roberta"
+    or "gpt2", must agree with it. With `truncate`, a text that is too
+    long is cut off at the end.
 
     Raises ValueError for an empty sentence, for a list of sentences, for
     one with more tokens than the model has positions, and for a model of
@@ -52,7 +65,7 @@ def attend(
 
 def attend_all(
     texts: Iterable[str | tuple[str, str | None]],
-    model_type: str = "bert",
+    model_type: str | None = None,
     model_version: str | None = None,
     truncate: bool = False,
     dtype: str = "float32",
@@ -89,32 +102,48 @@ def check_texts(sentence_a: str, sentence_b: str | None) -> None:
 
 
 def reader(
-    model_type: str, model_version: str | None, dtype: str
+    model_type: str | None, model_version: str | None, dtype: str
 ) -> Reader:
     """Load a model, ready to read. Raises ValueError for an unknown one."""
-    if model_type == "bert":
-        folder = find_model(
-            "bert" if model_version is None else model_version
-        )
-        checkpoint = load_bert(folder.path, dtype)
-        tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
-        return partial(read_with_bert, checkpoint, tokenizer, folder.about)
-    if model_type == "gpt2":
-        if model_version is None:
-            raise ValueError(
-                "expected model_version for a GPT-2, a folder or a name "
-                "on the hub such as gpt2, got none: no GPT-2 is packaged"
-            )
-        folder = find_model(model_version)
+    folder = folder_of(model_type, model_version)
+    if folder.model_type == "gpt2":
         checkpoint = load_gpt2(folder.path, dtype)
         tokenizer = gpt2_tokenizer_of(
             folder.path, checkpoint.config.vocabulary
         )
         return partial(read_with_gpt2, checkpoint, tokenizer, folder.about)
-    raise ValueError(
-        f"expected model_type to be bert or gpt2, got {model_type!r}; for "
-        "any other model, pass its weights as arrays (`from_arrays`)"
-    )
+    checkpoint = load_bert(folder.path, dtype)
+    tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
+    return partial(read_with_bert, checkpoint, tokenizer, folder.about)
+
+
+def folder_of(
+    model_type: str | None, model_version: str | None
+) -> ModelFolder:
+    """The folder of a model; without a version, that of a packaged one.
+
+    Raises ValueError for a model_type that is not known, is not packaged,
+    or is not the folder's.
+    """
+    if model_type is not None and model_type not in [*TITLES]:
+        raise ValueError(
+            f"expected model_type to be one of {', '.join(TITLES)}, got "
+            f"{model_type!r}; for any other model, pass its weights as "
+            "arrays (`from_arrays`)"
+        )
+    if model_version is None and model_type not in (None, *PACKAGED):
+        raise ValueError(
+            f"expected model_version for {TITLES[model_type]}, a folder or "
+            f"a name on the hub, got none: no {TITLES[model_type]} is "
+            "packaged"
+        )
+    folder = find_model("bert" if model_version is None else model_version)
+    if model_type not in (None, folder.model_type):
+        raise ValueError(
+            f"expected model_type to be {folder.model_type!r}, as "
+            f"config.json of {model_version} says, got {model_type!r}"
+        )
+    return folder
 
 
 def read_with_bert(
@@ -130,16 +159,12 @@ def read_with_bert(
     if truncate and len(encoded.ids) > config.positions:
         encoded = tokenizer.encode(sentence_a, sentence_b, config.positions)
     check_length(len(encoded.ids), config.positions)
-    _, layers = bert(
-        encoded.ids,
-        encoded.segments,
-        np.ones((1, 1), bool),
-        checkpoint.model,
-        config.heads,
-        config.epsilon,
+    _, layers = run_model(
+        checkpoint, encoded.ids, encoded.segments, np.ones((1, 1), bool)
     )
-    blocks = checkpoint.model.encoder.blocks
-    outputs = tuple(block.attention.output for block in blocks)
+    outputs = tuple(
+        block.attention.output for block in blocks_of(checkpoint)
+    )
     special = np.isin(encoded.tokens, [*tokenizer.special_tokens])
     return attention_of(
         encoded.tokens,

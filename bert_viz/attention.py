@@ -19,7 +19,7 @@ LEFT_OUT = "special tokens left out, rows not renormalised"
 RENORMALISED = "special tokens left out, rows renormalised"
 SPECIAL = {
     *("[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"),
-    *("<s>", "</s>", "<pad>", "<|endoftext|>"),
+    *("<s>", "</s>", "<pad>", "<mask>", "<unk>", "<|endoftext|>"),
 }
 ROW_SUM = 1e-3  # how far a row's sum may be from 1: float16 is within it
 

@@ -10,7 +10,8 @@ step stands its gradient, `softmax_backward` under `softmax`. `example`
 holds four tokens that can be checked with a pencil; `gpt2_on_one_page`
 shows a whole model.
 
-Three rooms have no twin: `tokenizers` for use, `checkpoints` for real
+`variants` holds what later models changed, in the same two forms. Three
+rooms have no twin: `tokenizers` for use, `checkpoints` for real
 weights, and `training`.
 
 The shape of an array stands in its annotation, in names of axes:

@@ -1,6 +1,7 @@
 """Checkpoints: real weights, from safetensors to our parameters.
 
 `tensors` reads and writes the files, `names` takes names from theirs to
-ours and back, `bert` and `gpt2` bring the models, `model_folders` finds
-them. They read files and have no twin.
+ours and back, `bert` and `gpt2` bring the models, `relatives` knows those
+of BERT's family, `model_folders` finds them. They read files and have no
+twin.
 """

@@ -1,4 +1,7 @@
-"""A BERT from its checkpoint: `config.json` and safetensors."""
+"""A BERT from its checkpoint: `config.json` and safetensors.
+
+Or a relative: what differs stands in `roberta`, `distilbert`, `albert`.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,11 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray as Array
 
-from ..bert import Bert, MaskedLanguageHead, Pooler
+from ..bert import (
+    Bert,
+    EncoderBlock,
+    Layer,
+    MaskedLanguageHead,
+    Pooler,
+)
 from ..parameters import from_state_dict
-from .bert_config import BertConfig, read_config
-from .bert_names import TIED, ignored_in, names_in
+from ..variants.albert import Albert
+from ..variants.distilbert import DistilBert
+from .architecture import BertConfig
+from .bert_config import read_config
+from .bert_names import ignored_in, names_in
 from .names import Name, their_shape, to_ours
+from .relatives import inputs_of
+from .roberta import without_padding_rows
 from .tensors import (
     Stored,
     check_dtype,
@@ -30,33 +44,34 @@ class BertCheckpoint:
     """
 
     config: BertConfig
-    model: Bert
+    model: Bert | DistilBert | Albert
     pooler: Pooler | None
     head: MaskedLanguageHead | None
     ignored: tuple[str, ...]
 
 
 def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
-    """Load the BERT of a folder, in float32 or float64.
+    """Load the BERT of a folder, or its relative, in float32 or float64.
 
-    Raises ValueError for a folder that holds none, naming the tensor or
-    the field that is not as expected, and for another dtype.
+    Its `config.architecture.title` says which it is. Raises ValueError
+    for a folder that holds none, naming the tensor or the field that is
+    not as expected, and for another dtype.
     """
     check_dtype(dtype)
     keep_freed_memory()
     config = read_config(folder)
     tensors = stored_tensors(folder)
     names = names_in(tensors, config)
-    ignored = ignored_in(tensors, names)
+    ignored = ignored_in(tensors, names, config.architecture)
     check_names({name.theirs for name in names}, {*tensors}, ignored)
     for name in names:
         shape = their_shape(name, vars(config))
         check_stored(tensors[name.theirs], shape)
-    check_tied(tensors, names)
-    arrays = read_arrays(names, tensors, dtype)
+    check_tied(tensors, names, config.architecture.tied)
+    arrays = read_arrays(names, tensors, config, dtype)
     return BertCheckpoint(
         config,
-        part(Bert, "model.", arrays),
+        part(config.architecture.parameters, "model.", arrays),
         part(Pooler, "pooler.", arrays),
         part(MaskedLanguageHead, "head.", arrays),
         tuple(sorted(ignored)),
@@ -64,7 +79,10 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
 
 
 def read_arrays(
-    names: Iterable[Name], tensors: Mapping[str, Stored], dtype: str
+    names: Iterable[Name],
+    tensors: Mapping[str, Stored],
+    config: BertConfig,
+    dtype: str,
 ) -> dict[str, Array]:
     """A checkpoint under our names; a tied head shares the embedding."""
     arrays = to_ours(
@@ -72,9 +90,17 @@ def read_arrays(
         {n.theirs: laid_out(n, tensors[n.theirs], dtype) for n in names},
     )
     if "head.norm.weight" in arrays:
-        embedding = arrays["model.embedding.token.weight"]
-        arrays.setdefault("head.decoder.weight", embedding)
+        arrays.setdefault("head.decoder.weight", arrays[tokens_of(config)])
+    if config.padding is not None:
+        return without_padding_rows(arrays, config.padding)
     return arrays
+
+
+def tokens_of(config: BertConfig) -> str:
+    """The name of the token embedding, to which a head may be tied."""
+    names = set(config.architecture.tied.values())
+    (embedding,) = (name for name in names if "embedding" in name)
+    return embedding
 
 
 def laid_out(name: Name, tensor: Stored, dtype: str) -> Array:
@@ -88,11 +114,13 @@ def laid_out(name: Name, tensor: Stored, dtype: str) -> Array:
 
 
 def check_tied(
-    tensors: Mapping[str, Stored], names: Iterable[Name]
+    tensors: Mapping[str, Stored],
+    names: Iterable[Name],
+    tied: Mapping[str, str],
 ) -> None:
     """Raise ValueError when a tied head differs from the embedding."""
     known = {name.ours: name.theirs for name in names}
-    for again, ours in TIED.items():
+    for again, ours in tied.items():
         if again in tensors and again not in known.values():
             once = tensors[known[ours]]
             if not np.array_equal(tensors[again].read(), once.read()):
@@ -110,3 +138,25 @@ def part(kind: type, start: str, arrays: Mapping[str, Array]):
         if name.startswith(start)
     }
     return from_state_dict(kind, own) if own else None
+
+
+def run_model(
+    checkpoint: BertCheckpoint, ids: Array, segments: Array, mask: Array
+) -> tuple[Array, list[Layer]]:
+    """The model of a checkpoint on texts: as `bert`, whichever it is.
+
+    Raises ValueError as `bert_embedding` does, and for padding in a text
+    of a RoBERTa.
+    """
+    inputs = inputs_of(checkpoint.config, ids, segments, mask)
+    return checkpoint.config.architecture.model(
+        **inputs, params=checkpoint.model
+    )
+
+
+def blocks_of(checkpoint: BertCheckpoint) -> tuple[EncoderBlock, ...]:
+    """The block of each layer: an ALBERT's is the same one each time."""
+    encoder = checkpoint.model.encoder
+    if isinstance(checkpoint.model, Albert):
+        return (encoder.block,) * checkpoint.config.layers
+    return encoder.blocks

@@ -1,84 +1,83 @@
-"""BERT's configuration, as transformers writes it."""
+"""BERT's configuration and its relatives', as transformers writes them."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from ..checked import check_divides
 from ..files import read_json
-
-
-@dataclass(frozen=True)
-class BertConfig:
-    """Sizes, heads, epsilon; `tied`: the head decodes by the embedding."""
-
-    vocabulary: int
-    positions: int
-    segments: int
-    d_model: int
-    d_ff: int
-    layers: int
-    heads: int
-    epsilon: float
-    tied: bool = True
-
-
-FIELDS = {
-    "vocabulary": "vocab_size",
-    "positions": "max_position_embeddings",
-    "segments": "type_vocab_size",
-    "d_model": "hidden_size",
-    "d_ff": "intermediate_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "epsilon": "layer_norm_eps",
-}
-
-# Fields that change the arithmetic, each with the one value we support.
-SUPPORTED = {
-    "hidden_act": "gelu",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
-    "pruned_heads": {},
-    "quantization_config": None,
-}
+from .architecture import Architecture, BertConfig
+from .relatives import ARCHITECTURES, check_model_type
 
 
 def read_config(folder: str | Path) -> BertConfig:
-    """Read the configuration of a folder.
+    """Read the configuration of a folder, a BERT's or a relative's.
 
     Raises ValueError for that of another architecture, naming the field.
     """
-    entries = read_entries(folder, "bert", SUPPORTED)
-    kinds = {field.name: field.type for field in fields(BertConfig)}
-    sizes = {
-        ours: positive(theirs, entries.get(theirs), kinds[ours])
-        for ours, theirs in FIELDS.items()
+    supported = {
+        name: architecture.supported
+        for name, architecture in ARCHITECTURES.items()
     }
+    return config_of(read_entries(folder, supported))
+
+
+def config_of(entries: Mapping) -> BertConfig:
+    """A configuration from the entries of a `config.json`.
+
+    Raises ValueError for a size that is none, naming the field.
+    """
+    architecture = ARCHITECTURES[entries["model_type"]]
+    kinds = {field.name: field.type for field in fields(BertConfig)}
+    sizes = dict(architecture.fixed) | {
+        ours: positive(theirs, entries.get(theirs), kinds[ours])
+        for ours, theirs in architecture.fields.items()
+    }
+    padding = padding_of(architecture, entries)
+    first_row = 0 if padding is None else padding + 1
     config = BertConfig(
-        **sizes, tied=entries.get("tie_word_embeddings", True) is not False
+        **{"d_embedding": sizes["d_model"], **sizes}
+        | {"positions": sizes["positions"] - first_row},
+        architecture=architecture,
+        position_rows=sizes["positions"],
+        padding=padding,
+        tied=entries.get("tie_word_embeddings", True) is not False,
     )
     check_divides(
-        "num_attention_heads", config.heads, "hidden_size", config.d_model
+        *(architecture.fields["heads"], config.heads),
+        *(architecture.fields["d_model"], config.d_model),
     )
     return config
 
 
-def read_entries(
-    folder: str | Path, model_type: str, supported: dict
-) -> dict:
-    """The entries of a folder's `config.json`, for this kind of model.
+def padding_of(architecture: Architecture, entries: Mapping) -> int | None:
+    """The id behind which positions begin; None where they begin at 0.
 
-    Raises ValueError for another kind, and for a field with a value that
-    is not supported.
+    Raises ValueError for no such id, and where no position is left.
+    """
+    if architecture.padding is None:
+        return None
+    padding = entries.get(architecture.padding)
+    last = entries[architecture.fields["positions"]] - 2
+    if type(padding) is not int or not 0 <= padding <= last:
+        raise ValueError(
+            f"expected {architecture.padding} in config.json to be an int "
+            f"from 0 to {last}, so that a position is left behind it, got "
+            f"{padding!r}"
+        )
+    return padding
+
+
+def read_entries(folder: str | Path, supported: Mapping[str, Mapping]):
+    """The entries of a folder's `config.json`.
+
+    `supported` has, for each model_type that may stand there, the fields
+    with one value that is supported. Raises ValueError for another
+    model_type, and for a field with another value.
     """
     entries = read_json(Path(folder) / "config.json")
-    if entries.get("model_type") != model_type:
-        raise ValueError(
-            f"expected model_type in config.json to be {model_type!r}, "
-            f"got {entries.get('model_type')!r}"
-        )
-    for field, value in supported.items():
+    check_model_type(entries.get("model_type"), supported)
+    for field, value in supported[entries["model_type"]].items():
         if entries.get(field) is not None and entries[field] != value:
             raise ValueError(
                 f"expected {field} in config.json to be {value!r}, "

@@ -1,12 +1,14 @@
-"""BERT's names: which tensor of a checkpoint is which of our arrays.
+"""BERT's names and fields: which tensor is which of our arrays.
 
 Names begin with `bert.` when a model was saved with a head, and without
-when not; those of a head begin with `cls.`.
+when not; those of a head begin with `cls.`. A checkpoint of a relative
+finds its own names in the same way (`names_in`).
 """
 
 from collections.abc import Iterable, Mapping
 
-from .bert_config import BertConfig
+from ..bert import Bert, bert
+from .architecture import Architecture, BertConfig
 from .names import Name, for_blocks, with_bias
 
 BLOCK, OUR_BLOCK = "encoder.layer.{}", "model.encoder.blocks.{}"
@@ -99,6 +101,39 @@ TIED = {
     f"{HEAD}.decoder.bias": "head.decoder.bias",
 }
 
+FIELDS = {
+    "vocabulary": "vocab_size",
+    "positions": "max_position_embeddings",
+    "segments": "type_vocab_size",
+    "d_model": "hidden_size",
+    "d_ff": "intermediate_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "epsilon": "layer_norm_eps",
+}
+
+# Fields that change the arithmetic, each with the one value we support.
+SUPPORTED = {
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "pruned_heads": {},
+    "quantization_config": None,
+}
+
+BERT = Architecture(
+    title="BERT",
+    prefix="bert.",
+    names=NAMES,
+    fields=FIELDS,
+    supported=SUPPORTED,
+    ignored=IGNORED,
+    tied=TIED,
+    model=bert,
+    parameters=Bert,
+)
+
 # How the oldest checkpoints spell a norm.
 OLDEST = {"LayerNorm.weight": "LayerNorm.gamma"} | {
     "LayerNorm.bias": "LayerNorm.beta"
@@ -108,11 +143,12 @@ OLDEST = {"LayerNorm.weight": "LayerNorm.gamma"} | {
 def names_in(
     tensors: Mapping[str, object], config: BertConfig
 ) -> tuple[Name, ...]:
-    """The rows of NAMES for this checkpoint, as it spells them."""
-    prefix = "bert." if any(n.startswith("bert.") for n in tensors) else ""
+    """The rows of a model's names, as this checkpoint spells them."""
+    architecture = config.architecture
+    prefix = prefix_of(tensors, architecture.prefix)
     names = [
-        name._replace(theirs=stored_name(name.theirs, prefix, tensors))
-        for name in for_blocks(NAMES, config.layers)
+        name._replace(theirs=stored_name(name, prefix, tensors))
+        for name in for_blocks(architecture.names, config.layers)
     ]
     for start in PARTS:
         if not any(
@@ -120,39 +156,60 @@ def names_in(
         ):
             names = [n for n in names if not n.ours.startswith(start)]
     if config.tied:
-        return tuple(n for n in names if n.theirs not in TIED)
+        return tuple(n for n in names if n.theirs not in architecture.tied)
     # Where a head is not tied, its decoder may have a bias of its own.
-    own, common = f"{HEAD}.decoder.bias", f"{HEAD}.bias"
-    bias = own if own in tensors else common
+    own = {ours: theirs for theirs, ours in architecture.tied.items()}
+    bias = own.get("head.decoder.bias")
     return tuple(
-        n._replace(theirs=bias) if n.theirs == common else n for n in names
+        n._replace(theirs=bias)
+        if n.ours == "head.decoder.bias" and bias in tensors
+        else n
+        for n in names
     )
 
 
+def prefix_of(tensors: Iterable[str], prefix: str) -> str:
+    """What all names but a head's begin with: the prefix, or nothing."""
+    return prefix if any(n.startswith(prefix) for n in tensors) else ""
+
+
 def stored_name(
-    name: str, prefix: str, tensors: Mapping[str, object]
+    name: Name, prefix: str, tensors: Mapping[str, object]
 ) -> str:
     """A name as this checkpoint has it: with a prefix, or the oldest."""
-    full = name if name.startswith("cls.") else prefix + name
+    in_head = name.ours.startswith("head.")
+    full = name.theirs if in_head else prefix + name.theirs
     for new, old in OLDEST.items():
         oldest = full.replace(new, old)
         full = oldest if oldest in tensors else full
     return full
 
 
-def ignored_in(tensors: Iterable[str], names: Iterable[Name]) -> set[str]:
-    """The tensors of IGNORED, and those that a head has twice."""
+def ignored_in(
+    tensors: Iterable[str],
+    names: Iterable[Name],
+    architecture: Architecture,
+) -> set[str]:
+    """The tensors that are ignored, and those that a head has twice."""
     known = {name.ours: name.theirs for name in names}
-    twice = {*TIED, f"{HEAD}.bias"} if "head.decoder.bias" in known else ()
+    biases = {
+        row.theirs
+        for row in architecture.names
+        if row.ours == "head.decoder.bias"
+    }
+    has_head = "head.decoder.bias" in known
+    twice = biases.union(architecture.tied) if has_head else ()
     return {
         name
         for name in tensors
         if (name in twice and name not in known.values())
-        or is_ignored(name.removeprefix("bert."))
+        or is_ignored(
+            name.removeprefix(architecture.prefix), architecture.ignored
+        )
     }
 
 
-def is_ignored(name: str) -> bool:
-    """Whether IGNORED has the name, or what it begins with."""
-    starts = tuple(start for start in IGNORED if start.endswith("."))
-    return name in IGNORED or name.startswith(starts)
+def is_ignored(name: str, ignored: Mapping[str, str]) -> bool:
+    """Whether `ignored` has the name, or what it begins with."""
+    starts = tuple(start for start in ignored if start.endswith("."))
+    return name in ignored or name.startswith(starts)

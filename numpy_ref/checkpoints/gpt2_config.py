@@ -48,7 +48,7 @@ def read_gpt2_config(folder: str | Path) -> Gpt2Config:
 
     Raises ValueError for that of another architecture, naming the field.
     """
-    entries = read_entries(folder, "gpt2", SUPPORTED)
+    entries = read_entries(folder, {"gpt2": SUPPORTED})
     if entries.get("n_inner") is None:
         width = positive("n_embd", entries.get("n_embd"), int)
         entries = entries | {"n_inner": 4 * width}

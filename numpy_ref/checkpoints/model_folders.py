@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from .relatives import TITLES, model_type_of
 from .tensors import FLOATS, INDEX, stored_tensors
 
 PACKAGED = {
@@ -31,21 +32,28 @@ class ModelFolder(NamedTuple):
 
     path: Path
     about: str
+    model_type: str
 
 
 def find_model(name: str) -> ModelFolder:
     """The folder of "bert", of a path, or of a name on the hub.
 
     Raises ValueError for a name that is none of these, or that cannot be
-    fetched, and ModuleNotFoundError when a package is not installed.
+    fetched, for a model of a kind that cannot be read here (before its
+    weights are fetched or looked at), and ModuleNotFoundError when a
+    package is not installed.
     """
     if name in PACKAGED:
         path, about = packaged_folder(name), PACKAGED[name][1]
     elif name and Path(name).is_dir():
         path, about = Path(name), f"the folder {name}"
     else:
+        model_type_of(hub_folder(name, ("config.json",)))
         path, about = hub_folder(name), f"{name}, from a hub"
-    return ModelFolder(path, f"{about}; {size_of(path)}")
+    model_type = model_type_of(path)
+    known = "" if name in PACKAGED else f"{TITLES[model_type]}, "
+    about = f"{about}; {known}{size_of(path)}"
+    return ModelFolder(path, about, model_type)
 
 
 def packaged_folder(name: str) -> Path:
@@ -57,12 +65,12 @@ def packaged_folder(name: str) -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def hub_folder(name: str) -> Path:
+def hub_folder(name: str, files: tuple[str, ...] = FETCHED) -> Path:
     """The folder in a hub's cache, fetched into it if need be."""
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[*FETCHED]))
+        return Path(snapshot_download(name, allow_patterns=[*files]))
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise ValueError(

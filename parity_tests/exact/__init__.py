@@ -30,6 +30,7 @@ from . import (
     word_tokenizer,
 )
 from .numbers import bounded
+from .variants import albert, distilbert
 
 DIGITS = 50
 FILES = (
@@ -44,6 +45,8 @@ FILES = (
     multi_head,
     sublayers,
     bert,
+    distilbert,
+    albert,
     gpt2,
     gpt2_training,
     key_value_cache,

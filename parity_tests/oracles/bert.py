@@ -1,4 +1,4 @@
-"""Oracle for BERT: transformers' model, its results under our names."""
+"""Oracle for BERT and its relatives: transformers' own, in our names."""
 
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,17 @@ import transformers
 from numpy import ndarray as Array
 from torch import nn
 
-from numpy_ref.bert import bert, masked_language_head, pooler
-from numpy_ref.checkpoints.bert import BertCheckpoint
+from numpy_ref.bert import pooler
+from numpy_ref.checkpoints.bert import BertCheckpoint, run_model
 from numpy_ref.masks import padding_mask
 from numpy_ref.tokenizers.wordpiece import Encoded
+
+# How the names of the layers end that make queries, keys and values.
+PROJECTIONS = {
+    "query": (".query", ".q_lin"),
+    "key": (".key", ".k_lin"),
+    "value": (".value", ".v_lin"),
+}
 
 
 class Batch(NamedTuple):
@@ -40,10 +47,7 @@ def ours(checkpoint: BertCheckpoint, batch: Batch) -> dict[str, Array]:
     """Everything that our model returns, by name."""
     config = checkpoint.config
     mask = padding_mask(batch.lengths, batch.ids.shape[-1])
-    x, layers = bert(
-        *(batch.ids, batch.segments, mask, checkpoint.model),
-        *(config.heads, config.epsilon),
-    )
+    x, layers = run_model(checkpoint, batch.ids, batch.segments, mask)
     results = {"x": x}
     for index, layer in enumerate(layers):
         results |= {
@@ -54,7 +58,7 @@ def ours(checkpoint: BertCheckpoint, batch: Batch) -> dict[str, Array]:
     if checkpoint.pooler is not None:
         results["pooled"] = pooler(last, checkpoint.pooler)
     if checkpoint.head is not None:
-        results["logits"] = masked_language_head(
+        results["logits"] = config.architecture.head(
             last, checkpoint.head, config.epsilon
         )
     return results
@@ -64,28 +68,35 @@ def theirs(model: nn.Module, batch: Batch) -> dict[str, Array]:
     """The same from transformers, with `attn_implementation="eager"`.
 
     Queries, keys and values are caught by hooks on the layers that make
-    them.
+    them; an ALBERT has one of each, which is called for every layer.
     """
     base = model.base_model
-    results, hooks = {}, []
-    for index, layer in enumerate(base.encoder.layer):
-        for part in ("query", "key", "value"):
-            name = f"{index}/{part}"
-            keep = partial(keep_heads, results, name, base.config)
-            linear = getattr(layer.attention.self, part)
-            hooks.append(linear.register_forward_hook(keep))
+    caught, hooks = {part: [] for part in PROJECTIONS}, []
+    for name, module in base.named_modules():
+        for part, endings in PROJECTIONS.items():
+            if name.endswith(endings):
+                keep = partial(keep_heads, caught[part], base.config)
+                hooks.append(module.register_forward_hook(keep))
     width = batch.ids.shape[-1]
     visible = np.arange(width) < batch.lengths[:, None]
+    segments = {}
+    if base.config.model_type in ("bert", "albert"):
+        segments = {"token_type_ids": torch.from_numpy(batch.segments)}
     with torch.no_grad():
         output = model(
             torch.from_numpy(batch.ids),
             torch.from_numpy(visible),
-            torch.from_numpy(batch.segments),
+            **segments,
             output_hidden_states=True,
             output_attentions=True,
         )
     for hook in hooks:
         hook.remove()
+    results = {
+        f"{index}/{part}": heads
+        for part, layers in caught.items()
+        for index, heads in enumerate(layers)
+    }
     results["x"], *hidden = output.hidden_states
     for index, pair in enumerate(
         zip(output.attentions, hidden, strict=True)
@@ -101,10 +112,10 @@ def theirs(model: nn.Module, batch: Batch) -> dict[str, Array]:
     return {name: tensor.numpy() for name, tensor in results.items()}
 
 
-def keep_heads(results, name, config, module, inputs, output):
+def keep_heads(layers, config, module, inputs, output):
     """Keep the output of a linear layer, split into heads."""
     heads = config.num_attention_heads
-    results[name] = output.unflatten(-1, (heads, -1)).transpose(1, 2)
+    layers.append(output.unflatten(-1, (heads, -1)).transpose(1, 2))
 
 
 def oracle_model(kind: str, folder: Path, dtype: str) -> nn.Module:

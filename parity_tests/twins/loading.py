@@ -1,19 +1,31 @@
 """Loading: the PyTorch twin of a BERT that was read from a checkpoint."""
 
+import inspect
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from numpy_ref.checkpoints.architecture import BertConfig
 from numpy_ref.checkpoints.bert import BertCheckpoint
 from numpy_ref.parameters import state_dict
 from torch_impl.bert import Bert, MaskedLanguageHead, Pooler
+from torch_impl.variants.albert import Albert, MaskedLanguageHeadTanh
+from torch_impl.variants.distilbert import DistilBert
+
+from .finding import namesake
+
+# The module of each kind of head, by the step that it is.
+HEADS = {
+    "masked_language_head": MaskedLanguageHead,
+    "masked_language_head_tanh": MaskedLanguageHeadTanh,
+}
 
 
 class BertTwin(NamedTuple):
     """The same parts as modules, on the very memory of the arrays."""
 
-    model: Bert
+    model: Bert | DistilBert | Albert
     pooler: Pooler | None
     head: MaskedLanguageHead | None
 
@@ -21,23 +33,23 @@ class BertTwin(NamedTuple):
 def bert_twin(checkpoint: BertCheckpoint) -> BertTwin:
     """The modules of a checkpoint, with its weights."""
     config = checkpoint.config
+    kind = namesake(config.architecture.parameters, "torch_impl")
     # Meta tensors: what comes next takes their place.
     with torch.device("meta"):
-        model = Bert(
-            config.vocabulary,
-            config.positions,
-            config.segments,
-            config.d_model,
-            config.d_ff,
-            config.layers,
-        )
-        pooler = Pooler(config.d_model)
-        head = MaskedLanguageHead(config.vocabulary, config.d_model)
+        model = made(kind, config)
+        pooler = made(Pooler, config)
+        head = made(HEADS[config.architecture.head.__name__], config)
     return BertTwin(
         with_weights(model, checkpoint.model),
         with_weights(pooler, checkpoint.pooler),
         with_weights(head, checkpoint.head),
     )
+
+
+def made(kind: type[nn.Module], config: BertConfig) -> nn.Module:
+    """A module in the sizes of this configuration, taken by their names."""
+    sizes = inspect.signature(kind).parameters
+    return kind(**{name: getattr(config, name) for name in sizes})
 
 
 def with_weights(module: nn.Module, params) -> nn.Module | None:

@@ -231,6 +231,7 @@ class _Drawer:
             "batch_size": st.integers(1, 9),
             "d_model": st.integers(1, 9),
             "decay": st.floats(0, 1),
+            "depth": st.integers(1, MOST_LAYERS),
             "drop_last": st.booleans(),
             "epsilon": st.sampled_from([1e-12, 1e-5]),
             "heads": st.just(size),

@@ -9,7 +9,7 @@ import typer
 
 SENTENCE = "The artist painted the portrait of a woman with a brush"
 HELP = f"""
-Show what a real BERT attends to in a sentence.
+Show what a real BERT, a relative or a GPT-2 attends to.
 
 Prints which heads do what, by stated thresholds. With --plot it also draws
 a picture, with --html it writes an interactive page, and with --csv and
@@ -42,8 +42,13 @@ def view(
         ),
     ] = None,
     model_type: Annotated[
-        str, typer.Option(help="Architecture: bert or gpt2.")
-    ] = "bert",
+        str | None,
+        typer.Option(
+            help="Architecture, such as bert, roberta or gpt2; default: "
+            "what config.json of the checkpoint says.",
+            show_default=False,
+        ),
+    ] = None,
     model_version: Annotated[
         str | None,
         typer.Option(

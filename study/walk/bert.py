@@ -1,4 +1,4 @@
-"""The walk through a whole BERT, with the weights of a checkpoint.
+"""The walk through a whole BERT or relative, with a checkpoint's weights.
 
 As in `run`: PyTorch goes from the ids to the end on its own, and NumPy
 replays each call.
@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from numpy_ref.checkpoints.architecture import BertConfig
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
-from numpy_ref.checkpoints.bert_config import BertConfig
 from numpy_ref.checkpoints.model_folders import find_model
 from numpy_ref.checkpoints.model_tokenizers import Tokenizer, tokenizer_of
-from numpy_ref.tokenizers.wordpiece import Encoded
+from numpy_ref.checkpoints.relatives import inputs_of
+from numpy_ref.variants.albert import Albert
 from parity_tests.twins.loading import BertTwin, bert_twin
 from parity_tests.twins.recording import record
 from torch_impl.attention import softmax
@@ -38,8 +39,14 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     config, twin = checkpoint.config, bert_twin(checkpoint)
     check_tokens(text, len(encoded.ids))
     check_length(len(encoded.ids), config)
+    inputs = inputs_of(
+        config,
+        torch.from_numpy(encoded.ids),
+        torch.from_numpy(encoded.segments),
+        torch.ones(1, 1, dtype=torch.bool),
+    )
     with torch.no_grad():
-        logits, calls = record(run, twin, encoded, config)
+        logits, calls = record(run, twin, inputs)
     counts = {
         "characters": len(text),
         "tokens": len(encoded.ids),
@@ -54,7 +61,7 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     walk = walked(
         about_bert(folder.about, counts, checkpoint),
         counts,
-        bert_stops(config.layers, *parts),
+        bert_stops(config.layers, *parts, config.architecture.model),
         calls,
         tokens=encoded.tokens,
         ids=encoded.ids.tolist(),
@@ -66,20 +73,14 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     )
 
 
-def run(twin: BertTwin, encoded: Encoded, config: BertConfig):
+def run(twin: BertTwin, inputs: dict) -> torch.Tensor | None:
     """One text through all parts of the twin; the logits, if any."""
-    _, layers = twin.model(
-        torch.from_numpy(encoded.ids),
-        torch.from_numpy(encoded.segments),
-        torch.ones(1, 1, dtype=torch.bool),
-        config.heads,
-        config.epsilon,
-    )
+    _, layers = twin.model(**inputs)
     if twin.pooler is not None:
         twin.pooler(layers[-1].hidden)
     if twin.head is None:
         return None
-    return twin.head(layers[-1].hidden, config.epsilon)
+    return twin.head(layers[-1].hidden, inputs["epsilon"])
 
 
 def check_length(tokens: int, config: BertConfig) -> None:
@@ -96,7 +97,11 @@ def guesses(
     logits: torch.Tensor | None,
     tokenizer: Tokenizer,
 ) -> list[str]:
-    """For each [MASK] the most likely tokens, with their probabilities."""
+    """For each mask the most likely tokens, with their probabilities.
+
+    A model may have more rows than its tokenizer has tokens, to fill up
+    its table: such a row is called by its id.
+    """
     if logits is None:
         return []
     mask = tokenizer.names.mask
@@ -104,8 +109,8 @@ def guesses(
     return [
         f"{mask} at {position}: "
         + ", ".join(
-            f"{known.get(token_id, token_id)} {probability:.2f}"
-            for probability, token_id in most_likely(logits[position])
+            f"{known.get(index, f'id {index}')} {probability:.2f}"
+            for probability, index in most_likely(logits[position])
         )
         for position, token in enumerate(tokens)
         if token == mask
@@ -124,8 +129,11 @@ def about_bert(
 ) -> str:
     """Whose weights these are, and the counts, in sentences."""
     unknown = counts["unknown_tokens"]
+    blocks = f"{counts['layers']} blocks"
+    if isinstance(checkpoint.model, Albert):
+        blocks = f"one block as {counts['layers']} layers"
     return (
-        f"{folder}, {counts['layers']} blocks with {counts['heads']} heads "
+        f"{folder}, {blocks} with {counts['heads']} heads "
         f"each, with{'out' * (checkpoint.head is None)} a masked-language "
         f"head. {counts['characters']:,} characters; WordPiece: "
         f"{counts['tokens']:,} tokens with [CLS] and [SEP], of at most "

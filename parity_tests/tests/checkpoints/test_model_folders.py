@@ -54,7 +54,7 @@ def test_a_folder_is_found_by_its_path(tmp_path):
     assert model.path == folder
     # 20 rows and a norm of 6; twice 4 (36 + 6), 2 norms, 60 + 11; pooler
     size = 20 * 6 + 12 + 2 * (4 * 42 + 24 + 71) + 42
-    assert model.about == f"the folder {folder}; {size} parameters"
+    assert model.about == f"the folder {folder}; BERT, {size} parameters"
 
 
 def test_a_cached_model_needs_no_connection(cache):
@@ -62,6 +62,26 @@ def test_a_cached_model_needs_no_connection(cache):
     model = find_model("someone/tiny-bert")
     assert model.path.resolve() == folder.resolve()
     assert model.about.startswith("someone/tiny-bert, from a hub; ")
+
+
+def test_of_another_model_no_weights_are_fetched(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    fetched = []
+
+    def fetch(name, allow_patterns):
+        fetched.append(allow_patterns)
+        return tmp_path
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    config = tmp_path / "config.json"
+    config.write_text('{"model_type": "deberta-v2"}')
+    with pytest.raises(ValueError, match="got 'deberta-v2'"):
+        find_model("someone/deberta")
+    assert fetched == [["config.json"]]
+    saved(tmp_path, "BertModel")
+    assert find_model("someone/bert").model_type == "bert"
+    assert "*.safetensors" in fetched[-1]
 
 
 def test_what_is_cached_and_packaged_is_said(cache):

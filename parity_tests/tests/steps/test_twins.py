@@ -28,6 +28,9 @@ DTYPES = st.sampled_from(["float32", "float64"])
 # What is made of steps that are long themselves.
 MODELS = {
     *("encoder", "bert", "decoder", "gpt2"),
+    *("distil_bert_embedding", "distil_bert"),
+    *("albert_embedding", "encoder_block_tanh", "shared_encoder"),
+    *("albert", "masked_language_head_tanh"),
     *("cached_decoder", "cached_gpt2", "decoder_with_dropout", "gpt2_loss"),
 }
 
@@ -157,6 +160,13 @@ MODULES = {
     "bert": ((3, 3, 2, 4, 5, 2), (IDS, IDS % 2, ALL, 2, 1e-5)),
     "pooler": ((4,), (X,)),
     "masked_language_head": ((3, 4), (X, 1e-5)),
+    "distil_bert_embedding": ((3, 3, 4), (IDS, 1e-5)),
+    "distil_bert": ((3, 3, 4, 5, 2), (IDS, ALL, 2, 1e-5)),
+    "albert_embedding": ((3, 3, 2, 5, 4), (IDS, IDS % 2, 1e-5)),
+    "encoder_block_tanh": ((4, 5), (X, ALL, 2, 1e-5)),
+    "shared_encoder": ((4, 5), (X, ALL, 2, 1e-5, 3)),
+    "albert": ((3, 3, 2, 5, 4, 6), (IDS, IDS % 2, ALL, 2, 1e-5, 3)),
+    "masked_language_head_tanh": ((3, 5, 4), (X, 1e-5)),
     "feed_forward_tanh": ((4, 5), (X,)),
     "decoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
     "decoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),

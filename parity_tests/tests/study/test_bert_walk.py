@@ -4,12 +4,16 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
+import torch
 import transformers
 
+from numpy_ref.checkpoints.bert import load_bert
 from numpy_ref.checkpoints.model_folders import find_model
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
-from parity_tests.oracles.bert import oracle_model, padded, theirs
+from numpy_ref.checkpoints.relatives import inputs_of
+from parity_tests.oracles.bert import Batch, oracle_model, padded, theirs
 from parity_tests.tests.checkpoints.test_bert import (
     changed,
     configured,
@@ -17,8 +21,17 @@ from parity_tests.tests.checkpoints.test_bert import (
 )
 from parity_tests.tests.conftest import VERDICT
 from parity_tests.tests.steps.test_bert import SEED
+from parity_tests.tests.steps.test_relatives import (
+    RELATIVES,
+    save_relative,
+    texts,
+)
+from parity_tests.twins.loading import bert_twin
+from parity_tests.twins.recording import record
 from study.text.spelling import as_encodable
-from study.walk.bert_stops import bert_stops
+from study.walk.bert import run
+from study.walk.bert_stops import ROUTES, bert_stops
+from study.walk.run import walked
 
 VOCABULARY = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "artist"),
@@ -107,6 +120,73 @@ def test_a_folder_with_tokenizer_json_alone_is_walked(twice, small):
     assert walk["guesses"][0].startswith("<mask> at 3: brush 1.00")
 
 
+@pytest.mark.parametrize("relative", ["roberta", "distilbert", "albert"])
+def test_every_stop_of_a_relative_shows_the_numbers_of_transformers(
+    tmp_path, relative
+):
+    folder = save_relative(tmp_path, relative, "ForMaskedLM")
+    checkpoint, batch = load_bert(folder, "float64"), texts(1)
+    config, twin = checkpoint.config, bert_twin(checkpoint)
+    ids, segments = batch.ids[0], batch.segments[0]
+    inputs = inputs_of(
+        config,
+        torch.from_numpy(ids),
+        torch.from_numpy(segments),
+        torch.ones(1, 1, dtype=torch.bool),
+    )
+    with torch.no_grad():
+        _, calls = record(run, twin, inputs)
+    stops = bert_stops(
+        config.layers, False, True, config.architecture.model
+    )
+    walk = walked("", {}, stops, calls)
+    assert [shown.stop for shown in walk.shown] == [*stops]
+    assert all(shown.numpy_lines for shown in walk.shown)
+    assert all(comparison.holds for comparison in walk.comparisons)
+    titles = {shown.stop.title: shown.comparison for shown in walk.shown}
+    assert ("segment embeddings" in titles) is (relative != "distilbert")
+    projected = "projection of the narrow embedding" in titles
+    assert projected is (relative == "albert")
+    oracle = theirs(
+        oracle_model(
+            f"{RELATIVES[relative][0]}ForMaskedLM", folder, "float64"
+        ),
+        Batch(ids[None], segments[None], np.array([len(ids)])),
+    )
+    enters = [
+        shown.comparison
+        for shown in walk.shown
+        if shown.stop.path.endswith("embedding[0]/x")
+    ][-1]
+    for comparison, name in (
+        (enters, "x"),
+        (titles["weights"], "0/weights"),
+        (titles["tokens after block 0"], "0/hidden"),
+        (titles["tokens after block 2"], "2/hidden"),
+        (titles["logits of the masked-language head"], "logits"),
+    ):
+        expected = oracle[name][0]
+        distance = abs(comparison.ours - expected).max()
+        assert distance <= 1e-10 * abs(expected).max(), name
+
+
+def test_the_walk_goes_through_a_distilbert(twice, tmp_path):
+    folder = save_relative(tmp_path, "distilbert", "ForMaskedLM")
+    vocabulary = "".join(f"{token}\n" for token in VOCABULARY)
+    (folder / "vocab.txt").write_text(vocabulary, encoding="utf-8")
+    text = "The artist [MASK] a woman"
+    code, out, err = twice("--model", folder, "--text", text)
+    assert (code, err) == (0, "")
+    flat = " ".join(out.split())
+    assert "; DistilBERT, " in flat
+    assert "X = norm(E + P)" in flat
+    assert "variants/distilbert.py, distil_bert_embedding" in flat
+    # 31 rows, 11 of them for tokens.
+    assert re.search(r"\[MASK\] at 3: (id )?\S+ \d\.\d\d", out)
+    assert "id " in flat[flat.index("[MASK] at 3:") :]
+    assert VERDICT.fullmatch(out.splitlines()[-1])
+
+
 def test_a_masked_token_is_guessed(twice, small):
     text = "The artist [MASK] a [MASK]"
     _, out, _ = twice("--model", small, "--text", text, "--json")
@@ -129,7 +209,12 @@ def test_a_file_can_be_walked_briefly(twice, small, tmp_path):
 
 
 def test_every_character_of_the_walk_has_an_ascii_spelling():
-    for stop in bert_stops(1, pooler=True, head=True):
+    stops = [
+        stop
+        for model in ROUTES
+        for stop in bert_stops(1, pooler=True, head=True, model=model)
+    ]
+    for stop in stops:
         assert "\\" not in as_encodable(stop.equation, "ascii")
 
 
@@ -186,7 +271,7 @@ def test_a_model_of_another_kind_is_refused(twice, small):
     configured(small, model_type="gpt2")
     expect_refused(
         twice("--model", small, "--text", "a b"),
-        "expected model_type in config.json to be 'bert', got 'gpt2'",
+        "expected model_type in config.json to be one of .*, got 'gpt2'",
     )
 
 

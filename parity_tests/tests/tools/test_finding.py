@@ -16,27 +16,27 @@ STEP = "def turn(x):\n    turned = -x\n    return turned\n"
 def a_room(tmp_path, monkeypatch):
     """Both trees with nothing in them but a room and its one file."""
     for tree in (numpy_ref, torch_impl):
-        room = tmp_path / tree.__name__ / "variants"
+        room = tmp_path / tree.__name__ / "attic"
         room.mkdir(parents=True)
         (room / "__init__.py").touch()
         (room / "rotary.py").write_text(STEP, encoding="utf-8")
         monkeypatch.setattr(tree, "__path__", [str(room.parent)])
     yield tmp_path
-    for name in [name for name in sys.modules if ".variants" in name]:
+    for name in [name for name in sys.modules if ".attic" in name]:
         del sys.modules[name]
 
 
 def test_a_file_in_a_room_is_found_by_its_path(a_room):
-    assert twin_files() == ["variants/rotary.py"]
-    (twin,) = twins_of("variants/rotary.py")
+    assert twin_files() == ["attic/rotary.py"]
+    (twin,) = twins_of("attic/rotary.py")
     assert twin.name == "turn"
-    assert twin.reference.__module__ == "numpy_ref.variants.rotary"
-    assert twin.torch.__module__ == "torch_impl.variants.rotary"
+    assert twin.reference.__module__ == "numpy_ref.attic.rotary"
+    assert twin.torch.__module__ == "torch_impl.attic.rotary"
 
 
 def test_a_file_on_one_side_only_is_listed_as_well(a_room):
-    (a_room / "torch_impl" / "variants" / "alibi.py").touch()
-    assert twin_files() == ["variants/alibi.py", "variants/rotary.py"]
+    (a_room / "torch_impl" / "attic" / "alibi.py").touch()
+    assert twin_files() == ["attic/alibi.py", "attic/rotary.py"]
 
 
 def test_a_whole_room_can_be_without_twins():

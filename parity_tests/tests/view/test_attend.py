@@ -29,6 +29,10 @@ from parity_tests.tests.checkpoints.test_bert import configured, saved
 from parity_tests.tests.checkpoints.test_model_folders import in_cache
 from parity_tests.tests.conftest import expect_holds
 from parity_tests.tests.steps.test_bert import MINILM, SEED
+from parity_tests.tests.steps.test_relatives import (
+    RELATIVES,
+    save_relative,
+)
 from parity_tests.twins.comparing import within
 
 PAIR = "Who painted it?", "A woman did, in 1908; she used a brush."
@@ -330,6 +334,47 @@ def test_a_text_that_is_too_long_is_refused_with_its_count(
         attend("a " * 1000, model_version=tiny_bert)
 
 
+# --- relatives -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny_relatives(tmp_path_factory):
+    """DistilBERT and ALBERT on the vocabulary of `tiny_bert`."""
+    folders = {}
+    for relative in ("distilbert", "albert"):
+        folder = tmp_path_factory.mktemp(relative)
+        folders[relative] = save_relative(folder, relative)
+        (folder / "vocab.txt").write_text("\n".join(TINY) + "\n")
+    return folders
+
+
+@pytest.mark.parametrize(
+    ("relative", "title"),
+    [("distilbert", "DistilBERT"), ("albert", "ALBERT")],
+)
+def test_every_layer_and_head_of_a_relative_equals_transformers(
+    tiny_relatives, relative, title
+):
+    folder = tiny_relatives[relative]
+    texts = ("a b c d e a", "b c")
+    encoded = tokenizer_of(folder).encode(*texts)
+    name = f"{RELATIVES[relative][0]}Model"
+    expected = theirs(
+        oracle_model(name, folder, "float64"), padded([encoded])
+    )
+    attention = attend(*texts, model_version=str(folder), dtype="float64")
+    assert attention.segments.tolist() == encoded.segments.tolist()
+    assert f"; {title}, " in attention.about
+    for their, our in PARTS.items():
+        for layer in range(3):
+            name = f"{layer}/{their}"
+            got = getattr(attention, our)[layer]
+            expect_near(name, got, expected[name][0])
+    assert len(attention.outputs) == attention.layers == 3
+    same = attention.outputs[0] is attention.outputs[2]
+    assert same is (relative == "albert")
+
+
 # --- several texts -------------------------------------------------------
 
 
@@ -391,26 +436,48 @@ def test_a_gpt2_without_a_version_is_refused():
         attend("a", model_type="gpt2")
 
 
-@pytest.mark.parametrize("kind", ["t5", "BERT", "", None])
+@pytest.mark.parametrize("relative", ["roberta", "distilbert", "albert"])
+def test_a_relative_without_a_version_is_refused(relative):
+    with pytest.raises(ValueError, match=r"got none: no .* is packaged"):
+        attend("a", model_type=relative)
+
+
+@pytest.mark.parametrize("kind", ["t5", "BERT", "", 3])
 def test_another_kind_of_model_is_refused(kind):
-    message = rf"bert or gpt2, got {kind!r}; .*pass its weights as arrays"
+    message = rf"bert, .*, gpt2, got {kind!r}; .*pass its weights as arrays"
     with pytest.raises(ValueError, match=message):
         attend("a", model_type=kind)
 
 
-@pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_a_folder_of_an_encoder_decoder_is_refused(tmp_path, kind):
-    folder = configured(saved(tmp_path, "BertModel"), model_type="t5")
-    message = f"model_type in config.json to be '{kind}', got 't5'"
+@pytest.mark.parametrize("kind", ["bert", "gpt2", None])
+@pytest.mark.parametrize("other", ["t5", "deberta-v2", "electra"])
+def test_a_folder_of_another_model_is_refused(tmp_path, kind, other):
+    folder = configured(saved(tmp_path, "BertModel"), model_type=other)
+    (folder / "model.safetensors").write_text("weights, never read")
+    message = f"model_type in config.json to be one of .*, got '{other}'"
     with pytest.raises(ValueError, match=message):
         attend("a", None, kind, str(folder))
 
 
-def test_a_folder_of_the_other_model_is_refused(tiny_bert, gpt2_model):
-    with pytest.raises(ValueError, match="to be 'bert', got 'gpt2'"):
-        attend("a", model_version=gpt2_model[1])
-    with pytest.raises(ValueError, match="to be 'gpt2', got 'bert'"):
-        attend("a", None, "gpt2", tiny_bert)
+def test_a_model_type_that_is_not_the_folders_is_refused(
+    tiny_bert, gpt2_model
+):
+    for kind, version, own in (
+        ("bert", gpt2_model[1], "gpt2"),
+        ("roberta", gpt2_model[1], "gpt2"),
+        ("gpt2", tiny_bert, "bert"),
+        ("roberta", tiny_bert, "bert"),
+    ):
+        message = f"to be '{own}', as config.json of .* got '{kind}'"
+        with pytest.raises(ValueError, match=message):
+            attend("a", None, kind, version)
+
+
+def test_a_folder_says_itself_which_model_it_holds(gpt2_model, by_gpt2):
+    attention = attend(TEXT, model_version=gpt2_model[1])
+    assert attention.causal
+    np.testing.assert_array_equal(attention.weights, by_gpt2[TEXT].weights)
+    assert "; GPT-2, " in attention.about
 
 
 def test_a_gpt2_with_another_vocabulary_is_refused(tmp_path):

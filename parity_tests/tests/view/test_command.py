@@ -133,7 +133,7 @@ def test_names_and_positions_of_tokens():
     [
         (("",), "expected a sentence with words, got ''"),
         (("word " * 600,), "at most 512 tokens"),
-        (("--model-type", "t5"), "expected model_type to be bert or gpt2"),
+        (("--model-type", "t5"), "expected model_type to be one of bert, "),
         (("--model-type", "gpt2"), "no GPT-2 is packaged"),
         (("--model-version", "no/such-model"), "a packaged model (bert)"),
         ((LAYER, 2), "expected --layer and --head for one head"),

@@ -1,0 +1,1 @@
+"""Variants: what later models changed, each as steps of its own."""

@@ -1,0 +1,1 @@
+"""Variants: the same files as in `numpy_ref.variants`, in PyTorch."""
