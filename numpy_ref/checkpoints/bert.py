@@ -9,9 +9,15 @@ from numpy import ndarray as Array
 
 from ..bert import Bert, MaskedLanguageHead, Pooler
 from ..parameters import from_state_dict
-from .bert_config import BertConfig, read_config
-from .bert_names import TIED, ignored_in, names_in
-from .names import Name, their_shape, to_ours
+from .bert_config import FIELDS, BertConfig, read_config
+from .bert_names import BLOCK, TIED, ignored_in, names_in, tied_in
+from .names import (
+    Name,
+    check_finite,
+    check_layers,
+    their_shape,
+    to_ours,
+)
 from .tensors import (
     Stored,
     check_dtype,
@@ -19,6 +25,7 @@ from .tensors import (
     check_stored,
     keep_freed_memory,
     stored_tensors,
+    under_first_name,
 )
 
 
@@ -40,12 +47,16 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
     """Load the BERT of a folder, in float32 or float64.
 
     Raises ValueError for a folder that holds none, naming the tensor or
-    the field that is not as expected, and for another dtype.
+    the field that is not as expected, for weights that are not finite,
+    and for another dtype.
     """
     check_dtype(dtype)
     keep_freed_memory()
     config = read_config(folder)
     tensors = stored_tensors(folder)
+    check_layers(FIELDS["layers"], config.layers, BLOCK, tensors)
+    if config.tied:
+        tensors = under_first_name(tensors, tied_in(tensors))
     names = names_in(tensors, config)
     ignored = ignored_in(tensors, names)
     check_names({name.theirs for name in names}, {*tensors}, ignored)
@@ -54,6 +65,7 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
         check_stored(tensors[name.theirs], shape)
     check_tied(tensors, names)
     arrays = read_arrays(names, tensors, dtype)
+    check_finite(names, arrays)
     return BertCheckpoint(
         config,
         part(Bert, "model.", arrays),

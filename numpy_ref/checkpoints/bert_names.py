@@ -109,7 +109,7 @@ def names_in(
     tensors: Mapping[str, object], config: BertConfig
 ) -> tuple[Name, ...]:
     """The rows of NAMES for this checkpoint, as it spells them."""
-    prefix = "bert." if any(n.startswith("bert.") for n in tensors) else ""
+    prefix = prefix_of(tensors)
     names = [
         name._replace(theirs=stored_name(name.theirs, prefix, tensors))
         for name in for_blocks(NAMES, config.layers)
@@ -127,6 +127,18 @@ def names_in(
     return tuple(
         n._replace(theirs=bias) if n.theirs == common else n for n in names
     )
+
+
+def prefix_of(tensors: Iterable[str]) -> str:
+    """What the names begin with, but for those of a head."""
+    start = "bert."
+    return start if any(name.startswith(start) for name in tensors) else ""
+
+
+def tied_in(tensors: Iterable[str]) -> dict[str, str]:
+    """TIED in a checkpoint's own names: a tied one's second, its first."""
+    table = prefix_of(tensors) + "embeddings.word_embeddings.weight"
+    return dict(zip(TIED, (table, f"{HEAD}.bias"), strict=True))
 
 
 def stored_name(
