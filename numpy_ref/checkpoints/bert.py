@@ -22,8 +22,15 @@ from ..variants.albert import Albert
 from ..variants.distilbert import DistilBert
 from .architecture import BertConfig
 from .bert_config import read_config
-from .bert_names import ignored_in, names_in
-from .names import Name, their_shape, to_ours
+from .bert_names import ignored_in, names_in, tied_in
+from .names import (
+    Name,
+    block_of,
+    check_finite,
+    check_layers,
+    their_shape,
+    to_ours,
+)
 from .relatives import inputs_of
 from .roberta import without_padding_rows
 from .tensors import (
@@ -33,6 +40,7 @@ from .tensors import (
     check_stored,
     keep_freed_memory,
     stored_tensors,
+    under_first_name,
 )
 
 
@@ -55,23 +63,34 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
 
     Its `config.architecture.title` says which it is. Raises ValueError
     for a folder that holds none, naming the tensor or the field that is
-    not as expected, and for another dtype.
+    not as expected, for weights that are not finite, and for another
+    dtype.
     """
     check_dtype(dtype)
     keep_freed_memory()
     config = read_config(folder)
     tensors = stored_tensors(folder)
+    architecture = config.architecture
+    block = block_of(architecture.names)
+    if block is not None:
+        check_layers(
+            architecture.fields["layers"], config.layers, block, tensors
+        )
+    if config.tied:
+        tied = tied_in(tensors, architecture)
+        tensors = under_first_name(tensors, tied)
     names = names_in(tensors, config)
-    ignored = ignored_in(tensors, names, config.architecture)
+    ignored = ignored_in(tensors, names, architecture)
     check_names({name.theirs for name in names}, {*tensors}, ignored)
     for name in names:
         shape = their_shape(name, vars(config))
         check_stored(tensors[name.theirs], shape)
-    check_tied(tensors, names, config.architecture.tied)
+    check_tied(tensors, names, architecture.tied)
     arrays = read_arrays(names, tensors, config, dtype)
+    check_finite(names, arrays)
     return BertCheckpoint(
         config,
-        part(config.architecture.parameters, "model.", arrays),
+        part(architecture.parameters, "model.", arrays),
         part(Pooler, "pooler.", arrays),
         part(MaskedLanguageHead, "head.", arrays),
         tuple(sorted(ignored)),

@@ -92,7 +92,7 @@ def positive(field: str, value, kind: type):
     if (
         isinstance(value, bool)
         or not isinstance(value, kinds)
-        or value <= 0
+        or not 0 < value < 2**63
     ):
         raise ValueError(
             f"expected {field} in config.json to be a positive "

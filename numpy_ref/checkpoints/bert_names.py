@@ -173,6 +173,20 @@ def prefix_of(tensors: Iterable[str], prefix: str) -> str:
     return prefix if any(n.startswith(prefix) for n in tensors) else ""
 
 
+def tied_in(
+    tensors: Mapping[str, object], architecture: Architecture
+) -> dict[str, str]:
+    """A checkpoint's tied tensors: the second name of each, its first."""
+    prefix = prefix_of(tensors, architecture.prefix)
+    first = {
+        row.ours: stored_name(row, prefix, tensors)
+        for row in architecture.names
+    }
+    return {
+        second: first[ours] for second, ours in architecture.tied.items()
+    }
+
+
 def stored_name(
     name: Name, prefix: str, tensors: Mapping[str, object]
 ) -> str:

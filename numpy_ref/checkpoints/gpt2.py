@@ -15,9 +15,11 @@ from numpy import ndarray as Array
 
 from ..gpt2 import Gpt2
 from ..parameters import from_state_dict
-from .gpt2_config import Gpt2Config, read_gpt2_config
+from .gpt2_config import FIELDS, Gpt2Config, read_gpt2_config
 from .names import (
     Name,
+    check_finite,
+    check_layers,
     for_blocks,
     our_shapes,
     their_shape,
@@ -31,6 +33,7 @@ from .tensors import (
     check_stored,
     keep_freed_memory,
     stored_tensors,
+    under_first_name,
 )
 
 BLOCK, OUR_BLOCK = "h.{}", "decoder.blocks.{}"
@@ -95,13 +98,15 @@ def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
 
     Each weight is in memory once (`side_by_side`). Raises ValueError for
     a folder that holds none, naming the tensor or the field that is not
-    as expected, and for another dtype.
+    as expected, for weights that are not finite, and for another dtype.
     """
     check_dtype(dtype)
     keep_freed_memory()
     config = read_gpt2_config(folder)
     tensors = stored_tensors(folder)
+    check_layers(FIELDS["layers"], config.layers, BLOCK, tensors)
     prefix = prefix_of(tensors)
+    tensors = under_first_name(tensors, {HEAD: prefix + TABLE})
     names = names_in(config, prefix)
     ignored = {*tensors} & {HEAD, *masks_in(config, prefix)}
     check_names({name.theirs for name in names}, {*tensors}, ignored)
@@ -113,6 +118,7 @@ def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
         tensor = tensors[name.theirs].read(dtype)
         for part, numbers in to_ours([name], {name.theirs: tensor}).items():
             arrays[part][...] = numbers
+    check_finite(names, arrays)
     model = from_state_dict(Gpt2, arrays)
     return Gpt2Checkpoint(config, model, tuple(sorted(ignored)))
 

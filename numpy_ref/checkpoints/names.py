@@ -8,6 +8,8 @@ with us. `{}` is the index of a block:
 ('1.query', '1.key')
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -56,6 +58,58 @@ def numbered(name: Name, index: int) -> Name:
     parts = tuple(part.format(index) for part in name.parts)
     ours = parts[0] if isinstance(name.ours, str) else parts
     return name._replace(theirs=name.theirs.format(index), ours=ours)
+
+
+def block_of(names: Iterable[Name]) -> str | None:
+    """What the names of a block begin with; None for a shared one.
+
+    >>> block_of([Name("wte", "", ""), Name("h.{}.ln.bias", "", "")])
+    'h.{}'
+    """
+    starts = (name.theirs.partition("{}") for name in names)
+    return next((before + mark for before, mark, _ in starts if mark), None)
+
+
+def check_layers(
+    field: str, layers: int, block: str, tensors: Iterable[str]
+) -> None:
+    """Raise ValueError when a configuration counts other layers.
+
+    It is done before anything is made for each of them. A layer in which
+    a tensor is missing, or one of which but few are there, counts either
+    way: `check_names` then says which.
+    """
+    numbered = re.compile(re.escape(block).replace(r"\{\}", r"(\d+)\."))
+    counts = Counter(m[1] for m in map(numbered.search, tensors) if m)
+    if not counts:
+        raise ValueError(
+            f"expected tensors named {block.format(0)}, got none of a layer"
+        )
+    whole = [*counts.values()].count(max(counts.values()))
+    if not whole <= layers <= len(counts):
+        raise ValueError(
+            f"expected {field} in config.json to be {whole}, the number "
+            f"of layers in the tensors' names, got {layers}"
+        )
+
+
+def check_finite(
+    names: Iterable[Name], arrays: Mapping[str, Array]
+) -> None:
+    """Raise ValueError for weights that hold NaN or an infinity.
+
+    All that is computed from them would be NaN, too.
+    """
+    spoiled = [
+        name.theirs
+        for name in names
+        if not all(np.isfinite(arrays[part]).all() for part in name.parts)
+    ]
+    if spoiled:
+        raise ValueError(
+            "expected finite numbers in all tensors, got NaN or an "
+            f"infinity in {len(spoiled)} of them, the first {spoiled[0]}"
+        )
 
 
 def their_shape(name: Name, sizes: Mapping[str, int]) -> tuple[int, ...]:

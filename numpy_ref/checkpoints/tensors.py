@@ -3,8 +3,13 @@
 Either one file, `model.safetensors`, or several that an index names. A
 tensor is read only when it is needed: its shape and its dtype are known
 before. Pickles are refused, because reading one can run any code.
+
+Names come without what a wrapper has put before all of them, and a tensor
+that is stored once for two names comes under both.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +21,63 @@ from ..files import read_json, write_whole
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-FLOATS = {"F16": "float16", "F32": "float32", "F64": "float64"}
+FLOATS = {"F16": "float16", "BF16": "bfloat16"} | {
+    "F32": "float32",
+    "F64": "float64",
+}
+
+# What DataParallel and torch.compile put before the names of a model.
+WRAPPERS = re.compile(r"((module|_orig_mod)\.)*")
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A tensor that still stands in its file."""
+    """A tensor that still stands in its file, by its name there."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     file: object
+    path: Path
 
     def read(self, dtype: str | None = None) -> Array:
-        """The tensor as an array: as it is stored, or in another dtype."""
-        tensor = self.file.get_tensor(self.name)
-        return tensor if dtype is None else tensor.astype(dtype, copy=False)
+        """The tensor as an array: as it is stored, or in another dtype.
+
+        A bfloat16 becomes the float32 that equals it.
+        """
+        if self.dtype == "BF16":
+            tensor = widened(stored_bits(self.path, self.name))
+            tensor = tensor.reshape(self.shape)
+        else:
+            tensor = self.file.get_tensor(self.name)
+        # What is too large becomes an infinity: `check_finite` says so.
+        with np.errstate(over="ignore"):
+            return tensor.astype(dtype or tensor.dtype, copy=False)
+
+
+def widened(bits: Array) -> Array:
+    """bfloat16 to float32, exactly: NumPy has no bfloat16.
+
+    It is a float32 without the lower 16 of its 32 bits: the sign, all 8
+    bits of the exponent, and 7 instead of 23 of the fraction.
+
+    >>> widened(np.array([0x3F80, 0xC020], np.uint16))
+    array([ 1. , -2.5], dtype=float32)
+    """
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def stored_bits(path: Path, name: str) -> Array:
+    """The numbers of a tensor of 16 bits each, as they stand in the file.
+
+    A file begins with the length of its header, in 8 bytes; the header
+    says where, after it, each tensor begins and ends.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        begin, end = json.loads(file.read(length))[name]["data_offsets"]
+        file.seek(8 + length + begin)
+        return np.frombuffer(file.read(end - begin), "<u2")
 
 
 def keep_freed_memory() -> None:
@@ -50,15 +96,17 @@ def keep_freed_memory() -> None:
 def stored_tensors(folder: str | Path) -> dict[str, Stored]:
     """The tensors of a checkpoint by their names, unread.
 
-    Raises ValueError for a folder without safetensors, or with pickles
-    only, for a file that is cut off, and for an index that does not say
-    what its files hold.
+    Where there are both, the one file counts, as for transformers: an
+    index beside it is older. Raises ValueError for a folder without
+    safetensors, or with pickles only, for a file that is cut off, for an
+    index that does not say what its files hold, and for a wrapper's
+    prefix that only some names have.
     """
     folder = Path(folder)
-    if (folder / INDEX).is_file():
-        return indexed_tensors(folder)
     if (folder / FILE).is_file():
-        return tensors_of(folder / FILE)
+        return unwrapped(tensors_of(folder / FILE))
+    if (folder / INDEX).is_file():
+        return unwrapped(indexed_tensors(folder))
     pickles = sorted(
         path.name for kind in PICKLES for path in folder.glob(kind)
     )
@@ -72,7 +120,11 @@ def stored_tensors(folder: str | Path) -> dict[str, Stored]:
 
 
 def tensors_of(path: Path) -> dict[str, Stored]:
-    """The tensors of one file, unread."""
+    """The tensors of one file, unread, also under their other names.
+
+    Of tied tensors `save_model` of safetensors keeps one, and writes into
+    the header which names it has left out for which.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -80,14 +132,52 @@ def tensors_of(path: Path) -> dict[str, Stored]:
         file = safe_open(path, framework="numpy", backend="pread")
         names = file.keys()
         slices = {name: file.get_slice(name) for name in names}
+        header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"expected {path} to be a whole safetensors file, got {error}"
         ) from error
-    return {
-        name: Stored(name, tuple(part.get_shape()), part.get_dtype(), file)
+    tensors = {
+        name: Stored(
+            name, tuple(part.get_shape()), part.get_dtype(), file, path
+        )
         for name, part in slices.items()
     }
+    left_out = {n: kept for n, kept in header.items() if kept in tensors}
+    return {n: tensors[kept] for n, kept in left_out.items()} | tensors
+
+
+def unwrapped(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Names without the prefix of a wrapper, as `module.` is one.
+
+    Raises ValueError when not all names have the same.
+    """
+    prefixes = {name: WRAPPERS.match(name)[0] for name in tensors}
+    longest = max(prefixes.values(), key=len, default="")
+    others = [name for name, own in prefixes.items() if own != longest]
+    if others:
+        raise ValueError(
+            f"expected all names to begin with {longest}, as some do, "
+            f"got {min(others)}{and_others(others)}"
+        )
+    return {n.removeprefix(longest): t for n, t in tensors.items()}
+
+
+def under_first_name(
+    tensors: Mapping[str, Stored], tied: Mapping[str, str]
+) -> dict[str, Stored]:
+    """Tied tensors that are stored once: under the first of their names.
+
+    `tied` has the second name of each, and then the first. A file holds
+    either; one that holds both is left as it is.
+    """
+    once = {
+        second: first
+        for second, first in tied.items()
+        if second in tensors
+        and tensors.get(first, tensors[second]) is tensors[second]
+    }
+    return {once.get(n, n): tensor for n, tensor in tensors.items()}
 
 
 def indexed_tensors(folder: Path) -> dict[str, Stored]:
@@ -110,7 +200,11 @@ def indexed_tensors(folder: Path) -> dict[str, Stored]:
             )
         of_file = tensors_of(folder / file)
         tensors |= of_file
-        inside |= dict.fromkeys(of_file, file)
+        # The index need not know a tensor's other names.
+        names = [
+            n for n, t in of_file.items() if n == t.name or n in places
+        ]
+        inside |= dict.fromkeys(names, file)
     check_places(places, inside)
     return tensors
 

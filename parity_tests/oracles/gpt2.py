@@ -1,10 +1,11 @@
-"""Oracle for GPT-2: transformers' model, with random weights."""
+"""Oracle for GPT-2: transformers' model, its results under our names."""
 
 import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.utils.logging import disable_progress_bar
 
+from numpy_ref.bert import Layer
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
 
 disable_progress_bar()
@@ -44,3 +45,43 @@ def oracle_and_ours(
 
 def random_ids(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, END, shape)
+
+
+def ours(
+    x: np.ndarray, layers: list[Layer], logits: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What our model returns, by name, as far as `theirs` returns it."""
+    results = {"x": x, "logits": logits}
+    for index, layer in enumerate(layers):
+        for part in ("weights", "key", "value", "hidden"):
+            results[f"{index}/{part}"] = getattr(layer, part)
+    del results[f"{len(layers) - 1}/hidden"]
+    return results
+
+
+def theirs(
+    oracle: GPT2LMHeadModel, ids: np.ndarray, **more: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The same from transformers, whose last hidden states are normed."""
+    with torch.no_grad():
+        output = oracle(
+            torch.from_numpy(ids),
+            output_hidden_states=True,
+            output_attentions=True,
+            **{
+                name: torch.from_numpy(array)
+                for name, array in more.items()
+            },
+        )
+    x, *hidden = output.hidden_states
+    results = {"x": x, "logits": output.logits}
+    for index, weights in enumerate(output.attentions):
+        cached = output.past_key_values.layers[index]
+        results |= {
+            f"{index}/weights": weights,
+            f"{index}/key": cached.keys,
+            f"{index}/value": cached.values,
+            f"{index}/hidden": hidden[index],
+        }
+    del results[f"{len(hidden) - 1}/hidden"]
+    return {name: tensor.numpy() for name, tensor in results.items()}

@@ -228,7 +228,10 @@ def test_a_tensor_of_another_shape_or_dtype_is_named(tmp_path):
     shape = r"a\.weight to have the shape \(3, 2\), got \(2, 3\)"
     with pytest.raises(ValueError, match=shape):
         check_stored(tensor, (3, 2))
-    dtype = r"a\.weight to be one of float16, float32, float64, got I64"
+    dtype = (
+        r"expected a\.weight to be one of float16, bfloat16, float32, "
+        "float64, got I64"
+    )
     with pytest.raises(ValueError, match=dtype):
         check_stored(tensor, (2, 3))
 
