@@ -83,8 +83,8 @@ def distance(attention: Attention) -> PerHead:
 # --- which keys ----------------------------------------------------------
 
 
-def keys_named(attention: Attention, name: str) -> Bool[Array, " key"]:
-    return np.array([token == name for token in attention.tokens])
+def keys_named(attention: Attention, *names: str) -> Bool[Array, " key"]:
+    return np.array([token in names for token in attention.tokens])
 
 
 def punctuation(attention: Attention) -> Bool[Array, " key"]:
@@ -159,13 +159,13 @@ METRICS = (
     offset_metric("next token", 1),
     mass_metric(
         "[CLS]",
-        "j = [CLS]",
-        lambda attention: keys_named(attention, "[CLS]"),
+        "j = [CLS], a RoBERTa's <s>",
+        lambda attention: keys_named(attention, "[CLS]", "<s>"),
     ),
     mass_metric(
         "[SEP]",
-        "j = [SEP]",
-        lambda attention: keys_named(attention, "[SEP]"),
+        "j = [SEP], a RoBERTa's </s>",
+        lambda attention: keys_named(attention, "[SEP]", "</s>"),
     ),
     mass_metric("punctuation", "all j that are punctuation", punctuation),
     mass_metric(

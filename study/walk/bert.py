@@ -14,6 +14,7 @@ from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
 from numpy_ref.checkpoints.model_folders import find_model, wordpiece_of
 from numpy_ref.checkpoints.relatives import inputs_of
 from numpy_ref.tokenizers import wordpiece
+from numpy_ref.variants.albert import Albert
 from parity_tests.twins.loading import BertTwin, bert_twin
 from parity_tests.twins.recording import record
 from torch_impl.attention import softmax
@@ -138,8 +139,11 @@ def about_bert(
 ) -> str:
     """Whose weights these are, and the counts, in sentences."""
     unknown = counts["unknown_tokens"]
+    blocks = f"{counts['layers']} blocks"
+    if isinstance(checkpoint.model, Albert):
+        blocks = f"one block as {counts['layers']} layers"
     return (
-        f"{folder}, {counts['layers']} blocks with {counts['heads']} heads "
+        f"{folder}, {blocks} with {counts['heads']} heads "
         f"each, with{'out' * (checkpoint.head is None)} a masked-language "
         f"head. {counts['characters']:,} characters; WordPiece: "
         f"{counts['tokens']:,} tokens with [CLS] and [SEP], of at most "
