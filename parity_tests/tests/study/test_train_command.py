@@ -265,7 +265,8 @@ def test_a_trained_model_generates_and_its_weights_are_named(
     assert said.startswith("low")
     assert len(said) > len("low\n")
     assert err == (
-        f"Weights: the folder {out}; 3,112 parameters, trained by `twice "
+        f"Weights: the folder {out}; GPT-2, 3,112 parameters, trained by "
+        "`twice "
         "train` for 6 of 6 steps on story.txt alone.\n"
     )
     assert twice(*again)[1] == said
