@@ -14,18 +14,21 @@ from numpy import ndarray as Array
 from .attention import Attention
 
 JOINED = "word pieces joined into words"
+# How vocabularies write a space: byte-level BPE, and SentencePiece.
+SPACES = ("\u0120", "\u2581")
 
 
 def word_ids(attention: Attention) -> Int[Array, " token"]:
     """Word ids: for each token the index of its word.
 
-    A BERT's piece continues a word when it begins with ##; a GPT-2's
-    token when it does not begin with a space. Special tokens are words
-    of their own.
+    A BERT's piece continues a word when it begins with ##; a token of a
+    GPT-2, a RoBERTa or an ALBERT when it does not begin with a space, or
+    the sign for one. Special tokens are words of their own.
     """
     after_special = np.append(True, attention.special[:-1])
+    spaced = marks_spaces(attention)
     begins = [
-        alone or not continues(attention, token)
+        alone or not continues(token, spaced)
         for token, alone in zip(
             attention.tokens, attention.special | after_special, strict=True
         )
@@ -33,9 +36,22 @@ def word_ids(attention: Attention) -> Int[Array, " token"]:
     return np.cumsum(begins) - 1
 
 
-def continues(attention: Attention, token: str) -> bool:
-    if attention.causal:
-        return not token[:1].isspace()
+def marks_spaces(attention: Attention) -> bool:
+    """Whether tokens say where words begin, rather than where they go on.
+
+    A causal model's do; of the others, a RoBERTa's, which are known by
+    its `<s>`, and those of SentencePiece, which begin with U+2581.
+    """
+    return (
+        attention.causal
+        or "<s>" in attention.tokens
+        or any(token.startswith("\u2581") for token in attention.tokens)
+    )
+
+
+def continues(token: str, spaced: bool) -> bool:
+    if spaced:
+        return not (token[:1].isspace() or token.startswith(SPACES))
     return token.startswith("##")
 
 
@@ -68,5 +84,8 @@ def joined(attention: Attention) -> Attention:
 
 
 def piece(attention: Attention, position: int) -> str:
+    """A token as it stands in a word: without ##, a sign as a space."""
     token = attention.tokens[position]
-    return token if attention.causal else token.removeprefix("##")
+    if not marks_spaces(attention):
+        return token.removeprefix("##")
+    return f" {token[1:]}" if token.startswith(SPACES) else token

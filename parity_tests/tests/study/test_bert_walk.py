@@ -179,6 +179,7 @@ def test_the_walk_goes_through_a_distilbert(twice, tmp_path):
     assert (code, err) == (0, "")
     flat = " ".join(out.split())
     assert "; DistilBERT, " in flat
+    assert "3 blocks with 4 heads each, with a masked-language" in flat
     assert "X = norm(E + P)" in flat
     assert "variants/distilbert.py, distil_bert_embedding" in flat
     # 31 rows, 11 of them for tokens.

@@ -126,6 +126,20 @@ def size_of(name, value, n):
     return value * factors.get(name, 1)
 
 
+def test_what_a_roberta_begins_and_ends_with_counts_as_bert_s():
+    rows = np.random.default_rng(0).dirichlet(np.ones(4), 4)
+    bert, roberta = (
+        metric_table(one_head(rows, tokens)).values
+        for tokens in (
+            ["[CLS]", "a", "b", "[SEP]"],
+            ["<s>", "a", "b", "</s>"],
+        )
+    )
+    assert {"[CLS]", "[SEP]"} < bert.keys() == roberta.keys()
+    for name, values in bert.items():
+        assert values == roberta[name], name
+
+
 def test_every_metric_has_a_second_definition():
     assert {*COUNTED, *DEFINITIONS} == set(BY_NAME)
     assert len(METRICS) == len(BY_NAME)

@@ -88,6 +88,18 @@ def test_the_words_of_a_causal_model_begin_with_a_space():
     assert merged.causal
 
 
+@pytest.mark.parametrize("space", [" ", "\u0120", "\u2581"])
+def test_so_do_those_of_a_roberta_and_of_sentencepiece(space):
+    begin, end = (
+        ("[CLS]", "[SEP]") if space == "\u2581" else ("<s>", "</s>")
+    )
+    tokens = [begin, "un", "aff", f"{space}a", "ble", "##!", end]
+    merged = joined(one_head(np.full((7, 7), 1 / 7), tokens))
+    assert merged.tokens == (begin, "unaff", " able##!", end)
+    assert merged.special.tolist() == [True, False, False, True]
+    assert not merged.causal
+
+
 @given(attention=attentions())
 def test_rollout_multiplies_the_layers(attention):
     n, heads = len(attention.tokens), attention.heads
