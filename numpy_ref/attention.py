@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray as Array
 
-from .checked import checked
+from .checked import check_at_least, check_positive, checked
 from .layers import dropout, dropout_backward
 
 
@@ -30,7 +30,9 @@ def attention_scores(
 
     The root keeps the variance of a score at 1 when the entries of query
     and key are independent, with mean 0 and variance 1 (footnote 4).
+    Raises ValueError for queries and keys without features.
     """
+    check_at_least("d_head", query.shape[-1], 1)
     similarity = query @ key.swapaxes(-2, -1)
     scores = similarity / sqrt(query.shape[-1])
     return scores
@@ -50,6 +52,7 @@ def attention_scores_backward(
     $dQ = dS \, K / \sqrt{d_\text{head}}$,
     $dK = dS^\top Q / \sqrt{d_\text{head}}$
     """
+    check_at_least("d_head", query.shape[-1], 1)
     d_similarity = d_scores / sqrt(query.shape[-1])
     d_query = d_similarity @ key
     d_key = d_similarity.swapaxes(-2, -1) @ query
@@ -108,9 +111,11 @@ def softmax_with_temperature(
 
     $A = \operatorname{softmax}(S / \tau)$
 
-    `temperature` > 0. Towards 0 the greatest score takes all; towards
-    infinity all keys get the same (Hinton et al. 2015, section 2).
+    Towards 0 the greatest score takes all; towards infinity all keys get
+    the same (Hinton et al. 2015, section 2). Raises ValueError unless
+    `temperature` is finite and above 0.
     """
+    check_positive("temperature", temperature)
     tempered = scores / temperature
     weights = softmax(tempered)
     return weights
@@ -126,6 +131,7 @@ def softmax_with_temperature_backward(
 
     $dS = d(S / \tau) / \tau$
     """
+    check_positive("temperature", temperature)
     tempered = scores / temperature
     d_tempered = softmax_backward(d_weights, tempered)
     d_scores = d_tempered / temperature

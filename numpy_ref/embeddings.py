@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
 
-from .checked import check_indices, checked
+from .checked import check_at_least, check_indices, checked
 
 
 @checked
@@ -137,6 +137,7 @@ def sinusoidal_positions(
     Moving by a fixed distance is then a rotation of each pair of
     features (Vaswani et al. 2017, section 3.5).
     """
+    check_at_least("d_model", d_model, 1)
     feature = np.arange(d_model, dtype=positions.dtype)
     pair_start = feature - feature % 2
     frequency = np.exp(-log(10000) / d_model * pair_start)

@@ -1,5 +1,6 @@
 """Files: read with an error that helps, written whole or not at all."""
 
+import glob
 import hashlib
 import json
 import os
@@ -74,13 +75,42 @@ def read_lines(path: str | Path, sha256: str | None) -> list[bytes]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Atomic write: nobody ever finds a part of the file."""
+    """Atomic write: nobody ever finds a part of the file.
+
+    A part that a killed process has left of it is removed.
+    """
+    remove_left_parts(path.parent, path.name)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_left_parts(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes have left of a file, or of any file.
+
+    Parts that a running process could be writing stay.
+    """
+    start = "*" if name is None else glob.escape(name)
+    for part in folder.glob(f"{start}.*.part"):
+        process = part.name.split(".")[-2]
+        if process.isdecimal() and not is_running(int(process)):
+            part.unlink(missing_ok=True)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process may be running; on Windows, always."""
+    if os.name == "nt":  # there `os.kill` would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -14,7 +14,12 @@ from jaxtyping import Float, Int
 from numpy import ndarray as Array
 
 from .attention import softmax
-from .checked import check_at_least, checked
+from .checked import (
+    check_at_least,
+    check_positive,
+    check_probability,
+    checked,
+)
 from .gpt2 import Gpt2
 from .key_value_cache import KeyValueCache, cached_gpt2
 
@@ -59,11 +64,13 @@ def nucleus(
     $l_v$ stays when $\sum_{l_u \le l_v} p_u > 1 - p$: when the more likely
     tokens do not reach p yet. Of equally likely tokens, later ones stay
     first; the most likely one stays in any case
-    (Holtzman et al. 2020, section 3.1).
+    (Holtzman et al. 2020, section 3.1). Raises ValueError unless p is
+    from 0 to 1.
 
     >>> nucleus(np.log([0.2, 0.5, 0.3]), 0.75).round(2)
     array([ -inf, -0.69, -1.2 ])
     """
+    check_probability("p", p)
     order = logits.argsort(axis=-1, stable=True)
     ascending = np.take_along_axis(logits, order, axis=-1)
     cumulative = softmax(ascending).cumsum(axis=-1)
@@ -101,6 +108,7 @@ def choose(
     p: float,
 ) -> Int[Array, "*batch"]:
     """Sampling: temperature, top-k, nucleus, then a draw."""
+    check_positive("temperature", temperature)
     tempered = logits / temperature
     likely = top_k(tempered, k)
     kept = nucleus(likely, p)

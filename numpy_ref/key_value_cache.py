@@ -18,7 +18,7 @@ from numpy import ndarray as Array
 
 from .attention import attention_scores, masked_softmax
 from .bert import Layer
-from .checked import checked
+from .checked import check_at_least, check_divides, checked
 from .embeddings import position_embedding, token_embedding
 from .gpt2 import Decoder, DecoderBlock, Gpt2
 from .layers import layer_norm, linear
@@ -174,6 +174,8 @@ class KeyValueCache:
 
     def __init__(self, params: Gpt2, heads: int, positions: int):
         table = params.embedding.token.weight
+        check_divides("heads", heads, "d_model", table.shape[1])
+        check_at_least("positions", positions, 1)
         layers, d_head = len(params.decoder.blocks), table.shape[1] // heads
         shape = (layers, heads, positions, d_head)
         self.keys = np.empty(shape, table.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray as Array
 
-from .checked import checked
+from .checked import check_not_negative, check_rate, checked
 from .normal_distribution import normal_cdf
 
 
@@ -67,11 +67,12 @@ def dropout(
     $y = x \odot M / (1 - \text{rate})$, with M the `dropout_mask`, True
     for what is kept.
 
-    `rate` is the probability of False, 0 <= rate < 1. The caller draws
-    the mask, so that two implementations can make the same choices. A sum
-    keeps its value in expectation only (Srivastava et al. 2014, section
-    4; scaled while training, as in section 10).
+    `rate` is the probability of False. The caller draws the mask, so that
+    two implementations can make the same choices. A sum keeps its value
+    in expectation only (Srivastava et al. 2014, section 4; scaled while
+    training, as in section 10). Raises ValueError unless 0 <= rate < 1.
     """
+    check_rate("rate", rate)
     kept = np.where(dropout_mask, x, 0)
     y = kept / (1 - rate)
     return y
@@ -88,6 +89,7 @@ def dropout_backward(
 
     $dX = dY \odot M / (1 - \text{rate})$
     """
+    check_rate("rate", rate)
     d_kept = d_y / (1 - rate)
     d_x = np.where(dropout_mask, d_kept, 0)
     return d_x
@@ -117,6 +119,7 @@ def layer_norm(
     inside the root: 1e-12 in BERT, 1e-5 in GPT-2 (Ba et al. 2016,
     section 3).
     """
+    check_not_negative("epsilon", epsilon)
     mean = x.mean(axis=-1, keepdims=True)
     centred = x - mean
     variance = (centred * centred).mean(axis=-1, keepdims=True)
@@ -143,6 +146,7 @@ def layer_norm_backward(
     Put together, $dx = (dz - \overline{dz} - z \, \overline{dz \, z}) /
     s$: no gradient goes where the norm undoes a move.
     """
+    check_not_negative("epsilon", epsilon)
     features = x.shape[-1]
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = (centred * centred).mean(axis=-1, keepdims=True)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy import ndarray as Array
 
-from .checked import checked
+from .checked import check_all_at_least, check_at_least, checked
 
 
 @checked
@@ -31,8 +31,11 @@ def causal_mask(
     That is what keeps a model from reading the answer (Vaswani et al.
     2017, section 3.2.3). `past` counts the keys before the first query:
     0 when queries and keys are the same tokens; with a key-value cache,
-    the number of keys in it.
+    the number of keys in it. Raises ValueError for a negative number.
     """
+    check_at_least("queries", queries, 0)
+    check_at_least("keys", keys, 0)
+    check_at_least("past", past, 0)
     query_position = past + np.arange(queries)
     key_position = np.arange(keys)
     mask = key_position <= query_position[:, None]
@@ -47,7 +50,11 @@ def padding_mask(
     r"""Padding mask: a text's keys are its tokens, not the padding after.
 
     $M_{bj} = [\,j < \text{length}_b\,]$
+
+    Raises ValueError for a negative length.
     """
+    check_at_least("keys", keys, 0)
+    check_all_at_least("lengths", lengths, 0)
     key_position = np.arange(keys)
     mask = key_position < lengths[:, None, None]
     return mask

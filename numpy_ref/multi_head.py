@@ -124,6 +124,7 @@ def split_heads_backward(
     heads: int,
 ) -> Float[Array, "*batch position d_model"]:
     """Gradient of the split: what was only moved, is moved back."""
+    check_divides("heads", heads, "d_model", x.shape[-1])
     d_x = merge_heads(d_split)
     return d_x
 

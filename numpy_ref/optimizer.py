@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import floating as Scalar
 from numpy import ndarray as Array
 
-from .checked import check_at_least, checked
+from .checked import check_at_least, check_not_negative, check_rate, checked
 
 
 @checked
@@ -43,6 +43,11 @@ def adamw_step(
     algorithm 2; the means are those of Kingma and Ba 2015).
     """
     check_at_least("step", step, 1)
+    check_not_negative("rate", rate)
+    check_rate("betas[0]", betas[0])
+    check_rate("betas[1]", betas[1])
+    check_not_negative("epsilon", epsilon)
+    check_not_negative("decay", decay)
     new_mean = betas[0] * mean + (1 - betas[0]) * gradient
     new_square = betas[1] * square + (1 - betas[1]) * (gradient * gradient)
     unbiased_mean = new_mean / (1 - betas[0] ** step)
@@ -79,6 +84,7 @@ def clip_gradients(
 
     Their direction stays.
     """
+    check_not_negative("most", most)
     norm = gradient_norm(gradients)
     factor = np.minimum(most / (norm + 1e-6), 1)
     clipped = tuple(gradient * factor for gradient in gradients)
@@ -101,7 +107,11 @@ def learning_rate(
     (Loshchilov and Hutter 2017, section 3), and $\eta_\text{min}$ after
     the last of the T steps. `warm_up` < `steps`.
     """
+    check_at_least("step", step, 0)
+    check_at_least("warm_up", warm_up, 0)
     check_at_least("steps", steps, warm_up + 1)
+    check_not_negative("highest", highest)
+    check_not_negative("lowest", lowest)
     rising = highest * step / max(warm_up, 1)
     progress = min(max(step - warm_up, 0) / (steps - warm_up), 1)
     falling = lowest + (highest - lowest) * (1 + cos(pi * progress)) / 2

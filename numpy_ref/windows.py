@@ -69,6 +69,7 @@ def windows(
 
     Raises ValueError for a window that leaves the text.
     """
+    check_at_least("context_length", context_length, 1)
     check_indices("starts", starts, len(ids) - context_length)
     position = starts[:, None] + np.arange(context_length)
     inputs = ids[position]

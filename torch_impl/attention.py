@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor as Array
 
-from .checked import checked
+from .checked import check_at_least, check_positive, checked
 from .layers import dropout
 
 
@@ -15,6 +15,7 @@ def attention_scores(
     query: Float[Array, "*batch query d_head"],
     key: Float[Array, "*batch key d_head"],
 ) -> Float[Array, "*batch query key"]:
+    check_at_least("d_head", query.shape[-1], 1)
     similarity = query @ key.transpose(-2, -1)
     scores = similarity / sqrt(query.shape[-1])
     return scores
@@ -37,6 +38,7 @@ def softmax_with_temperature(
     scores: Float[Array, "*batch key"],
     temperature: float,
 ) -> Float[Array, "*batch key"]:
+    check_positive("temperature", temperature)
     tempered = scores / temperature
     weights = softmax(tempered)
     return weights

@@ -1,14 +1,15 @@
 """Checks of shape and dtype, by a function's own annotations.
 
 `@checked` checks the outermost call only; the steps inside it, when one
-fails. By value nothing is checked, except indices, which would wrap around
-in silence.
+fails. By value no array is checked, except indices and lengths, which would
+be misread in silence. A number's range is checked by the step that uses it.
 """
 
 import inspect
 import operator
 from contextvars import ContextVar
 from functools import wraps
+from math import inf
 from typing import get_args
 
 from jaxtyping import AbstractArray, jaxtyped
@@ -61,6 +62,49 @@ def check_at_least(name: str, number: int, least: int) -> None:
     if number < least:
         raise ValueError(
             f"expected {name} to be at least {least}, got {number}"
+        )
+
+
+def check_all_at_least(name: str, numbers: Array, least: int) -> None:
+    """Raise ValueError when one of `numbers` is below `least`."""
+    if numbers.is_meta:  # has a shape and no values
+        return
+    below = numbers[numbers < least]
+    if len(below):
+        raise ValueError(
+            f"expected {name} to be at least {least}, got {below[0]}"
+        )
+
+
+def check_not_negative(name: str, number: float) -> None:
+    """Raise ValueError unless `number` is finite and at least 0."""
+    if not 0 <= number < inf:
+        raise ValueError(
+            f"expected {name} to be finite and at least 0, got {number}"
+        )
+
+
+def check_positive(name: str, number: float) -> None:
+    """Raise ValueError unless `number` is finite and above 0."""
+    if not 0 < number < inf:
+        raise ValueError(
+            f"expected {name} to be finite and above 0, got {number}"
+        )
+
+
+def check_rate(name: str, rate: float) -> None:
+    """Raise ValueError for a rate that leaves nothing, or is none."""
+    if not 0 <= rate < 1:
+        raise ValueError(
+            f"expected {name} to be at least 0 and below 1, got {rate}"
+        )
+
+
+def check_probability(name: str, probability: float) -> None:
+    """Raise ValueError unless `probability` is from 0 to 1."""
+    if not 0 <= probability <= 1:
+        raise ValueError(
+            f"expected {name} to be from 0 to 1, got {probability}"
         )
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor as Array
 from torch import nn
 
-from .checked import check_indices, checked
+from .checked import check_at_least, check_indices, checked
 
 
 class TokenEmbedding(nn.Embedding):
@@ -64,6 +64,7 @@ def sinusoidal_positions(
     positions: Float[Array, " position"],
     d_model: int,
 ) -> Float[Array, "position d_model"]:
+    check_at_least("d_model", d_model, 1)
     feature = torch.arange(d_model).to(positions)
     pair_start = feature - feature % 2
     frequency = torch.exp(-log(10000) / d_model * pair_start)

@@ -7,7 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor as Array
 
 from .attention import softmax
-from .checked import check_at_least, checked
+from .checked import (
+    check_at_least,
+    check_positive,
+    check_probability,
+    checked,
+)
 
 
 @checked
@@ -35,6 +40,7 @@ def nucleus(
     logits: Float[Array, "*batch vocabulary"],
     p: float,
 ) -> Float[Array, "*batch vocabulary"]:
+    check_probability("p", p)
     order = logits.argsort(dim=-1, stable=True)
     ascending = logits.gather(-1, order)
     cumulative = softmax(ascending).cumsum(dim=-1)
@@ -64,6 +70,7 @@ def choose(
     k: int,
     p: float,
 ) -> Int[Array, "*batch"]:
+    check_positive("temperature", temperature)
     tempered = logits / temperature
     likely = top_k(tempered, k)
     kept = nucleus(likely, p)

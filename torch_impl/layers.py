@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor as Array
 from torch import nn
 
-from .checked import checked
+from .checked import check_not_negative, check_rate, checked
 
 
 class Linear(nn.Linear):
@@ -34,6 +34,7 @@ def dropout(
     dropout_mask: Bool[Array, "*#shape"],
     rate: float,
 ) -> Float[Array, "*shape"]:
+    check_rate("rate", rate)
     kept = torch.where(dropout_mask, x, 0)
     y = kept / (1 - rate)
     return y
@@ -54,6 +55,7 @@ class LayerNorm(nn.Module):
         x: Float[Array, "*batch d_model"],
         epsilon: float,
     ) -> Float[Array, "*batch d_model"]:
+        check_not_negative("epsilon", epsilon)
         mean = x.mean(dim=-1, keepdim=True)
         centred = x - mean
         variance = centred.square().mean(dim=-1, keepdim=True)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor as Array
 
-from .checked import checked
+from .checked import check_all_at_least, check_at_least, checked
 
 
 @checked
@@ -13,6 +13,9 @@ def causal_mask(
     keys: int,
     past: int = 0,
 ) -> Bool[Array, "query key"]:
+    check_at_least("queries", queries, 0)
+    check_at_least("keys", keys, 0)
+    check_at_least("past", past, 0)
     query_position = past + torch.arange(queries)
     key_position = torch.arange(keys)
     mask = key_position <= query_position[:, None]
@@ -24,6 +27,8 @@ def padding_mask(
     lengths: Int[Array, " batch"],
     keys: int,
 ) -> Bool[Array, "batch 1 key"]:
+    check_at_least("keys", keys, 0)
+    check_all_at_least("lengths", lengths, 0)
     key_position = torch.arange(keys, device=lengths.device)
     mask = key_position < lengths[:, None, None]
     return mask

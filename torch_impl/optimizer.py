@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor as Array
 from torch import Tensor as Scalar
 
-from .checked import check_at_least, checked
+from .checked import check_at_least, check_not_negative, check_rate, checked
 
 
 @checked
@@ -25,6 +25,11 @@ def adamw_step(
     Float[Array, "*shape"], Float[Array, "*shape"], Float[Array, "*shape"]
 ]:
     check_at_least("step", step, 1)
+    check_not_negative("rate", rate)
+    check_rate("betas[0]", betas[0])
+    check_rate("betas[1]", betas[1])
+    check_not_negative("epsilon", epsilon)
+    check_not_negative("decay", decay)
     new_mean = betas[0] * mean + (1 - betas[0]) * gradient
     new_square = betas[1] * square + (1 - betas[1]) * gradient.square()
     unbiased_mean = new_mean / (1 - betas[0] ** step)
@@ -50,6 +55,7 @@ def clip_gradients(
     gradients: tuple[Array, ...],
     most: float,
 ) -> tuple[Array, ...]:
+    check_not_negative("most", most)
     norm = gradient_norm(gradients)
     factor = torch.clamp(most / (norm + 1e-6), max=1)
     clipped = tuple(gradient * factor for gradient in gradients)
@@ -64,7 +70,11 @@ def learning_rate(
     highest: float,
     lowest: float,
 ) -> float:
+    check_at_least("step", step, 0)
+    check_at_least("warm_up", warm_up, 0)
     check_at_least("steps", steps, warm_up + 1)
+    check_not_negative("highest", highest)
+    check_not_negative("lowest", lowest)
     rising = highest * step / max(warm_up, 1)
     progress = min(max(step - warm_up, 0) / (steps - warm_up), 1)
     falling = lowest + (highest - lowest) * (1 + cos(pi * progress)) / 2

@@ -45,6 +45,7 @@ def windows(
 ) -> tuple[
     Int[Array, "window context_length"], Int[Array, "window context_length"]
 ]:
+    check_at_least("context_length", context_length, 1)
     check_indices("starts", starts, len(ids) - context_length)
     position = starts[:, None] + torch.arange(
         context_length, device=starts.device

@@ -22,7 +22,7 @@ from ..checkpoints.gpt2 import load_gpt2, names_in
 from ..checkpoints.gpt2_config import FIELDS, SUPPORTED, Gpt2Config
 from ..checkpoints.names import to_theirs
 from ..checkpoints.tensors import FILE, stored_tensors, tensors_of, write
-from ..files import write_whole
+from ..files import remove_left_parts, write_whole
 from ..gpt2 import Gpt2
 from ..parameters import from_state_dict, state_dict
 from ..tokenizers.bpe_tokenizer import BytePairTokenizer
@@ -99,13 +99,10 @@ def save_training(folder: Path, training: Training) -> None:
     names = names_in(training.config, PREFIX)
     tensors = to_theirs(names, state_dict(state.params))
     write(folder / FILE, tensors, {KEY: json.dumps(rest_of(training))})
-    # Remove also what a process that was killed has left.
-    for other in [
-        *folder.glob(MOMENTS.format("*")),
-        *folder.glob("*.part"),
-    ]:
+    for other in folder.glob(MOMENTS.format("*")):
         if other != moments:
             other.unlink()
+    remove_left_parts(folder)
 
 
 def rest_of(training: Training) -> dict:

@@ -82,5 +82,6 @@ def read_corpus(name: str) -> str:
         raise OfflineError(
             f"expected {entry['file']} with its checksum in {cache.path}, "
             f"or a connection to download it, got {type(error).__name__}; "
-            f"put the file there, or set {CACHE_VARIABLE} to its folder"
+            f"put the file there, set {CACHE_VARIABLE} to its folder, or "
+            "take a text of your own (--file)"
         ) from error

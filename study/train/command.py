@@ -12,9 +12,9 @@ HELP = """
 Train a small GPT-2 on a text, in NumPy alone. Needs the extra `bert`.
 
 The model is saved in a folder that transformers can read, and that
-`twice generate --model FOLDER` generates text with. Training may be
-interrupted at any moment: the same command resumes from the last
-checkpoint.
+`twice generate --model FOLDER` generates text with. Ctrl-C saves a
+checkpoint and stops; the same command resumes from there, with the numbers
+that it would have had without the stop.
 """
 
 
@@ -108,10 +108,10 @@ def train(
         if context.get_parameter_source(name).name == "COMMANDLINE"
     }
     about = corpus if file is None else file.name
-    finished = run(
+    stopped_by = run(
         out, text, about, options, explicit, save_every, sample_every
     )
-    raise typer.Exit(0 if finished else 130)
+    raise typer.Exit(128 + stopped_by if stopped_by else 0)
 
 
 def read(file: Path) -> str:

@@ -1,6 +1,7 @@
 """Running a training: started or resumed, shown, checkpointed."""
 
 import hashlib
+import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,8 @@ from numpy_ref.training.steps import (
     train,
 )
 
+from .lock import locked
+from .stop import Stop
 from .writing import SamplingSettings, write
 
 WARM_UP = 20  # steps, or a tenth of all where that is less
@@ -65,35 +68,45 @@ def run(
     explicit: set[str],
     save_every: int,
     sample_every: int,
-) -> bool:
-    """Train to the last step; False when the user stopped it before.
+) -> int:
+    """Train to the last step; the signal that stopped it before, or 0.
 
     `explicit` are the options that the user typed: when a training is
     resumed, they must agree with it. Raises ValueError for wrong options,
-    for a training that diverges, and when no checkpoint can be written; the
-    last one then stays.
+    for a folder in which another training is at work, for a training that
+    diverges, and when no checkpoint can be written; the last one then
+    stays.
     """
     check_at_least("--save-every", save_every, 1)
     check_at_least("--sample-every", sample_every, 0)
-    if has_training(folder):
+    new = None
+    if not has_training(folder):
+        new = new_training(text, about, options)
+    with locked(folder), Stop() as stop:
+        if new is not None:
+            begin(folder, *new)
         training = load_training(folder)
         check_same(training, text, about, options, explicit, folder)
-        start = f"resuming from step {training.state.step}"
-    else:
-        training = new_training(folder, text, about, options)
-        start = "starting from random weights"
-    tokenizer = load_tokenizer(folder)
-    ids = tokenizer.encode_ordinary(text)
-    print(description(training, len(ids), folder), f"{start}.", sep="\n")
-    return train_and_save(
-        folder, training, ids, tokenizer, save_every, sample_every
-    )
+        tokenizer = load_tokenizer(folder)
+        ids = tokenizer.encode_ordinary(text)
+        step = training.state.step
+        start = (
+            f"resuming from step {step}"
+            if new is None
+            else "starting from random weights"
+        )
+        print(
+            description(training, len(ids), folder), f"{start}.", sep="\n"
+        )
+        return train_and_save(
+            folder, training, ids, tokenizer, save_every, sample_every, stop
+        )
 
 
 def new_training(
-    folder: Path, text: str, about: str, options: TrainOptions
-) -> Training:
-    """Begin a folder, with a checkpoint of step 0."""
+    text: str, about: str, options: TrainOptions
+) -> tuple[Training, Array]:
+    """A training at step 0, and the merges of its tokenizer."""
     check_options(options)
     merges = (
         gpt2_merges()
@@ -126,14 +139,18 @@ def new_training(
         hash_of(text),
         about,
     )
+    return training, merges
+
+
+def begin(folder: Path, training: Training, merges: Array) -> None:
+    """Begin a folder, with a checkpoint of step 0."""
     try:
-        begin_folder(folder, config, merges)
+        begin_folder(folder, training.config, merges)
         save_training(folder, training)
     except OSError as error:
         raise ValueError(
             f"expected to write a model into {folder}, got {error.strerror}"
         ) from error
-    return training
 
 
 def settings_of(options: TrainOptions) -> TrainingSettings:
@@ -227,7 +244,8 @@ def train_and_save(
     tokenizer: BytePairTokenizer,
     save_every: int,
     sample_every: int,
-) -> bool:
+    stop: Stop,
+) -> int:
     """Train step by step; at each checkpoint, print the mean loss."""
     saved, losses, began = training.state.step, [], time.perf_counter()
     console = Console(stderr=True)
@@ -253,7 +271,7 @@ def train_and_save(
                     description=f"loss {metrics.loss:.3f}",
                 )
                 last = metrics.step == training.settings.steps
-                if metrics.step % save_every == 0 or last:
+                if metrics.step % save_every == 0 or last or stop.signal:
                     save(folder, training, saved)
                     saved = metrics.step
                     seconds = (time.perf_counter() - began) / len(losses)
@@ -263,18 +281,21 @@ def train_and_save(
                     metrics.step % sample_every == 0 or last
                 ):
                     print(f"    {sample(training, ids, tokenizer)!r}")
+                if stop.signal:
+                    break
     except KeyboardInterrupt:
-        step = load_training(folder).state.step
+        saved = load_training(folder).state.step
+    if saved < training.settings.steps:
         print(
-            f"Stopped. {folder} holds the checkpoint of step {step}: the "
+            f"Stopped. {folder} holds the checkpoint of step {saved}: the "
             "same command resumes from there."
         )
-        return False
+        return stop.signal or signal.SIGINT
     print(
         f"Done. Next: twice generate --model {folder} "
         "--prompt 'I had always'"
     )
-    return True
+    return 0
 
 
 def line(metrics: StepMetrics, losses: list[float], seconds: float) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from numpy_ref.training.checkpoint import header_of, load_training
 from study.train import run as training_run
+from study.train.lock import locked
+from study.train.stop import Stop
 
 TEXT = "low lower lowest newer newest wider, and the low was wide. " * 9
 TINY = (
@@ -133,31 +136,162 @@ def test_a_finished_training_takes_no_further_step(twice, story, trained):
     assert load_training(out).state.step == before
 
 
-def test_an_interrupt_stops_it_in_good_order(story, tmp_path):
+def signalled(after, number, times=1):
+    """A `train` after whose step so many signals come."""
+
+    def stopped(*arguments):
+        for state, metrics in training_run_train(*arguments):
+            if metrics.step == after:
+                for _ in range(times):
+                    signal.raise_signal(number)
+            yield state, metrics
+
+    return stopped
+
+
+@pytest.fixture
+def heeding():
+    """What is run in the background ignores Ctrl-C; here it is heeded."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "expected"),
+    [(1, signal.SIGINT, 130), (3, signal.SIGTERM, 143)],
+)
+def test_the_first_signal_saves_the_step_at_hand(
+    twice,
+    story,
+    trained,
+    tmp_path,
+    monkeypatch,
+    heeding,
+    step,
+    number,
+    expected,
+):
+    whole, _ = trained
+    again = ("train", "--file", story, "--out", tmp_path / "again", *TINY)
+    monkeypatch.setattr(training_run, "train", signalled(step, number))
+    code, said, _ = twice(*again, "--save-every", 99)
+    assert code == expected
+    assert f"holds the checkpoint of step {step}: the same" in said
+    monkeypatch.undo()
+    assert twice(*again)[0] == 0
+    assert contents(whole) == contents(tmp_path / "again")
+
+
+def test_the_second_signal_ends_at_once_and_keeps_the_last_checkpoint(
+    twice, story, tmp_path, monkeypatch, heeding
+):
     out = tmp_path / "model"
+    twice_signalled = signalled(3, signal.SIGINT, times=2)
+    monkeypatch.setattr(training_run, "train", twice_signalled)
+    code, said, _ = twice("train", "--file", story, "--out", out, *TINY)
+    assert code == 130
+    assert "holds the checkpoint of step 2: the same" in said
+    assert load_training(out).state.step == 2
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert not stop.signal
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_stopped_by_a_key_it_ends_as_if_it_had_not_been(
+    story, tmp_path, number, expected
+):
     # What was started in the background would ignore the key.
     heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = "from study.command import main; main()"
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-c", f"import signal; {heeding}; {command}"),
-            *("train", "--file", story, "--out", out, *map(str, TINY)),
-            *("--steps", "100000"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not list(out.glob("training-[1-9][0-9]*")):
+
+    def start(out):
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-u", "-c"),
+                f"import signal; {heeding}; {command}",
+                *("train", "--file", story, "--out", out),
+                *map(str, TINY),
+                *("--steps", "300", "--save-every", "1000"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    whole, out = tmp_path / "whole", tmp_path / "model"
+    assert start(whole).wait(timeout=60) == 0
+    process = start(out)
+    while "starting" not in process.stdout.readline():
         assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(number)
     said, err = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == expected
     assert "Traceback" not in err
     step = load_training(out).state.step
+    assert 0 < step < 300
     assert f"holds the checkpoint of step {step}: the same command" in said
-    assert step > 0
+    assert start(out).wait(timeout=60) == 0
+    assert contents(whole) == contents(out)
+
+
+def test_a_folder_is_trained_by_one_process_at_a_time(
+    twice, story, trained
+):
+    out, _ = trained
+    before = contents(out)
+    with locked(out):
+        code, said, err = twice("train", "--file", story, "--out", out)
+    assert (code, said) == (2, "")
+    assert f"at a time in {out}, got another at work there" in err
+    assert err.count("\n") == 1
+    assert contents(out) == before
+    assert twice("train", "--file", story, "--out", out)[0] == 0
+
+
+def test_the_lock_ends_with_a_process_that_is_killed(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from study.train.lock import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(ValueError, match="another at work"):
+            locked(tmp_path).__enter__()
+        process.kill()
+    with locked(tmp_path):
+        pass
+
+
+def test_without_a_connection_file_is_named(twice, monkeypatch, tmp_path):
+    monkeypatch.setenv("ATTENTION_TWICE_DATA", str(tmp_path))
+    monkeypatch.setattr(socket, "getaddrinfo", no_connection)
+    code, _, err = twice("train", "--out", tmp_path / "model")
+    assert code == 2
+    assert "or take a text of your own (--file)" in err
+    assert err.count("\n") == 1
+
+
+def no_connection(*_, **__):
+    raise socket.gaierror("no connection")
 
 
 def test_the_checkpoint_that_cannot_be_written_leaves_the_last(

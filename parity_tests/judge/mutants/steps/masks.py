@@ -23,10 +23,10 @@ CAUSAL_MASK: Mutants = {
         lambda queries, keys, _: causal_mask(queries, keys)
     ),
     "the past is subtracted, not added": (
-        lambda queries, keys, past: causal_mask(queries, keys, -past)
+        lambda queries, keys, past: np.tri(queries, keys, -past) > 0
     ),
     "the past is taken to be keys - queries": (
-        lambda queries, keys, _: causal_mask(queries, keys, keys - queries)
+        lambda queries, keys, _: np.tri(queries, keys, keys - queries) > 0
     ),
     "everything is visible": (
         lambda queries, keys, _: np.ones((queries, keys), bool)
@@ -41,7 +41,7 @@ PADDING_MASK: Mutants = {
         lambda lengths, keys: padding_mask(lengths + 1, keys)
     ),
     "the last token is masked": (
-        lambda lengths, keys: padding_mask(lengths - 1, keys)
+        lambda lengths, keys: padding_mask(np.maximum(lengths - 1, 0), keys)
     ),
     "the padding is taken to stand before the text": (
         lambda lengths, keys: padding_mask(lengths, keys)[..., ::-1]
