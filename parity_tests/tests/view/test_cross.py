@@ -9,6 +9,7 @@ from bert_viz.measures.head_map import head_map
 from bert_viz.measures.metric_table import averaged, metric_table
 from bert_viz.measures.metrics import METRICS
 from bert_viz.measures.rollout import rollout
+from bert_viz.page.file import page_of
 from bert_viz.words import joined, key_word_ids, word_ids
 
 from .cases import expect_near
@@ -105,6 +106,13 @@ def test_a_rollout_of_cross_attention_is_refused():
     )
     with pytest.raises(ValueError, match=message):
         rollout(CROSS)
+
+
+def test_a_page_of_cross_attention_is_refused():
+    with pytest.raises(
+        ValueError, match=r"itself for a page .*, got cross"
+    ):
+        page_of(CROSS)
 
 
 def test_padding_counts_for_no_entropy():
