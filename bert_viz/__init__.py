@@ -11,7 +11,8 @@ bert_viz` loads neither a model's reader nor Matplotlib.
 
 from importlib import import_module
 
-from .attention import Attention, from_arrays
+from .arrays import from_arrays
+from .attention import Attention
 
 __all__ = [
     "Attention",

@@ -1,7 +1,8 @@
 """Attention weights of one text in one model, and what they came from.
 
 Axes: `layer` and `head` count from 0; `query` and `key` are both the
-tokens of the text: queries look, keys are looked at.
+tokens of the text: queries look, keys are looked at. In cross-attention
+the keys are the tokens of another text.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from numpy import ndarray as Array
 
 from numpy_ref.attention import attention_scores
 from numpy_ref.layers import Linear
+from numpy_ref.masks import causal_mask
 
 AS_GIVEN = "rows as the model gives them"
 LEFT_OUT = "special tokens left out, rows not renormalised"
@@ -21,7 +23,7 @@ SPECIAL = {
     *("[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"),
     *("<s>", "</s>", "<pad>", "<mask>", "<unk>", "<|endoftext|>"),
 }
-ROW_SUM = 1e-3  # how far a row's sum may be from 1: float16 is within it
+PADDING = {"[PAD]", "<pad>", "<|pad|>"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,7 +33,9 @@ class Attention:
     `about` says whose weights they are, `rows` what was done to the rows.
     `queries`, `keys`, `values` and `outputs` (the output projections) are
     None where only weights are known, or where word pieces were joined.
-    `segments` are 0 for the first text, 1 for the second.
+    `segments` are 0 for the first text, 1 for the second. In
+    cross-attention `cross_tokens` are the keys, and `cross_special` says
+    which of them are special; else both are None.
     """
 
     tokens: tuple[str, ...]
@@ -45,12 +49,22 @@ class Attention:
     keys: Float[Array, "layer head key d_head"] | None = None
     values: Float[Array, "layer head key d_head"] | None = None
     outputs: tuple[Linear, ...] | None = None
+    cross_tokens: tuple[str, ...] | None = None
+    cross_special: Bool[Array, " key"] | None = None
 
     def __repr__(self) -> str:
         return (
-            f"<Attention: {len(self.tokens)} tokens, {self.layers} layers "
+            f"<Attention: {self.counts}, {self.layers} layers "
             f"of {self.heads} heads; {self.about}; {self.rows}>"
         )
+
+    @property
+    def counts(self) -> str:
+        """How many tokens, in words: queries by keys in cross-attention."""
+        count = len(self.tokens)
+        if self.is_cross:
+            return f"{count} queries by {len(self.key_tokens)} keys"
+        return "1 token" if count == 1 else f"{count} tokens"
 
     @property
     def layers(self) -> int:
@@ -59,6 +73,43 @@ class Attention:
     @property
     def heads(self) -> int:
         return self.weights.shape[1]
+
+    @property
+    def is_cross(self) -> bool:
+        """Cross-attention: the keys are the tokens of another text."""
+        return self.cross_tokens is not None
+
+    @property
+    def key_tokens(self) -> tuple[str, ...]:
+        """The tokens that are looked at."""
+        return self.cross_tokens if self.is_cross else self.tokens
+
+    @property
+    def key_special(self) -> Bool[Array, " key"]:
+        """Which of the tokens that are looked at are special."""
+        return self.cross_special if self.is_cross else self.special
+
+    @cached_property
+    def padding(self) -> Bool[Array, " key"]:
+        """Padding: keys of that name to which no head gives any weight."""
+        named = np.array([token in PADDING for token in self.key_tokens])
+        if not named.any():
+            return named
+        return named & ~self.weights.any(axis=(0, 1, 2))
+
+    @cached_property
+    def mask(self) -> Bool[Array, "query key"]:
+        """The mask: which keys each query may see.
+
+        None that is later, if the model is causal, and no padding.
+        """
+        queries, keys = self.weights.shape[2:]
+        earlier = (
+            causal_mask(queries, keys)
+            if self.causal
+            else np.ones((queries, keys), bool)
+        )
+        return earlier & ~self.padding
 
     @property
     def scores(self) -> Float[Array, "layer head query key"]:
@@ -111,25 +162,23 @@ class Attention:
         A row that gave everything to special tokens stays zero. Raises
         ValueError when no other tokens are left.
         """
-        kept = np.flatnonzero(~self.special)
-        if not kept.size:
-            raise ValueError(
-                "expected a token that is not special, got "
-                f"{', '.join(self.tokens)}"
-            )
-        weights = self.weights[..., kept[:, None], kept]
+        kept = kept_of(self.tokens, self.special)
+        kept_keys = kept_of(self.key_tokens, self.key_special)
+        weights = self.weights[..., kept[:, None], kept_keys]
         if renormalise:
             sums = weights.sum(axis=-1, keepdims=True)
             weights = weights / np.where(sums == 0, 1, sums)
         rows = RENORMALISED if renormalise else LEFT_OUT
         inner = {
-            name: None if array is None else array[..., kept, :]
-            for name, array in (
-                ("queries", self.queries),
-                ("keys", self.keys),
-                ("values", self.values),
+            name: None if array is None else array[..., positions, :]
+            for name, array, positions in (
+                ("queries", self.queries, kept),
+                ("keys", self.keys, kept_keys),
+                ("values", self.values, kept_keys),
             )
         }
+        key_tokens = tuple(self.key_tokens[key] for key in kept_keys)
+        key_special = self.key_special[kept_keys]
         return replace(
             self,
             tokens=tuple(self.tokens[position] for position in kept),
@@ -138,8 +187,18 @@ class Attention:
             segments=self.segments[kept],
             # Whatever else was done to the rows stays in the text.
             rows=self.rows.replace(AS_GIVEN, rows).replace(LEFT_OUT, rows),
+            cross_tokens=key_tokens if self.is_cross else None,
+            cross_special=key_special if self.is_cross else None,
             **inner,
         )
+
+    def check_one_text(self, what: str) -> None:
+        """Raise ValueError for cross-attention, for what needs one text."""
+        if self.is_cross:
+            raise ValueError(
+                f"expected one text that looks at itself for {what}, got "
+                f"cross-attention, {self.counts}"
+            )
 
     def check_has(self, *names: str) -> None:
         """Raise ValueError where any of these arrays is not known."""
@@ -151,100 +210,15 @@ class Attention:
                 )
 
 
-def from_arrays(
-    tokens: list[str],
-    weights: Float[Array, "layer head query key"],
-    about: str = "weights passed as arrays",
-    special: Bool[Array, " token"] | None = None,
-    segments: Int[Array, " token"] | None = None,
-    queries: Float[Array, "layer head query d_head"] | None = None,
-    keys: Float[Array, "layer head key d_head"] | None = None,
-    values: Float[Array, "layer head key d_head"] | None = None,
-    outputs: tuple[Linear, ...] | None = None,
-) -> Attention:
-    """Attention of any model, from its weights as arrays.
+def kept_of(
+    tokens: tuple[str, ...], special: Bool[Array, " token"]
+) -> Int[Array, " kept"]:
+    """The positions of tokens that are not special.
 
-    `weights` may be a list with an array for each layer. Unless `special`
-    is passed, special tokens are recognised by their usual names; a model
-    is taken to be causal when no token looks at a later one. Raises
-    ValueError for weights of another shape, for a batch of texts, and for
-    rows that are NaN, negative, or do not sum to 1.
+    Raises ValueError where all are special.
     """
-    weights = np.asarray(weights)
-    if weights.dtype.kind != "f":
+    if special.all():
         raise ValueError(
-            f"expected floating-point weights, got {weights.dtype}"
+            f"expected a token that is not special, got {', '.join(tokens)}"
         )
-    count = len(tokens)
-    check_shape(weights, count)
-    check_rows(weights)
-    arrays = queries, keys, values = [
-        None if array is None else np.asarray(array)
-        for array in (queries, keys, values)
-    ]
-    for name, array in zip(
-        ("queries", "keys", "values"), arrays, strict=True
-    ):
-        if array is not None and array.shape[:3] != weights.shape[:3]:
-            raise ValueError(
-                f"expected {name} of shape {(*weights.shape[:3], 'd_head')}"
-                f", got {array.shape}"
-            )
-    if special is None:
-        special = np.array([token in SPECIAL for token in tokens], bool)
-    if segments is None:
-        segments = np.zeros(count, np.int64)
-    special, segments = np.asarray(special, bool), np.asarray(segments)
-    for name, array in (("special", special), ("segments", segments)):
-        if array.shape != (count,):
-            raise ValueError(
-                f"expected {name} of shape {(count,)}, got {array.shape}"
-            )
-    later = np.triu(np.ones((count, count), bool), 1)
-    return Attention(
-        tuple(tokens),
-        weights,
-        special,
-        segments,
-        causal=count > 1 and not weights[..., later].any(),
-        about=about,
-        queries=queries,
-        keys=keys,
-        values=values,
-        outputs=outputs,
-    )
-
-
-def check_shape(weights: Array, tokens: int) -> None:
-    """Raise ValueError unless the weights are those of one text."""
-    expected = f"(layers, heads, {tokens}, {tokens})"
-    if weights.ndim == 5:
-        raise ValueError(
-            f"expected the weights of one text, {expected}, got a batch of "
-            f"shape {weights.shape}; take one of them"
-        )
-    if weights.ndim != 4 or weights.shape[2:] != (tokens, tokens):
-        raise ValueError(
-            f"expected weights of shape {expected} for {tokens} tokens, "
-            f"got {weights.shape}"
-        )
-    if 0 in weights.shape:
-        raise ValueError(
-            f"expected at least one layer, head and token, "
-            f"got {weights.shape}"
-        )
-
-
-def check_rows(weights: Array) -> None:
-    """Raise ValueError unless each row is a distribution."""
-    sums = weights.sum(axis=-1, dtype=np.float64)
-    wrong = ~(abs(sums - 1) <= ROW_SUM) | (weights < 0).any(axis=-1)
-    if wrong.any():
-        layer, head, query = np.argwhere(wrong)[0]
-        row = weights[layer, head, query]
-        raise ValueError(
-            "expected rows of non-negative weights that sum to 1, got a "
-            f"sum of {row.sum():.6g} and a minimum of {row.min():.3g} in "
-            f"layer {layer}, head {head}, query {query}; wrong rows: "
-            f"{wrong.sum()}"
-        )
+    return np.flatnonzero(~special)

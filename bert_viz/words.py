@@ -8,7 +8,7 @@ al. 2019, section 4.1)
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numpy import ndarray as Array
 
 from .attention import Attention
@@ -25,27 +25,40 @@ def word_ids(attention: Attention) -> Int[Array, " token"]:
     GPT-2, a RoBERTa or an ALBERT when it does not begin with a space, or
     the sign for one. Special tokens are words of their own.
     """
-    after_special = np.append(True, attention.special[:-1])
-    spaced = marks_spaces(attention)
+    return ids_of(attention.tokens, attention.special, attention.causal)
+
+
+def key_word_ids(attention: Attention) -> Int[Array, " key"]:
+    """Word ids of the keys: in cross-attention those of another text."""
+    return ids_of(
+        attention.key_tokens, attention.key_special, attention.causal
+    )
+
+
+def ids_of(
+    tokens: tuple[str, ...], special: Bool[Array, " token"], causal: bool
+) -> Int[Array, " token"]:
+    after_special = np.append(True, special[:-1])
+    spaced = marks_spaces(tokens, causal)
     begins = [
         alone or not continues(token, spaced)
         for token, alone in zip(
-            attention.tokens, attention.special | after_special, strict=True
+            tokens, special | after_special, strict=True
         )
     ]
     return np.cumsum(begins) - 1
 
 
-def marks_spaces(attention: Attention) -> bool:
+def marks_spaces(tokens: tuple[str, ...], causal: bool) -> bool:
     """Whether tokens say where words begin, rather than where they go on.
 
     A causal model's do; of the others, a RoBERTa's, which are known by
     its `<s>`, and those of SentencePiece, which begin with U+2581.
     """
     return (
-        attention.causal
-        or "<s>" in attention.tokens
-        or any(token.startswith("\u2581") for token in attention.tokens)
+        causal
+        or "<s>" in tokens
+        or any(token.startswith("\u2581") for token in tokens)
     )
 
 
@@ -57,22 +70,19 @@ def continues(token: str, spaced: bool) -> bool:
 
 def joined(attention: Attention) -> Attention:
     """The attention between words; of its arrays only weights remain."""
-    ids = word_ids(attention)
-    pieces = (np.arange(ids[-1] + 1)[:, None] == ids).astype(
-        attention.weights.dtype
-    )
-    first = pieces.argmax(axis=-1)
-    mean = pieces / pieces.sum(axis=-1, keepdims=True)
+    rows = pieces_of(word_ids(attention))
+    columns = pieces_of(key_word_ids(attention))
+    first, first_key = rows.argmax(axis=-1), columns.argmax(axis=-1)
+    mean = rows / rows.sum(axis=-1, keepdims=True)
+    key_words = words_of(attention.key_tokens, columns, attention.causal)
+    key_special = attention.key_special[first_key]
+    dtype = attention.weights.dtype
     return replace(
         attention,
-        tokens=tuple(
-            "".join(
-                piece(attention, position)
-                for position in np.flatnonzero(row)
-            )
-            for row in pieces
-        ),
-        weights=mean @ attention.weights @ pieces.T,
+        tokens=words_of(attention.tokens, rows, attention.causal),
+        weights=mean.astype(dtype)
+        @ attention.weights
+        @ columns.T.astype(dtype),
         special=attention.special[first],
         segments=attention.segments[first],
         rows=f"{attention.rows}; {JOINED}",
@@ -80,12 +90,32 @@ def joined(attention: Attention) -> Attention:
         keys=None,
         values=None,
         outputs=None,
+        cross_tokens=key_words if attention.is_cross else None,
+        cross_special=key_special if attention.is_cross else None,
     )
 
 
-def piece(attention: Attention, position: int) -> str:
+def pieces_of(ids: Int[Array, " token"]) -> Bool[Array, "word token"]:
+    """Which tokens are the pieces of each word."""
+    return np.arange(ids[-1] + 1)[:, None] == ids
+
+
+def words_of(
+    tokens: tuple[str, ...], pieces: Bool[Array, "word token"], causal: bool
+) -> tuple[str, ...]:
+    """Each word, put together from its pieces."""
+    spaced = marks_spaces(tokens, causal)
+    return tuple(
+        "".join(
+            piece(tokens[position], spaced)
+            for position in np.flatnonzero(row)
+        )
+        for row in pieces
+    )
+
+
+def piece(token: str, spaced: bool) -> str:
     """A token as it stands in a word: without ##, a sign as a space."""
-    token = attention.tokens[position]
-    if not marks_spaces(attention):
+    if not spaced:
         return token.removeprefix("##")
     return f" {token[1:]}" if token.startswith(SPACES) else token

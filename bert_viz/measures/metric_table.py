@@ -36,6 +36,8 @@ class MetricTable:
 
     `about` says whose weights, `rows` what was done to the rows, `texts`
     how many there were; a metric is the mean over the texts that have it.
+    `left_out` names those that compare tokens of one text, and so are not
+    defined in cross-attention.
     """
 
     values: dict[str, Float[Array, "layer head"]]
@@ -43,6 +45,17 @@ class MetricTable:
     about: str
     rows: str
     texts: int = 1
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """Which metrics are left out, and why, or nothing."""
+        if not self.left_out:
+            return ""
+        return (
+            "left out, because in cross-attention queries and keys are "
+            f"tokens of two texts: {', '.join(self.left_out)}"
+        )
 
     @property
     def caption(self) -> str:
@@ -56,7 +69,8 @@ class MetricTable:
         return next(iter(self.values.values())).shape
 
     def __repr__(self) -> str:
-        return f"<MetricTable: {', '.join(self.values)}; {self.caption}>"
+        texts = (", ".join(self.values), self.caption, self.note)
+        return f"<MetricTable: {'; '.join(filter(None, texts))}>"
 
     def _repr_html_(self) -> str:
         """A row for each metric, for a notebook to show."""
@@ -70,8 +84,9 @@ class MetricTable:
             + "<td>{}.{}</td></tr>".format(*summary.largest_in)
             for summary in self.summaries()
         )
+        caption = "; ".join(filter(None, (self.caption, self.note)))
         return (
-            f"<table><caption>{escape(self.caption)}</caption>"
+            f"<table><caption>{escape(caption)}</caption>"
             f"<tr>{heads}</tr>{rows}</table>"
         )
 
@@ -119,12 +134,20 @@ def metric_table(attention: Attention, special: bool = True) -> MetricTable:
     """
     if not special:
         attention = attention.without_special(renormalise=True)
-    applicable = [metric for metric in METRICS if metric.applies(attention)]
+    defined = [
+        metric
+        for metric in METRICS
+        if not (attention.is_cross and metric.one_text)
+    ]
+    applicable = [metric for metric in defined if metric.applies(attention)]
     return MetricTable(
         {metric.name: metric.measure(attention) for metric in applicable},
         {metric.name: baseline(metric, attention) for metric in applicable},
         attention.about,
         attention.rows,
+        left_out=tuple(
+            metric.name for metric in METRICS if metric not in defined
+        ),
     )
 
 
@@ -142,7 +165,10 @@ def averaged(tables: Iterable[MetricTable]) -> MetricTable:
                 "expected tables of one text each, got one of "
                 f"{table.texts} texts"
             )
-    kinds = {(table.about, table.rows, table.shape) for table in tables}
+    kinds = {
+        (table.about, table.rows, table.shape, table.left_out)
+        for table in tables
+    }
     if len(kinds) != 1:
         raise ValueError(
             "expected tables of one model, computed the same way, got "
@@ -166,4 +192,5 @@ def averaged(tables: Iterable[MetricTable]) -> MetricTable:
         tables[0].about,
         tables[0].rows,
         len(tables),
+        tables[0].left_out,
     )

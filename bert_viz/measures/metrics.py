@@ -4,7 +4,9 @@ Each is one number for each layer and head. `a` below is a row of weights,
 $A_{ij}$ the weight that query i gives to key j, and n the number of
 tokens. Each metric states its definition and source; its `baseline` is
 computed by the same function, from equal weights. In a causal model row i
-has i + 1 keys, and its equal weights are 1 / (i + 1).
+has i + 1 keys, and its equal weights are 1 / (i + 1). In cross-attention,
+where i and j count the tokens of two texts, only those metrics apply that
+compare no token of one with a token of the other.
 """
 
 from collections.abc import Callable
@@ -16,7 +18,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray as Array
 
-from numpy_ref.masks import causal_mask
 from numpy_ref.tokenizers.bert_words import is_punctuation
 
 from ..attention import Attention
@@ -52,7 +53,7 @@ def normalised_entropy(attention: Attention) -> PerHead:
 
     A row with one key has no choice, and is left out.
     """
-    keys = allowed(attention).sum(axis=-1)
+    keys = attention.mask.sum(axis=-1)
     rows = keys > 1
     if not rows.any():
         return undefined(attention)
@@ -84,16 +85,16 @@ def distance(attention: Attention) -> PerHead:
 
 
 def keys_named(attention: Attention, *names: str) -> Bool[Array, " key"]:
-    return np.array([token in names for token in attention.tokens])
+    return np.array([token in names for token in attention.key_tokens])
 
 
 def punctuation(attention: Attention) -> Bool[Array, " key"]:
     """Which keys are punctuation, and not special."""
     all_punctuation = [
         bool(text) and all(map(is_punctuation, text))
-        for text in map(str.strip, attention.tokens)
+        for text in map(str.strip, attention.key_tokens)
     ]
-    return np.array(all_punctuation) & ~attention.special
+    return np.array(all_punctuation) & ~attention.key_special
 
 
 def same_token(attention: Attention) -> Bool[Array, "query key"]:
@@ -114,7 +115,8 @@ class Metric(NamedTuple):
     """A metric: one number for each head.
 
     `applies` says to which texts; `top` is the largest possible value,
-    None for a metric that grows with the number of tokens.
+    None for a metric that grows with the number of tokens. With
+    `one_text`, queries and keys have to be the tokens of one text.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Metric(NamedTuple):
     measure: Callable[[Attention], PerHead]
     applies: Callable[[Attention], bool] = lambda attention: True
     top: float | None = 1
+    one_text: bool = False
 
 
 def offset_metric(name: str, offset: int) -> Metric:
@@ -138,11 +141,16 @@ def offset_metric(name: str, offset: int) -> Metric:
             len(attention.tokens) > abs(offset)
             and not (attention.causal and offset > 0)
         ),
+        one_text=True,
     )
 
 
 def mass_metric(
-    name: str, words: str, keys: Callable, source: str = CLARK
+    name: str,
+    words: str,
+    keys: Callable,
+    source: str = CLARK,
+    one_text: bool = False,
 ) -> Metric:
     return Metric(
         name,
@@ -150,6 +158,7 @@ def mass_metric(
         source,
         lambda attention: mass(attention, keys(attention)),
         lambda attention: bool(keys(attention).any()),
+        one_text=one_text,
     )
 
 
@@ -169,15 +178,26 @@ METRICS = (
     ),
     mass_metric("punctuation", "all j that are punctuation", punctuation),
     mass_metric(
-        "same token", "all other j with the token of i", same_token, OURS
+        "same token",
+        "all other j with the token of i",
+        same_token,
+        OURS,
+        one_text=True,
     ),
-    mass_metric("other text", "all j in the other text", other_text, OURS),
+    mass_metric(
+        "other text",
+        "all j in the other text",
+        other_text,
+        OURS,
+        one_text=True,
+    ),
     Metric(
         "first token",
         "mean over i > 0 of A[i, 0]",
         f"{VIG}; as an attention sink: Xiao et al. 2023",
         lambda attention: first_token(attention),
         lambda attention: attention.causal and len(attention.tokens) > 1,
+        one_text=True,
     ),
     Metric(
         "entropy",
@@ -185,7 +205,7 @@ METRICS = (
         "the rows with more than one key",
         f"{CLARK}.3; Ghader and Monz 2017",
         normalised_entropy,
-        lambda attention: len(attention.tokens) > 1,
+        lambda attention: len(attention.key_tokens) > 1,
     ),
     Metric(
         "effective keys",
@@ -206,6 +226,7 @@ METRICS = (
         f"{VIG}",
         distance,
         top=None,
+        one_text=True,
     ),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
@@ -227,17 +248,9 @@ def metric_named(name: str) -> Metric:
 # --- equal weights, as a baseline ----------------------------------------
 
 
-def allowed(attention: Attention) -> Bool[Array, "query key"]:
-    """The mask: which keys each query can see."""
-    count = len(attention.tokens)
-    if attention.causal:
-        return causal_mask(count, count)
-    return np.ones((count, count), bool)
-
-
 def uniform(attention: Attention) -> Attention:
     """The same text with one head of equal weights."""
-    mask = allowed(attention)
+    mask = attention.mask
     weights = mask / mask.sum(axis=-1, keepdims=True)
     return replace(attention, weights=weights[None, None])
 

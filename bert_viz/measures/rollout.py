@@ -19,7 +19,11 @@ from ..attention import Attention
 
 
 def rollout(attention: Attention) -> Float[Array, "layer query key"]:
-    """The share of each input token in each token after each layer."""
+    """The share of each input token in each token after each layer.
+
+    Raises ValueError for cross-attention: its keys are no layer's input.
+    """
+    attention.check_one_text("the rollout")
     mean = attention.weights.mean(axis=1)
     mixed = (mean + np.eye(len(attention.tokens), dtype=mean.dtype)) / 2
     return np.stack(list(accumulate(mixed, lambda below, a: a @ below)))

@@ -23,9 +23,12 @@ def page_data(
 ) -> dict:
     """The data of one text, or of two texts of the same model.
 
-    Raises ValueError for two models, and for a layer out of range.
+    Raises ValueError for two models, for a layer out of range, and for
+    cross-attention, which the page cannot show.
     """
     texts = [attention] if other is None else [attention, other]
+    for text in texts:
+        text.check_one_text("a page (its plots take both)")
     shapes = {text.weights.shape[:2] for text in texts}
     if len(shapes) > 1 or len({text.about for text in texts}) > 1:
         raise ValueError(

@@ -10,18 +10,20 @@ from ..attention import Attention
 from ..measures.metric_table import MetricTable
 from ..spelling import readable
 from .describing import describe
-from .head import label_both, square_axes
+from .head import FROM, TO, grid_axes
 from .heat_map import (
     MOST_WRITTEN,
     colour_bar,
     draw,
     label_heads,
     largest,
+    mark_masked,
     signed,
     up_to,
     write_numbers,
 )
-from .metrics import grid_axes, values_of
+from .metrics import axes_of_heads, values_of
+from .token_labels import label_tokens
 
 COLOURS = "RdBu_r"
 
@@ -41,7 +43,7 @@ def plot_difference(
     check_same("treatment of rows", first.rows, second.rows)
     check_same("layers and heads", first.shape, second.shape)
     difference = values_of(second, metric) - values_of(first, metric)
-    axes = axes or grid_axes(difference)
+    axes = axes or axes_of_heads(difference)
     image = draw_signed(axes, difference)
     label_heads(axes, *difference.shape)
     write_numbers(image, signed)
@@ -70,18 +72,24 @@ def plot_weight_difference(
     """
     check_same("model", first.about, second.about)
     check_same("treatment of rows", first.rows, second.rows)
-    counts = len(first.tokens), len(second.tokens)
-    if counts[0] != counts[1]:
-        raise ValueError(
-            "expected two sentences with the same number of tokens, got "
-            f"{counts[0]} and {counts[1]}"
-        )
+    sides = [
+        (first.tokens, second.tokens),
+        (first.key_tokens, second.key_tokens),
+    ]
+    for ours, others in sides:
+        if len(ours) != len(others):
+            raise ValueError(
+                "expected two sentences with the same number of tokens, "
+                f"got {len(ours)} and {len(others)}"
+            )
     difference = second.head(layer, head) - first.head(layer, head)
-    labels = both_labels(first, second)
-    axes = axes or square_axes(labels)
+    rows, columns = (both_labels(*tokens) for tokens in sides)
+    axes = axes or grid_axes(rows, columns)
     image = draw_signed(axes, difference)
-    label_both(axes, labels)
-    if len(difference) <= MOST_WRITTEN:
+    mark_masked(image, ~first.mask & ~second.mask)
+    label_tokens(axes.yaxis, rows, FROM)
+    label_tokens(axes.xaxis, columns, TO)
+    if max(difference.shape) <= MOST_WRITTEN:
         write_numbers(image, signed)
     describe(
         axes,
@@ -116,11 +124,12 @@ def draw_signed(
     return image
 
 
-def both_labels(first: Attention, second: Attention) -> list[str]:
-    pairs = zip(first.tokens, second.tokens, strict=True)
+def both_labels(
+    first: tuple[str, ...], second: tuple[str, ...]
+) -> list[str]:
     return [
         readable(token) if token == other else readable_pair(token, other)
-        for token, other in pairs
+        for token, other in zip(first, second, strict=True)
     ]
 
 

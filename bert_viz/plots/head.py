@@ -10,6 +10,7 @@ from .heat_map import (
     MOST_WRITTEN,
     colour_bar,
     draw,
+    mark_masked,
     new_figure,
     write_numbers,
 )
@@ -26,12 +27,12 @@ def plot_head(
     Raises ValueError for a layer or head out of range.
     """
     weights = attention.head(layer, head)
-    labels = token_labels(attention.tokens)
-    axes = axes or square_axes(labels)
+    axes = axes or axes_for(attention)
     image = draw(axes, weights, 0, 1)
     colour_bar(image, "weight")
-    label_both(axes, labels)
-    if len(weights) <= MOST_WRITTEN:
+    mark_masked(image, ~attention.mask)
+    label_both(axes, attention)
+    if max(weights.shape) <= MOST_WRITTEN:
         write_numbers(image)
     describe(
         axes,
@@ -45,34 +46,59 @@ def plot_head(
     return axes
 
 
-def square_axes(labels: list[str]) -> Axes:
-    """New square axes, large enough for these labels, within limits."""
-    side, beside = side_of(labels), 0.075 * max(map(len, labels))
-    return new_figure(
-        side + beside + 1.6, side + beside + 0.9
-    ).add_subplot()
+def axes_for(attention: Attention) -> Axes:
+    """New axes with room for a cell for each query and key."""
+    rows = token_labels(attention.tokens)
+    return grid_axes(rows, token_labels(attention.key_tokens))
 
 
-def side_of(labels: list[str]) -> float:
-    """The side of the square, in inches."""
-    return min(max(0.42 * len(labels), 4), 10)
+def grid_axes(rows: list[str], columns: list[str]) -> Axes:
+    """New axes, large enough for these labels, within limits."""
+    wide, high = sides_of(len(rows), len(columns))
+    beside, below = (
+        0.075 * max(map(len, side)) for side in (rows, columns)
+    )
+    return new_figure(wide + beside + 1.6, high + below + 1.2).add_subplot()
 
 
-def label_both(axes: Axes, labels: list[str]) -> None:
-    label_tokens(axes.yaxis, labels, FROM)
-    label_tokens(axes.xaxis, labels, TO)
+def sides_of(rows: int, columns: int) -> tuple[float, float]:
+    """Width and height of the cells, in inches: all are squares."""
+    cell = min(max(0.42, 4 / max(rows, columns)), 10 / max(rows, columns))
+    return cell * columns, max(cell * rows, 1.2)
+
+
+def label_both(axes: Axes, attention: Attention) -> None:
+    label_tokens(axes.yaxis, token_labels(attention.tokens), FROM)
+    label_tokens(axes.xaxis, token_labels(attention.key_tokens), TO)
 
 
 def description(attention: Attention, layer: int, head: int) -> str:
     weights = attention.head(layer, head)
     query, key = np.unravel_index(weights.argmax(), weights.shape)
     first, second = (
-        f"{readable(attention.tokens[position])} (token {position})"
-        for position in (query, key)
+        f"{readable(tokens[position])} (token {position})"
+        for tokens, position in (
+            (attention.tokens, query),
+            (attention.key_tokens, key),
+        )
     )
+    columns = "the same tokens as keys"
+    if attention.is_cross:
+        columns = f"{weights.shape[1]} keys of another text"
     return (
         f"A heat map of the weights of head {head} in layer {layer}: the "
-        f"rows are {len(weights)} queries, the columns the same tokens as "
-        f"keys. The largest weight is {weights[query, key]:.2f}, from "
-        f"{first} to {second}."
+        f"rows are {len(weights)} queries, the columns {columns}. The "
+        f"largest weight is {weights[query, key]:.2f}, from "
+        f"{first} to {second}.{masked_words(attention)}"
     )
+
+
+def masked_words(attention: Attention, look: str = "hatched") -> str:
+    """What is masked, in words, or nothing."""
+    reasons = [
+        *(["later keys, which no query sees"] * attention.causal),
+        *(["padding"] * bool(attention.padding.any())),
+    ]
+    if not reasons:
+        return ""
+    return f" Masked cells are {look}: {' and '.join(reasons)}."

@@ -8,10 +8,12 @@ from numpy import ndarray as Array
 from ..attention import Attention
 from ..measures.metrics import confidence
 from .describing import describe, description_of, title_of
-from .heat_map import colour_bar, draw, new_figure
+from .head import masked_words
+from .heat_map import colour_bar, draw, new_figure, say_masked
 from .saving import file_of
 
 MOST_DOTS = 64  # along a side of a head's square
+MASKED = -1.0  # in place of a weight that is masked
 
 
 def plot_heads(attention: Attention, axes: Axes | None = None) -> Axes:
@@ -19,19 +21,26 @@ def plot_heads(attention: Attention, axes: Axes | None = None) -> Axes:
 
     Within a square, rows are queries and columns are keys.
     """
-    layers, heads, tokens = attention.weights.shape[:3]
+    layers, heads, queries, keys = attention.weights.shape
     if axes is None:
         side = min(0.9, 14 / heads, 10 / layers)  # of a square, in inches
         size = max(side * heads + 1.8, 6), max(side * layers + 1.4, 2.5)
         axes = new_figure(*size).add_subplot()
-    side = -(-tokens // MOST_DOTS)
-    dots = pooled(attention.weights, side)
-    image = draw(axes, mosaic(dots), 0, 1)
+    side = -(-max(queries, keys) // MOST_DOTS)
+    masked = np.broadcast_to(~attention.mask, attention.weights.shape)
+    # A masked weight is less than any other: a block is masked as a whole.
+    dots = pooled(np.where(masked, MASKED, attention.weights), side)
+    tiles = mosaic(dots)
+    image = draw(axes, tiles, 0, 1, absent="none")
     colour_bar(image, "weight")
-    pitch = dots.shape[-1] + gap(dots.shape[-1])
-    middle = (dots.shape[-1] - 1) / 2
-    axes.set_xticks(middle + pitch * np.arange(heads), range(heads))
-    axes.set_yticks(middle + pitch * np.arange(layers), range(layers))
+    if masked.any():
+        say_masked(axes)
+    for ticks, count, size in (
+        (axes.set_yticks, layers, dots.shape[-2]),
+        (axes.set_xticks, heads, dots.shape[-1]),
+    ):
+        pitch = size + gap(dots)
+        ticks((size - 1) / 2 + pitch * np.arange(count), range(count))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="head", ylabel="layer")
@@ -40,16 +49,12 @@ def plot_heads(attention: Attention, axes: Axes | None = None) -> Axes:
         [
             "All heads",
             attention.about,
-            f"{counted(tokens)}; {attention.rows}",
+            f"{attention.counts}; {attention.rows}",
             *([f"each dot: largest of {side} × {side}"] * (side > 1)),
         ],
         description(attention),
     )
     return axes
-
-
-def counted(tokens: int) -> str:
-    return "1 token" if tokens == 1 else f"{tokens} tokens"
 
 
 def pooled(
@@ -59,11 +64,11 @@ def pooled(
 
     A mean would hide a single large weight.
     """
-    layers, heads, tokens, _ = weights.shape
-    dots = -(-tokens // side)
-    more = (0, dots * side - tokens)
-    even = np.pad(weights, ((0, 0), (0, 0), more, more))
-    blocks = even.reshape(layers, heads, dots, side, dots, side)
+    layers, heads, *sizes = weights.shape
+    rows, columns = (-(-size // side) for size in sizes)
+    more = ((0, rows * side - sizes[0]), (0, columns * side - sizes[1]))
+    even = np.pad(weights, ((0, 0), (0, 0), *more), constant_values=MASKED)
+    blocks = even.reshape(layers, heads, rows, side, columns, side)
     return blocks.max(axis=(-3, -1))
 
 
@@ -71,15 +76,15 @@ def mosaic(
     weights: Float[Array, "layer head query key"],
 ) -> Float[Array, "row column"]:
     """The heads of a layer side by side, NaN between them."""
-    room = gap(weights.shape[-1])
+    room = gap(weights)
     around = ((0, 0), (0, 0), (0, room), (0, room))
     tiles = np.pad(weights, around, constant_values=np.nan)
     rows = [np.concatenate(list(layer), axis=1) for layer in tiles]
     return np.concatenate(rows)[:-room, :-room]
 
 
-def gap(dots: int) -> int:
-    return max(1, round(dots / 16))
+def gap(dots: Float[Array, "layer head query key"]) -> int:
+    return max(1, round(max(dots.shape[2:]) / 16))
 
 
 def description(attention: Attention) -> str:
@@ -88,7 +93,8 @@ def description(attention: Attention) -> str:
     return (
         f"A mosaic of {attention.layers} layers, from the top, by "
         f"{attention.heads} heads; each square has the weights of one "
-        "head, rows being queries and columns keys. The sharpest is head "
+        "head, rows being queries and columns keys."
+        f"{masked_words(attention, 'grey')} The sharpest is head "
         f"{head} of layer {layer}: the largest weight in a row is "
         f"{sharp[layer, head]:.2f} on average."
     )

@@ -1,17 +1,24 @@
-"""Heat maps: an image, its colour bar, its numbers."""
+"""Heat maps: an image, its colour bar, its numbers, what is masked.
+
+A masked cell is no weight of 0: nobody could look there. It is grey and
+hatched, and a legend says so.
+"""
 
 from collections.abc import Callable
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
 from numpy import ndarray as Array
 
 ABSENT = "#dddddd"  # where there is no number
+HATCH = "#8a8a8a"  # the lines of masked cells
 MOST_WRITTEN = 16  # rows or columns, up to which numbers are written
 NUMBER_SIZE, LEAST_SIZE = 7.5, 6  # points
 LUMINANCE = np.array((0.2126, 0.7152, 0.0722))  # of red, green and blue
@@ -29,17 +36,70 @@ def draw(
     most: float,
     colours: str = "viridis",
     aspect: str = "equal",
+    absent: str = ABSENT,
 ) -> AxesImage:
-    """Draw numbers as colours from `least` to `most`; NaN is light grey."""
-    shades = matplotlib.colormaps[colours].with_extremes(bad=ABSENT)
+    """Draw numbers as colours from `least` to `most`.
+
+    NaN has the colour `absent`, and what is less than `least` light grey.
+    """
+    shades = matplotlib.colormaps[colours]
     return axes.imshow(
         values,
-        cmap=shades,
+        cmap=shades.with_extremes(bad=absent, under=ABSENT),
         vmin=least,
         vmax=most,
         aspect=aspect,
         interpolation="nearest",  # no weight is mixed with its neighbours
     )
+
+
+def mark_masked(
+    image: AxesImage, masked: Bool[Array, "row column"]
+) -> None:
+    """Draw masked cells grey and hatched, with a legend, if there are any.
+
+    Their numbers are taken from the image.
+    """
+    if not masked.any():
+        return
+    values = image.get_array().filled(np.nan)
+    image.set_data(np.where(masked, np.nan, values))
+    runs = Path.make_compound_path(*masked_runs(masked))
+    hatch = {"hatch": "/////", "edgecolor": HATCH, "linewidth": 0}
+    image.axes.add_patch(PathPatch(runs, facecolor="none", **hatch))
+    say_masked(image.axes, **hatch)
+
+
+def say_masked(axes: Axes, **look) -> None:
+    """A legend below the colour bar: what masked cells look like."""
+    axes.legend(
+        handles=[Patch(facecolor=ABSENT, label="masked", **look)],
+        loc="upper left",
+        bbox_to_anchor=(1, 0),
+        borderaxespad=0.2,
+        handlelength=1.2,
+        frameon=False,
+        fontsize=8,
+    )
+
+
+def masked_runs(masked: Bool[Array, "row column"]) -> list[Path]:
+    """A rectangle for each run of masked cells in a row."""
+    ends = np.diff(masked.astype(int), axis=1, prepend=0, append=0)
+    starts, stops = np.argwhere(ends == 1), np.argwhere(ends == -1)
+    return [
+        Path(
+            [
+                (start - 0.5, row - 0.5),
+                (stop - 0.5, row - 0.5),
+                (stop - 0.5, row + 0.5),
+                (start - 0.5, row + 0.5),
+                (start - 0.5, row - 0.5),
+            ],
+            closed=True,
+        )
+        for (row, start), (_, stop) in zip(starts, stops, strict=True)
+    ]
 
 
 def colour_bar(image: AxesImage, name: str) -> Colorbar:

@@ -38,7 +38,7 @@ def plot_metric(
     values = values_of(table, metric)
     top = metric_named(metric).top
     most = top or largest(np.append(values, table.baselines[metric]))
-    axes = axes or grid_axes(values)
+    axes = axes or axes_of_heads(values)
     image = draw(axes, values, 0, most)
     label = metric if top else up_to(metric, most)
     mark_equal(colour_bar(image, label), table.baselines[metric])
@@ -65,7 +65,7 @@ def values_of(
     return table.values[metric]
 
 
-def grid_axes(values: Float[Array, "layer head"]) -> Axes:
+def axes_of_heads(values: Float[Array, "layer head"]) -> Axes:
     layers, heads = values.shape
     width, height = max(0.46 * heads, 4.6), max(0.42 * layers, 0.8)
     return new_figure(width + 2, height + 2).add_subplot()

@@ -7,17 +7,17 @@ from ..attention import Attention
 from ..measures.norms import norm_shares, norms
 from ..spelling import readable
 from .describing import describe, entitle
-from .head import label_both, side_of
+from .head import label_both, masked_words, sides_of
 from .heat_map import (
     MOST_WRITTEN,
     colour_bar,
     draw,
     largest,
+    mark_masked,
     new_figure,
     up_to,
     write_numbers,
 )
-from .token_labels import token_labels
 
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 
@@ -37,8 +37,8 @@ def plot_norms(
     weights = attention.head(layer, head)
     carried = norms(attention)[layer, head]
     if figure is None:
-        side = min(side_of(attention.tokens), 8)
-        figure = new_figure(2 * side + 4.4, side + 2.5)
+        wide, high = (min(side, 8) for side in sides_of(*weights.shape))
+        figure = new_figure(2 * wide + 4.4, high + 2.5)
     left, right = figure.subplots(1, 2)
     panel(left, attention, weights, 1, "weight")
     most = largest(carried)
@@ -49,7 +49,7 @@ def plot_norms(
         [f"weights {ALPHA}: {first:.0%} on {name}"],
         "Two heat maps; rows are queries, columns are keys. Left, the "
         f"weights of head {head} in layer {layer}: {first:.0%} of the "
-        f"weight is on {name}.",
+        f"weight is on {name}.{masked_words(attention)}",
     )
     describe(
         right,
@@ -67,20 +67,21 @@ def plot_norms(
 def panel(axes, attention, values, most: float, name: str) -> None:
     image = draw(axes, values, 0, most)
     colour_bar(image, name)
-    label_both(axes, token_labels(attention.tokens))
-    if len(values) <= MOST_WRITTEN:
+    mark_masked(image, ~attention.mask)
+    label_both(axes, attention)
+    if max(values.shape) <= MOST_WRITTEN:
         write_numbers(image)
 
 
 def shares(
     attention: Attention, layer: int, head: int
 ) -> tuple[str, float, float]:
-    """The special tokens, or else the first, and their two shares."""
-    keys = attention.special
+    """The special keys, or else the first, and their two shares."""
+    keys = attention.key_special
     if not keys.any():
-        keys = np.arange(len(attention.tokens)) == 0
+        keys = np.arange(len(attention.key_tokens)) == 0
     names = dict.fromkeys(
-        readable(attention.tokens[position])
+        readable(attention.key_tokens[position])
         for position in np.flatnonzero(keys)
     )
     both = attention.weights, norm_shares(attention)

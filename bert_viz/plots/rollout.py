@@ -6,12 +6,13 @@ from ..attention import Attention
 from ..measures.rollout import rollout
 from ..spelling import readable
 from .describing import describe
-from .head import square_axes
+from .head import axes_for
 from .heat_map import (
     MOST_WRITTEN,
     colour_bar,
     draw,
     largest,
+    mark_masked,
     up_to,
     write_numbers,
 )
@@ -24,7 +25,7 @@ def plot_rollout(
     """Heat map of the rollout up to a layer; -1 is the last.
 
     Colours go from 0 to the largest share. Raises ValueError for a layer
-    out of range.
+    out of range, and for cross-attention.
     """
     if not -attention.layers <= layer < attention.layers:
         raise ValueError(
@@ -34,10 +35,12 @@ def plot_rollout(
     layer %= attention.layers
     shares = rollout(attention)[layer]
     labels = token_labels(attention.tokens)
-    axes = axes or square_axes(labels)
+    axes = axes or axes_for(attention)
     most = largest(shares)
     image = draw(axes, shares, 0, most)
     colour_bar(image, up_to("share", most))
+    # A token that is masked has a share in itself all the same.
+    mark_masked(image, ~attention.mask & (shares == 0))
     label_tokens(axes.yaxis, labels, f"token after layer {layer}")
     label_tokens(axes.xaxis, labels, "input token")
     if len(shares) <= MOST_WRITTEN:

@@ -12,7 +12,7 @@ from ..attention import Attention
 from ..spelling import readable
 from .describing import describe, entitle
 from .head import FROM, TO
-from .heat_map import colour_bar, draw, new_figure
+from .heat_map import colour_bar, draw, mark_masked, new_figure
 from .token_labels import label_tokens, token_labels
 
 DIRECTIONS = ("from", "to")
@@ -28,17 +28,18 @@ def plot_token(
     """Heat map of the weights from one token, or to it, in every head.
 
     A token is named by its position, from 0, or by its text if only one
-    token has it; otherwise ValueError is raised.
+    token has it; otherwise ValueError is raised. In cross-attention it is
+    one of the queries if `direction` is "from", else one of the keys.
     """
-    position = position_of(attention, token)
+    position = position_of(attention, token, direction)
     rows = rows_of(attention, position, direction)
     if axes is None:
-        width = min(max(0.3 * len(attention.tokens), 4), 11) + 2
+        width = min(max(0.3 * rows.shape[1], 4), 11) + 2
         height = min(max(0.115 * len(rows), 2), 12) + 1.4
         axes = new_figure(width, height).add_subplot()
     panel(axes, attention, position, direction)
     colour_bar(axes.images[-1], "weight")
-    name = f"{readable(attention.tokens[position])} (token {position})"
+    name = name_of(attention, position, direction)
     describe(
         axes,
         [
@@ -56,7 +57,12 @@ def plot_tokens(
     tokens: Sequence[int | str],
     figure: Figure | None = None,
 ) -> Figure:
-    """Several tokens: left what each looks at, right what looks at it."""
+    """Several tokens: left what each looks at, right what looks at it.
+
+    Raises ValueError as `plot_token` does, and for cross-attention, where
+    no token is on both sides.
+    """
+    attention.check_one_text("both directions of a token")
     positions = [position_of(attention, token) for token in tokens]
     if not positions:
         raise ValueError("expected at least one token, got none")
@@ -65,7 +71,7 @@ def plot_tokens(
         figure = new_figure(2 * width + 2, 4.2 * len(positions) + 0.6)
     panels = figure.subplots(len(positions), 2, squeeze=False)
     for position, pair in zip(positions, panels, strict=True):
-        name = f"{readable(attention.tokens[position])} (token {position})"
+        name = name_of(attention, position, "from")
         for direction, axes in zip(DIRECTIONS, pair, strict=True):
             panel(axes, attention, position, direction)
             text = description(attention, position, direction)
@@ -76,13 +82,36 @@ def plot_tokens(
     return figure
 
 
-def position_of(attention: Attention, token: int | str) -> int:
+def sides_of(
+    attention: Attention, direction: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tokens from or to which weights go, and those at the other end.
+
+    Raises ValueError for another direction.
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(
+            f"expected direction to be from or to, got {direction!r}"
+        )
+    sides = attention.tokens, attention.key_tokens
+    return sides if direction == "from" else sides[::-1]
+
+
+def name_of(attention: Attention, position: int, direction: str) -> str:
+    tokens, _ = sides_of(attention, direction)
+    return f"{readable(tokens[position])} (token {position})"
+
+
+def position_of(
+    attention: Attention, token: int | str, direction: str = "from"
+) -> int:
     """The position of a token.
 
     Raises ValueError for a position out of range, and for a text that no
     token has, or several.
     """
-    count = len(attention.tokens)
+    tokens, _ = sides_of(attention, direction)
+    count = len(tokens)
     if not isinstance(token, str):
         if not 0 <= token < count:
             raise ValueError(
@@ -90,9 +119,7 @@ def position_of(attention: Attention, token: int | str) -> int:
             )
         return int(token)
     positions = [
-        position
-        for position, text in enumerate(attention.tokens)
-        if text == token
+        position for position, text in enumerate(tokens) if text == token
     ]
     if len(positions) != 1:
         listed = ", ".join(map(str, positions)) or "none"
@@ -107,26 +134,27 @@ def rows_of(
     attention: Attention, position: int, direction: str
 ) -> Float[Array, "head token"]:
     """The weights from or to a token: a row for each head, in order."""
-    if direction not in DIRECTIONS:
-        raise ValueError(
-            f"expected direction to be from or to, got {direction!r}"
-        )
-    weights = attention.weights
-    selected = (
-        weights[..., position, :]
-        if direction == "from"
-        else weights[..., :, position]
-    )
-    return selected.reshape(-1, weights.shape[-1])
+    selected = selected_of(attention.weights, position, direction)
+    return selected.reshape(-1, selected.shape[-1])
+
+
+def selected_of(array: Array, position: int, direction: str) -> Array:
+    """The row of a token, or its column."""
+    if direction == "from":
+        return array[..., position, :]
+    return array[..., :, position]
 
 
 def panel(
     axes: Axes, attention: Attention, position: int, direction: str
 ) -> None:
     rows = rows_of(attention, position, direction)
-    draw(axes, rows, 0, 1, aspect="auto")
+    image = draw(axes, rows, 0, 1, aspect="auto")
+    masked = selected_of(~attention.mask, position, direction)
+    mark_masked(image, np.tile(masked, (len(rows), 1)))
     other = TO if direction == "from" else FROM
-    label_tokens(axes.xaxis, token_labels(attention.tokens), other)
+    _, others = sides_of(attention, direction)
+    label_tokens(axes.xaxis, token_labels(others), other)
     label_layers(axes, attention.layers, attention.heads)
 
 
@@ -154,12 +182,13 @@ def description(attention: Attention, position: int, direction: str) -> str:
     rows = rows_of(attention, position, direction)
     row, other = np.unravel_index(rows.argmax(), rows.shape)
     layer, head = divmod(row, attention.heads)
+    _, others = sides_of(attention, direction)
     back = "to" if direction == "from" else "from"
     return (
         f"A heat map of the weights {direction} "
-        f"{readable(attention.tokens[position])} (token {position}): a row "
+        f"{name_of(attention, position, direction)}: a row "
         f"for each of {attention.layers} × {attention.heads} heads, a "
         f"column for each token. The largest is {rows[row, other]:.2f}, "
-        f"{back} {readable(attention.tokens[other])} (token {other}), in "
+        f"{back} {readable(others[other])} (token {other}), in "
         f"head {head} of layer {layer}."
     )

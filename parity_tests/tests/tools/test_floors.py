@@ -33,8 +33,11 @@ FLOORS = (
     ("numpy_ref.tokenizers",),
     ("numpy_ref.checkpoints",),
     ("numpy_ref.training",),
-    ("bert_viz.attention", "bert_viz.spelling"),
-    ("bert_viz.attending", "bert_viz.measures", "bert_viz.words"),
+    ("bert_viz.attention", "bert_viz.checking", "bert_viz.spelling"),
+    (
+        *("bert_viz.arrays", "bert_viz.attending"),
+        *("bert_viz.measures", "bert_viz.words"),
+    ),
     ("bert_viz.plots",),
     ("bert_viz.page",),
     ("bert_viz",),

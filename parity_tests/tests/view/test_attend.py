@@ -514,103 +514,10 @@ def test_another_dtype_is_refused():
         attend("a", dtype="float16")
 
 
-# --- arrays of any model -------------------------------------------------
+# --- what an attention has ---------------------------------------------
 
 EQUAL = np.full((2, 3, 4, 4), 1 / 4)
 FOUR = ["[CLS]", "a", "b", "<|endoftext|>"]
-
-
-def changed(value):
-    """Equal weights except in one row."""
-    weights = EQUAL.copy()
-    weights[1, 2, 3] = value
-    return weights
-
-
-BAD_ARRAYS = {
-    "fewer tokens": (EQUAL[..., :3], r"\(layers, heads, 4, 4\) for 4 tok"),
-    "one layer": (EQUAL[0], r"for 4 tokens, got \(3, 4, 4\)"),
-    "batch": (EQUAL[None], r"of one text, .* got a batch of shape \(1, 2,"),
-    "no head": (EQUAL[:, :0], r"one layer, head and token, got \(2, 0"),
-    "no layer": (EQUAL[:0], r"one layer, head and token, got \(0, 3"),
-    "whole": (
-        EQUAL.astype(int),
-        "expected floating-point weights, got int",
-    ),
-    "true": (EQUAL > 0, "expected floating-point weights, got bool"),
-    "NaN": (
-        changed(np.nan),
-        "sum of nan .* layer 1, head 2, query 3; wrong rows: 1$",
-    ),
-    "infinite": (changed([np.inf, 0, 0, 0]), "got a sum of inf"),
-    "negative": (
-        changed([1.5, -0.5, 0, 0]),
-        "a sum of 1 and a minimum of -0.5",
-    ),
-    "too little": (
-        changed([0.5, 0, 0, 0.4]),
-        "a sum of 0.9 .* wrong rows: 1$",
-    ),
-    "scores": (changed([3.0, 1, 0, 0]), "a sum of 4 "),
-    "nothing": (
-        EQUAL * 0,
-        "a sum of 0 .* layer 0, head 0, query 0; wrong rows: 24$",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_ARRAYS)
-def test_arrays_that_are_not_attention_are_refused(kind):
-    weights, message = BAD_ARRAYS[kind]
-    with pytest.raises(ValueError, match=message):
-        from_arrays(FOUR, weights)
-
-
-def test_no_tokens_are_refused():
-    with pytest.raises(ValueError, match="one layer, head and token, got"):
-        from_arrays([], np.zeros((2, 3, 0, 0)))
-
-
-@pytest.mark.parametrize("name", ["queries", "keys", "values"])
-def test_arrays_of_another_shape_are_named(name):
-    message = rf"expected {name} of shape \(2, 3, 4, 'd_head'\), got \(2, 3"
-    with pytest.raises(ValueError, match=message):
-        from_arrays(FOUR, EQUAL, **{name: np.zeros((2, 3, 5, 6))})
-
-
-@pytest.mark.parametrize("name", ["special", "segments"])
-def test_special_and_segments_have_one_entry_for_each_token(name):
-    message = rf"expected {name} of shape \(4,\), got \(3,\)"
-    with pytest.raises(ValueError, match=message):
-        from_arrays(FOUR, EQUAL, **{name: np.zeros(3, int)})
-
-
-def test_arrays_are_kept_as_they_are():
-    attention = from_arrays(FOUR, [*EQUAL.astype(np.float16)], "mine")
-    assert attention.weights.dtype == np.float16
-    assert attention.tokens == tuple(FOUR)
-    assert attention.special.tolist() == [True, False, False, True]
-    assert attention.segments.tolist() == [0] * 4
-    assert (attention.about, attention.rows) == ("mine", AS_GIVEN)
-    assert (attention.layers, attention.heads, attention.causal) == (
-        2,
-        3,
-        False,
-    )
-
-
-def test_special_tokens_may_be_passed():
-    attention = from_arrays(FOUR, EQUAL, special=[0, 1, 0, 0])
-    assert attention.without_special().tokens == ("[CLS]", "b", FOUR[3])
-
-
-def test_a_model_is_causal_when_no_token_looks_at_a_later_one():
-    rows = np.tri(4) / np.tri(4).sum(axis=-1, keepdims=True)
-    weights = np.broadcast_to(rows, (2, 3, 4, 4)).copy()
-    assert from_arrays(FOUR, weights).causal
-    weights[1, 2] = 1 / 4
-    assert not from_arrays(FOUR, weights).causal
-    assert not from_arrays(["a"], np.ones((2, 3, 1, 1))).causal
 
 
 def test_a_head_out_of_range_is_refused():

@@ -144,7 +144,7 @@ def test_the_mosaic_has_each_weight_of_each_head():
     assert np.isnan(mosaic[6]).all()
     assert np.isnan(mosaic[:, [6, 13]]).all()
     assert look(axes) == ("viridis", 0, 1)
-    assert to_hex(axes.images[0].to_rgba(np.nan)) == heat_map.ABSENT
+    assert axes.images[0].to_rgba(np.nan)[3] == 0  # nothing is between
     assert axes.images[0].get_interpolation() == "nearest"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("head", "layer")
     assert ticks(axes.xaxis) == ["0", "1", "2"]
@@ -376,6 +376,101 @@ def test_weights_stand_beside_what_they_carry():
 def test_without_special_tokens_the_title_names_the_first_token():
     figure = plot_norms(attention_of(["", "the", "cat"]), 0, 0)
     assert '% on ""' in title_line(figure.axes[0])
+
+
+# --- what is masked ------------------------------------------------------
+
+EARLIER = np.tri(6)[None, None] / np.arange(1, 7)[:, None]
+CAUSAL = from_arrays(WORDS, np.tile(EARLIER, (2, 3, 1, 1)))
+# With its weights of 0, which nothing masks.
+SEEN_AND_0 = from_arrays(WORDS, np.tile(np.eye(6)[::-1], (2, 3, 1, 1)))
+LATER = np.triu(np.ones((6, 6), bool), 1)
+MASKED_IN = {
+    "head": lambda drawn: (plot_head(drawn, 0, 1), LATER),
+    "from": lambda drawn: (plot_token(drawn, 2), np.tile(LATER[2], (6, 1))),
+    "to": lambda drawn: (
+        plot_token(drawn, 2, "to"),
+        np.tile(LATER[:, 2], (6, 1)),
+    ),
+    "weights": lambda drawn: (
+        plot_weight_difference(drawn, drawn, 0, 1),
+        LATER,
+    ),
+    "rollout": lambda drawn: (plot_rollout(drawn), LATER),
+}
+
+
+def legend_of(axes) -> list[str]:
+    legend = axes.get_legend()
+    return (
+        [text.get_text() for text in legend.get_texts()] if legend else []
+    )
+
+
+@pytest.mark.parametrize("name", MASKED_IN)
+def test_masked_cells_are_hatched_and_have_no_number(name):
+    axes, masked = MASKED_IN[name](CAUSAL)
+    np.testing.assert_array_equal(np.isnan(drawn(axes)), masked)
+    assert to_hex(axes.images[0].to_rgba(np.nan)) == heat_map.ABSENT
+    (hatched,) = (patch for patch in axes.patches if patch.get_hatch())
+    path = hatched.get_path()
+    for (row, column), is_masked in np.ndenumerate(masked):
+        assert path.contains_point((column, row)) == is_masked
+    assert legend_of(axes) == ["masked"]
+
+
+@pytest.mark.parametrize("name", MASKED_IN)
+def test_a_weight_of_0_is_not_masked(name):
+    axes, _ = MASKED_IN[name](SEEN_AND_0)
+    assert np.isfinite(drawn(axes)).all()
+    assert not axes.patches
+    assert not legend_of(axes)
+
+
+def test_masked_cells_of_the_mosaic_are_grey():
+    axes = plot_heads(CAUSAL)
+    (image,) = axes.images
+    colours = image.to_rgba(image.get_array())[:6, :6]
+    for (row, column), is_masked in np.ndenumerate(LATER):
+        grey = to_hex(colours[row, column]) == heat_map.ABSENT
+        assert grey == is_masked
+    assert legend_of(axes) == ["masked"]
+    assert "Masked cells are grey: later" in describing.description_of(
+        axes.figure
+    )
+    assert not legend_of(plot_heads(SEEN_AND_0))
+
+
+def test_padding_is_masked():
+    weights = np.tile([0.5, 0.5, 0], (1, 1, 3, 1))
+    axes = plot_head(from_arrays(["a", "b", "[PAD]"], weights), 0, 0)
+    assert np.isnan(drawn(axes)).tolist() == [[False, False, True]] * 3
+    description = describing.description_of(axes.figure)
+    assert description.endswith("Masked cells are hatched: padding.")
+
+
+# --- cross-attention -----------------------------------------------------
+
+KEYS = ("[CLS]", "un", "chat", "[SEP]")
+CROSS = from_arrays(
+    WORDS, ATTENTION.weights[..., 1:5] * 0 + 1 / 4, key_tokens=KEYS
+)
+
+
+def test_cross_attention_has_its_keys_as_columns():
+    for axes in (
+        plot_head(CROSS, 1, 2),
+        plot_weight_difference(CROSS, CROSS, 1, 2),
+    ):
+        assert ticks(axes.yaxis) == list(WORDS)
+        assert ticks(axes.xaxis) == list(KEYS)
+        assert drawn(axes).shape == (6, 4)
+    assert drawn(plot_heads(CROSS)).shape == (2 * 6 + 1, 3 * 4 + 2)
+    assert "6 queries by 4 keys" in title_line(plot_heads(CROSS))
+    assert ticks(plot_token(CROSS, "cat").xaxis) == list(KEYS)
+    axes = plot_token(CROSS, "chat", "to")
+    assert ticks(axes.xaxis) == list(WORDS)
+    assert "Attention to chat (token 2)" in title_line(axes)
 
 
 # --- axes, figures, pyplot -----------------------------------------------
@@ -663,6 +758,14 @@ REFUSED = {
     "no such layer of a rollout": (
         lambda: plot_rollout(ATTENTION, -3),
         "expected layer from 0 to 1, .*got -3",
+    ),
+    "both sides of a token in cross-attention": (
+        lambda: plot_tokens(CROSS, [0]),
+        "one text that looks at itself for both directions of a token",
+    ),
+    "a rollout of cross-attention": (
+        lambda: plot_rollout(CROSS),
+        "one text that looks at itself for the rollout",
     ),
     "norms without values": (
         lambda: plot_norms(BARE, 0, 0),
