@@ -12,12 +12,12 @@ from numpy import ndarray as Array
 
 from numpy_ref.bert import Layer, bert
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
+from numpy_ref.checkpoints.byte_pair_files import byte_pair_of
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
 from numpy_ref.checkpoints.model_folders import find_model
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.layers import Linear
-from numpy_ref.training.checkpoint import tokenizer_of as gpt2_tokenizer_of
 
 from .attention import Attention
 
@@ -107,10 +107,9 @@ def reader(
             )
         folder = find_model(model_version)
         checkpoint = load_gpt2(folder.path, dtype)
-        tokenizer = gpt2_tokenizer_of(
-            folder.path, checkpoint.config.vocabulary
-        )
-        return partial(read_with_gpt2, checkpoint, tokenizer, folder.about)
+        tokenizer = byte_pair_of(folder.path, checkpoint.config.vocabulary)
+        about = "; ".join(filter(None, (folder.about, tokenizer.about)))
+        return partial(read_with_gpt2, checkpoint, tokenizer, about)
     raise ValueError(
         f"expected model_type to be bert or gpt2, got {model_type!r}; for "
         "any other model, pass its weights as arrays (`from_arrays`)"
@@ -166,20 +165,20 @@ def read_with_gpt2(
             "got two"
         )
     config = checkpoint.config
-    ids = np.asarray(tokenizer.encode_ordinary(sentence_a))
+    ids = tokenizer.encode(sentence_a)
     if truncate:
         ids = ids[: config.positions]
     check_length(len(ids), config.positions)
     _, layers, _ = gpt2(ids, checkpoint.model, config.heads, config.epsilon)
     tokens = [
         tokenizer.tokens[token_id].decode(errors="backslashreplace")
-        for token_id in ids
+        for token_id in ids.tolist()
     ]
     outputs = tuple(
         block.attention_sublayer.attention.output
         for block in checkpoint.model.decoder.blocks
     )
-    special = np.isin(tokens, [*tokenizer.special_tokens])
+    special = np.isin(ids, [*tokenizer.special_tokens.values()])
     segments = np.zeros(len(ids), np.int64)
     return attention_of(
         tokens, special, segments, layers, outputs, about, True
