@@ -47,18 +47,18 @@ def add_tokens(folder: Path, entries: dict, declared: dict) -> None:
 
 def tokens_beside(folder: Path, declared: dict) -> Iterator[dict]:
     """Added tokens of the config and older files, some without an id."""
-    more = more_special(declared)
-    special = {content_of(token) for token in more}
-    for index, token in declared.get("added_tokens_decoder", {}).items():
-        yield added_token(**token) | {"id": int(index)}
-    for content, index in read_optional(folder / ADDED).items():
-        yield added_token(content, index, special=content in special)
     named = [
         token
         for key, token in declared.items()
         if key.endswith("_token") and isinstance(token, str | dict)
     ]
-    for token in [*named, *more]:
+    named += more_special(declared)
+    special = {content_of(token) for token in named}
+    for index, token in declared.get("added_tokens_decoder", {}).items():
+        yield added_token(**token) | {"id": int(index)}
+    for content, index in read_optional(folder / ADDED).items():
+        yield added_token(content, index, special=content in special)
+    for token in named:
         rules = token if isinstance(token, dict) else {"content": token}
         rules = {k: v for k, v in rules.items() if k != "__type"}
         entry = added_token(**rules | {"special": True})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import (
     AddedToken,
@@ -265,6 +265,7 @@ def both(kind: str):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=TYPED)
+@example(text="a<m> <r>  b\u3000<m>gato<pad>\n")
 def test_ids_of_each_kind_of_folder_are_those_of_transformers(kind, text):
     ours, theirs = both(kind)
     assert ours.encode(text).tolist() == theirs(text)["input_ids"]
@@ -272,6 +273,7 @@ def test_ids_of_each_kind_of_folder_are_those_of_transformers(kind, text):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=TYPED)
+@example(text="a<m> <r>  b\u3000<m>gato<pad>\n")
 def test_without_special_tokens_ids_are_those_of_transformers(kind, text):
     ours, theirs = both(kind)
     expected = theirs(
