@@ -19,6 +19,7 @@ from numpy_ref.checkpoints.bert import (
     load_bert,
     run_model,
 )
+from numpy_ref.checkpoints.byte_pair_files import byte_pair_of
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
 from numpy_ref.checkpoints.model_folders import (
     PACKAGED,
@@ -29,7 +30,6 @@ from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.checkpoints.relatives import TITLES
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.layers import Linear
-from numpy_ref.training.checkpoint import tokenizer_of as gpt2_tokenizer_of
 
 from .attention import Attention
 
@@ -108,10 +108,9 @@ def reader(
     folder = folder_of(model_type, model_version)
     if folder.model_type == "gpt2":
         checkpoint = load_gpt2(folder.path, dtype)
-        tokenizer = gpt2_tokenizer_of(
-            folder.path, checkpoint.config.vocabulary
-        )
-        return partial(read_with_gpt2, checkpoint, tokenizer, folder.about)
+        tokenizer = byte_pair_of(folder.path, checkpoint.config.vocabulary)
+        about = "; ".join(filter(None, (folder.about, tokenizer.about)))
+        return partial(read_with_gpt2, checkpoint, tokenizer, about)
     checkpoint = load_bert(folder.path, dtype)
     tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
     return partial(read_with_bert, checkpoint, tokenizer, folder.about)
@@ -191,20 +190,20 @@ def read_with_gpt2(
             "got two"
         )
     config = checkpoint.config
-    ids = np.asarray(tokenizer.encode_ordinary(sentence_a))
+    ids = tokenizer.encode(sentence_a)
     if truncate:
         ids = ids[: config.positions]
     check_length(len(ids), config.positions)
     _, layers, _ = gpt2(ids, checkpoint.model, config.heads, config.epsilon)
     tokens = [
         tokenizer.tokens[token_id].decode(errors="backslashreplace")
-        for token_id in ids
+        for token_id in ids.tolist()
     ]
     outputs = tuple(
         block.attention_sublayer.attention.output
         for block in checkpoint.model.decoder.blocks
     )
-    special = np.isin(tokens, [*tokenizer.special_tokens])
+    special = np.isin(ids, [*tokenizer.special_tokens.values()])
     segments = np.zeros(len(ids), np.int64)
     return attention_of(
         tokens, special, segments, layers, outputs, about, True

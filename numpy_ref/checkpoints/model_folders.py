@@ -23,7 +23,9 @@ PACKAGED = {
 FETCHED = (
     *("config.json", "*.safetensors", INDEX),
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+    *("vocab.json", "merges.txt"),
     *("added_tokens.json", "special_tokens_map.json"),
+    *("generation_config.json", "*.model"),
 )
 
 

@@ -13,12 +13,18 @@ from .special_tokens import any_of
 
 
 class AddedToken(NamedTuple):
-    """An added token, its id, and how it is looked for."""
+    """An added token, its id, and how it is looked for.
+
+    `lstrip` and `rstrip` take the white space before and after it along
+    (`added_splits`).
+    """
 
     content: str
     index: int
     normalized: bool = False
     special: bool = True
+    lstrip: bool = False
+    rstrip: bool = False
 
 
 class AddedTokens:

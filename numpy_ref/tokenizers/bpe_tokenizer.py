@@ -2,8 +2,9 @@
 
 Any text has ids, because any text is bytes: no token is ever unknown
 (Radford et al. 2019, section 2.2). A special token is a sign and not a
-text; it counts only where the caller says so, because a text that came
-from somewhere else could contain its letters.
+text. Whoever types one means it, so `encode` takes it as that token, as
+transformers does; `encode_ordinary` takes its letters as letters, which
+is right for a corpus that came from somewhere else.
 """
 
 from array import array
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray as Array
 
-from ..checked import check_indices, checked
+from ..checked import checked
 from .bpe_vocabulary import check_merges, merged_tokens, rank_of_pairs
 from .fast_merging import fast_byte_ids, fast_merge_all
 from .pretokens import blocks, boundaries
@@ -25,17 +26,18 @@ from .special_tokens import (
     check_has_none,
     named,
 )
+from .token_bytes import TokenBytes
 
 MOST_CACHED = 2**16  # pre-tokens
 LONGEST_CACHED = 64  # characters
 
 
-class BytePairTokenizer:
+class BytePairTokenizer(TokenBytes):
     """GPT-2's tokenizer: ids of 256 bytes, then merges, then specials.
 
     `tokens` are the bytes of each id. With the specials' ids in
     `special_tokens` and all others' in `mergeable_ranks`,
-    `tiktoken.Encoding` gives the same ids.
+    `tiktoken.Encoding` gives the same ids for merges that were learned.
 
     Raises ValueError for a merge of ids that do not come before it, and
     for a special token that is empty or comes twice.
@@ -70,15 +72,17 @@ class BytePairTokenizer:
     def encode(
         self,
         text: str,
-        allowed_special: Specials = (),
+        allowed_special: Specials = "all",
         disallowed_special: Specials = "all",
     ) -> Int[Array, " token"]:
         """The ids of a text.
 
         A special token that is in `allowed_special` gets its id. One in
         `disallowed_special` raises ValueError; "all" are those that are
-        not allowed. One in neither is text like any other. A lone
-        surrogate raises ValueError, too: no bytes can encode it.
+        not allowed. So `allowed_special=()` is the strict way, tiktoken's
+        default: no special token may stand in the text. One in neither
+        is text like any other. A lone surrogate raises ValueError, too:
+        no bytes can encode it.
         """
         known = set(self.special_tokens)
         allowed = known & named(allowed_special, known)
@@ -92,45 +96,7 @@ class BytePairTokenizer:
 
     def encode_ordinary(self, text: str) -> Int[Array, " token"]:
         """The ids of a text in which no special token counts as one."""
-        return self.encode(text, disallowed_special=())
-
-    @checked
-    def decode(self, ids: Int[Array, " token"]) -> str:
-        """The text of ids, U+FFFD in the place of a broken character.
-
-        Ids cut out of a longer text may begin inside a character. Raises
-        ValueError for an id outside the vocabulary.
-        """
-        return self.decode_bytes(ids).decode(errors="replace")
-
-    @checked
-    def decode_bytes(self, ids: Int[Array, " token"]) -> bytes:
-        """The bytes of ids, lossless.
-
-        Raises ValueError for an id outside the vocabulary.
-        """
-        check_indices("ids", ids, len(self.tokens))
-        return b"".join([self.tokens[index] for index in ids.tolist()])
-
-    @checked
-    def spans(self, ids: Int[Array, " token"]) -> Int[Array, "token 2"]:
-        """Where each token begins in the text, and where it ends.
-
-        Counted in characters. A token of some of a character's bytes
-        spans the whole character, as do its neighbours with the rest.
-        Raises ValueError for an id outside the vocabulary, and for ids
-        whose bytes are not a text.
-        """
-        data = self.decode_bytes(ids)
-        check_is_text(data)
-        # 10xxxxxx continues a character; any other byte begins one.
-        begins = np.frombuffer(data, dtype=np.uint8) & 0xC0 != 0x80
-        character = np.cumsum(begins) - 1
-        lengths = [len(self.tokens[index]) for index in ids.tolist()]
-        sizes = np.array(lengths, dtype=np.int64)
-        ends = np.cumsum(sizes)
-        first, last = character[ends - sizes], character[ends - 1]
-        return np.stack([first, last + 1], axis=1)
+        return self.encode(text, (), ())
 
     def _encode_stretch(self, text: str) -> bytes:
         """The ids of a text without special tokens, as bytes."""
@@ -146,11 +112,8 @@ class BytePairTokenizer:
         return id_bytes([self.special_tokens[token]])
 
     def _encode_pretoken(self, piece: str) -> bytes:
-        data = piece.encode()
-        # A token's own bytes encode to it, so it need not be merged.
-        if data in self.mergeable_ranks:
-            return id_bytes([self.mergeable_ranks[data]])
-        return id_bytes(fast_merge_all(fast_byte_ids(data), self._ranks))
+        ids = fast_byte_ids(piece.encode())
+        return id_bytes(fast_merge_all(ids, self._ranks))
 
 
 class PretokenCache(dict):
@@ -174,14 +137,3 @@ class PretokenCache(dict):
 def id_bytes(ids: list[int]) -> bytes:
     """Ids as 8 bytes each, because short arrays join fastest so."""
     return array("q", ids).tobytes()
-
-
-def check_is_text(data: bytes) -> None:
-    """Raise ValueError unless the bytes are UTF-8."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            "expected ids of whole characters, "
-            f"got a broken one at byte {error.start}"
-        ) from None

@@ -12,13 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
-import numpy as np
 from jaxtyping import Int
 from numpy import ndarray as Array
 
-from ..byte_pair_encoding import PRINTABLE
 from ..files import write_whole
 from .bpe_tokenizer import BytePairTokenizer
+from .merges_files import parse_merges
 
 URL = (
     "https://openaipublic.blob.core.windows.net/"
@@ -41,30 +40,6 @@ def gpt2_merges() -> Int[Array, "merge 2"]:
     """The 50,000 merges of GPT-2, in the order of their ranks."""
     data = packaged_vocabulary() or cached_vocabulary()
     return parse_merges(data.decode())
-
-
-def parse_merges(text: str) -> Int[Array, "merge 2"]:
-    """The merges of a `vocab.bpe`: a version, then one pair in each line.
-
-    A byte that would not print is spelled by a character from U+0100 on.
-
-    >>> parse_merges("#version: 0.2\\nl o\\nlo w\\n")
-    array([[ 75,  78],
-           [256,  86]])
-    """
-    ids = {letter: index for index, letter in enumerate(byte_letters())}
-    merges = []
-    for rank, line in enumerate(text.split("\n")[1:-1], 256):
-        left, right = line.split(" ")
-        merges.append((ids[left], ids[right]))
-        ids[left + right] = rank
-    return np.array(merges, dtype=np.int64)
-
-
-def byte_letters() -> list[str]:
-    """The letter of each byte in a `vocab.bpe`, in GPT-2's order."""
-    unprinted = range(256, 512 - len(PRINTABLE))
-    return [chr(letter) for letter in (*PRINTABLE, *unprinted)]
 
 
 def packaged_vocabulary() -> bytes | None:

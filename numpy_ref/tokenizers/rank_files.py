@@ -38,10 +38,13 @@ def load_ranks(
     A file cut off between two lines is a smaller vocabulary: only its
     hash can tell.
     """
+    return merges_of_tokens(rank_tokens(path, sha256))
+
+
+def rank_tokens(path: str | Path, sha256: str | None = None) -> list[bytes]:
+    """The tokens of a vocabulary in order of rank."""
     lines = read_lines(path, sha256)
-    return merges_of_tokens(
-        [parse_line(line, rank) for rank, line in enumerate(lines)]
-    )
+    return [parse_line(line, rank) for rank, line in enumerate(lines)]
 
 
 def parse_line(line: bytes, rank: int) -> bytes:

@@ -1,7 +1,7 @@
 """Training checkpoint: a folder that transformers can read, and more.
 
 `config.json` and `model.safetensors` are as transformers writes them;
-`tokenizer.tiktoken` has the merges; `training-….safetensors` the moments.
+So is `tokenizer.json`; `training-….safetensors` has the moments.
 Whatever else decides the next step, such as the step and the generator's
 state, stands in the header of `model.safetensors`. So the one moment in
 which that file is replaced takes the whole folder from one step to
@@ -18,21 +18,25 @@ from jaxtyping import Int
 from numpy import ndarray as Array
 from numpy.random import Generator
 
+from ..checkpoints.byte_pair_files import byte_pair_of, save_byte_pair
 from ..checkpoints.gpt2 import load_gpt2, names_in
-from ..checkpoints.gpt2_config import FIELDS, SUPPORTED, Gpt2Config
+from ..checkpoints.gpt2_config import (
+    FIELDS,
+    SUPPORTED,
+    Gpt2Config,
+    read_gpt2_config,
+)
 from ..checkpoints.names import to_theirs
 from ..checkpoints.tensors import FILE, stored_tensors, tensors_of, write
 from ..files import remove_left_parts, write_whole
 from ..gpt2 import Gpt2
 from ..parameters import from_state_dict, state_dict
-from ..tokenizers.bpe_tokenizer import BytePairTokenizer
-from ..tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_tokenizer
-from ..tokenizers.rank_files import load_ranks, save_ranks
+from ..tokenizers.token_bytes import TokenBytes
 from .adamw import Moments
 from .steps import TrainingSettings, TrainState
 
 PREFIX = "transformer."
-RANKS, KEY = "tokenizer.tiktoken", "training"
+KEY = "training"
 MOMENTS = "training-{}.safetensors"
 
 
@@ -64,7 +68,7 @@ def begin_folder(
             f"expected a folder without {FILE}, got {folder} with one"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    save_ranks(merges, folder / RANKS)
+    save_byte_pair(folder, merges)
     text = json.dumps(their_config(config), indent=2)
     write_whole(folder / "config.json", f"{text}\n".encode())
 
@@ -174,22 +178,6 @@ def load_state(folder: Path, step: int) -> tuple[TrainState, Gpt2Config]:
     return state, loaded.config
 
 
-def tokenizer_of(folder: Path, vocabulary: int) -> BytePairTokenizer:
-    """The folder's own, or GPT-2's where the vocabulary is as large.
-
-    Raises ValueError when neither has as many tokens as the model, and
-    FileNotFoundError as `gpt2_vocabulary.gpt2_tokenizer` does.
-    """
-    own = (folder / RANKS).is_file()
-    tokenizer = load_tokenizer(folder) if own else gpt2_tokenizer()
-    if len(tokenizer.tokens) != vocabulary:
-        raise ValueError(
-            f"expected a tokenizer of {vocabulary:,} tokens for {folder}, "
-            f"got one of {len(tokenizer.tokens):,}"
-        )
-    return tokenizer
-
-
-def load_tokenizer(folder: Path) -> BytePairTokenizer:
+def load_tokenizer(folder: Path) -> TokenBytes:
     """The tokenizer of a folder that training has begun."""
-    return BytePairTokenizer(load_ranks(folder / RANKS), (END_OF_TEXT,))
+    return byte_pair_of(folder, read_gpt2_config(folder).vocabulary)

@@ -19,7 +19,7 @@ from ..bert import (
     MaskedLanguageHead,
     bert_embedding,
 )
-from ..checked import checked
+from ..checked import check_at_least, checked
 from ..layers import (
     Linear,
     feed_forward_tanh,
@@ -104,8 +104,9 @@ def shared_encoder(
 ) -> list[Layer]:
     """Shared encoder: the same block, `depth` times.
 
-    (Lan et al. 2020, section 3.1)
+    Raises ValueError for a depth below 1. (Lan et al. 2020, section 3.1)
     """
+    check_at_least("depth", depth, 1)
     layers = []
     for _ in range(depth):
         layer = encoder_block_tanh(x, params.block, mask, heads, epsilon)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
-from bert_viz.attention import Attention, from_arrays
+from bert_viz import Attention, from_arrays
 from bert_viz.measures.head_map import head_distances
 from bert_viz.measures.metric_table import (
     MetricTable,

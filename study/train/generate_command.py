@@ -8,8 +8,9 @@ import typer
 HELP = """
 Continue a text with a GPT-2, in NumPy alone.
 
-The text appears token by token. Which weights wrote it is printed first, to
-standard error.
+The text appears token by token. A special token in the prompt, such as
+<|endoftext|>, is that token. Which weights wrote the text is printed first,
+to standard error.
 """
 
 
@@ -58,16 +59,17 @@ def generate(
     check_model_and_prompt(model, prompt)
     check_sampling(temperature, top_k, top_p, seed)
     from numpy_ref.checked import check_at_least
+    from numpy_ref.checkpoints.byte_pair_files import byte_pair_of, end_ids
     from numpy_ref.checkpoints.gpt2 import load_gpt2
     from numpy_ref.checkpoints.model_folders import find_model
-    from numpy_ref.training.checkpoint import tokenizer_of
 
     from .writing import SamplingSettings, write
 
     folder = find_model(model)
     checkpoint = load_gpt2(folder.path)
-    tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
-    ids = tokenizer.encode_ordinary(prompt)
+    vocabulary = checkpoint.config.vocabulary
+    tokenizer = byte_pair_of(folder.path, vocabulary)
+    ids = tokenizer.encode(prompt)
     positions = checkpoint.config.positions
     if length is None:
         # A prompt without room for one more is refused below.
@@ -80,8 +82,11 @@ def generate(
         tokenizer,
         length,
         SamplingSettings(temperature, top_k, top_p, seed),
+        end_ids(folder.path, vocabulary),
     )
     print(about_weights(folder), file=sys.stderr)
+    if tokenizer.about:
+        print(f"Tokens: {tokenizer.about}.", file=sys.stderr)
     print(prompt, end="", flush=True)
     for piece in pieces:
         print(piece, end="", flush=True)

@@ -17,6 +17,7 @@ from numpy_ref.checkpoints.model_folders import in_millions
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_merges
+from numpy_ref.tokenizers.token_bytes import TokenBytes
 from numpy_ref.training.checkpoint import (
     Training,
     begin_folder,
@@ -241,7 +242,7 @@ def train_and_save(
     folder: Path,
     training: Training,
     ids: Array,
-    tokenizer: BytePairTokenizer,
+    tokenizer: TokenBytes,
     save_every: int,
     sample_every: int,
     stop: Stop,
@@ -318,9 +319,7 @@ def save(folder: Path, training: Training, saved: int) -> None:
         ) from error
 
 
-def sample(
-    training: Training, ids: Array, tokenizer: BytePairTokenizer
-) -> str:
+def sample(training: Training, ids: Array, tokenizer: TokenBytes) -> str:
     """Generate a few tokens after the beginning of the text.
 
     With a generator of its own, so that sampling changes no training.
@@ -336,6 +335,7 @@ def sample(
             tokenizer,
             min(SAMPLE, positions - len(prompt)),
             sampling,
+            (training.config.vocabulary - 1,),
         )
     )
 

@@ -9,8 +9,8 @@ from numpy import ndarray as Array
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config
 from numpy_ref.generation import choose, generate, greedy
 from numpy_ref.gpt2 import Gpt2
-from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.text_stream import stream_text
+from numpy_ref.tokenizers.token_bytes import TokenBytes
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ def write(
     ids: Array,
     params: Gpt2,
     config: Gpt2Config,
-    tokenizer: BytePairTokenizer,
+    tokenizer: TokenBytes,
     length: int,
     sampling: SamplingSettings,
+    ends: tuple[int, ...],
 ) -> Iterator[str]:
     """Generate up to `length` tokens after `ids`, as text.
 
+    After one of the ids in `ends`, the text is over.
     Raises ValueError as `generate` does, before the first piece.
     """
     generator = np.random.default_rng(sampling.seed)
@@ -54,6 +56,6 @@ def write(
         config.epsilon,
         length,
         sample if sampling.temperature else greedy,
-        (config.vocabulary - 1,),  # the end of a text
+        ends,
     )
     return stream_text(tokens, tokenizer.tokens)

@@ -95,7 +95,7 @@ def by_gpt2(text: str, training_text: str) -> Tokenized:
 def by_merging(
     text: str, tokenizer: BytePairTokenizer, about: str
 ) -> Tokenized:
-    ids = tokenizer.encode(text, allowed_special="all")
+    ids = tokenizer.encode(text)
     word = a_word_of(text)
 
     def token_text(token_id: int) -> str:

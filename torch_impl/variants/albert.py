@@ -10,7 +10,7 @@ from ..bert import (
     Layer,
     MaskedLanguageHead,
 )
-from ..checked import checked
+from ..checked import check_at_least, checked
 from ..layers import FeedForwardTanh, Linear, gelu_tanh
 from ..multi_head import merge_heads
 
@@ -86,6 +86,7 @@ class SharedEncoder(nn.Module):
         epsilon: float,
         depth: int,
     ) -> list[Layer]:
+        check_at_least("depth", depth, 1)
         layers = []
         for _ in range(depth):
             layer = self.block(x, mask, heads, epsilon)

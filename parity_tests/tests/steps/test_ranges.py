@@ -31,6 +31,7 @@ REFUSED = {
     "context_length": ALL,
     "d_model": ALL,
     "decay": NEGATIVE,
+    "depth": ALL,
     "epsilon": NEGATIVE,
     "heads": ALL,
     "highest": NEGATIVE,

@@ -8,7 +8,7 @@ from math import log
 import numpy as np
 import pytest
 
-from bert_viz.attention import from_arrays
+from bert_viz import from_arrays
 from bert_viz.measures.metric_table import metric_table
 from study.notebooks import bert_questions
 

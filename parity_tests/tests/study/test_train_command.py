@@ -428,7 +428,10 @@ def test_of_another_models_weights_nothing_is_claimed(twice, tmp_path):
     )
     assert code == 0
     assert said.startswith("Hi")
-    assert err.endswith("parameters, taken as they are.\n")
+    assert err.endswith(
+        "parameters, taken as they are.\nTokens: the folder has no "
+        "tokenizer, so the tokens are those of OpenAI's GPT-2.\n"
+    )
     assert "trained" not in err
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from numpy_ref.byte_pair_encoding import byte_ids, merge_all, merge_table
 from numpy_ref.tokenizers import bpe_tokenizer
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
@@ -172,11 +173,25 @@ def test_an_id_that_does_not_exist_is_refused(ours, token_id):
             function(ids)
 
 
-def test_a_special_token_is_refused_with_the_way_out(ours):
+def test_a_special_token_that_is_typed_is_that_token(ours):
+    assert ours.encode(f"a{END_OF_TEXT}").tolist() == [64, 50256]
+
+
+def test_where_it_is_not_allowed_it_is_refused_with_the_way_out(ours):
     with pytest.raises(ValueError, match="expected a text without special"):
-        ours.encode(f"a{END_OF_TEXT}")
-    allowed = ours.encode(f"a{END_OF_TEXT}", allowed_special={END_OF_TEXT})
-    assert allowed.tolist() == [64, 50256]
+        ours.encode(f"a{END_OF_TEXT}", allowed_special=())
+    named = ours.encode(f"a{END_OF_TEXT}", allowed_special={END_OF_TEXT})
+    assert named.tolist() == [64, 50256]
+
+
+def test_a_token_is_reached_by_its_merges_alone():
+    """b + c comes before ab + c, so that no text becomes "abc"."""
+    merges = np.array([[65, 66], [64, 65], [257, 66]])
+    tokenizer = BytePairTokenizer(merges)
+    assert tokenizer.tokens[258] == b"abc"
+    expected = merge_all(byte_ids(b"abc"), merge_table(merges))
+    assert expected.tolist() == [64, 256]
+    assert tokenizer.encode("abc").tolist() == [64, 256]
 
 
 def test_the_longest_special_token_comes_first():

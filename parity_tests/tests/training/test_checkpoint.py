@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2LMHeadModel
+from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.parameters import state_dict
+from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
+from numpy_ref.tokenizers.rank_files import save_ranks
 from numpy_ref.training.checkpoint import (
     Training,
     begin_folder,
@@ -126,12 +128,14 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_holds_one_checkpoint_and_nothing_else(folder):
     assert set(files(folder)) == {
-        *("config.json", "model.safetensors", "tokenizer.tiktoken"),
+        *("config.json", "tokenizer.json", "tokenizer_config.json"),
+        "model.safetensors",
         "training-10.safetensors",
     }
     save_training(folder, after(load_training(folder), 1))
     assert set(files(folder)) == {
-        *("config.json", "model.safetensors", "tokenizer.tiktoken"),
+        *("config.json", "tokenizer.json", "tokenizer_config.json"),
+        "model.safetensors",
         "training-11.safetensors",
     }
 
@@ -237,7 +241,7 @@ def test_killed_at_any_moment_of_saving_it_goes_on_from_the_last(folder):
     assert moment >= 5
     assert seen == {10, 11}
     save_training(folder, eleven)
-    assert len(files(folder)) == 4
+    assert len(files(folder)) == 5
 
 
 def test_another_model_is_not_written_over(folder):
@@ -258,8 +262,28 @@ def test_a_model_of_transformers_is_no_training(tmp_path):
 
 def test_the_tokenizer_comes_back(folder):
     tokenizer = load_tokenizer(folder)
-    np.testing.assert_array_equal(tokenizer.merges, MERGES)
+    expected = BytePairTokenizer(MERGES, ("<|endoftext|>",))
+    assert tokenizer.tokens == expected.tokens
     assert len(tokenizer.tokens) == CONFIG.vocabulary
     assert tokenizer.tokens[-1] == b"<|endoftext|>"
-    text = "lower é"
-    assert tokenizer.decode(tokenizer.encode(text)) == text
+    text = "lower é<|endoftext|>"
+    ids = tokenizer.encode(text)
+    np.testing.assert_array_equal(ids, expected.encode(text))
+    assert tokenizer.decode(ids) == text
+
+
+def test_transformers_reads_the_same_tokenizer(folder):
+    theirs = AutoTokenizer.from_pretrained(folder)
+    for text in ("low lower, lowest", "<|endoftext|>low 日本 😀\n"):
+        ids = load_tokenizer(folder).encode(text).tolist()
+        assert theirs(text)["input_ids"] == ids
+    assert theirs.eos_token_id == CONFIG.vocabulary - 1
+    assert len(theirs) == CONFIG.vocabulary
+
+
+def test_a_folder_from_before_keeps_its_tokenizer(folder):
+    expected = load_tokenizer(folder).tokens
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    save_ranks(MERGES, folder / "tokenizer.tiktoken")
+    assert load_tokenizer(folder).tokens == expected

@@ -15,9 +15,11 @@ import transformers
 from bert_viz import attend, attend_all, attending, from_arrays
 from bert_viz.attention import AS_GIVEN
 from bert_viz.words import joined
+from numpy_ref.checkpoints import byte_pair_files
+from numpy_ref.checkpoints.byte_pair_files import save_byte_pair
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
+from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
-from numpy_ref.training import checkpoint as training_checkpoint
 from parity_tests.bounds.rounding import (
     Bounded,
     distribution,
@@ -63,9 +65,7 @@ def minilm_oracle():
 def one_tokenizer():
     """GPT-2's tokenizer, made once: nothing else here takes as long."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            training_checkpoint, "gpt2_tokenizer", cached_tokenizer
-        )
+        patch.setattr(byte_pair_files, "gpt2_tokenizer", cached_tokenizer)
         yield
 
 
@@ -254,6 +254,25 @@ def test_a_folder_is_named_as_a_folder(tiny_bert, gpt2_model, by_gpt2):
         (by_gpt2[TEXT], gpt2_model[1]),
     ):
         assert attention.about.startswith(f"the folder {folder}; ")
+
+
+def test_a_special_token_that_is_typed_is_that_token(gpt2_model):
+    typed = "<|endoftext|>Hello"
+    attention = attend(typed, None, "gpt2", gpt2_model[1])
+    assert attention.tokens == ("<|endoftext|>", "Hello")
+    assert attention.special.tolist() == [True, False]
+    assert attention.about.endswith(
+        "the folder has no tokenizer, so the tokens are those of OpenAI's "
+        "GPT-2"
+    )
+
+
+def test_a_gpt2_s_own_tokens_are_shown(tmp_path):
+    random_oracle(tmp_path, vocab_size=300)
+    save_byte_pair(tmp_path, train_bpe("gato está " * 9, 270))
+    attention = attend("o gato está", None, "gpt2", str(tmp_path))
+    assert attention.tokens == ("o", " gato", " está")
+    assert attention.about.endswith("parameters")
 
 
 def test_special_tokens_are_marked(by_gpt2):

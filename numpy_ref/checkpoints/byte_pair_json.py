@@ -1,0 +1,207 @@
+"""`tokenizer.json` of a byte-level BPE: what it says, honoured or refused.
+
+Such a file can say more than GPT-2 needs. What our own tokenizer can do,
+it does; the rest goes through Hugging Face's `tokenizers`, and the
+tokenizer's `about` says so. Nothing is ignored but the length to which
+texts are cut or padded, the habit of whoever saved the file.
+"""
+
+from importlib.util import find_spec
+
+from ..tokenizers.added_tokens import AddedToken
+from ..tokenizers.library_byte_pair import LibraryBytePair
+from ..tokenizers.merges_files import Pairs, byte_letters, merge_ids
+from ..tokenizers.renumbered import RenumberedTokenizer
+
+Tokenizer = RenumberedTokenizer | LibraryBytePair
+
+# Options of a model that change its tokens, and what GPT-2 has for them.
+OPTIONS = {
+    "dropout": None,
+    "continuing_subword_prefix": "",
+    "end_of_word_suffix": "",
+    "byte_fallback": False,
+    "ignore_merges": False,
+}
+REFUSED = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
+
+
+def byte_pair_entries(
+    vocabulary: dict[str, int],
+    pairs: Pairs,
+    added: list[dict],
+    prefix_space: bool = False,
+    template: dict | None = None,
+) -> dict:
+    """The entries of a `tokenizer.json`, as transformers has them."""
+    letters = byte_level(prefix_space)
+    model = {"type": "BPE", "unk_token": None, "fuse_unk": False, **OPTIONS}
+    merges = [list(pair) for pair in pairs]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": None,
+        "pre_tokenizer": letters,
+        "post_processor": template or letters,
+        "decoder": letters,
+        "model": {**model, "vocab": vocabulary, "merges": merges},
+    }
+
+
+def byte_level(prefix_space: bool) -> dict:
+    """GPT-2's way to split a text and to spell its bytes as letters."""
+    return {
+        "type": "ByteLevel",
+        "add_prefix_space": prefix_space,
+        "trim_offsets": True,
+        "use_regex": True,
+    }
+
+
+def byte_pair_of_entries(entries: dict, size: int) -> Tokenizer:
+    """The tokenizer of a `tokenizer.json`: our own where it can be.
+
+    Raises ValueError for one that is no byte-level BPE, that merges at
+    random (dropout), or that wants the package `tokenizers` where it is
+    not installed.
+    """
+    check_is_byte_level(entries)
+    model, added = entries["model"], added_in(entries)
+    reasons = beyond_ours(entries)
+    try:
+        merges = merge_ids(pairs_in(model))
+    except ValueError as error:
+        reasons.append(f"its merges ({error})")
+    if not reasons:
+        return RenumberedTokenizer(merges, model["vocab"], added, size)
+    check_library(reasons)
+    tokenizer = LibraryBytePair(entries, added, size)
+    tokenizer.about = (
+        f"tokenizer run by Hugging Face's tokenizers: {', '.join(reasons)}"
+    )
+    return tokenizer
+
+
+def beyond_ours(entries: dict) -> list[str]:
+    """What our own tokenizer cannot honour, in words."""
+    model, splitting = entries["model"], entries["pre_tokenizer"]
+    added = entries["added_tokens"]
+    missing = set(byte_letters()) - model["vocab"].keys()
+    signs = {
+        "a normalizer": entries.get("normalizer"),
+        "add_prefix_space": splitting.get("add_prefix_space"),
+        "another pattern than GPT-2's": not splits_like_gpt2(splitting),
+        "a template": adds_tokens(entries.get("post_processor")),
+        "ignore_merges": model.get("ignore_merges"),
+        "byte_fallback": model.get("byte_fallback"),
+        "single_word": any(token.get("single_word") for token in added),
+        "white space at the edge of an added token": any(
+            token["content"] != token["content"].strip() for token in added
+        ),
+        f"{len(missing)} bytes without a token": missing,
+    }
+    return [reason for reason, holds in signs.items() if holds]
+
+
+def splits_like_gpt2(splitting: dict) -> bool:
+    plain = splitting["type"] == "ByteLevel"
+    return plain and splitting.get("use_regex", True)
+
+
+def adds_tokens(template: dict | None) -> bool:
+    """Whether a post-processor puts special tokens around a text."""
+    if template is None or template["type"] == "ByteLevel":
+        return False
+    if template["type"] == "Sequence":
+        return any(map(adds_tokens, template["processors"]))
+    if template["type"] == "TemplateProcessing":
+        return any("SpecialToken" in piece for piece in template["single"])
+    return True
+
+
+def added_in(entries: dict) -> list[AddedToken]:
+    """The added tokens of a `tokenizer.json`."""
+    return [
+        AddedToken(
+            token["content"],
+            token["id"],
+            token.get("normalized", not token.get("special")),
+            token.get("special", False),
+            token.get("lstrip", False),
+            token.get("rstrip", False),
+        )
+        for token in entries["added_tokens"]
+    ]
+
+
+def pairs_in(model: dict) -> list[tuple]:
+    """The merges, in the older form ("l o") or the newer (["l", "o"])."""
+    return [
+        tuple(merge.split(" ") if isinstance(merge, str) else merge)
+        for merge in model["merges"]
+    ]
+
+
+def check_is_byte_level(entries: dict) -> None:
+    """Raise ValueError unless it is a byte-level BPE that is certain."""
+    model = entries.get("model")
+    kind = model.get("type", "BPE") if isinstance(model, dict) else None
+    if kind != "BPE":
+        raise ValueError(f"expected the model of a BPE, got {kind}")
+    check_lists(entries, model)
+    splitting = entries.get("pre_tokenizer") or {}
+    steps = splitting.get("pretokenizers", [splitting])
+    if steps[-1].get("type") != "ByteLevel":
+        raise ValueError(
+            "expected a pre-tokenizer that ends in ByteLevel, "
+            f"got {steps[-1].get('type')}"
+        )
+    for option in REFUSED:
+        if model.get(option):
+            raise ValueError(
+                f"expected a BPE without {option}, got {model[option]!r}"
+            )
+
+
+def check_lists(entries: dict, model: dict) -> None:
+    """Raise ValueError unless vocabulary and merges are what they seem."""
+    entries.setdefault("added_tokens", [])
+    vocabulary, merges = model.get("vocab"), model.get("merges")
+    check_vocabulary(vocabulary)
+    if not isinstance(merges, list):
+        raise ValueError(
+            f"expected a list of merges, got {type(merges).__name__}"
+        )
+    for index, pair in enumerate(pairs_in(model)):
+        if len(pair) != 2 or not all(
+            isinstance(part, str) and part for part in pair
+        ):
+            raise ValueError(
+                f"expected merge {index} to be two tokens, got {pair}"
+            )
+
+
+def check_vocabulary(vocabulary) -> None:
+    """Raise ValueError unless it is tokens with an id for each."""
+    if not isinstance(vocabulary, dict):
+        raise ValueError(
+            "expected a vocabulary of tokens and ids, "
+            f"got {type(vocabulary).__name__}"
+        )
+    for token, index in vocabulary.items():
+        if type(index) is not int or index < 0:
+            raise ValueError(
+                f"expected an id of at least 0 for {token!r}, got {index!r}"
+            )
+
+
+def check_library(reasons: list[str]) -> None:
+    """Raise ValueError where the package `tokenizers` is not installed."""
+    if find_spec("tokenizers") is None:
+        raise ValueError(
+            "expected the package tokenizers, which alone can honour "
+            f"{', '.join(reasons)}, got none; "
+            "pip install 'attention-twice[bert]' brings it"
+        )
