@@ -6,6 +6,7 @@ as with `WordPieceTokenizer`.
 """
 
 import json
+from itertools import accumulate
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class LibraryTokenizer:
             ) from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self.kind = entries["model"].get("type") or "WordPiece"
         self.vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         self.special_tokens = {
             token.content
@@ -40,7 +42,9 @@ class LibraryTokenizer:
             if token.special
         }
         unknown = entries["model"].get("unk_token") or names.unknown
-        self.names = names._replace(unknown=unknown)
+        masks = [m for m in (names.mask, "<mask>") if m in self.vocabulary]
+        mask = masks[0] if masks else names.mask
+        self.names = names._replace(unknown=unknown, mask=mask)
 
     @checked
     def encode(
@@ -69,6 +73,18 @@ class LibraryTokenizer:
         return Encoded(
             tokens=[*map(self._tokenizer.id_to_token, encoding.ids)],
             ids=np.array(encoding.ids, np.int64),
-            segments=np.array(encoding.type_ids, np.int64),
+            segments=np.array(segments_of(encoding), np.int64),
             spans=np.array(encoding.offsets, np.int64).reshape(-1, 2),
         )
+
+
+def segments_of(encoding) -> list[int]:
+    """Which text each token belongs to: as the template says it.
+
+    RoBERTa's gives all the same number. There, a special token belongs to
+    the text before it.
+    """
+    if any(encoding.type_ids):
+        return encoding.type_ids
+    texts = [0 if text is None else text for text in encoding.sequence_ids]
+    return list(accumulate(texts, max))

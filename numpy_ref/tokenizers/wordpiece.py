@@ -74,6 +74,8 @@ class WordPieceTokenizer:
     ['[CLS]', 'un', '##want', '##ed', '[SEP]']
     """
 
+    kind = "WordPiece"
+
     def __init__(
         self,
         vocabulary: dict[str, int],

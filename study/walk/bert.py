@@ -59,7 +59,7 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     }
     parts = (twin.pooler is not None, twin.head is not None)
     walk = walked(
-        about_bert(folder.about, counts, checkpoint),
+        about_bert(folder.about, counts, checkpoint, tokenizer.kind),
         counts,
         bert_stops(config.layers, *parts, config.architecture.model),
         calls,
@@ -125,7 +125,10 @@ def most_likely(logits: torch.Tensor) -> list[tuple[float, int]]:
 
 
 def about_bert(
-    folder: str, counts: dict[str, int], checkpoint: BertCheckpoint
+    folder: str,
+    counts: dict[str, int],
+    checkpoint: BertCheckpoint,
+    tokenizer: str,
 ) -> str:
     """Whose weights these are, and the counts, in sentences."""
     unknown = counts["unknown_tokens"]
@@ -135,8 +138,8 @@ def about_bert(
     return (
         f"{folder}, {blocks} with {counts['heads']} heads "
         f"each, with{'out' * (checkpoint.head is None)} a masked-language "
-        f"head. {counts['characters']:,} characters; WordPiece: "
-        f"{counts['tokens']:,} tokens with [CLS] and [SEP], of at most "
+        f"head. {counts['characters']:,} characters; {tokenizer}: "
+        f"{counts['tokens']:,} tokens with the special ones, of at most "
         f"{counts['positions']:,}"
         + f"; {unknown:,} unknown to the vocabulary" * bool(unknown)
         + ". Positions are counted from 0."

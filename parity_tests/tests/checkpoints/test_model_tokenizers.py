@@ -293,6 +293,42 @@ def older(tmp_path_factory):
     return of
 
 
+@given(text=TEXT, second=TEXT)
+def test_the_older_files_of_a_roberta_are_read_too(
+    roberta_files, text, second
+):
+    folder, theirs = roberta_files
+    expect_the_same(tokenizer_of(folder), theirs, text)
+    if second:
+        expect_the_same(tokenizer_of(folder), theirs, text, second)
+
+
+@pytest.fixture(scope="module")
+def roberta_files(tmp_path_factory):
+    """`vocab.json` and `merges.txt`, and transformers' reading."""
+    folder = tmp_path_factory.mktemp("roberta")
+    model = json.loads(bytes_of_roberta().backend_tokenizer.to_str())
+    vocabulary, merges = (model["model"][n] for n in ("vocab", "merges"))
+    write(
+        folder,
+        {
+            "vocab.json": vocabulary,
+            "merges.txt": lines("#version: 0.2", *map(" ".join, merges)),
+            "config.json": {"model_type": "roberta"},
+        },
+    )
+    return folder, transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def test_a_pair_for_roberta_has_two_segments_to_be_shown(roberta_files):
+    encoded = tokenizer_of(roberta_files[0]).encode("the", "cats")
+    ends = [i for i, t in enumerate(encoded.tokens) if t == "</s>"]
+    first, second, last = ends
+    assert second == first + 1
+    expected = [0] * (second + 1) + [1] * (last - second)
+    assert encoded.segments.tolist() == expected
+
+
 @pytest.mark.parametrize("kind", OLDER)
 @given(text=TEXT)
 def test_an_older_folder_is_read_as_transformers_reads_it(

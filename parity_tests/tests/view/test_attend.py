@@ -29,6 +29,10 @@ from parity_tests.oracles.bert import oracle_model, padded, theirs
 from parity_tests.oracles.gpt2 import random_oracle
 from parity_tests.tests.checkpoints.test_bert import configured, saved
 from parity_tests.tests.checkpoints.test_model_folders import in_cache
+from parity_tests.tests.checkpoints.test_model_tokenizers import (
+    bytes_of_roberta,
+    unigrams_of_albert,
+)
 from parity_tests.tests.conftest import expect_holds
 from parity_tests.tests.steps.test_bert import MINILM, SEED
 from parity_tests.tests.steps.test_relatives import (
@@ -392,6 +396,42 @@ def test_every_layer_and_head_of_a_relative_equals_transformers(
     assert len(attention.outputs) == attention.layers == 3
     same = attention.outputs[0] is attention.outputs[2]
     assert same is (relative == "albert")
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [("Roberta", bytes_of_roberta), ("Albert", unigrams_of_albert)],
+    ids=["RoBERTa", "ALBERT"],
+)
+def test_a_relative_with_its_own_tokenizer_equals_transformers(
+    tmp_path, kind, make
+):
+    tokenizer = make()
+    tokenizer.save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=len(tokenizer),
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=20,
+        max_position_embeddings=60,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(tmp_path)
+    texts = ("the cats <mask> unwanted", "un cat")
+    attention = attend(*texts, model_version=str(tmp_path), dtype="float64")
+    inputs = transformers.AutoTokenizer.from_pretrained(tmp_path)(
+        *texts, return_tensors="pt", return_token_type_ids=kind == "Albert"
+    )
+    ids = inputs["input_ids"][0].tolist()
+    assert list(attention.tokens) == tokenizer.convert_ids_to_tokens(ids)
+    assert set(attention.segments.tolist()) == {0, 1}
+    model = oracle_model(f"{kind}Model", tmp_path, "float64")
+    with torch.no_grad():
+        output = model(**inputs, output_attentions=True)
+    for layer, weights in enumerate(output.attentions):
+        expect_near("weights", attention.weights[layer], weights[0].numpy())
 
 
 # --- several texts -------------------------------------------------------
