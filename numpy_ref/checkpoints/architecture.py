@@ -63,4 +63,4 @@ class BertConfig:
     position_rows: int
     padding: int | None = None
     tied: bool = True
-    architecture: Architecture
+    architecture: Architecture = field(repr=False)
