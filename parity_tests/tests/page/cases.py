@@ -55,6 +55,8 @@ def attention_of(
         generator.normal(scale=scale, size=shape).astype(np.float32)
         for _ in range(3)
     )
+    queries = given.pop("queries", queries)
+    keys = keys.astype(queries.dtype)
     mask = causal_mask(count, count) if causal else np.ones((1, 1), bool)
     outputs = tuple(
         Linear(generator.normal(size=(5, heads * D_HEAD)), np.zeros(5))
