@@ -28,7 +28,7 @@ def page_data(
     """
     texts = [attention] if other is None else [attention, other]
     for text in texts:
-        text.check_one_text("a page (its plots take both)")
+        text.check_one_text("a page (plots show two)")
     shapes = {text.weights.shape[:2] for text in texts}
     if len(shapes) > 1 or len({text.about for text in texts}) > 1:
         raise ValueError(
@@ -57,6 +57,7 @@ def text_data(attention: Attention, neuron_layers: tuple[int, ...]) -> dict:
         "segments": attention.segments.tolist(),
         "word_ids": word_ids(attention).tolist(),
         "causal": attention.causal,
+        "padding": attention.padding.tolist(),
         "rows": attention.rows,
         "weights": pack_weights(attention.weights),
         "value_norms": norms_of(attention),

@@ -5,8 +5,9 @@
 // bits, so that what is shown follows from what is shown.
 
 // `vectors` has queries, keys and values of one layer as flat arrays: by head,
-// then token, then dimension.
-export function arithmeticOf(vectors, head, query, causal) {
+// then token, then dimension. `allowed` says of each key whether the query may
+// look at it.
+export function arithmeticOf(vectors, head, query, allowed) {
   const { tokens, size } = vectors;
   const row = (array, token) => {
     const from = (head * tokens + token) * size;
@@ -19,7 +20,6 @@ export function arithmeticOf(vectors, head, query, causal) {
   const products = keys.map((key) => times(q, key));
   const dots = products.map(sum);
   const scores = dots.map((dot) => dot / Math.sqrt(size));
-  const allowed = positions.map((position) => !causal || position <= query);
   const softmaxed = softmax(scores, allowed);
   const { weights } = softmaxed;
   const weighted = values.map((value, position) =>

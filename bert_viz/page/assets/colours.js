@@ -70,22 +70,32 @@ function css([red, green, blue]) {
   return `rgb(${red},${green},${blue})`;
 }
 
-// The pixels of a matrix. A negative number leaves a hole in its cell, where
+// A masked cell is no weight of 0: nobody could look there.
+const MASKED = { light: [205, 207, 210], dark: [112, 115, 120] };
+
+export function colourOfMasked(theme) {
+  return MASKED[theme];
+}
+
+// The pixels of a matrix, in which some cells may be masked. A negative number leaves a hole in its cell, where
 // cells are large enough, so that colour alone does not carry the sign.
-export function pixelsOf({ numbers, rows, columns }, signed, theme) {
+export function pixelsOf(matrix, signed, theme) {
+  const { numbers, masked = [], rows, columns } = matrix;
   const zoom = signed && Math.max(rows, columns) <= 48 ? 3 : 1;
   const width = columns * zoom;
   const bytes = new Uint8ClampedArray(4 * width * rows * zoom);
   for (let y = 0; y < rows * zoom; y += 1) {
     for (let x = 0; x < width; x += 1) {
       const row = Math.floor(y / zoom);
-      const number = numbers[row * columns + Math.floor(x / zoom)];
+      const cell = row * columns + Math.floor(x / zoom);
+      const number = numbers[cell];
       const middle = zoom === 3 && y % 3 === 1 && x % 3 === 1;
       const shown = middle && number < 0 ? 0 : number;
       const colour = signed
         ? colourOfDifference(shown, theme)
         : colourOfWeight(shown);
-      bytes.set(colour, 4 * (y * width + x));
+      const of = masked[cell] ? colourOfMasked(theme) : colour;
+      bytes.set(of, 4 * (y * width + x));
       bytes[4 * (y * width + x) + 3] = 255;
     }
   }

@@ -98,3 +98,17 @@ export function pooled(numbers, rows, columns, size) {
 export function rowHeight(tokens) {
   return tokens > 60 ? 16 : 24;
 }
+
+// A matrix of such numbers in at most `most` rows and columns, and its masked
+// cells: those that hide all that they stand for.
+export function pooledMatrix({ masked, queries, keys }, numbers, most) {
+  const size = [queries.length, keys.length, most];
+  const open = pooled(
+    masked.map((hidden) => (hidden ? 0 : 1)),
+    ...size,
+  );
+  return {
+    ...pooled(numbers, ...size),
+    masked: Array.from(open.numbers, (number) => number === 0),
+  };
+}

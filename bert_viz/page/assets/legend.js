@@ -8,7 +8,7 @@ import { fixed } from "./telling.js";
 const STEPS = 128;
 
 // The bar is linear in the square root, as the colours are.
-export function legendOf(isSigned, theme) {
+export function legendOf(isSigned, theme, isMasked) {
   const least = isSigned ? -1 : 0;
   const at = (share) => {
     const root = least + share * (1 - least);
@@ -32,7 +32,11 @@ export function legendOf(isSigned, theme) {
     { class: "legend" },
     canvas,
     element("div", { class: "legend-numbers" }, ...numbers),
-    element("figcaption", {}, isSigned ? SIGNED_WORDS : WORDS),
+    element(
+      "figcaption",
+      {},
+      `${isSigned ? SIGNED_WORDS : WORDS}${isMasked ? MASKED_WORDS : ""}`,
+    ),
   );
 }
 
@@ -43,6 +47,7 @@ function shortest(number) {
 const WORDS =
   "Weights: rows are queries, columns are keys. Colours follow the square " +
   "root, so that small weights can be told apart.";
+const MASKED_WORDS = " Grey cells are masked: no query may look there.";
 const SIGNED_WORDS =
   "Differences of weights, second text minus first; colours follow the " +
   "square root. With up to 48 tokens, a negative cell has a hole.";

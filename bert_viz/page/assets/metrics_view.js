@@ -4,11 +4,12 @@
 import { drawScene } from "./canvas.js";
 import { pixelsOf } from "./colours.js";
 import { element, scrolling, tableOf } from "./elements.js";
-import { pooled, strongest } from "./layout.js";
+import { pooledMatrix, strongest } from "./layout.js";
 import { legendOf } from "./legend.js";
 import { normsOf } from "./norms.js";
 import { allHeads, largestHead, metricNames, valuesOf } from "./ranking.js";
 import { scene } from "./scene.js";
+import { isMasked } from "./selecting.js";
 import { fixed, signed, withError } from "./telling.js";
 
 const SIZE = 240; // of the two pictures
@@ -164,7 +165,7 @@ function influencePart(panel, page) {
         "div",
         {},
         scrolling("Weights and norms, as pictures", canvas),
-        legendOf(false, page.theme),
+        legendOf(false, page.theme, isMasked(panel.text)),
       ),
       scrolling("Weights beside norms", normTable(page.state, norms)),
     ),
@@ -202,10 +203,9 @@ function normTable({ layer, heads }, contributed) {
 }
 
 function normScene(panel, page, { matrix, shares }) {
-  const { queries, keys, weights } = matrix;
   const { colours, theme } = page;
-  const pictures = [weights, shares].map((numbers, at) => {
-    const few = pooled(numbers, queries.length, keys.length, SIZE);
+  const pictures = [matrix.weights, shares].map((numbers, at) => {
+    const few = pooledMatrix(matrix, numbers, SIZE);
     return {
       ...{ shape: "pixels", x: at * (SIZE + 24), y: 24 },
       ...{ width: SIZE, height: SIZE },

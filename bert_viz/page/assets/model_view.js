@@ -4,11 +4,12 @@
 import { canvasOf } from "./canvas.js";
 import { pixelsOf } from "./colours.js";
 import { element, roving, setStop } from "./elements.js";
-import { pooled } from "./layout.js";
+import { pooledMatrix } from "./layout.js";
 import { legendOf } from "./legend.js";
 import { matrixOf } from "./panels.js";
 import { metricNames, patternsOf, rankedHeads, valuesOf } from "./ranking.js";
 import { scene } from "./scene.js";
+import { isMasked } from "./selecting.js";
 import { fixed, signed } from "./telling.js";
 
 const SIZE = 96; // of a thumbnail, in pixels
@@ -39,7 +40,8 @@ function build(host, panel, page, looks) {
   });
   grid.style.setProperty("--heads", String(page.data.heads));
   const note = element("p", { class: "note", "aria-live": "polite" });
-  const legend = legendOf(Boolean(panel.other), page.theme);
+  const isSigned = Boolean(panel.other);
+  const legend = legendOf(isSigned, page.theme, isMasked(panel.text));
   host.replaceChildren(note, grid, legend);
   const view = { grid, note, looks, order: null, canvases: new Map() };
   roving(grid, () => Array.from(grid.children));
@@ -131,8 +133,7 @@ function valueText(panel, value) {
 
 function pixelsOfHead(panel, page, layer, head) {
   const matrix = matrixOf(panel, layer, head, page.state);
-  const { weights, queries, keys } = matrix;
-  const few = pooled(weights, queries.length, keys.length, SIZE);
+  const few = pooledMatrix(matrix, matrix.weights, SIZE);
   return pixelsOf(few, matrix.signed, page.theme);
 }
 

@@ -2,6 +2,7 @@
 // steps from them to weights and output, or why there are none.
 
 import { arithmeticOf } from "./arithmetic.js";
+import { maySee } from "./selecting.js";
 import { unpackedNow } from "./unpacking.js";
 
 export function reasonAgainst(text, { layer, heads }) {
@@ -36,7 +37,8 @@ export function stepsOf(text, state) {
     values: unpackedNow(packed.values),
   };
   const query = queryOf(text, state);
-  return arithmeticOf(vectors, state.heads[0], query, text.causal);
+  const allowed = text.tokens.map((_, key) => maySee(text, query, key));
+  return arithmeticOf(vectors, state.heads[0], query, allowed);
 }
 
 // Without a choice, the first token that is not special.

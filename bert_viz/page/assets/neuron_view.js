@@ -187,9 +187,7 @@ function softmaxSection(text, page, steps, chosen) {
   table.append(
     footOf(["sum", "", "", "", numberOf(total), numberOf(totalWeight), ""]),
   );
-  const mask = text.causal
-    ? "The model is causal: keys after the query are masked."
-    : "Nothing is masked: every token sees every token.";
+  const mask = maskWords(text);
   return [
     "softmax",
     "2  Mask and softmax",
@@ -199,6 +197,14 @@ function softmaxSection(text, page, steps, chosen) {
     ],
     scrolling("Scores and weights, as a table", table),
   ];
+}
+
+function maskWords({ causal, padding }) {
+  const padded = padding.includes(true) ? " Padding is masked." : "";
+  if (causal) {
+    return `The model is causal: keys after the query are masked.${padded}`;
+  }
+  return padded.trim() || "Nothing is masked: every token sees every token.";
 }
 
 function stepText(text, { layer, heads }, query, key) {

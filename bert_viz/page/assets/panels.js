@@ -1,6 +1,6 @@
 // A panel shows one text, or the difference of two.
 
-import { shownUnits, weightsBetween } from "./selecting.js";
+import { maskedBetween, shownUnits, weightsBetween } from "./selecting.js";
 import { unpackedNow } from "./unpacking.js";
 
 const NAMES = ["First text", "Second text"];
@@ -47,6 +47,7 @@ export function matrixOf(panel, layer, head, options) {
   const others = matrixOfText(panel.other, layer, head, options);
   return {
     weights: ours.weights.map((weight, at) => others.weights[at] - weight),
+    masked: ours.masked.map((masked, at) => masked && others.masked[at]),
     queries: paired(ours.queries, others.queries),
     keys: paired(ours.keys, others.keys),
     errors: ours.errors.map((error, at) => error + others.errors[at]),
@@ -59,6 +60,7 @@ export function matrixOfText(text, layer, head, options) {
   const steps = stepsOf(text, layer, head);
   return {
     weights: weightsBetween(steps, text.tokens.length, queries, keys),
+    masked: maskedBetween(text, queries, keys),
     queries,
     keys,
     errors: keys.map((key) => key.positions.length * text.weights.error),

@@ -37,6 +37,29 @@ function withoutPrefix(text, token) {
   return !text.causal && token.startsWith("##") ? token.slice(2) : token;
 }
 
+// Whether a query may look at a key: at no later one, in a causal model, and
+// at no padding.
+export function maySee(text, query, key) {
+  return !(text.causal && key > query) && !text.padding[key];
+}
+
+// Whether a text has a mask at all.
+export function isMasked({ causal, padding }) {
+  return causal || padding.includes(true);
+}
+
+// Which cells are masked: no token of the query may look at one of the key.
+export function maskedBetween(text, queries, keys) {
+  return queries.flatMap((query) =>
+    keys.map(
+      (key) =>
+        !query.positions.some((from) =>
+          key.positions.some((to) => maySee(text, from, to)),
+        ),
+    ),
+  );
+}
+
 export function hasPair(text) {
   return text.segments.some((segment) => segment === 1);
 }

@@ -55,9 +55,11 @@ def attention_of(
         generator.normal(scale=scale, size=shape).astype(np.float32)
         for _ in range(3)
     )
-    queries = given.pop("queries", queries)
-    keys = keys.astype(queries.dtype)
+    if given.get("queries") is not None:
+        queries = given["queries"]
+        keys = keys.astype(queries.dtype)
     mask = causal_mask(count, count) if causal else np.ones((1, 1), bool)
+    mask = mask & (np.array(tokens) != "[PAD]")
     outputs = tuple(
         Linear(generator.normal(size=(5, heads * D_HEAD)), np.zeros(5))
         for _ in range(layers)
@@ -74,7 +76,9 @@ ATTENTION = attention_of(about="six random heads")
 OTHER = attention_of(seed=1, about="six random heads")
 OF_A_PAIR = attention_of(PAIR, segments=SEGMENTS)
 CAUSAL = attention_of(GPT2_WORDS, causal=True)
+PADDED = attention_of((*WORDS[:4], "[PAD]", "[PAD]"))
 TEXTS = {"words": ATTENTION, "pair": OF_A_PAIR, "causal": CAUSAL}
+TEXTS |= {"padded": PADDED}
 
 
 @pytest.fixture(params=TEXTS)
@@ -113,15 +117,16 @@ class Response {
 # All exports by their names, and what texts the page would hold.
 NAMES = """
 const { unpack, bytesOf, floatsOf } = $unpacking;
-const { shownUnits } = $selecting;
+const { shownUnits, maskedBetween } = $selecting;
 const { panelsOf, refusal, matrixOf } = $panels;
 const { arithmeticOf } = $arithmetic;
 const { normsOf } = $norms;
 const { rankedHeads, valuesOf, largestHead } = $ranking;
 const { linesOf, strongest, pooled, rowHeight } = $layout;
+const { pooledMatrix } = $layout;
 const { summaryOf, visible } = $telling;
 const { colourOfWeight, colourOfDifference } = $colours;
-const { colourOfHead, pixelsOf } = $colours;
+const { colourOfHead, colourOfMasked, pixelsOf } = $colours;
 const { markOf } = $marks;
 const { DEFAULTS, stateOf, fragmentOf } = $state;
 const { scene, svgOf, escaped } = $scene;

@@ -21,7 +21,7 @@ ARITHMETIC = """(() => {
   return arithmeticOf({
     tokens: vectors.tokens, size: vectors.size, queries: floats("queries"),
     keys: floats("keys"), values: floats("values"),
-  }, head, query, causal);
+  }, head, query, allowed);
 })()"""
 
 
@@ -35,7 +35,7 @@ def arithmetic_of(script, attention, layer, head, query) -> dict:
         vectors=vectors,
         head=head,
         query=query,
-        causal=attention.causal,
+        allowed=attention.mask[query].tolist(),
     )
     return {
         name: np.array(numbers) if isinstance(numbers, list) else numbers
@@ -73,7 +73,8 @@ def test_the_steps_of_a_query_equal_the_references(
     steps = arithmetic_of(script, attention, 1, head, query)
     q, k, v = one_query(attention, 1, head, query)
     count = len(attention.tokens)
-    mask = np.arange(count)[None] <= (query if attention.causal else count)
+    earlier = np.arange(count) <= (query if attention.causal else count)
+    mask = (earlier & (np.array(attention.tokens) != "[PAD]"))[None]
     np.testing.assert_array_equal(steps["allowed"], mask[0])
     scores = attention_scores(q, k)
     weights = masked_softmax(scores, mask)

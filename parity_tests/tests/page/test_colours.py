@@ -129,3 +129,50 @@ def test_a_picture_has_the_colour_of_each_number(script, sign):
         assert cell[0, 0].tolist() == [*script(of, n=float(number)), 255]
         hole = cell[zoom // 2, zoom // 2].tolist() != cell[0, 0].tolist()
         assert hole == (number < 0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_masked_cell_looks_like_no_weight(script, theme):
+    """Neither 0 nor any other; in both themes."""
+    colours = {
+        tuple(script("colourOfWeight(n)", n=step / 255))
+        for step in range(256)
+    }
+    masked = script(f"colourOfMasked('{theme}')")
+    assert min(distance(masked, colour) for colour in colours) > 60
+    picture = script(
+        "Array.from(pixelsOf({ numbers: [0, 0], masked: [false, true], "
+        f"rows: 1, columns: 2 }}, false, '{theme}').bytes)"
+    )
+    assert picture[:3] == script("colourOfWeight(0)")
+    assert picture[4:7] == masked
+
+
+def distance(first, second) -> float:
+    return float(np.linalg.norm(np.subtract(first, second)))
+
+
+def test_cells_are_masked_where_python_says_so(script):
+    text = {"causal": True, "padding": [False, False, True]}
+    units = [{"positions": [position]} for position in range(3)]
+    cells = script(
+        "maskedBetween(text, units, units)", text=text, units=units
+    )
+    expected = ~(np.tri(3, dtype=bool) & [True, True, False])
+    assert cells == expected.ravel().tolist()
+    word = [{"positions": [0, 1]}, {"positions": [2]}]
+    cells = script("maskedBetween(text, word, word)", text=text, word=word)
+    assert cells == [False, True, False, True]
+
+
+def test_few_cells_are_masked_where_they_hide_all(script):
+    matrix = {
+        "masked": [column > 1 for _ in range(4) for column in range(4)],
+        "queries": [0] * 4,
+        "keys": [0] * 4,
+    }
+    few = script(
+        "pooledMatrix(matrix, new Array(16).fill(0), 2).masked",
+        matrix=matrix,
+    )
+    assert few == [False, True, False, True]
