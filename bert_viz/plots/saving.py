@@ -4,6 +4,7 @@ Each file says in words what it shows. The same plot gives the same bytes
 each time: no file has a date in it.
 """
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy_ref.files import check_path, write_file
 SUFFIXES = (".png", ".svg", ".pdf")
 CREATOR = "Attention, Twice"
 DPI = 130
+MOST_NAMED = 12  # characters
 # The same file tomorrow, with its text as text.
 STABLE = {"svg.hashsalt": "attention-twice", "svg.fonttype": "none"}
 
@@ -38,6 +40,8 @@ def file_of(
     """A figure as the file of that suffix."""
     import matplotlib
 
+    from .fonts import give_fonts
+
     metadata = {
         ".png": {"Title": title, "Description": description},
         ".svg": {
@@ -53,9 +57,25 @@ def file_of(
             "CreationDate": None,
         },
     }
+    # In SVG a text stays text, in the fonts of whoever looks at it.
+    missing = "" if suffix == ".svg" else give_fonts(figure)
+    if missing:
+        warnings.warn(no_font_has(missing), stacklevel=3)
     file = BytesIO()
     with matplotlib.rc_context(STABLE):
         figure.savefig(
             file, format=suffix[1:], dpi=DPI, metadata=metadata[suffix]
         )
     return file.getvalue()
+
+
+def no_font_has(characters: str) -> str:
+    """What is said of characters that are drawn as boxes."""
+    shown = " ".join(characters[:MOST_NAMED])
+    more = len(characters) - MOST_NAMED
+    return (
+        f"drawn as boxes: {shown}"
+        + f" and {more} more" * (more > 0)
+        + "; no font that Matplotlib finds has them (Noto CJK or Symbola, "
+        "for example, would)"
+    )

@@ -137,7 +137,7 @@ def view(
         kind = kind_of(kind, layer, head, tokens, metrics)
     from bert_viz import attend_all
     from bert_viz.measures.metric_table import metric_table
-    from bert_viz.plots.saving import SUFFIXES, save
+    from bert_viz.plots.saving import SUFFIXES
     from numpy_ref.files import check_path, write_file
 
     from .parts import arrays_of, chosen_tokens, prepared, start
@@ -166,11 +166,11 @@ def view(
     if attention.special.any() and not attention.special.all():
         tables.append(metric_table(attention, special=False))
     if plot is not None:
-        from .drawing import figure_of
+        from .drawing import figure_of, save_and_say
 
         chosen = chosen_tokens(tokens)
         figure = figure_of(kind, attention, table, layer, head, chosen)
-        save(figure, plot)
+        save_and_say(figure, plot)
     if csv is not None:
         write_file(csv, table.as_csv().encode())
     if npz is not None:

@@ -1,5 +1,9 @@
 """Plots of `twice view`, by kind."""
 
+import sys
+import warnings
+from pathlib import Path
+
 from matplotlib.figure import Figure
 
 from bert_viz.attention import Attention
@@ -10,6 +14,7 @@ from bert_viz.plots.map import plot_map
 from bert_viz.plots.metrics import plot_metric
 from bert_viz.plots.norms import plot_norms
 from bert_viz.plots.rollout import plot_rollout
+from bert_viz.plots.saving import save
 from bert_viz.plots.tokens import plot_tokens
 
 COLUMNS = 3
@@ -56,3 +61,12 @@ def figure_of_metrics(table: MetricTable) -> Figure:
     for axes in panels:  # those that are left over
         axes.set_axis_off()
     return figure
+
+
+def save_and_say(figure: Figure, path: Path) -> None:
+    """Save a plot; what is odd about it goes to standard error."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        save(figure, path)
+    for warning in caught:
+        print(f"{path}: {warning.message}", file=sys.stderr)
