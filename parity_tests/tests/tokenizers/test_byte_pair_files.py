@@ -1,6 +1,7 @@
 """Byte-level BPE of a folder, in all forms of its files."""
 
 import json
+import random
 import shutil
 import tempfile
 from functools import cache
@@ -37,7 +38,12 @@ from numpy_ref.tokenizers.merges_files import byte_letters, letters_of
 from numpy_ref.tokenizers.rank_files import save_ranks
 from numpy_ref.tokenizers.renumbered import RenumberedTokenizer
 from numpy_ref.tokenizers.text_stream import stream_text
-from parity_tests.oracles.tokenizers import END_OF_TEXT, TEXT
+from parity_tests.oracles.tokenizers import (
+    CHARACTERS,
+    END_OF_TEXT,
+    PIECES,
+    TEXT,
+)
 
 SIZE = 450
 CORPUS = (
@@ -280,6 +286,29 @@ def test_without_special_tokens_ids_are_those_of_transformers(kind, text):
         text, add_special_tokens=False, split_special_tokens=True
     )
     assert ours.encode_ordinary(text).tolist() == expected["input_ids"]
+
+
+# One for each way to number, to part and to merge.
+UNLIKE = ("any order", "saved, with added tokens", "of twice train")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_fifty_thousand_texts_give_the_ids_of_the_library(kind):
+    ours, theirs = both(kind)
+    chance, backend = random.Random(kind), theirs.backend_tokenizer
+    pieces = [*WORDS, *PIECES]
+    for _ in range(50):
+        texts = [
+            "".join(
+                chance.choices(pieces, k=chance.randrange(9))
+                + chance.choices(CHARACTERS, k=chance.randrange(5))
+            )
+            for _ in range(1000)
+        ]
+        encodings = backend.encode_batch_fast(texts)
+        for text, encoding in zip(texts, encodings, strict=True):
+            assert ours.encode(text).tolist() == encoding.ids, text
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -109,9 +109,7 @@ def test_a_rollout_of_cross_attention_is_refused():
 
 
 def test_a_page_of_cross_attention_is_refused():
-    with pytest.raises(
-        ValueError, match=r"itself for a page, got cross"
-    ):
+    with pytest.raises(ValueError, match=r"itself for a page, got cross"):
         page_of(CROSS)
 
 
