@@ -70,18 +70,22 @@ function css([red, green, blue]) {
   return `rgb(${red},${green},${blue})`;
 }
 
-// A masked cell is no weight of 0: nobody could look there.
-const MASKED = { light: [205, 207, 210], dark: [112, 115, 120] };
+// A masked cell is no weight of 0: its query cannot look there. It is hatched,
+// since grey alone could pass for a small difference.
+const GROUND = { light: [221, 221, 221], dark: [112, 115, 120] };
+const LINE = { light: [168, 168, 168], dark: [154, 158, 164] };
 
-export function colourOfMasked(theme) {
-  return MASKED[theme];
+export function colourOfMasked(x, y, theme) {
+  return ((x + y) % 3 === 2 ? LINE : GROUND)[theme];
 }
 
-// The pixels of a matrix, in which some cells may be masked. A negative number leaves a hole in its cell, where
-// cells are large enough, so that colour alone does not carry the sign.
+// The pixels of a matrix, in which some cells may be masked. Where cells are
+// large enough, a negative number leaves a hole in its cell, so that colour
+// alone does not carry the sign.
 export function pixelsOf(matrix, signed, theme) {
   const { numbers, masked = [], rows, columns } = matrix;
-  const zoom = signed && Math.max(rows, columns) <= 48 ? 3 : 1;
+  const patterned = signed || masked.includes(true);
+  const zoom = patterned && Math.max(rows, columns) <= 48 ? 3 : 1;
   const width = columns * zoom;
   const bytes = new Uint8ClampedArray(4 * width * rows * zoom);
   for (let y = 0; y < rows * zoom; y += 1) {
@@ -94,8 +98,8 @@ export function pixelsOf(matrix, signed, theme) {
       const colour = signed
         ? colourOfDifference(shown, theme)
         : colourOfWeight(shown);
-      const of = masked[cell] ? colourOfMasked(theme) : colour;
-      bytes.set(of, 4 * (y * width + x));
+      const pixel = masked[cell] ? colourOfMasked(x, y, theme) : colour;
+      bytes.set(pixel, 4 * (y * width + x));
       bytes[4 * (y * width + x) + 3] = 255;
     }
   }

@@ -47,7 +47,8 @@ function shortest(number) {
 const WORDS =
   "Weights: rows are queries, columns are keys. Colours follow the square " +
   "root, so that small weights can be told apart.";
-const MASKED_WORDS = " Grey cells are masked: no query may look there.";
+const MASKED_WORDS =
+  " Hatched cells are masked: that query may not look at that key.";
 const SIGNED_WORDS =
   "Differences of weights, second text minus first; colours follow the " +
   "square root. With up to 48 tokens, a negative cell has a hole.";

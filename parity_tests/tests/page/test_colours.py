@@ -134,18 +134,51 @@ def test_a_picture_has_the_colour_of_each_number(script, sign):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_masked_cell_looks_like_no_weight(script, theme):
     """Neither 0 nor any other; in both themes."""
-    colours = {
-        tuple(script("colourOfWeight(n)", n=step / 255))
-        for step in range(256)
-    }
-    masked = script(f"colourOfMasked('{theme}')")
-    assert min(distance(masked, colour) for colour in colours) > 60
-    picture = script(
-        "Array.from(pixelsOf({ numbers: [0, 0], masked: [false, true], "
-        f"rows: 1, columns: 2 }}, false, '{theme}').bytes)"
+    colours = script(
+        "Array.from({ length: 256 }, (_, at) => colourOfWeight(at / 255))"
     )
-    assert picture[:3] == script("colourOfWeight(0)")
-    assert picture[4:7] == masked
+    ground, line = hatch_of(script, theme)
+    assert distance(ground, line) > 60
+    for masked in (ground, line):
+        assert min(distance(masked, colour) for colour in colours) > 60
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_masked_cell_is_hatched(script, theme, signed):
+    """A difference of two texts may be grey, too; a pattern never is."""
+    numbers, masked = [0, 0, 0, 0.05], [False, True, True, False]
+    pixels = cells_of(script, numbers, masked, signed, theme)
+    ground, line = hatch_of(script, theme)
+    slope = np.add.outer(range(3), range(3)) % 3 == 2
+    hatch = np.where(slope[..., None], line, ground)
+    colour = "colourOfDifference" if signed else "colourOfWeight"
+    for cell, number, is_masked in zip(
+        pixels, numbers, masked, strict=True
+    ):
+        plain = script(f"{colour}({number}, '{theme}')")
+        expected = hatch if is_masked else np.tile(plain, (3, 3, 1))
+        assert np.array_equal(cell, expected)
+
+
+def hatch_of(script, theme) -> tuple[list[int], list[int]]:
+    """The colours of a masked cell: of its ground and of its lines."""
+    return tuple(
+        script(f"colourOfMasked(0, {y}, '{theme}')") for y in (0, 2)
+    )
+
+
+def cells_of(script, numbers, masked, signed, theme) -> np.ndarray:
+    """The pixels of each cell of a matrix of 2 × 2."""
+    matrix = {"numbers": numbers, "masked": masked, "rows": 2, "columns": 2}
+    pixels = script(
+        "Array.from(pixelsOf(matrix, signed, theme).bytes)",
+        matrix=matrix,
+        signed=signed,
+        theme=theme,
+    )
+    rows = np.reshape(pixels, (2, 3, 2, 3, 4))[..., :3]
+    return rows.swapaxes(1, 2).reshape(4, 3, 3, 3)
 
 
 def distance(first, second) -> float:
