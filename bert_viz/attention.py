@@ -192,12 +192,15 @@ class Attention:
             **inner,
         )
 
-    def check_one_text(self, what: str) -> None:
-        """Raise ValueError for cross-attention, for what needs one text."""
+    def check_one_text(self, what: str, instead: str = "") -> None:
+        """Raise ValueError for cross-attention, for what needs one text.
+
+        The message may end with what can be had instead.
+        """
         if self.is_cross:
             raise ValueError(
-                f"expected one text that looks at itself for {what}, got "
-                f"cross-attention, {self.counts}"
+                f"expected attention of one text to itself for {what}, "
+                f"got cross-attention, {self.counts}{instead}"
             )
 
     def check_has(self, *names: str) -> None:

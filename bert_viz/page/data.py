@@ -28,7 +28,7 @@ def page_data(
     """
     texts = [attention] if other is None else [attention, other]
     for text in texts:
-        text.check_one_text("a page")
+        text.check_one_text("a page", "; the plots show it")
     shapes = {text.weights.shape[:2] for text in texts}
     if len(shapes) > 1 or len({text.about for text in texts}) > 1:
         raise ValueError(

@@ -101,7 +101,7 @@ def test_heads_of_cross_attention_have_a_map():
 
 def test_a_rollout_of_cross_attention_is_refused():
     message = (
-        "^expected one text that looks at itself for the rollout, got "
+        "^expected attention of one text to itself for the rollout, got "
         "cross-attention, 3 queries by 7 keys$"
     )
     with pytest.raises(ValueError, match=message):
@@ -109,7 +109,11 @@ def test_a_rollout_of_cross_attention_is_refused():
 
 
 def test_a_page_of_cross_attention_is_refused():
-    with pytest.raises(ValueError, match=r"itself for a page, got cross"):
+    message = (
+        "^expected attention of one text to itself for a page, got "
+        "cross-attention, 3 queries by 7 keys; the plots show it$"
+    )
+    with pytest.raises(ValueError, match=message):
         page_of(CROSS)
 
 

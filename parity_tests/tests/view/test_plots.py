@@ -763,11 +763,11 @@ REFUSED = {
     ),
     "both sides of a token in cross-attention": (
         lambda: plot_tokens(CROSS, [0]),
-        "one text that looks at itself for both directions of a token",
+        "attention of one text to itself for both directions of a token",
     ),
     "a rollout of cross-attention": (
         lambda: plot_rollout(CROSS),
-        "one text that looks at itself for the rollout",
+        "attention of one text to itself for the rollout",
     ),
     "norms without values": (
         lambda: plot_norms(BARE, 0, 0),
