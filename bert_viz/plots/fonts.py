@@ -72,7 +72,7 @@ def fonts_for(wanted: set[str]) -> Iterator[tuple[str, set[str]]]:
             continue
         if not get_font(entry.fname).scalable:  # such as coloured emoji
             continue
-        found = {c for c in wanted if has(entry.fname, c)}
-        if found:
-            yield entry.name, found
-            wanted = wanted - found
+        covered = {c for c in wanted if has(entry.fname, c)}
+        if covered:
+            yield entry.name, covered
+            wanted = wanted - covered

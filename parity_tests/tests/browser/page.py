@@ -29,6 +29,7 @@ from bert_viz.page.packing import pack_weights, unpack
 from parity_tests.tests.page.cases import (
     GPT2_WORDS,
     HOSTILE,
+    PADDED,
     PAIR,
     SEGMENTS,
     WORDS,
@@ -57,6 +58,7 @@ PAGES = {
     "one": (ONE, None, (0, 1)),
     "pair": (PAIRED, None, (0,)),
     "causal": (CAUSAL, None, (0,)),
+    "padded": (PADDED, None, (0,)),
     "two": (ONE, SECOND, (0,)),
     "unlike": (ONE, SHORT, (0,)),
     "alone": (ALONE, None, (0,)),

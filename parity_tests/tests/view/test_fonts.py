@@ -37,12 +37,12 @@ def family_of(figure: Figure) -> list[str]:
 
 
 def test_the_characters_are_what_they_are_said_to_be():
-    of = {
+    paths = {
         entry.name: entry.fname
         for entry in font_manager.fontManager.ttflist
     }
     assert not fonts.has(DEJAVU, CIRCLED)
-    assert fonts.has(of[STIX], CIRCLED)
+    assert fonts.has(paths[STIX], CIRCLED)
     assert not any(fonts.has(DEJAVU, character) for character in NOWHERE)
 
 
@@ -80,3 +80,16 @@ def test_text_in_svg_is_left_to_the_fonts_of_its_reader(
     save(plot_head(attention, 0, 0), tmp_path / "plot.svg")
     assert not recwarn.list
     assert NOWHERE[0] in (tmp_path / "plot.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("as_shipped")
+def test_the_command_says_in_one_line_what_is_a_box(twice, tmp_path):
+    path = tmp_path / "plot.png"
+    head = ("--layer", 0, "--head", 0)
+    code, out, err = twice("view", NOWHERE[0], "--plot", path, *head)
+    assert code == 0
+    assert out.splitlines()[-1] == str(path)
+    assert err.startswith(f"{path}: drawn as boxes: {NOWHERE[0]}; no font")
+    assert err.count("\n") == 1
+    code, _, err = twice("view", "a cat", "--plot", path, *head)
+    assert (code, err) == (0, "")
