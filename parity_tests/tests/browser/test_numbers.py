@@ -21,8 +21,8 @@ from parity_tests.tests.page.cases import D_HEAD, WORDS, in_words
 
 from .page import (
     ALONE,
-    CAUSAL,
     ONE,
+    PAGES,
     STEPS,
     eventually,
     numbers,
@@ -45,12 +45,13 @@ def expect_six_digits(cells) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "query", "key"), [("one", 2, 4), ("causal", 3, 1)]
+    ("name", "query", "key"),
+    [("one", 2, 4), ("causal", 3, 1), ("padded", 1, 3)],
 )
 def test_the_steps_equal_pythons_to_the_last_digit_shown(
     opened, name, query, key
 ):
-    held, dimension = {"one": ONE, "causal": CAUSAL}[name], 2
+    held, dimension = PAGES[name][0], 2
     tab = opened(
         name,
         f"view=neuron&heads=1&query={query}&key={key}"
@@ -59,8 +60,7 @@ def test_the_steps_equal_pythons_to_the_last_digit_shown(
     arrays = held.queries, held.keys, held.values
     q, k, v = (array[0, 1].astype(np.float64) for array in arrays)
     q = q[query]
-    count = len(held.tokens)
-    mask = np.arange(count) <= (query if held.causal else count)
+    mask = held.mask[query]
     dots = np.cumsum(q * k, axis=-1)[:, -1]
     scores = dots / sqrt(D_HEAD)
 

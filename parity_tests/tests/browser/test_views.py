@@ -50,3 +50,13 @@ def test_missing_arrays_are_explained_in_their_views(opened):
     assert "only of layer 0, 1, not of layer 2" in tab.inner_text(
         "#view-neuron"
     )
+
+
+def test_the_legend_says_what_is_hatched_where_anything_is(opened):
+    for name, is_masked in (
+        ("causal", True),
+        ("padded", True),
+        ("one", False),
+    ):
+        caption = opened(name).inner_text("#view-model figcaption")
+        assert ("Hatched cells are masked" in caption) == is_masked, name
