@@ -3,6 +3,7 @@
 import inspect
 import sys
 from dataclasses import dataclass
+from functools import cache
 
 import mpmath
 import numpy as np
@@ -180,11 +181,12 @@ def output_name(twin: Twin) -> str:
     return result_names(twin)[0]
 
 
-def result_names(twin: Twin) -> list[str]:
-    """What a step calls its results."""
+@cache
+def result_names(twin: Twin) -> tuple[str, ...]:
+    """What a step calls its results, read from its source once."""
     source = inspect.getsource(sys.modules[twin.reference.__module__])
     node = steps_of(source)[twin.name]
-    return [returned_name(node), *others(node)]
+    return (returned_name(node), *others(node))
 
 
 def random_directions(case: Case, rng) -> dict[str, Array]:
