@@ -6,6 +6,7 @@ raise anything: the answer then has an `error`, and nothing is raised.
 """
 
 import inspect
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from traceback import walk_tb
@@ -16,6 +17,7 @@ from .things import described, file_of, guarded, text_of
 from .values import Converter, copied, returned
 from .wire import Record
 
+KEPT_BYTES = 64 << 20
 LONGEST = 500  # characters of an error's message
 ENVIRONMENT = (ImportError, OSError, MemoryError)
 MACHINES = ("cuda", "gpu", "nvidia", "mps", "triton")
@@ -29,6 +31,8 @@ class Host:
         self.visible: dict[str, object] = {}
         self.instances: dict[str, object] = {}
         self.kept: dict[str, list] = {}  # the last inputs of a thing
+        self.alive: deque = deque()  # inputs of calls before, see `keep`
+        self.alive_bytes = 0
         self.copies = False  # whether inputs are still somebody else's
 
     @classmethod
@@ -84,6 +88,7 @@ class Host:
             given = {n: converter.given(v) for n, v in inputs.items()}
             if how.get("reuse"):
                 given = self.reused(target, given)
+            self.keep(given)
             prepare(thing, how)
             if "upstream" in how:
                 return gradients(thing, given, how, converter)
@@ -106,6 +111,18 @@ class Host:
                 given[name] = old
         self.kept[target] = given
         return given
+
+    def keep(self, given: dict) -> None:
+        """Keep inputs for a while, so that no other gets their `id`.
+
+        What a file remembers by `id` would else be met by chance, and its
+        verdict be another from run to run. Inputs that are reused on
+        purpose meet it each time.
+        """
+        self.alive.append(given)
+        self.alive_bytes += size_of(given)
+        while self.alive_bytes > KEPT_BYTES:
+            self.alive_bytes -= size_of(self.alive.popleft())
 
     # --- classes ---------------------------------------------------------
 
@@ -184,6 +201,11 @@ class Host:
         self.instances.pop(instance, None)
         self.kept.pop(instance, None)
         return {}
+
+
+def size_of(given: dict) -> int:
+    """The bytes of the arrays among some inputs."""
+    return sum(getattr(value, "nbytes", 0) for value in given.values())
 
 
 def is_own(thing, module: str) -> bool:

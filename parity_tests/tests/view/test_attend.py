@@ -600,3 +600,24 @@ def test_missing_arrays_are_named():
             _ = attention.scores
         with pytest.raises(ValueError, match=f"expected values {alone}"):
             _ = attention.value_norms
+
+
+# --- the command ----
+
+
+def test_a_folder_says_which_model_it_holds(twice, tmp_path):
+    folder = save_relative(tmp_path, "distilbert")
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abc"]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    options = ("view", "a b c", "--model-version", folder)
+    for more in ((), ("--model-type", "distilbert")):
+        code, out, _ = twice(*options, *more)
+        assert code == 0
+        assert "; DistilBERT, " in out.splitlines()[0]
+        assert "\n5 tokens: [CLS] a b c [SEP]" in out
+    code, out, err = twice(*options, "--model-type", "bert")
+    assert (code, out) == (2, "")
+    assert err == (
+        "twice: expected model_type to be 'distilbert', as config.json of "
+        f"{folder} says, got 'bert'\n"
+    )

@@ -11,7 +11,6 @@ import pytest
 from bert_viz import attend, attending
 from bert_viz.measures.metric_table import metric_table
 from numpy_ref.checkpoints.bert import load_bert
-from parity_tests.tests.steps.test_relatives import save_relative
 from study.view.command import SENTENCE
 from study.view.parts import chosen_tokens, start
 
@@ -117,24 +116,6 @@ def test_a_page_of_two_texts(twice, tmp_path, monkeypatch):
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert [text["tokens"][1] for text in data["texts"]] == ["a", "it"]
     assert list(data["texts"][0]["neuron"]) == ["0"]
-
-
-def test_a_folder_says_which_model_it_holds(twice, tmp_path):
-    folder = save_relative(tmp_path, "distilbert")
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abc"]
-    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
-    options = ("view", "a b c", "--model-version", folder)
-    for more in ((), ("--model-type", "distilbert")):
-        code, out, _ = twice(*options, *more)
-        assert code == 0
-        assert "; DistilBERT, " in out.splitlines()[0]
-        assert "\n5 tokens: [CLS] a b c [SEP]" in out
-    code, out, err = twice(*options, "--model-type", "bert")
-    assert (code, out) == (2, "")
-    assert err == (
-        "twice: expected model_type to be 'distilbert', as config.json of "
-        f"{folder} says, got 'bert'\n"
-    )
 
 
 def test_what_a_page_shows_first():
