@@ -9,6 +9,7 @@ vocabulary contradict each other, both are named, and refused.
 """
 
 import json
+from operator import itemgetter
 from pathlib import Path
 
 from jaxtyping import Int
@@ -18,12 +19,7 @@ from ..checked import checked
 from ..files import read_json, write_whole
 from ..tokenizers.bpe_tokenizer import BytePairTokenizer
 from ..tokenizers.bpe_vocabulary import merged_tokens
-from ..tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_tokenizer
-from ..tokenizers.merges_files import letters_of, merge_pairs
-from ..tokenizers.rank_files import load_ranks, rank_tokens
-from ..tokenizers.tokenizer_json import added_token
-from .byte_pair_added import ADDED, add_tokens, template_of
-from .byte_pair_json import (
+from ..tokenizers.byte_pair_json import (
     OPTIONS,
     Tokenizer,
     adds_tokens,
@@ -33,12 +29,17 @@ from .byte_pair_json import (
     check_is_byte_level,
     check_vocabulary,
     pairs_in,
+    template_of,
 )
-from .tokenizer_files import CONFIG, FILE, read_optional
+from ..tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_tokenizer
+from ..tokenizers.merges_files import letters_of, merge_pairs
+from ..tokenizers.rank_files import load_ranks, rank_tokens
+from ..tokenizers.tokenizer_json import added_token
+from .tokenizer_files import CONFIG, FILE, SPECIALS, declared_in
+from .tokens_beside import ADDED, add_tokens, read_optional
 
 RANKS = "tokenizer.tiktoken"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
-SPECIALS = "special_tokens_map.json"
 OF_OTHERS = (
     *("vocab.txt", "tokenizer.model", "spiece.model"),
     *("sentencepiece.bpe.model", "tekken.json"),
@@ -122,7 +123,7 @@ def tokenizer_of_ranks(folder: Path, vocabulary: int) -> BytePairTokenizer:
 
 def read_entries(folder: Path, names: list[str]) -> dict:
     """The files of a folder, as one `tokenizer.json`."""
-    declared = read_optional(folder / CONFIG)
+    declared = declared_in(folder)
     kind = class_of(folder, declared)
     if declared.get("split_special_tokens"):
         raise ValueError(
@@ -130,8 +131,6 @@ def read_entries(folder: Path, names: list[str]) -> dict:
             "a special token in a text is that token, got true"
         )
     declared = CLASSES.get(kind, {}) | declared
-    if "added_tokens_decoder" not in declared:
-        declared |= read_optional(folder / SPECIALS)
     if FILE in names:
         entries = read_json(folder / FILE)
         try:
@@ -281,12 +280,12 @@ def check_fits(
     folder: Path, numbered: dict[str, int], vocabulary: int
 ) -> None:
     """Raise ValueError for a tokenizer with more tokens than the model."""
-    last = max(numbered.values(), default=-1)
+    token, last = max(numbered.items(), key=itemgetter(1))
     if last >= vocabulary:
         raise ValueError(
             f"expected a tokenizer of at most {vocabulary:,} tokens, the "
             f"size of the model's vocabulary, in {folder}, got the id "
-            f"{last:,}"
+            f"{last:,} for {token!r}"
         )
 
 

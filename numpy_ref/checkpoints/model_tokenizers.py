@@ -11,7 +11,13 @@ from pathlib import Path
 from ..tokenizers.library_tokenizer import LibraryTokenizer
 from ..tokenizers.tokenizer_json import not_wordpiece, wordpiece_of
 from ..tokenizers.wordpiece import BERT_NAMES, WordPieceTokenizer
-from .byte_pair_files import FILES, MERGES, VOCABULARY, read_entries
+from .byte_pair_files import (
+    FILES,
+    MERGES,
+    VOCABULARY,
+    check_fits,
+    read_entries,
+)
 from .tokenizer_files import FILE, read_tokenizer
 
 Tokenizer = WordPieceTokenizer | LibraryTokenizer
@@ -34,11 +40,6 @@ def tokenizer_of(folder: Path, vocabulary: int | None = None) -> Tokenizer:
         tokenizer = LibraryTokenizer(entries, names)
     else:
         tokenizer = wordpiece_of(entries, names)
-    last = max(tokenizer.vocabulary.values())
-    if vocabulary is not None and last >= vocabulary:
-        raise ValueError(
-            f"expected a tokenizer of at most {vocabulary:,} tokens, the "
-            f"size of the model's vocabulary, in {folder}, got the id "
-            f"{last:,}"
-        )
+    if vocabulary is not None:
+        check_fits(folder, tokenizer.vocabulary, vocabulary)
     return tokenizer

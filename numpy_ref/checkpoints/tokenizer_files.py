@@ -7,18 +7,15 @@ config says of the normalization counts more than the file does, and
 tokens that it adds are added, as in transformers.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..files import read_json
-from ..tokenizers.tokenizer_json import added_token, wordpiece_entries
+from ..tokenizers.tokenizer_json import content_of, wordpiece_entries
 from ..tokenizers.wordpiece import SpecialNames, load_vocabulary
+from .tokens_beside import add_tokens, read_optional
 
-FILE, CONFIG, VOCABULARY = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-)
+FILE, VOCABULARY = "tokenizer.json", "vocab.txt"
+CONFIG, SPECIALS = "tokenizer_config.json", "special_tokens_map.json"
 
 OTHER_FILES = ("spiece.model", "sentencepiece.bpe.model", "vocab.json")
 
@@ -64,17 +61,21 @@ def read_tokenizer(folder: Path) -> tuple[dict, SpecialNames]:
     Raises ValueError for a folder without one, and for a field that is
     not supported, by name.
     """
-    config = read_optional(folder / CONFIG)
-    names = special_names(folder, config)
+    declared = declared_in(folder)
+    names = special_names(declared)
     if (folder / FILE).is_file():
         entries = read_json(folder / FILE)
         check_entries(folder, entries)
-        take_rules(entries, config)
+        if declared.get("tokenizer_class") not in WITHOUT_RULES:
+            take_rules(entries, declared)
     elif (folder / VOCABULARY).is_file():
-        check_supported(folder, config)
+        check_supported(folder, declared)
         vocabulary = load_vocabulary(folder / VOCABULARY)
         entries = wordpiece_entries(vocabulary, names)
-        take_rules(entries, config)
+        take_rules(entries, declared)
+        keys = zip(NAME_KEYS, names, strict=True)
+        usual = {key: name for key, name in keys if name in vocabulary}
+        declared = usual | declared
     else:
         raise ValueError(
             f"expected {FILE} or {VOCABULARY} in {folder}, "
@@ -82,30 +83,28 @@ def read_tokenizer(folder: Path) -> tuple[dict, SpecialNames]:
             "`AutoTokenizer.from_pretrained(…).save_pretrained(folder)` "
             f"of transformers writes {FILE}"
         )
-    add_tokens(folder, entries, config)
+    add_tokens(folder, entries, declared)
     return entries, names
 
 
-def read_optional(path: Path) -> dict:
-    """A JSON object, empty where there is no file."""
-    return read_json(path) if path.is_file() else {}
+def declared_in(folder: Path) -> dict:
+    """The config of a tokenizer, and what an older file adds to it."""
+    config = read_optional(folder / CONFIG)
+    if "added_tokens_decoder" in config:
+        return config
+    return config | read_optional(folder / SPECIALS)
 
 
-def special_names(folder: Path, config: dict) -> SpecialNames:
-    """The names of special tokens, as the config or older files say."""
-    told = config
-    if "added_tokens_decoder" not in config:
-        told = config | read_optional(folder / "special_tokens_map.json")
+def special_names(declared: dict) -> SpecialNames:
+    """The names of BERT's special tokens, where they are declared."""
     keys = NAME_KEYS._asdict().items()
-    named = {
-        field: content_of(told[key]) for field, key in keys if told.get(key)
-    }
-    return SpecialNames(**named)
-
-
-def content_of(token: str | dict) -> str:
-    """The text of a token, which may be stored with its rules."""
-    return token["content"] if isinstance(token, dict) else token
+    return SpecialNames(
+        **{
+            field: content_of(declared[key])
+            for field, key in keys
+            if declared.get(key)
+        }
+    )
 
 
 def check_entries(folder: Path, entries: dict) -> None:
@@ -121,8 +120,7 @@ def check_entries(folder: Path, entries: dict) -> None:
 def take_rules(entries: dict, config: dict) -> None:
     """Let the normalizer follow what the config says of it."""
     normalizer = entries.get("normalizer") or {}
-    by_file_alone = config.get("tokenizer_class") in WITHOUT_RULES
-    if normalizer.get("type") == "BertNormalizer" and not by_file_alone:
+    if normalizer.get("type") == "BertNormalizer":
         entries["normalizer"] = normalizer | {
             rule: config[key]
             for rule, key in RULES.items()
@@ -145,73 +143,6 @@ def check_supported(folder: Path, config: dict) -> None:
                 f"expected {field} in {folder / CONFIG} to be {value!r}, "
                 f"got {config[field]!r}"
             )
-
-
-def add_tokens(folder: Path, entries: dict, config: dict) -> None:
-    """Add to the entries the tokens that stand in other files."""
-    stored = entries.setdefault("added_tokens", [])
-    vocabulary = vocabulary_of(entries["model"])
-    check_ids(folder, stored, vocabulary)
-    known = {token["content"]: token["id"] for token in stored}
-    for token in tokens_beside(folder, vocabulary | known, config):
-        if token["content"] not in known:
-            stored.append(token)
-            known[token["content"]] = token["id"]
-    check_ids(folder, stored, vocabulary)
-
-
-def check_ids(
-    folder: Path, added: list[dict], vocabulary: dict[str, int]
-) -> None:
-    """Raise ValueError where an added token has another id than it must.
-
-    It has that of the vocabulary, or else the next one: to any other,
-    readers of these files differ in what they give it.
-    """
-    ids = {**vocabulary}
-    for token in sorted(added, key=lambda token: token.get("id", -1)):
-        content = token.get("content")
-        expected = ids.setdefault(content, len(ids))
-        if token.get("id") != expected:
-            raise ValueError(
-                f"expected the added token {content!r} in {folder} to have "
-                f"the id {expected}, got {token.get('id')}"
-            )
-
-
-def tokens_beside(
-    folder: Path, ids: dict[str, int], config: dict
-) -> Iterator[dict]:
-    """The added tokens of the config, and of older files.
-
-    A special token that has no id gets the next one.
-    """
-    special = [*map(content_of, more_special(config))]
-    for index, token in config.get("added_tokens_decoder", {}).items():
-        ids |= {token["content"]: int(index)}
-        yield added_token(**token) | {"id": int(index)}
-    older = read_optional(folder / "added_tokens.json")
-    for content, index in older.items():
-        ids |= {content: index}
-        yield added_token(content, index, special=content in special)
-    for content in special:
-        index = ids.setdefault(content, len(ids))
-        yield added_token(content, index, special=True)
-
-
-def more_special(config: dict) -> list:
-    """The special tokens that a user named besides BERT's."""
-    keys = ("extra_special_tokens", "additional_special_tokens")
-    more = next((config[key] for key in keys if config.get(key)), [])
-    return [*more.values()] if isinstance(more, dict) else more
-
-
-def vocabulary_of(model: dict) -> dict[str, int]:
-    """The tokens of a model and their ids, also where it has a list."""
-    vocabulary = model["vocab"]
-    if isinstance(vocabulary, dict):
-        return {**vocabulary}
-    return {token: index for index, (token, _) in enumerate(vocabulary)}
 
 
 def other_files(folder: Path) -> list[str]:

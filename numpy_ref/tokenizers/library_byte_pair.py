@@ -4,7 +4,6 @@ For what a `tokenizer.json` can say and our own byte-level BPE cannot: a
 normalizer, another way to split, a template around the text.
 """
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy import ndarray as Array
 
 from ..checked import checked
 from .added_tokens import AddedToken
+from .library_tokenizer import run_by_library
 from .pretokens import check_can_be_bytes
 from .renumbered import special_ids, token_table
 from .special_tokens import Specials, check_has_none, named
@@ -31,16 +31,7 @@ class LibraryBytePair(TokenBytes):
     def __init__(
         self, content: dict, added: Sequence[AddedToken], size: int = 0
     ):
-        from tokenizers import Tokenizer
-
-        try:
-            self._tokenizer = Tokenizer.from_str(json.dumps(content))
-        except Exception as error:  # the package raises no narrower one
-            raise ValueError(
-                f"expected a tokenizer.json, got one with {error}"
-            ) from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer = run_by_library(content)
         check_same_ids(self._tokenizer, added)
         self.tokens = token_table(content["model"]["vocab"], added, size)
         self.special_tokens = special_ids(added)

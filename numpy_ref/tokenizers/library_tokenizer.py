@@ -23,22 +23,15 @@ class LibraryTokenizer:
     """
 
     def __init__(self, entries: dict, names: SpecialNames):
-        from tokenizers import Tokenizer
-
-        try:
-            self._tokenizer = Tokenizer.from_str(json.dumps(entries))
-        except Exception as error:  # the library raises no other kind
-            raise ValueError(
-                "expected a tokenizer.json that tokenizers can read, "
-                f"got {error}"
-            ) from None
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = run_by_library(entries)
         self.kind = entries["model"].get("type") or "WordPiece"
         self.vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        added = self._tokenizer.get_added_tokens_decoder()
+        # By the name that `encode` gives: one may be looked for in lower
+        # case, say.
         self.special_tokens = {
-            token.content
-            for token in self._tokenizer.get_added_tokens_decoder().values()
+            self._tokenizer.id_to_token(index)
+            for index, token in added.items()
             if token.special
         }
         unknown = entries["model"].get("unk_token") or names.unknown
@@ -76,6 +69,25 @@ class LibraryTokenizer:
             segments=np.array(segments_of(encoding), np.int64),
             spans=np.array(encoding.offsets, np.int64).reshape(-1, 2),
         )
+
+
+def run_by_library(entries: dict):
+    """A `tokenizers.Tokenizer` that neither cuts nor pads a text.
+
+    Raises ValueError for entries that it refuses.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(entries))
+    except Exception as error:  # the library raises no narrower one
+        raise ValueError(
+            "expected a tokenizer.json that tokenizers can read, "
+            f"got {error}"
+        ) from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def segments_of(encoding) -> list[int]:

@@ -57,17 +57,24 @@ def wordpiece_of(
             split_chinese=normalizer["handle_chinese_chars"],
         ),
         names._replace(unknown=model["unk_token"], first=first, end=end),
-        [
-            AddedToken(
-                token["content"],
-                token["id"],
-                token["normalized"],
-                token["special"],
-            )
-            for token in entries["added_tokens"]
-        ],
+        added_in(entries),
         model.get("max_input_chars_per_word", LONGEST_WORD),
     )
+
+
+def added_in(entries: dict) -> list[AddedToken]:
+    """The added tokens of a `tokenizer.json`."""
+    return [
+        AddedToken(
+            token["content"],
+            token["id"],
+            token.get("normalized", not token.get("special")),
+            token.get("special", False),
+            token.get("lstrip", False),
+            token.get("rstrip", False),
+        )
+        for token in entries["added_tokens"]
+    ]
 
 
 def not_wordpiece(entries: dict) -> Iterator[str]:
@@ -149,11 +156,7 @@ def wordpiece_entries(
     single = [of_template(first, 0), of_template("A", 0)]
     single += [of_template(end, 0)]
     return {
-        "added_tokens": [
-            added_token(name, vocabulary[name], special=True)
-            for name in names
-            if name in vocabulary
-        ],
+        "added_tokens": [],
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": True,
@@ -200,3 +203,8 @@ def added_token(content: str, index: int = -1, **rules: bool) -> dict:
     usual = dict.fromkeys(SURROUNDINGS, False)
     usual |= {"normalized": not special, "special": special}
     return {"id": index, "content": content, **usual, **rules}
+
+
+def content_of(token: str | dict) -> str:
+    """The text of a token, which may be stored with its rules."""
+    return token["content"] if isinstance(token, dict) else token

@@ -1,7 +1,7 @@
 """Training checkpoint: a folder that transformers can read, and more.
 
-`config.json` and `model.safetensors` are as transformers writes them;
-So is `tokenizer.json`; `training-….safetensors` has the moments.
+`config.json`, `model.safetensors` and `tokenizer.json` are as transformers
+writes them; `training-….safetensors` has the moments.
 Whatever else decides the next step, such as the step and the generator's
 state, stands in the header of `model.safetensors`. So the one moment in
 which that file is replaced takes the whole folder from one step to

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 import transformers
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import (
     ByteLevelBPETokenizer,
@@ -17,7 +17,10 @@ from tokenizers import (
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.checkpoints.tokenizer_files import read_tokenizer
 from numpy_ref.tokenizers.library_tokenizer import LibraryTokenizer
-from numpy_ref.tokenizers.wordpiece import WordPieceTokenizer
+from numpy_ref.tokenizers.wordpiece import (
+    SpecialNames,
+    WordPieceTokenizer,
+)
 from parity_tests.tests.tokenizers.test_wordpiece import (
     LOOKED_AT,
     disputed,
@@ -46,6 +49,8 @@ PIECES = (
     *(" ", "  ", "\n", "\t", "\0", "\u200b", "\xa0", "q", "Q", "a" * 101),
 )
 TEXT = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+# Where a token takes the spaces beside it along, only spans say so.
+SPACED = "the  [MASK]  cats  [PERSON]  un graft"
 ADDED = transformers.AddedToken
 
 
@@ -114,6 +119,38 @@ def unigrams_of_albert():
     return transformers.AlbertTokenizer(vocab=pieces)
 
 
+def changed(change):
+    """A tokenizer whose `tokenizer.json` counts alone, after a change."""
+    entries = json.loads(bert().backend_tokenizer.to_str())
+    change(entries)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(entries)),
+        unk_token="[UNK]",
+    )
+
+
+def keeping_controls(entries):
+    entries["normalizer"]["clean_text"] = False
+
+
+def with_another_prefix(entries):
+    model = entries["model"]
+    model["continuing_subword_prefix"] = "@@"
+    model["vocab"] = {
+        token.replace("##", "@@"): index
+        for token, index in model["vocab"].items()
+    }
+
+
+def split_at_spaces(entries):
+    entries["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+
+
+def with_one_token_more(entries):
+    end = entries["post_processor"]["single"][-1]
+    entries["post_processor"]["single"].append(end)
+
+
 # What transformers saves today: `tokenizer.json` and its config.
 SAVED = {
     "uncased": bert,
@@ -140,6 +177,10 @@ THEIRS = {
     "its own spaces": lambda: with_added(
         ADDED("graft", lstrip=True), ADDED("[PERSON]", rstrip=True)
     ),
+    "controls kept": lambda: changed(keeping_controls),
+    "another prefix": lambda: changed(with_another_prefix),
+    "split at spaces": lambda: changed(split_at_spaces),
+    "another template": lambda: changed(with_one_token_more),
     "RoBERTa's bytes": bytes_of_roberta,
     "ALBERT's unigrams": unigrams_of_albert,
 }
@@ -173,6 +214,7 @@ def expect_the_same(ours, theirs, *texts: str) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 @given(text=TEXT, second=TEXT)
+@example(text=SPACED, second="GRAFT  Naïve 中人有")
 def test_a_saved_tokenizer_is_read_as_transformers_reads_it(
     saved, kind, text, second
 ):
@@ -261,6 +303,29 @@ OLDER = {
             }
         }
     },
+    "rules of a named token": {
+        "special_tokens_map.json": {
+            "mask_token": {"content": "[MASK]", "lstrip": True},
+        }
+    },
+    "rules of a special token": {
+        "tokenizer_config.json": {
+            "additional_special_tokens": [
+                {
+                    "__type": "AddedToken",
+                    "content": "[PERSON]",
+                    "rstrip": True,
+                    "normalized": False,
+                }
+            ]
+        }
+    },
+    "rules, whatever the class": {
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "do_lower_case": False,
+        }
+    },
     "a special token with an id": {
         "tokenizer_config.json": {"additional_special_tokens": ["graft"]}
     },
@@ -301,6 +366,19 @@ def older(tmp_path_factory):
     return of
 
 
+def test_special_tokens_go_by_the_names_of_the_tokens():
+    tokenizer = with_special()
+    tokenizer.add_tokens(
+        [ADDED("[Sign]", special=True, normalized=True, rstrip=True)],
+        special_tokens=True,
+    )
+    entries = json.loads(tokenizer.backend_tokenizer.to_str())
+    ours = LibraryTokenizer(entries, SpecialNames())
+    tokens = ours.encode("a [SIGN] [PERSON]").tokens
+    assert tokens == ["[CLS]", "a", "[sign]", "[PERSON]", "[SEP]"]
+    assert {"[sign]", "[PERSON]"} <= ours.special_tokens
+
+
 @given(text=TEXT, second=TEXT)
 def test_the_older_files_of_a_roberta_are_read_too(
     roberta_files, text, second
@@ -339,6 +417,7 @@ def test_a_pair_for_roberta_has_two_segments_to_be_shown(roberta_files):
 
 @pytest.mark.parametrize("kind", OLDER)
 @given(text=TEXT)
+@example(text=SPACED)
 def test_an_older_folder_is_read_as_transformers_reads_it(
     older, kind, text
 ):
@@ -483,7 +562,7 @@ WRONG = {
             "vocab.txt": VOCAB_TXT,
             "tokenizer_config.json": {"cls_token": "<s>"},
         },
-        "tokens without <s>",
+        "at most 187 tokens, .* got the id 187 for '<s>'",
     ),
     "too many for the model": (
         {"vocab.txt": VOCAB_TXT, "added_tokens.json": {"[X]": 187}},

@@ -25,12 +25,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from numpy_ref.checkpoints import byte_pair_files, byte_pair_json
+from numpy_ref.checkpoints import byte_pair_files
 from numpy_ref.checkpoints.byte_pair_files import (
     byte_pair_of,
     end_ids,
     save_byte_pair,
 )
+from numpy_ref.tokenizers import byte_pair_json
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.library_byte_pair import LibraryBytePair

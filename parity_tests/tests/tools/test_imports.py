@@ -27,7 +27,6 @@ LAZY = {
     "values.py": {"torch"},
     "checkpoints/model_folders.py": {"huggingface_hub"},
     "checkpoints/tensors.py": {"safetensors"},
-    "tokenizers/library_byte_pair.py": {"tokenizers"},
     "tokenizers/library_tokenizer.py": {"tokenizers"},
     "training/checkpoint.py": {"safetensors"},
 }

@@ -8,10 +8,10 @@ texts are cut or padded, the habit of whoever saved the file.
 
 from importlib.util import find_spec
 
-from ..tokenizers.added_tokens import AddedToken
-from ..tokenizers.library_byte_pair import LibraryBytePair
-from ..tokenizers.merges_files import Pairs, byte_letters, merge_ids
-from ..tokenizers.renumbered import RenumberedTokenizer
+from .library_byte_pair import LibraryBytePair
+from .merges_files import Pairs, byte_letters, merge_ids
+from .renumbered import RenumberedTokenizer
+from .tokenizer_json import added_in, content_of
 
 Tokenizer = RenumberedTokenizer | LibraryBytePair
 
@@ -57,6 +57,44 @@ def byte_level(prefix_space: bool) -> dict:
         "add_prefix_space": prefix_space,
         "trim_offsets": True,
         "use_regex": True,
+    }
+
+
+def template_of(entries: dict, declared: dict, kind: str) -> dict | None:
+    """What the class puts around a text, as a post-processor."""
+    ids = {t["content"]: t["id"] for t in entries["added_tokens"]}
+
+    def token(name: str) -> list:
+        content = content_of(declared[name])
+        return [content, ids[content]]
+
+    if kind == "RobertaTokenizer":
+        return {
+            "type": "RobertaProcessing",
+            "sep": token("sep_token"),
+            "cls": token("cls_token"),
+            "trim_offsets": True,
+            "add_prefix_space": bool(declared.get("add_prefix_space")),
+        }
+    ends = [
+        token(f"{end}_token") if declared.get(f"add_{end}_token") else None
+        for end in ("bos", "eos")
+    ]
+    if not any(ends):
+        return None
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    first, last = (
+        [{"SpecialToken": {"id": end[0], "type_id": 0}}] if end else []
+        for end in ends
+    )
+    return {
+        "type": "TemplateProcessing",
+        "single": [*first, text, *last],
+        "pair": [*first, text, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {
+            name: {"id": name, "ids": [index], "tokens": [name]}
+            for name, index in filter(None, ends)
+        },
     }
 
 
@@ -119,21 +157,6 @@ def adds_tokens(template: dict | None) -> bool:
     if template["type"] == "TemplateProcessing":
         return any("SpecialToken" in piece for piece in template["single"])
     return True
-
-
-def added_in(entries: dict) -> list[AddedToken]:
-    """The added tokens of a `tokenizer.json`."""
-    return [
-        AddedToken(
-            token["content"],
-            token["id"],
-            token.get("normalized", not token.get("special")),
-            token.get("special", False),
-            token.get("lstrip", False),
-            token.get("rstrip", False),
-        )
-        for token in entries["added_tokens"]
-    ]
 
 
 def pairs_in(model: dict) -> list[tuple]:
