@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
 from matplotlib.text import Text
 
-# It has a box of its own for every character there is.
-LAST_RESORT = "Last Resort"
+from .describing import LAST_RESORT
 
 
 def give_fonts(figure: Figure) -> str:
@@ -27,9 +26,8 @@ def give_fonts(figure: Figure) -> str:
     for text, characters in texts.items():
         names = {name for name, has in fonts.items() if has & characters}
         if names:
-            text.set_fontfamily(
-                [*real_fonts(text), *sorted(names), *last_resorts(text)]
-            )
+            boxes = [LAST_RESORT] * (LAST_RESORT in text.get_fontfamily())
+            text.set_fontfamily([*real_fonts(text), *sorted(names), *boxes])
     return "".join(sorted(wanted.difference(*fonts.values())))
 
 
@@ -47,12 +45,7 @@ def lacking(text: Text) -> set[str]:
 def real_fonts(text: Text) -> list[str]:
     """The fonts of a text, but for one that has only boxes."""
     families = text.get_fontfamily()
-    return [name for name in families if not name.startswith(LAST_RESORT)]
-
-
-def last_resorts(text: Text) -> list[str]:
-    families = text.get_fontfamily()
-    return [name for name in families if name.startswith(LAST_RESORT)]
+    return [name for name in families if name != LAST_RESORT]
 
 
 def has(path: str, character: str) -> bool:
@@ -68,7 +61,7 @@ def fonts_for(wanted: set[str]) -> Iterator[tuple[str, set[str]]]:
     for entry in entries:
         if not wanted:
             return
-        if entry.name.startswith(LAST_RESORT):
+        if entry.name == LAST_RESORT:
             continue
         if not get_font(entry.fname).scalable:  # such as coloured emoji
             continue

@@ -103,12 +103,14 @@ export function rowHeight(tokens) {
 // cells: those that hide all that they stand for.
 export function pooledMatrix({ masked, queries, keys }, numbers, most) {
   const size = [queries.length, keys.length, most];
+  const few = pooled(numbers, ...size);
+  if (!masked.length) return { ...few, masked };
   const open = pooled(
     masked.map((hidden) => (hidden ? 0 : 1)),
     ...size,
   );
   return {
-    ...pooled(numbers, ...size),
+    ...few,
     masked: Array.from(open.numbers, (number) => number === 0),
   };
 }

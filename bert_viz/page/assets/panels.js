@@ -60,12 +60,23 @@ export function matrixOfText(text, layer, head, options) {
   const steps = stepsOf(text, layer, head);
   return {
     weights: weightsBetween(steps, text.tokens.length, queries, keys),
-    masked: maskedBetween(text, queries, keys),
+    masked: maskedOf(text, options, queries, keys),
     queries,
     keys,
     errors: keys.map((key) => key.positions.length * text.weights.error),
     signed: false,
   };
+}
+
+const masks = new WeakMap(); // of each text, by what is shown of it
+
+// The masked cells are the same for all heads, so they are found once.
+function maskedOf(text, { special, words, between }, queries, keys) {
+  const shown = JSON.stringify([special, words, between]);
+  const known = masks.get(text) ?? new Map();
+  masks.set(text, known);
+  if (!known.has(shown)) known.set(shown, maskedBetween(text, queries, keys));
+  return known.get(shown);
 }
 
 // A view into the array of all heads, not a copy.

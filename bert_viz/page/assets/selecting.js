@@ -49,7 +49,9 @@ export function isMasked({ causal, padding }) {
 }
 
 // Which cells are masked: no token of the query may look at one of the key.
+// None are listed where a text has no mask.
 export function maskedBetween(text, queries, keys) {
+  if (!isMasked(text)) return [];
   return queries.flatMap((query) =>
     keys.map(
       (key) =>

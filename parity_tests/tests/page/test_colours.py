@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bert_viz.page import file as page
 
+from .cases import ATTENTION, CAUSAL, PADDED, state_of
 from .cases import script as script
 
 
@@ -209,3 +210,20 @@ def test_few_cells_are_masked_where_they_hide_all(script):
         matrix=matrix,
     )
     assert few == [False, True, False, True]
+
+
+@pytest.mark.parametrize("attention", [CAUSAL, PADDED, ATTENTION])
+def test_a_mask_is_found_once_for_what_is_shown(script, attention):
+    script.hold(attention)
+    for changes in ({}, {"special": False}, {"words": True}, {}):
+        both = script(
+            "(([panel]) => { const { masked, queries, keys } ="
+            " matrixOf(panel, 0, 1, options);"
+            " return [masked, maskedBetween(panel.text, queries, keys),"
+            " masked === matrixOf(panel, 1, 0, options).masked]; })"
+            "(panelsOf(data, 'first'))",
+            options=state_of(**changes),
+        )
+        assert both[0] == both[1]
+        assert both[2]
+        assert bool(both[0]) == (not attention.mask.all())

@@ -1,0 +1,43 @@
+"""The host that calls a file: what it keeps between calls."""
+
+import numpy as np
+import pytest
+
+from parity_tests.judge.candidate import host as hosts
+from parity_tests.judge.candidate.host import Host
+
+
+@pytest.fixture
+def met():
+    """A host of a function, and the ids of the inputs that it met."""
+    ids = []
+
+    def remember(keys):
+        ids.append(id(keys))
+        return keys
+
+    return Host.of("remember", remember), ids
+
+
+def test_no_id_of_an_input_comes_back_within_a_judgement(met):
+    host, ids = met
+    for _ in range(200):
+        host.call("remember", {"keys": np.zeros((3, 4))}, {})
+    assert len({*ids}) == 200
+
+
+def test_inputs_that_are_reused_have_the_same_id(met):
+    host, ids = met
+    for _ in range(3):
+        host.call("remember", {"keys": np.zeros(3)}, {"reuse": True})
+    assert len({*ids}) == 1
+
+
+def test_no_more_is_kept_than_there_is_room_for(met, monkeypatch):
+    monkeypatch.setattr(hosts, "KEPT_BYTES", 1000)
+    host, _ = met
+    for size, inputs in ((50, 1), (60, 2), (20, 2), (200, 0)):
+        host.call("remember", {"keys": np.zeros(size)}, {})
+        kept = sum(each["keys"].nbytes for each in host.alive)
+        assert host.alive_bytes == kept <= 1000
+        assert len(host.alive) == inputs
