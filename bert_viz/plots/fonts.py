@@ -24,7 +24,9 @@ def give_fonts(figure: Figure) -> str:
     wanted = set().union(*texts.values())
     fonts = dict(fonts_for(wanted)) if wanted else {}
     for text, characters in texts.items():
-        names = {name for name, has in fonts.items() if has & characters}
+        names = {
+            name for name, covered in fonts.items() if covered & characters
+        }
         if names:
             boxes = [LAST_RESORT] * (LAST_RESORT in text.get_fontfamily())
             text.set_fontfamily([*real_fonts(text), *sorted(names), *boxes])
