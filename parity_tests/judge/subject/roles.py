@@ -8,6 +8,7 @@ and its place. What is left with a default is left alone, and that is said
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from parity_tests.judge.candidate.things import Parameter
 
@@ -183,6 +184,7 @@ PLAINLY_HIDES = (
     r"(hidden|masked|ignor|pad|block|forbid|exclud|removed|"
     r"(not|never|no longer) (\w+ )?(attend|seen?|valid|visible|real|kept))"
 )
+ENTRY = r"\b(?!true\b|false\b)[a-z_]\w*\s*(?:\([^)]*\)\s*)?:"
 NEARBY = r"(?:(?!\btrue\b|\bfalse\b)[^.;()])*"
 MINUS = "[-\N{MINUS SIGN}]"
 LOW = rf"{MINUS}\s?(inf|1e\d|∞)"
@@ -204,7 +206,20 @@ def stated_meaning(text: str, name: str) -> str | None:
     ):
         if re.search(number + LINK + does, said):
             return meaning
-    return meaning_nearby(said)
+    return meaning_nearby(own_entry(said, name.lower()))
+
+
+def own_entry(said: str, name: str) -> str:
+    """What stands under a mask's own name, or before any name.
+
+    >>> own_entry("x: tokens mask: bool causal: if true, all is", "mask")
+    'mask: bool '
+    """
+    begins = [match.start() for match in re.finditer(ENTRY, said)]
+    bounds = pairwise([0, *begins, len(said)])
+    prose, *entries = [said[begin:end] for begin, end in bounds]
+    own = [e for e in entries if re.match(rf"{re.escape(name)}\b", e)]
+    return " ".join(own) or prose
 
 
 def sentences_of(text: str, name: str) -> Iterator[str]:

@@ -196,6 +196,12 @@ def test_what_stands_behind_a_star_is_no_argument():
         ("mask: True for the tokens it should not attend to", "hidden"),
         ("A mask. False: such a position is hidden.", "attends"),
         ("mask: True to use a causal mask", None),
+        ("mask: bool\n  causal: if True, those before are visible", None),
+        ("flag: True: all is visible\n  mask: a boolean array", None),
+        (
+            "mask (optional): bool, True: it takes part\n  p: padding",
+            "attends",
+        ),
         ("A mask. It is long. True: it takes part.", None),
     ],
 )
