@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from .bert_words import Normalization, Placed, clean_text
+from .pretokens import blocks
 from .special_tokens import any_of
 
 
@@ -62,16 +63,18 @@ class AddedTokens:
 
     def part(self, text: str) -> Iterator[tuple[Placed, bool]]:
         """The clean text in parts, each with whether it is one token."""
-        typed = Placed(text, list(range(len(text))))
+        typed = Placed(text, range(len(text)))
         for stretch, whole in part_at(self._typed, typed):
             if whole:
                 yield stretch, True
-            else:
-                begin = stretch.places[0]
-                yield from part_at(
-                    self._clean,
-                    clean_text(stretch.text, self.normalization, begin),
-                )
+                continue
+            # A token with a space in it could stand across a cut.
+            pieces = [stretch.text] if self._clean else blocks(stretch.text)
+            begin = stretch.places[0]
+            for piece in pieces:
+                cleaned = clean_text(piece, self.normalization, begin)
+                yield from part_at(self._clean, cleaned)
+                begin += len(piece)
 
 
 def part_at(

@@ -6,13 +6,14 @@ can be found there again.
 
 Which characters are accents, controls and so on is asked of Python's
 `unicodedata`. Other libraries bring older or newer tables and differ in
-some hundred rare characters; the tests count them in each run.
+some hundred rare characters; the tests count them in each run. It is asked
+once for each character that a text has, however often it stands there.
 """
 
+import re
 import unicodedata
-from collections.abc import Callable
-from functools import cache, partial
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 # As in Hugging Face's tokenizers; Devlin's sixth range begins at 2b820.
@@ -51,6 +52,8 @@ class Normalization(NamedTuple):
         return self.strip_accents
 
 
+WORD_OR_MARK = re.compile("w+|m")  # in the kinds of a text's characters
+
 UNCASED, CASED = Normalization(), Normalization(lowercase=False)
 
 
@@ -58,30 +61,34 @@ class Placed(NamedTuple):
     """Text, with the place in the original of each of its characters."""
 
     text: str
-    places: list[int]
+    places: Sequence[int]
 
     def part(self, begin: int, end: int) -> "Placed":
         return Placed(self.text[begin:end], self.places[begin:end])
 
 
-def basic_tokens(cleaned: Placed) -> list[Placed]:
+def basic_tokens(cleaned: Placed) -> Iterator[Placed]:
     """The words of a clean text; a punctuation mark is one by itself.
 
     >>> cleaned = clean_text("Élan, he said", UNCASED)
     >>> [word.text for word in basic_tokens(cleaned)]
     ['elan', ',', 'he', 'said']
     """
-    indices = range(len(cleaned.text))
-    runs = groupby(indices, partial(run_of, cleaned.text))
-    words = [list(run) for kind, run in runs if kind != "space"]
-    return [cleaned.part(word[0], word[-1] + 1) for word in words]
+    kinds = translated(cleaned.text, kind_of)
+    for match in WORD_OR_MARK.finditer(kinds):
+        yield cleaned.part(*match.span())
 
 
-def run_of(text: str, index: int) -> str | int:
-    """Alike for neighbours in a word, different for any two marks."""
-    if text[index] == " ":
-        return "space"
-    return index if is_punctuation(text[index]) else "word"
+@cache
+def kind_of(character: str) -> str:
+    """A letter for what a character is: space, mark, or part of a word.
+
+    >>> kind_of(" "), kind_of(","), kind_of("a")
+    ('s', 'm', 'w')
+    """
+    if character == " ":
+        return "s"
+    return "m" if is_punctuation(character) else "w"
 
 
 def clean_text(
@@ -94,10 +101,9 @@ def clean_text(
     >>> clean_text("Élan 中", Normalization(strip_accents=False)).text
     'élan  中 '
     """
-    split_chinese, places = normalization.split_chinese, range(len(text))
     cleaned = rewrite(
-        Placed(text, [begin + place for place in places]),
-        clean_and_space if split_chinese else clean,
+        Placed(text, range(begin, begin + len(text))),
+        clean_and_space if normalization.split_chinese else clean,
     )
     if normalization.strips_accents:
         cleaned = without_accents(cleaned)
@@ -108,13 +114,26 @@ def clean_text(
 
 def rewrite(placed: Placed, change: Callable[[str], str]) -> Placed:
     """Each character changed: into none, one or several."""
-    changed = [change(character) for character in placed.text]
-    places = [
-        place
-        for place, new in zip(placed.places, changed, strict=True)
-        for _ in new
-    ]
-    return Placed("".join(changed), places)
+    text, places = placed
+    lengths = {character: len(change(character)) for character in set(text)}
+    if set(lengths.values()) - {1}:
+        places = [
+            place
+            for place, character in zip(places, text, strict=True)
+            for _ in range(lengths[character])
+        ]
+    return Placed(translated(text, change), places)
+
+
+def translated(text: str, change: Callable[[str], str]) -> str:
+    """Each character changed; `change` is asked once for each of a kind.
+
+    >>> translated("a cat", str.upper)
+    'A CAT'
+    """
+    return text.translate(
+        {ord(character): change(character) for character in set(text)}
+    )
 
 
 @cache

@@ -7,7 +7,7 @@ al. 2016, section 4.1). A special token that stands in a text is that
 token.
 """
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,7 +161,7 @@ class WordPieceTokenizer:
         )
 
 
-def token_at(token: str, places: list[int]) -> Token:
+def token_at(token: str, places: Sequence[int]) -> Token:
     """A token that stands at these places of the text."""
     return Token(token, places[0], places[-1] + 1)
 

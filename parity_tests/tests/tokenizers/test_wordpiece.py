@@ -11,6 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from transformers import BertTokenizer
 
+from numpy_ref.tokenizers import pretokens
+from numpy_ref.tokenizers.added_tokens import AddedToken, AddedTokens
 from numpy_ref.tokenizers.bert_words import (
     Normalization,
     clean_text,
@@ -191,6 +193,30 @@ def test_much_text_is_tokenized_as_transformers_does(lowercase):
     text = undisputed(standard_library(10_000)[:15_000], lowercase)
     expected = encoded_by_oracle(lowercase, text)
     expect_as_the_oracle(ours(lowercase).encode(text), expected)
+
+
+# A text is cleaned in blocks, each cut before a space; in small ones,
+# characters that go, part or become two stand on both sides of a cut.
+@pytest.mark.parametrize("size", [1, 5, 12])
+@pytest.mark.parametrize("strange", ["e\u0301", "\0", "中", "é", "İ"])
+def test_a_text_of_several_blocks_is_tokenized_as_transformers_does(
+    monkeypatch, strange, size
+):
+    monkeypatch.setattr(pretokens, "BLOCK", size)
+    text = f"{strange} Un a{strange} able, {strange}b\nun {strange} " * 3
+    assert len([*pretokens.blocks(text)]) > 5
+    expected = encoded_by_oracle(True, text)
+    expect_as_the_oracle(ours(True).encode(text), expected)
+
+
+def test_an_added_token_with_a_space_stands_across_a_cut(monkeypatch):
+    monkeypatch.setattr(pretokens, "BLOCK", 1)
+    added = [AddedToken("graft on", 5, normalized=True)]
+    parts = AddedTokens(added, Normalization()).part("to Graft on b")
+    whole = [part for part, is_one_token in parts if is_one_token]
+    assert [(part.text, part.places[0]) for part in whole] == [
+        ("graft on", 3)
+    ]
 
 
 @BOTH
