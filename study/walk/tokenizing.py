@@ -15,7 +15,7 @@ from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
-from numpy_ref.tokenizers.pretokens import split
+from numpy_ref.tokenizers.pretokens import blocks, split
 from parity_tests.twins.recording import Call
 from torch_impl.byte_pair_encoding import byte_ids, merge_all, merge_table
 from torch_impl.word_tokenizer import (
@@ -30,7 +30,7 @@ from .stops import MERGING, WORDS, Stop
 
 MOST_MERGES = 256  # learned from a text; a short one has fewer
 PER_MERGE = 4  # characters; at that rate some words stay in pieces
-LONG = 10**6  # characters; from here on training shows its progress
+LONG = 10**6  # characters; from here on progress is shown
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Tokenized:
 
 def by_words(text: str, training_text: str) -> Tokenized:
     """Words and punctuation, with the vocabulary of `training_text`."""
-    words, tokens = split_words(training_text), split_words(text)
+    words = split_words(training_text)
+    tokens = words if text == training_text else split_words(text)
     check_some_known(text, tokens, set(words))
     vocabulary = build_vocabulary(words)
     ids = encode(text, vocabulary).numpy()
@@ -70,14 +71,7 @@ def by_words(text: str, training_text: str) -> Tokenized:
 def by_trained_bpe(text: str, training_text: str) -> Tokenized:
     """Byte-pair encoding, its merges learned from `training_text`."""
     merges = min(MOST_MERGES, len(training_text) // PER_MERGE)
-    watch = partial(
-        track,
-        description="learning merges",
-        total=merges,
-        console=Console(stderr=True),
-        transient=True,
-        disable=len(training_text) < LONG,
-    )
+    watch = progress("learning merges", merges, len(training_text))
     learned = train_bpe(training_text, 256 + merges, watch=watch)
     tokenizer = BytePairTokenizer(learned)
     source = "this text" if training_text == text else "the corpus"
@@ -105,7 +99,8 @@ def by_merging(
         table = merge_table(torch.from_numpy(tokenizer.merges))
         merge_all(byte_ids(word.encode()), table)
 
-    tokens = [token_text(token_id) for token_id in ids.tolist()]
+    texts = {index: token_text(index) for index in np.unique(ids).tolist()}
+    tokens = [texts[token_id] for token_id in ids.tolist()]
     size = len(tokenizer.tokens)
     return Tokenized(
         tokens, ids, size, 0, about, steps, MERGING, token_text
@@ -113,15 +108,38 @@ def by_merging(
 
 
 def by_wordpiece(text: str, training_text: str) -> Tokenized:
-    """BERT's WordPiece, with the vocabulary of the packaged model."""
+    """BERT's WordPiece, with the vocabulary of the packaged model.
+
+    A text is taken block by block; no token crosses from one to the next.
+    """
     tokenizer = tokenizer_of(packaged_folder("bert"))
-    encoded = tokenizer.encode(text)
+    parts = [*blocks(text)]
+    watch = progress("tokenizing", len(parts), len(text))
+    inner = [
+        token.token
+        for part in watch(parts)
+        for token in tokenizer.tokenize(part)
+    ]
+    tokens = [tokenizer.names.first, *inner, tokenizer.names.end]
+    ids = np.array([tokenizer.vocabulary[token] for token in tokens])
     return Tokenized(
-        encoded.tokens,
-        encoded.ids,
+        tokens,
+        ids,
         len(tokenizer.vocabulary),
-        encoded.tokens.count(tokenizer.names.unknown),
+        tokens.count(tokenizer.names.unknown),
         "BERT's WordPiece, lower case, with [CLS] and [SEP]",
+    )
+
+
+def progress(description: str, total: int, characters: int) -> partial:
+    """Progress bar on standard error, with an estimate, for a long text."""
+    return partial(
+        track,
+        description=description,
+        total=total,
+        console=Console(stderr=True),
+        transient=True,
+        disable=characters < LONG,
     )
 
 

@@ -11,8 +11,12 @@ import pytest
 import torch
 
 from numpy_ref.checkpoints import model_folders
+from numpy_ref.checkpoints.model_folders import packaged_folder
+from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
+from numpy_ref.tokenizers import pretokens
 from parity_tests.tests.conftest import VERDICT
 from study.text.spelling import as_encodable
+from study.walk import tokenizing
 from study.walk.stops import EXAMPLE_BY_HAND, IDS_TO_ATTENTION, WORDS
 
 TEXT_TO_ATTENTION = (*WORDS, *IDS_TO_ATTENTION)
@@ -173,6 +177,33 @@ def test_words_that_a_corpus_lacks_are_unknown(twice, the_verdict):
     walk = json.loads(twice(*options)[1])
     assert walk["counts"]["unknown_tokens"] == 1
     assert walk["counts"]["vocabulary"] == 1_132
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "description"),
+    [("bpe", "learning merges"), ("wordpiece", "tokenizing")],
+)
+def test_a_long_text_has_a_progress_bar_on_standard_error(
+    twice, monkeypatch, tokenizer, description
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal would have it
+    arguments = ("--tokenizer", tokenizer, "--text", "low lower lowest")
+    _, out, err = twice(*arguments)
+    assert err == ""
+    monkeypatch.setattr(tokenizing, "LONG", 1)
+    _, out_of_long, err = twice(*arguments)
+    assert out_of_long == out
+    assert description in err
+    assert "100%" in err
+
+
+def test_wordpiece_of_a_text_in_blocks_is_that_of_the_whole(monkeypatch):
+    text = "Élan [MASK] unwanted\n, \0 low [SEP] lower. 中 " * 3
+    whole = tokenizer_of(packaged_folder("bert")).encode(text)
+    monkeypatch.setattr(pretokens, "BLOCK", 1)
+    in_blocks = tokenizing.by_wordpiece(text, text)
+    assert in_blocks.tokens == whole.tokens
+    assert in_blocks.ids.tolist() == whole.ids.tolist()
 
 
 def test_a_text_that_is_too_long_is_walked_in_part(twice, tmp_path):
