@@ -15,7 +15,7 @@ from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_tokenizer
-from numpy_ref.tokenizers.pretokens import blocks, split
+from numpy_ref.tokenizers.pretokens import SAFE_CUT, blocks, split
 from parity_tests.twins.recording import Call
 from torch_impl.byte_pair_encoding import byte_ids, merge_all, merge_table
 from torch_impl.word_tokenizer import (
@@ -30,6 +30,7 @@ from .stops import MERGING, WORDS, Stop
 
 MOST_MERGES = 256  # learned from a text; a short one has fewer
 PER_MERGE = 4  # characters; at that rate some words stay in pieces
+MOST_RECORDED = 10**5  # characters, split with a recorder at work
 LONG = 10**6  # characters; from here on progress is shown
 
 
@@ -52,18 +53,27 @@ class Tokenized:
 
 
 def by_words(text: str, training_text: str) -> Tokenized:
-    """Words and punctuation, with the vocabulary of `training_text`."""
+    """Words and punctuation, with the vocabulary of `training_text`.
+
+    Of a long text, only the beginning is recorded: a recorder is called
+    at each call, also of a function in C, of which each word has several.
+    """
     words = split_words(training_text)
     tokens = words if text == training_text else split_words(text)
     check_some_known(text, tokens, set(words))
     vocabulary = build_vocabulary(words)
     ids = encode(text, vocabulary).numpy()
 
+    recorded = beginning(text)
+
     def steps():
-        encode(text, build_vocabulary(split_words(training_text)))
+        split_words(beginning(training_text))
+        encode(recorded, build_vocabulary(words))
 
     unknown = int((ids == vocabulary[UNKNOWN]).sum())
     about = "words, punctuation and double dashes"
+    if recorded != text:
+        about += f" (the first {len(recorded):,} characters step by step)"
     size = len(vocabulary)
     return Tokenized(tokens, ids, size, unknown, about, steps, WORDS)
 
@@ -169,6 +179,12 @@ def a_word_of(text: str, most: int = 12) -> str:
         piece for piece in split(text[:2000]) if len(piece) <= most
     ]
     return max(pretokens, key=len, default=text[:most])
+
+
+def beginning(text: str) -> str:
+    """The first MOST_RECORDED characters of a text, to the next space."""
+    cut = SAFE_CUT.search(text, MOST_RECORDED)
+    return text[: cut.start()] if cut else text
 
 
 def check_some_known(text: str, tokens: list[str], words: set[str]) -> None:

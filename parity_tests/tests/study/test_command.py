@@ -17,6 +17,8 @@ from numpy_ref.tokenizers import pretokens
 from parity_tests.tests.conftest import VERDICT
 from study.text.spelling import as_encodable
 from study.walk import tokenizing
+from study.walk.run import walk_text
+from study.walk.settings import Settings
 from study.walk.stops import EXAMPLE_BY_HAND, IDS_TO_ATTENTION, WORDS
 
 TEXT_TO_ATTENTION = (*WORDS, *IDS_TO_ATTENTION)
@@ -204,6 +206,20 @@ def test_wordpiece_of_a_text_in_blocks_is_that_of_the_whole(monkeypatch):
     in_blocks = tokenizing.by_wordpiece(text, text)
     assert in_blocks.tokens == whole.tokens
     assert in_blocks.ids.tolist() == whole.ids.tolist()
+
+
+def test_of_a_long_text_the_beginning_is_split_in_steps(monkeypatch):
+    text = "one two, three four"
+    whole = walk_text(text, text, Settings(tokenizer="words"))
+    monkeypatch.setattr(tokenizing, "MOST_RECORDED", 5)
+    walked = walk_text(text, text, Settings(tokenizer="words"))
+    tokens, vocabulary, ids = walked.shown[:3]
+    assert tokens.comparison.ours == ["one", "two", ","]
+    assert ids.comparison.ours.tolist() == whole.ids[:3]
+    assert vocabulary.comparison.ours == whole.shown[1].comparison.ours
+    assert (walked.ids, walked.tokens) == (whole.ids, whole.tokens)
+    assert "(the first 8 characters step by step)" in walked.about
+    assert "step by step" not in whole.about
 
 
 def test_a_text_that_is_too_long_is_walked_in_part(twice, tmp_path):
