@@ -96,9 +96,9 @@ class PositionEmbedding:
 
 @checked
 def position_embedding(
-    positions: Int[Array, " position"],
+    positions: Int[Array, "*batch position"],
     params: PositionEmbedding,
-) -> Float[Array, "position d_model"]:
+) -> Float[Array, "*batch position d_model"]:
     """Position embedding: the row of each position, $P_i = W_i$.
 
     Raises ValueError for a position that the table does not have.
@@ -110,8 +110,8 @@ def position_embedding(
 
 @checked
 def position_embedding_backward(
-    d_embedded: Float[Array, "position d_model"],
-    positions: Int[Array, " position"],
+    d_embedded: Float[Array, "*batch position d_model"],
+    positions: Int[Array, "*batch position"],
     params: PositionEmbedding,
 ) -> PositionEmbedding:
     r"""Gradient, as for tokens.

@@ -15,9 +15,14 @@ from numpy import ndarray as Array
 
 from .bert import Layer
 from .checked import checked
-from .embeddings import InputEmbedding, input_embedding
+from .embeddings import (
+    InputEmbedding,
+    input_embedding,
+    position_embedding,
+    token_embedding,
+)
 from .layers import LayerNorm, layer_norm
-from .masks import causal_mask
+from .masks import causal_mask, causal_padding_mask, positions_of_mask
 from .sublayers import (
     AttentionSublayer,
     FeedForwardSublayer,
@@ -125,6 +130,38 @@ def gpt2(
     """
     x = input_embedding(ids, params.embedding)
     mask = causal_mask(ids.shape[-1], ids.shape[-1])
+    layers = decoder(x, params.decoder, mask, heads, epsilon)
+    normed = layer_norm(layers[-1].hidden, params.norm, epsilon)
+    logits = normed @ params.embedding.token.weight.swapaxes(-2, -1)
+    return x, layers, logits
+
+
+@checked
+def padded_gpt2(
+    ids: Int[Array, "*batch position"],
+    attention_mask: Bool[Array, "*batch position"],
+    params: Gpt2,
+    heads: int,
+    epsilon: float,
+) -> tuple[
+    Float[Array, "*batch position d_model"],
+    list[Layer],
+    Float[Array, "*batch position vocabulary"],
+]:
+    """GPT-2 for padded texts: each token as if its text stood alone.
+
+    `attention_mask` is True for the tokens of a text, False for padding,
+    before it or after it. What stands there may be any token; what is
+    returned there means nothing. Raises ValueError as `gpt2` does, but a
+    text's positions are those of its own tokens.
+    """
+    positions = positions_of_mask(attention_mask)
+    token_embeddings = token_embedding(ids, params.embedding.token)
+    position_embeddings = position_embedding(
+        positions, params.embedding.position
+    )
+    x = token_embeddings + position_embeddings
+    mask = causal_padding_mask(attention_mask)
     layers = decoder(x, params.decoder, mask, heads, epsilon)
     normed = layer_norm(layers[-1].hidden, params.norm, epsilon)
     logits = normed @ params.embedding.token.weight.swapaxes(-2, -1)

@@ -58,3 +58,41 @@ def padding_mask(
     key_position = np.arange(keys)
     mask = key_position < lengths[:, None, None]
     return mask
+
+
+@checked
+def causal_padding_mask(
+    attention_mask: Bool[Array, "*batch position"],
+) -> Bool[Array, "*batch position position"]:
+    r"""Causal mask of padded texts: no query sees padding or the future.
+
+    $M_{ij} = [\,j \le i\,] \land a_j$
+
+    `attention_mask` is True for the tokens of a text, False for padding,
+    on whichever side. Padding before a text sees nothing at all.
+    """
+    positions = attention_mask.shape[-1]
+    causal = causal_mask(positions, positions)
+    mask = causal & attention_mask[..., None, :]  # the same for all queries
+    return mask
+
+
+@checked
+def positions_of_mask(
+    attention_mask: Bool[Array, "*batch position"],
+) -> Int[Array, "*batch position"]:
+    r"""Position ids of padded texts: padding is not counted.
+
+    $p_i = \max(0, \sum_{j \le i} a_j - 1)$
+
+    A text's first token is at position 0, wherever it stands. Padding
+    gets the position of the token before it, or 0, so that every
+    position has its row in a table.
+
+    >>> import numpy as np
+    >>> positions_of_mask(np.array([False, False, True, True, True]))
+    array([0, 0, 0, 1, 2])
+    """
+    tokens_so_far = attention_mask.cumsum(axis=-1)
+    positions = np.maximum(tokens_so_far - 1, 0)
+    return positions

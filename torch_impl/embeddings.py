@@ -52,8 +52,8 @@ class PositionEmbedding(nn.Embedding):
     @checked
     def forward(
         self,
-        positions: Int[Array, " position"],
-    ) -> Float[Array, "position d_model"]:
+        positions: Int[Array, "*batch position"],
+    ) -> Float[Array, "*batch position d_model"]:
         check_indices("positions", positions, len(self.weight))
         embedded = self.weight[positions]
         return embedded

@@ -8,7 +8,7 @@ from .bert import Layer
 from .checked import checked
 from .embeddings import InputEmbedding
 from .layers import LayerNorm
-from .masks import causal_mask
+from .masks import causal_mask, causal_padding_mask, positions_of_mask
 from .sublayers import AttentionSublayer, FeedForwardSublayer
 
 
@@ -93,6 +93,30 @@ class Gpt2(nn.Module):
     ]:
         x = self.embedding(ids)
         mask = causal_mask(ids.shape[-1], ids.shape[-1]).to(x.device)
+        layers = self.decoder(x, mask, heads, epsilon)
+        normed = self.norm(layers[-1].hidden, epsilon)
+        logits = normed @ self.embedding.token.weight.transpose(-2, -1)
+        return x, layers, logits
+
+
+class PaddedGpt2(Gpt2):
+    @checked
+    def forward(
+        self,
+        ids: Int[Array, "*batch position"],
+        attention_mask: Bool[Array, "*batch position"],
+        heads: int,
+        epsilon: float,
+    ) -> tuple[
+        Float[Array, "*batch position d_model"],
+        list[Layer],
+        Float[Array, "*batch position vocabulary"],
+    ]:
+        positions = positions_of_mask(attention_mask)
+        token_embeddings = self.embedding.token(ids)
+        position_embeddings = self.embedding.position(positions)
+        x = token_embeddings + position_embeddings
+        mask = causal_padding_mask(attention_mask)
         layers = self.decoder(x, mask, heads, epsilon)
         normed = self.norm(layers[-1].hidden, epsilon)
         logits = normed @ self.embedding.token.weight.transpose(-2, -1)

@@ -32,3 +32,22 @@ def padding_mask(
     key_position = torch.arange(keys, device=lengths.device)
     mask = key_position < lengths[:, None, None]
     return mask
+
+
+@checked
+def causal_padding_mask(
+    attention_mask: Bool[Array, "*batch position"],
+) -> Bool[Array, "*batch position position"]:
+    positions = attention_mask.shape[-1]
+    causal = causal_mask(positions, positions).to(attention_mask.device)
+    mask = causal & attention_mask[..., None, :]
+    return mask
+
+
+@checked
+def positions_of_mask(
+    attention_mask: Bool[Array, "*batch position"],
+) -> Int[Array, "*batch position"]:
+    tokens_so_far = attention_mask.cumsum(dim=-1)
+    positions = (tokens_so_far - 1).clamp(min=0)
+    return positions

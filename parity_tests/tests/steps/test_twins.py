@@ -27,7 +27,7 @@ DTYPES = st.sampled_from(["float32", "float64"])
 
 # What is made of steps that are long themselves.
 MODELS = {
-    *("encoder", "bert", "decoder", "gpt2"),
+    *("encoder", "bert", "decoder", "gpt2", "padded_gpt2"),
     *("distil_bert_embedding", "distil_bert"),
     *("albert_embedding", "encoder_block_tanh", "shared_encoder"),
     *("albert", "masked_language_head_tanh"),
@@ -171,6 +171,7 @@ MODULES = {
     "decoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
     "decoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),
     "gpt2": ((3, 3, 4, 5, 2), (IDS, 2, 1e-5)),
+    "padded_gpt2": ((3, 3, 4, 5, 2), (IDS, IDS > -1, 2, 1e-5)),
     "decoder_block_with_dropout": ((4, 5), (X, ALL, KEPT, 0.0, 2, 1e-5)),
     "decoder_with_dropout": (
         (4, 5, 2),
