@@ -1,11 +1,12 @@
 """Padded batches of GPT-2 beside transformers' own, and each text alone."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.gpt2 import gpt2, padded_gpt2
 from numpy_ref.gpt2_on_one_page import next_token_logits
 from parity_tests.oracles.gpt2 import (
@@ -53,6 +54,15 @@ def run_alone(checkpoint, ids):
     return gpt2(ids, checkpoint.model, config.heads, config.epsilon)
 
 
+def run_oracle(oracle, ids, attention_mask):
+    return theirs(
+        oracle,
+        ids,
+        attention_mask=attention_mask.astype(int),
+        position_ids=positions_one_by_one(attention_mask),
+    )
+
+
 def rows_of_tokens(array, attention_mask):
     """The rows of a result that belong to tokens, not to padding."""
     has_heads = array.ndim == 4
@@ -89,12 +99,7 @@ def test_a_padded_batch_is_that_of_transformers_at_every_layer_and_head(
     attention_mask = mask_of(lengths, side)
     ids = random_ids(*attention_mask.shape, seed=seed)
     our_results = ours(*run(checkpoint, ids, attention_mask))
-    their_results = theirs(
-        oracle,
-        ids,
-        attention_mask=attention_mask.astype(int),
-        position_ids=positions_one_by_one(attention_mask),
-    )
+    their_results = run_oracle(oracle, ids, attention_mask)
     assert our_results.keys() == their_results.keys()
     for name, expected in their_results.items():
         expect_near(
@@ -203,14 +208,11 @@ def test_in_float32_it_strays_no_further_than_transformers(tmp_path, side):
     oracle, single = oracle_and_ours(tmp_path, "float32", n_layer=4)
     attention_mask = mask_of([17, 9, 3], side)
     ids = random_ids(3, 17)
-    exact = run(load_gpt2(tmp_path, "float64"), ids, attention_mask)[-1]
     our_logits = run(single, ids, attention_mask)[-1]
-    their_logits = theirs(
-        oracle,
-        ids,
-        attention_mask=attention_mask.astype(int),
-        position_ids=positions_one_by_one(attention_mask),
-    )["logits"]
+    their_logits, exact = (
+        run_oracle(model, ids, attention_mask)["logits"]
+        for model in (oracle, deepcopy(oracle).double())
+    )
     assert our_logits.dtype == their_logits.dtype == np.float32
     our_distance, their_distance = (
         abs(logits - exact)[attention_mask].max()
