@@ -208,6 +208,46 @@ def a_text_has_as_many_keys_as_tokens(
         yield alike("keys in a row", mask, first)
 
 
+def a_query_sees_the_tokens_up_to_its_own_position(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """A query sees as many keys as there are tokens up to its position,
+    and none that is padding or comes later."""
+    attention_mask = arguments["attention_mask"]
+    mask = step(**arguments)
+    positions = attention_mask.shape[-1]
+    shape = (*attention_mask.shape, positions)
+    yield alike("shape", mask.shape, shape)
+    tokens_so_far = attention_mask.cumsum(axis=-1)
+    yield alike("numbers of keys", mask.sum(axis=-1), tokens_so_far)
+    padding = np.broadcast_to(~attention_mask[..., None, :], shape)
+    yield alike("padding", mask & padding, np.zeros(shape, bool))
+    later = np.triu(mask, 1)
+    yield alike("later keys", later, np.zeros(shape, bool))
+
+
+def tokens_are_counted_without_padding(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """The tokens of a text are at positions 0, 1, 2 …, wherever padding
+    stands; no position is negative or as large as the number of
+    columns."""
+    attention_mask = arguments["attention_mask"]
+    positions = step(**arguments)
+    columns = attention_mask.shape[-1]
+    yield alike("shape", positions.shape, attention_mask.shape)
+    in_range = (positions >= 0) & (positions < columns)
+    yield alike("in range", in_range, np.ones_like(in_range))
+    counted = [np.arange(text.sum()) for text in rows_of(attention_mask)]
+    expected = np.concatenate(counted)
+    yield alike("positions", positions[attention_mask], expected)
+
+
+def rows_of(array: np.ndarray) -> np.ndarray:
+    """The rows along the last axis, one below the other."""
+    return array.reshape(-1, array.shape[-1])
+
+
 PROPERTIES = (
     Property(weights_are_a_distribution, of=SOFTMAXES),
     Property(
@@ -240,4 +280,9 @@ PROPERTIES = (
         a_mask_after_a_cache_is_the_rest_of_a_whole_one, of=("causal_mask",)
     ),
     Property(a_text_has_as_many_keys_as_tokens, of=("padding_mask",)),
+    Property(
+        a_query_sees_the_tokens_up_to_its_own_position,
+        of=("causal_padding_mask",),
+    ),
+    Property(tokens_are_counted_without_padding, of=("positions_of_mask",)),
 )

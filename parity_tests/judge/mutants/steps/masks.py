@@ -1,8 +1,13 @@
-"""Mutants of the causal mask and the padding mask."""
+"""Mutants of masks, and of the positions that one gives."""
 
 import numpy as np
 
-from numpy_ref.masks import causal_mask, padding_mask
+from numpy_ref.masks import (
+    causal_mask,
+    causal_padding_mask,
+    padding_mask,
+    positions_of_mask,
+)
 
 from .pieces import Mutants
 
@@ -57,7 +62,45 @@ PADDING_MASK: Mutants = {
     ),
 }
 
+CAUSAL_PADDING_MASK: Mutants = {
+    "the mask is inverted: True is what is masked": (
+        lambda attention_mask: ~causal_padding_mask(attention_mask)
+    ),
+    "padding is visible": (
+        lambda attention_mask: causal_padding_mask(attention_mask | True)
+    ),
+    "the future is visible": lambda attention_mask: np.repeat(
+        attention_mask[..., None, :], attention_mask.shape[-1], axis=-2
+    ),
+    "the padding lies along the queries, not the keys": (
+        lambda attention_mask: (
+            causal_padding_mask(attention_mask | True)
+            & attention_mask[..., None]
+        )
+    ),
+    "padding counts as tokens, and tokens as padding": (
+        lambda attention_mask: causal_padding_mask(~attention_mask)
+    ),
+}
+
+POSITIONS_OF_MASK: Mutants = {
+    "padding is counted": lambda attention_mask: positions_of_mask(
+        attention_mask | True
+    ),
+    "positions are counted from 1": (
+        lambda attention_mask: positions_of_mask(attention_mask) + 1
+    ),
+    "padding before the text is at position -1": (
+        lambda attention_mask: attention_mask.cumsum(axis=-1) - 1
+    ),
+    "padding counts as tokens, and tokens as padding": (
+        lambda attention_mask: positions_of_mask(~attention_mask)
+    ),
+}
+
 MUTANTS: dict[str, Mutants] = {
     "causal_mask": CAUSAL_MASK,
+    "causal_padding_mask": CAUSAL_PADDING_MASK,
     "padding_mask": PADDING_MASK,
+    "positions_of_mask": POSITIONS_OF_MASK,
 }
