@@ -2,10 +2,10 @@
 
 Axes: `d_model` counts the features of a token, `d_head` those of a head,
 `head` the heads. What a reader of the model may want to see, layer by
-layer, is returned in the open (`Layer`). `key_value_cache` has the form
-that writes one token after the other; `gpt2_training` the one that
-learns, with the gradients of the whole; `checkpoints.gpt2` reads the
-weights of a real one.
+layer, is returned in the open (`Layer`). `padded_gpt2` takes texts of
+different lengths in one array. `key_value_cache` has the form that writes
+one token after the other; `gpt2_training` the one that learns, with the
+gradients of the whole; `checkpoints.gpt2` reads the weights of a real one.
 """
 
 from dataclasses import dataclass
@@ -125,8 +125,9 @@ def gpt2(
 
     The logits at a position are those of the token after it. A text that
     is shorter than its array may have any tokens after its end: nothing
-    before sees them. Raises ValueError for an id that the table does not
-    have, and for more positions than there are.
+    before sees them; `padded_gpt2` takes padding before it, too. Raises
+    ValueError for an id that the table does not have, and for more
+    positions than there are.
     """
     x = input_embedding(ids, params.embedding)
     mask = causal_mask(ids.shape[-1], ids.shape[-1])
