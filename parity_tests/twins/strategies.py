@@ -48,6 +48,7 @@ NESTED = {
     "tokens": "context_length",
 }
 MOST_LAYERS = 2
+MOST_BATCH_AXES = 2
 NOT_NEGATIVE = ("probabilities", "square")
 IGNORED = -100
 
@@ -67,12 +68,19 @@ def lattice(shape: tuple[int, ...]):
 
 
 @st.composite
-def cases(draw, twin: Twin, dtype: str, equal: bool = False) -> Case:
+def cases(
+    draw,
+    twin: Twin,
+    dtype: str,
+    equal: bool = False,
+    batch_axes: int = MOST_BATCH_AXES,
+) -> Case:
     """Arguments and parameters for `twin`, with floats of `dtype`.
 
-    All axes have one size where they are to be `equal`.
+    All axes have one size where they are to be `equal`; those of a batch
+    are `batch_axes` at most.
     """
-    drawer = _Drawer(draw, twin, np.dtype(dtype), equal)
+    drawer = _Drawer(draw, twin, np.dtype(dtype), equal, batch_axes)
     arguments = {
         name: drawer.value(name, annotation)
         for name, annotation in _annotations(twin.reference).items()
@@ -89,12 +97,19 @@ def cases(draw, twin: Twin, dtype: str, equal: bool = False) -> Case:
 class _Drawer:
     """One draw: the sizes of all axes, then a value for each argument."""
 
-    def __init__(self, draw, twin: Twin, dtype: np.dtype, equal: bool):
+    def __init__(
+        self,
+        draw,
+        twin: Twin,
+        dtype: np.dtype,
+        equal: bool,
+        batch_axes: int,
+    ):
         self.draw, self.twin, self.dtype = draw, twin, dtype
-        self.sizes = self._sizes(equal)
+        self.sizes = self._sizes(equal, batch_axes)
         self.byte_pairs = draw(byte_pairs())
 
-    def _sizes(self, equal: bool) -> dict[str, int]:
+    def _sizes(self, equal: bool, batch_axes: int) -> dict[str, int]:
         names = sorted(_axis_names(self.twin))
         drawn = self.draw(
             st.lists(
@@ -120,7 +135,7 @@ class _Drawer:
         for larger, smaller in NESTED.items():
             if larger in sizes and smaller in sizes:
                 sizes[larger] += sizes[smaller]
-        batch = self.draw(st.lists(st.integers(1, 3), max_size=2))
+        batch = self.draw(st.lists(st.integers(1, 3), max_size=batch_axes))
         return sizes | {"*batch": batch, "*shape": [sizes["heads"], *batch]}
 
     def value(self, name: str, annotation):

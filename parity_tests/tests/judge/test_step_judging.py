@@ -51,6 +51,15 @@ def test_a_gradient_is_judged_too(name):
     )
 
 
+def row_by_row(positions, params):
+    return np.array([params.weight[int(place)] for place in positions])
+
+
+def test_a_position_embedding_may_take_one_row_of_positions():
+    findings = verdicts(row_by_row, "position_embedding").values()
+    assert {finding.verdict for finding in findings} == {"holds"}
+
+
 @pytest.mark.parametrize(
     ("name", "wrong", "trouble"),
     [
