@@ -162,7 +162,7 @@ def both(step: Callable | nn.Module, **arguments):
         _, calls = record(theirs, **tensors)
     tally = Tally()
     for comparison in compare(calls):
-        assert comparison.holds, comparison
+        assert comparison.holds, str(comparison)
         tally.add(comparison)
     say(f"✓ {twin.name}: {agreement(tally)}")
     return twin.reference(**arguments, **params_of(calls[0]))
@@ -199,7 +199,7 @@ def agree(
     theirs = np.asarray(to_numpy(theirs))
     name = twin_of(step).name
     comparison = within(name, ours, theirs.astype(ours.dtype), bound)
-    assert comparison.holds, comparison
+    assert comparison.holds, str(comparison)
     return ours
 
 
