@@ -27,6 +27,7 @@ from numpy_ref.checkpoints.model_folders import (
     find_model,
 )
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
+from numpy_ref.checkpoints.names import Name
 from numpy_ref.checkpoints.relatives import TITLES
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.layers import Linear
@@ -69,8 +70,13 @@ def attend_all(
     model_version: str | None = None,
     truncate: bool = False,
     dtype: str = "float32",
+    watch: Callable[[tuple[Name, ...]], Iterable[Name]] = iter,
 ) -> Iterator[Attention]:
-    """`attend` for several texts, one by one; the model is loaded once."""
+    """`attend` for several texts, one by one; the model is loaded once.
+
+    The names of its tensors pass through `watch` as each is read, which
+    may show them.
+    """
     if isinstance(texts, str):
         raise ValueError(f"expected several texts, got one: {texts!r}")
     read = None
@@ -81,7 +87,7 @@ def attend_all(
                 f"expected texts or pairs of texts, got {pair!r}"
             )
         check_texts(*pair)
-        read = read or reader(model_type, model_version, dtype)
+        read = read or reader(model_type, model_version, dtype, watch)
         yield read(*pair, truncate)
 
 
@@ -102,16 +108,19 @@ def check_texts(sentence_a: str, sentence_b: str | None) -> None:
 
 
 def reader(
-    model_type: str | None, model_version: str | None, dtype: str
+    model_type: str | None,
+    model_version: str | None,
+    dtype: str,
+    watch: Callable[[tuple[Name, ...]], Iterable[Name]] = iter,
 ) -> Reader:
     """Load a model, ready to read. Raises ValueError for an unknown one."""
     folder = folder_of(model_type, model_version)
     if folder.model_type == "gpt2":
-        checkpoint = load_gpt2(folder.path, dtype)
+        checkpoint = load_gpt2(folder.path, dtype, watch)
         tokenizer = byte_pair_of(folder.path, checkpoint.config.vocabulary)
         about = "; ".join(filter(None, (folder.about, tokenizer.about)))
         return partial(read_with_gpt2, checkpoint, tokenizer, about)
-    checkpoint = load_bert(folder.path, dtype)
+    checkpoint = load_bert(folder.path, dtype, watch)
     tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
     return partial(read_with_bert, checkpoint, tokenizer, folder.about)
 

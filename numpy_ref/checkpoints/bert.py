@@ -3,7 +3,7 @@
 Or a relative: what differs stands in `roberta`, `distilbert`, `albert`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,13 +58,18 @@ class BertCheckpoint:
     ignored: tuple[str, ...]
 
 
-def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
+def load_bert(
+    folder: str | Path,
+    dtype: str = "float32",
+    watch: Callable[[tuple[Name, ...]], Iterable[Name]] = iter,
+) -> BertCheckpoint:
     """Load the BERT of a folder, or its relative, in float32 or float64.
 
-    Its `config.architecture.title` says which it is. Raises ValueError
-    for a folder that holds none, naming the tensor or the field that is
-    not as expected, for weights that are not finite, and for another
-    dtype.
+    Its `config.architecture.title` says which it is. The names of the
+    tensors pass through `watch` as each is read, which may show them.
+    Raises ValueError for a folder that holds none, naming the tensor or
+    the field that is not as expected, for weights that are not finite,
+    and for another dtype.
     """
     check_dtype(dtype)
     keep_freed_memory()
@@ -86,7 +91,7 @@ def load_bert(folder: str | Path, dtype: str = "float32") -> BertCheckpoint:
         shape = their_shape(name, vars(config))
         check_stored(tensors[name.theirs], shape)
     check_tied(tensors, names, architecture.tied)
-    arrays = read_arrays(names, tensors, config, dtype)
+    arrays = read_arrays(names, tensors, config, dtype, watch)
     check_finite(names, arrays)
     return BertCheckpoint(
         config,
@@ -102,11 +107,15 @@ def read_arrays(
     tensors: Mapping[str, Stored],
     config: BertConfig,
     dtype: str,
+    watch: Callable[[tuple[Name, ...]], Iterable[Name]],
 ) -> dict[str, Array]:
     """A checkpoint under our names; a tied head shares the embedding."""
     arrays = to_ours(
         names,
-        {n.theirs: laid_out(n, tensors[n.theirs], dtype) for n in names},
+        {
+            n.theirs: laid_out(n, tensors[n.theirs], dtype)
+            for n in watch(names)
+        },
     )
     if "head.norm.weight" in arrays:
         arrays.setdefault("head.decoder.weight", arrays[tokens_of(config)])

@@ -5,7 +5,7 @@ one. Names begin with `transformer.` when a model was saved with its head,
 and without when not.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -93,12 +93,18 @@ class Gpt2Checkpoint:
     ignored: tuple[str, ...]
 
 
-def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
+def load_gpt2(
+    folder: str | Path,
+    dtype: str = "float32",
+    watch: Callable[[tuple[Name, ...]], Iterable[Name]] = iter,
+) -> Gpt2Checkpoint:
     """Load the GPT-2 of a folder, in float32 or float64.
 
-    Each weight is in memory once (`side_by_side`). Raises ValueError for
-    a folder that holds none, naming the tensor or the field that is not
-    as expected, for weights that are not finite, and for another dtype.
+    Each weight is in memory once (`side_by_side`). The names of the
+    tensors pass through `watch` as each is read, which may show them.
+    Raises ValueError for a folder that holds none, naming the tensor or
+    the field that is not as expected, for weights that are not finite,
+    and for another dtype.
     """
     check_dtype(dtype)
     keep_freed_memory()
@@ -114,7 +120,7 @@ def load_gpt2(folder: str | Path, dtype: str = "float32") -> Gpt2Checkpoint:
         check_stored(tensors[name.theirs], their_shape(name, vars(config)))
     check_tied(tensors, prefix)
     arrays = side_by_side(our_shapes(names, vars(config)), dtype)
-    for name in names:
+    for name in watch(names):
         tensor = tensors[name.theirs].read(dtype)
         for part, numbers in to_ours([name], {name.theirs: tensor}).items():
             arrays[part][...] = numbers

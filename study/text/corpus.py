@@ -2,10 +2,14 @@
 
 import json
 import logging
+import os
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pooch
+
+from numpy_ref.files import write_whole
 
 MOST_BYTES = 20_000_000
 CACHE_VARIABLE = "ATTENTION_TWICE_DATA"
@@ -66,22 +70,44 @@ def read_corpus(name: str) -> str:
             f"expected a corpus named {' or '.join(corpora)}, got {name}"
         )
     entry = corpora[name]
-    cache = pooch.create(
-        path=pooch.os_cache("attention-twice"),
-        base_url="",
-        registry={entry["file"]: f"sha256:{entry['sha256']}"},
-        urls={entry["file"]: entry["url"]},
-        env=CACHE_VARIABLE,
-    )
-    pooch.get_logger().setLevel(logging.WARNING)
-    download = pooch.HTTPDownloader(timeout=10)
+    cache = Path(
+        os.environ.get(CACHE_VARIABLE) or pooch.os_cache("attention-twice")
+    ).expanduser()
+    cached = cache / entry["file"]
     try:
-        path = cache.fetch(entry["file"], downloader=download)
-        return read_file(Path(path))
+        if not has_checksum(cached, entry["sha256"]):
+            content = download(entry)
+            cache.mkdir(parents=True, exist_ok=True)
+            write_whole(cached, content)
+        return read_file(cached)
     except OSError as error:  # what requests raises is one, too
         raise OfflineError(
-            f"expected {entry['file']} with its checksum in {cache.path}, "
+            f"expected {entry['file']} with its checksum in {cache}, "
             f"or a connection to download it, got {type(error).__name__}; "
             f"put the file there, set {CACHE_VARIABLE} to its folder, or "
             "take a text of your own (--file)"
         ) from error
+
+
+def has_checksum(path: Path, sha256: str) -> bool:
+    """Whether there is a file with that checksum."""
+    return path.is_file() and pooch.file_hash(path) == sha256
+
+
+def download(entry: dict) -> bytes:
+    """A corpus from its address, if it has its checksum.
+
+    It comes into a folder of its own, so that a download that is killed
+    leaves nothing in the cache. Raises OSError without a connection, and
+    ValueError for another checksum.
+    """
+    pooch.get_logger().setLevel(logging.WARNING)
+    with TemporaryDirectory() as folder:
+        path = pooch.retrieve(
+            entry["url"],
+            known_hash=f"sha256:{entry['sha256']}",
+            fname=entry["file"],
+            path=folder,
+            downloader=pooch.HTTPDownloader(timeout=10),
+        )
+        return Path(path).read_bytes()

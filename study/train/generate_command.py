@@ -63,10 +63,11 @@ def generate(
     from numpy_ref.checkpoints.gpt2 import load_gpt2
     from numpy_ref.checkpoints.model_folders import find_model
 
+    from ..text.progress import progress
     from .writing import SamplingSettings, write
 
     folder = find_model(model)
-    checkpoint = load_gpt2(folder.path)
+    checkpoint = load_gpt2(folder.path, watch=progress("loading the model"))
     vocabulary = checkpoint.config.vocabulary
     tokenizer = byte_pair_of(folder.path, vocabulary)
     ids = tokenizer.encode(prompt)

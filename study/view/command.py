@@ -140,6 +140,7 @@ def view(
     from bert_viz.plots.saving import SUFFIXES
     from numpy_ref.files import check_path, write_file
 
+    from ..text.progress import progress
     from .parts import arrays_of, chosen_tokens, prepared, start
     from .printing import print_attention, print_metrics
 
@@ -156,7 +157,11 @@ def view(
     attentions = [
         prepared(attention, special, words)
         for attention in attend_all(
-            texts, model_type, model_version, truncate
+            texts,
+            model_type,
+            model_version,
+            truncate,
+            watch=progress("loading the model"),
         )
     ]
     attention = attentions[0]

@@ -19,6 +19,7 @@ from parity_tests.twins.loading import BertTwin, bert_twin
 from parity_tests.twins.recording import record
 from torch_impl.attention import softmax
 
+from ..text.progress import progress
 from .bert_stops import bert_stops
 from .run import Walk, check_tokens, walked
 from .tokenizing import distinct
@@ -33,7 +34,9 @@ def walk_bert(text: str, name: str, dtype: str) -> Walk:
     without words, and for one that is longer than the model.
     """
     folder = find_model(name)
-    checkpoint = load_bert(folder.path, dtype)
+    checkpoint = load_bert(
+        folder.path, dtype, progress("loading the model")
+    )
     tokenizer = tokenizer_of(folder.path, checkpoint.config.vocabulary)
     encoded = tokenizer.encode(text)
     config, twin = checkpoint.config, bert_twin(checkpoint)

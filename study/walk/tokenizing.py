@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from numpy import ndarray as Array
-from rich.console import Console
-from rich.progress import track
 
 from numpy_ref.checkpoints.model_folders import packaged_folder
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
@@ -25,13 +22,13 @@ from torch_impl.word_tokenizer import (
     split_words,
 )
 
+from ..text.progress import progress
 from ..text.spelling import shortened
 from .stops import MERGING, WORDS, Stop
 
 MOST_MERGES = 256  # learned from a text; a short one has fewer
 PER_MERGE = 4  # characters; at that rate some words stay in pieces
 MOST_RECORDED = 10**5  # characters, split with a recorder at work
-LONG = 10**6  # characters; from here on progress is shown
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def by_words(text: str, training_text: str) -> Tokenized:
 def by_trained_bpe(text: str, training_text: str) -> Tokenized:
     """Byte-pair encoding, its merges learned from `training_text`."""
     merges = min(MOST_MERGES, len(training_text) // PER_MERGE)
-    watch = progress("learning merges", merges, len(training_text))
+    watch = progress("learning merges", total=merges)
     learned = train_bpe(training_text, 256 + merges, watch=watch)
     tokenizer = BytePairTokenizer(learned)
     source = "this text" if training_text == text else "the corpus"
@@ -124,7 +121,7 @@ def by_wordpiece(text: str, training_text: str) -> Tokenized:
     """
     tokenizer = tokenizer_of(packaged_folder("bert"))
     parts = [*blocks(text)]
-    watch = progress("tokenizing", len(parts), len(text))
+    watch = progress("tokenizing")
     inner = [
         token.token
         for part in watch(parts)
@@ -138,18 +135,6 @@ def by_wordpiece(text: str, training_text: str) -> Tokenized:
         len(tokenizer.vocabulary),
         tokens.count(tokenizer.names.unknown),
         "BERT's WordPiece, lower case, with [CLS] and [SEP]",
-    )
-
-
-def progress(description: str, total: int, characters: int) -> partial:
-    """Progress bar on standard error, with an estimate, for a long text."""
-    return partial(
-        track,
-        description=description,
-        total=total,
-        console=Console(stderr=True),
-        transient=True,
-        disable=characters < LONG,
     )
 
 

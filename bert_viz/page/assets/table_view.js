@@ -7,6 +7,7 @@ import { fixed, signed, summaryOf, weightText, withError } from "./telling.js";
 
 const FULL = 40; // tokens up to which all weights are in the table
 const FEW = 5; // keys of each query beyond that
+const MASKED = "—";
 
 export function summaries(panel, state) {
   return state.heads.map((head) => {
@@ -32,15 +33,20 @@ export function weightTables(panel, state) {
 
 // The caption has the error of all columns, once.
 function fullTable(name, matrix) {
-  const { queries, keys, weights } = matrix;
+  const { queries, keys, weights, masked } = matrix;
   const digits = matrix.signed ? signed : fixed;
   const rows = queries.map((query, row) => [
     { token: query.token },
-    ...keys.map((_, key) => digits(weights[row * keys.length + key])),
+    ...keys.map((_, key) => {
+      const at = row * keys.length + key;
+      return masked[at] ? MASKED : digits(weights[at]);
+    }),
   ]);
   const error = withError(0, Math.max(0, ...matrix.errors)).slice(6);
+  const hidden = masked.includes(true) ? `; ${MASKED} is masked` : "";
   const caption =
-    `${name}: rows are queries, columns are keys; each number is ${error}`;
+    `${name}: rows are queries, columns are keys; ` +
+    `each number is ${error}${hidden}`;
   const heads = ["query", ...keys.map(({ token }) => ({ token }))];
   return tableOf(caption, heads, rows, { "data-table": "weights" });
 }

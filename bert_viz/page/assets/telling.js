@@ -58,6 +58,7 @@ export function signed(number, digits = 3) {
 }
 
 export function weightText(matrix, at) {
+  if (matrix.masked[at]) return "masked";
   const weight = matrix.weights[at];
   const error = matrix.errors[at % matrix.keys.length];
   const text = withError(weight, error);

@@ -57,6 +57,29 @@ def test_words_special_tokens_and_segments_are_as_in_python(opened):
     expect_table(tab, PAIRED.weights[0, 0][rows][:, keys])
 
 
+@pytest.mark.parametrize("name", ["causal", "padded", "one"])
+def test_a_masked_cell_has_no_number_in_the_table(opened, name):
+    tab = opened(name, "view=head")
+    tab.click("#table-details > summary")
+    tab.wait_for_selector('#tables table[data-table="weights"]')
+    cells = [row[1:] for row in table(tab, "weights")]
+    masked = masked_cells(name, len(cells))
+    assert [[cell == "—" for cell in row] for row in cells] == masked
+    (caption,) = texts(tab, "#tables caption")
+    assert caption.endswith("— is masked") == any(map(any, masked))
+
+
+def masked_cells(name: str, tokens: int) -> list[list[bool]]:
+    """Keys after the query, or the two tokens of padding at the end."""
+    return [
+        [
+            {"causal": key > query, "padded": key >= 4}.get(name, False)
+            for key in range(tokens)
+        ]
+        for query in range(tokens)
+    ]
+
+
 def test_with_many_tokens_each_query_has_its_strongest_keys(opened):
     tab = opened("long", "view=head")
     tab.click("#table-details > summary")

@@ -174,6 +174,17 @@ def test_an_index_that_is_wrong_names_the_tensor(shards):
         stored_tensors(folder)
 
 
+def test_an_index_may_leave_out_the_other_names_of_a_tensor(shards):
+    folder, tensors, places = shards
+    file = places["wte.weight"]
+    own = {name: tensors[name] for name in places if places[name] == file}
+    write(folder / file, own, {"lm_head.weight": "wte.weight"})
+    expected = tensors | {"lm_head.weight": tensors["wte.weight"]}
+    expect_same_bytes(read(folder), expected)
+    write_index(folder, places | {"lm_head.weight": file})
+    expect_same_bytes(read(folder), expected)
+
+
 def test_an_index_without_a_map_is_refused(tmp_path):
     index = tmp_path / "model.safetensors.index.json"
     for text, message in (

@@ -48,6 +48,17 @@ def test_a_summary_has_the_strongest_weights_and_the_entropy(
         assert (f"{name} (" in summary) == here
 
 
+def test_a_masked_cell_is_said_to_be_masked(script):
+    matrix = {
+        "weights": [0, 0],
+        "masked": [False, True],
+        "keys": [0, 0],
+        "errors": [0.002, 0.002],
+    }
+    texts = script("[0, 1].map((at) => weightText(m, at))", m=matrix)
+    assert texts == ["0.000 ± 0.002", "masked"]
+
+
 def visible(token: str) -> str:
     """A space at an end, as the page shows it."""
     return re.sub(r"^ +| +$", lambda spaces: "·" * len(spaces[0]), token)

@@ -15,6 +15,7 @@ from numpy_ref.checkpoints.model_folders import packaged_folder
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.tokenizers import pretokens
 from parity_tests.tests.conftest import VERDICT
+from study.text import progress as bars
 from study.text.spelling import as_encodable
 from study.walk import tokenizing
 from study.walk.run import walk_text
@@ -192,7 +193,7 @@ def test_a_long_text_has_a_progress_bar_on_standard_error(
     arguments = ("--tokenizer", tokenizer, "--text", "low lower lowest")
     _, out, err = twice(*arguments)
     assert err == ""
-    monkeypatch.setattr(tokenizing, "LONG", 1)
+    monkeypatch.setattr(bars, "PATIENCE", 0)
     _, out_of_long, err = twice(*arguments)
     assert out_of_long == out
     assert description in err

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,25 @@ def test_a_wrong_checksum_is_refused_and_leaves_nothing(corpus):
     with pytest.raises(ValueError, match="hash") as refused:
         texts.read_corpus("story")
     assert "\n" not in str(refused.value)
+    assert not cache.exists()
+
+
+def test_a_download_that_is_killed_leaves_nothing_in_the_cache(
+    corpus, monkeypatch
+):
+    _, cache = corpus
+    cache.mkdir()
+
+    def killed(url, path, _):
+        Path(path).write_bytes(CONTENT[:-3])
+        seen.extend(cache.iterdir())  # what would be left if it ended here
+        raise KeyboardInterrupt
+
+    seen = []
+    monkeypatch.setattr(texts.pooch, "HTTPDownloader", lambda **_: killed)
+    with pytest.raises(KeyboardInterrupt):
+        texts.read_corpus("story")
+    assert seen == []
     assert list(cache.iterdir()) == []
 
 
