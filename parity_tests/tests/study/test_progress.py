@@ -5,6 +5,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from study.text import progress as bars
 
+from .test_bert_walk import small as small
+
+PROMPT = ("--prompt", "a", "--length", 1)
+
 
 @pytest.fixture
 def terminal(monkeypatch):
@@ -47,30 +51,27 @@ def test_a_bar_ends_with_the_work_that_fails(capsys, terminal, monkeypatch):
     assert err.rindex(shown) > err.rindex(hidden)
 
 
-def commands(folder) -> dict[str, list]:
-    """Each command that loads a model, with arguments."""
+@pytest.fixture
+def models(tmp_path, small):
+    """Each command that loads a model, with a small one."""
     config = GPT2Config(n_layer=1, n_embd=4, n_head=1, n_positions=8)
-    GPT2LMHeadModel(config).save_pretrained(folder)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
     return {
-        "view": ["view", "a robot", "--model-version", folder],
-        "generate": [
-            *("generate", "--model", folder),
-            *("--prompt", "a", "--length", 1),
-        ],
-        "walk": ["--model", "bert", "--text", "a robot"],
+        "view": ["view", "a robot", "--model-version", tmp_path],
+        "generate": ["generate", "--model", tmp_path, *PROMPT],
+        "walk": ["--model", small, "--text", "the artist"],
     }
 
 
-@pytest.mark.parametrize("name", ["view", "generate", "walk"])
+@pytest.mark.parametrize("command", ["view", "generate", "walk"])
 def test_a_large_model_has_a_bar(
-    twice, tmp_path, terminal, monkeypatch, name
+    twice, models, terminal, monkeypatch, command
 ):
-    arguments = commands(tmp_path)[name]
-    code, out, err = twice(*arguments)
+    code, out, err = twice(*models[command])
     assert code == 0
     assert "loading the model" not in err
     monkeypatch.setattr(bars, "PATIENCE", 0)
-    _, out_of_long, err = twice(*arguments)
+    _, out_of_long, err = twice(*models[command])
     assert out_of_long == out
     assert "loading the model" in err
     assert "100%" in err

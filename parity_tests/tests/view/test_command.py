@@ -95,8 +95,8 @@ def test_a_text_that_is_truncated(twice):
 def few_positions(monkeypatch):
     """The packaged model, as if it had six positions."""
 
-    def load(folder, dtype):
-        checkpoint = load_bert(folder, dtype)
+    def load(*arguments):
+        checkpoint = load_bert(*arguments)
         config = replace(checkpoint.config, positions=6)
         return replace(checkpoint, config=config)
 
