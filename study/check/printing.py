@@ -28,6 +28,7 @@ LABELS = {
     "fully_masked_row": "a fully masked row gets",
     "nan_in_masked_key": "a NaN in a masked key",
     "nan_in_masked_value": "a NaN in a masked value",
+    "cross_attention": "cross-attention to",
     "weights": "weights were read as",
     "float32": "float32",
     "float64": "float64",

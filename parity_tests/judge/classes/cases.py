@@ -44,11 +44,19 @@ class LayerCase:
         return (*self.x.shape[:-1], self.keys.shape[-2])
 
     @property
+    def tokens_by_use(self) -> dict[str, np.ndarray]:
+        return {"x": self.x, "key": self.keys, "value": self.values}
+
+    @property
+    def own_tokens(self) -> dict[str, np.ndarray]:
+        """Those that are not other tokens of it."""
+        tokens = {"x": self.x, "key": self.key, "value": self.value}
+        return {n: a for n, a in tokens.items() if a is not None}
+
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         """What a reader is shown of it."""
-        tokens = {"x": self.x, "key": self.key, "value": self.value}
-        given = {n: a for n, a in tokens.items() if a is not None}
-        return given | self.masks
+        return self.own_tokens | self.masks
 
     def size(self) -> tuple[int, float]:
         """How large it is: what a reader sees should be small."""

@@ -145,6 +145,12 @@ class AttentionLayer(ReadLayer):
             "weights": self.recipe.layout,
             "batch_axes": list(self.batch_axes),
         }
+        if self.cross:
+            detected["cross_attention"] = [
+                name
+                for name, role in self.body.roles.tokens.items()
+                if role in ("key", "value", "context")
+            ]
         if not self.in_float64:
             detected["float64"] = INSIDE_FLOAT32
         if self.tokens_first:

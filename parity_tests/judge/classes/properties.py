@@ -301,7 +301,8 @@ def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
     are lost (Squire and Trapp 1998).
     """
     random = np.random.default_rng(case.seed)
-    case = replace(case, x=case.x.astype(np.float64), key=None, value=None)
+    own = {n: a.astype(np.float64) for n, a in case.own_tokens.items()}
+    case = replace(case, **own)
     upstreams = []
 
     def upstream_of(shape):
@@ -311,12 +312,12 @@ def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
     got = layer.gradients(case, upstream_of)
     arrays = layer.arrays(case)
     slopes = {}
-    named = layer.body.roles.tokens
-    tokens = [n for n in layer.arguments(case) if n in named]
+    tokens = tokens_by_argument(layer, case)
     for name in [*tokens, *(f"parameter {n}" for n in arrays)]:
-        like = case.x if name in tokens else arrays[name.split(" ", 1)[1]]
+        label, moved = name.removeprefix("parameter "), tokens.get(name, ())
+        like = case.tokens_by_use[moved[0]] if moved else arrays[label]
         along = random.integers(-3, 4, like.shape).astype(np.float64)
-        exact = derivative(layer, case, name, named.get(name), along)
+        exact = derivative(layer, case, moved, label, along)
         part = got.get(name)
         by_hand = 0.0 if part is None else float((part * along).sum())
         slopes[name] = by_hand, float((exact * upstreams[0]).sum())
@@ -328,27 +329,37 @@ def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
         yield replace(compared, scale=scale)
 
 
-def derivative(layer, case: LayerCase, name: str, source, along):
-    """How the reference's output changes along one input."""
+# Where tokens come from: the first of these roles that is passed.
+TAKEN_FROM = {
+    "x": ("x", "query"),
+    "key": ("key", "context", "x"),
+    "value": ("value", "context", "x"),
+}
+
+
+def tokens_by_argument(layer, case: LayerCase) -> dict[str, list[str]]:
+    """Which tokens of the case each argument is: "x" alone, where others
+    are attended to; "x", "key" and "value", where it attends to itself."""
+    roles, passed = layer.body.roles.tokens, layer.arguments(case)
+    argument_of = {role: n for n, role in roles.items() if n in passed}
+    uses: dict[str, list[str]] = {name: [] for name in argument_of.values()}
+    for use, taken_from in TAKEN_FROM.items():
+        role = next(each for each in taken_from if each in argument_of)
+        uses[argument_of[role]].append(use)
+    return uses
+
+
+def derivative(layer, case: LayerCase, moved, label: str, along):
+    """How the reference's output changes along the tokens that are moved,
+    or, where none are, along a weight."""
     step = 1j * TINY * along
     arrays = dict(layer.arrays(case))
-    tokens = {"x": case.x, "key": case.x, "value": case.x}
-    if source is None:
-        label = name.split(" ", 1)[1]
+    tokens = {use: case.tokens_by_use[use] + step for use in moved}
+    if not moved:
         arrays[label] = arrays[label] + step
-    else:
-        moved = {
-            "x": ("x", "key", "value"),
-            "query": ("x",),
-            "context": ("key", "value"),
-        }.get(source, (source,))
-        alone = layer.body.roles.tokens.values()
-        if "value" not in alone and "context" not in alone:
-            moved = ("x", "key", "value")
-        tokens |= {key: tokens[key] + step for key in moved}
     heads = layer.heads_of(layer.sizes[case.built])
     read = weights(layer.at(case.built, layer.recipe), arrays, heads)
-    complex_case = replace(case, **tokens)
+    complex_case = replace(case, **case.tokens_by_use | tokens)
     output = layer_of_heads(read, complex_case.tokens(layer.causal))
     return np.imag(output) / TINY
 

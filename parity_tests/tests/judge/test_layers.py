@@ -273,6 +273,40 @@ def test_queries_keys_and_values_may_be_of_other_tokens(sources, cause):
     assert report.cause == cause
 
 
+class Decoder(nn.MultiheadAttention):
+    """Other tokens are a required argument of their own."""
+
+    def __init__(self, d_model, nhead):
+        super().__init__(d_model, nhead, batch_first=True)
+
+    def forward(self, tgt, memory, memory_padding_mask=None):
+        query, key = self.sources(tgt, memory)
+        masked = {"key_padding_mask": memory_padding_mask}
+        return super().forward(query, key, key, **masked)[0]
+
+    def sources(self, tgt, memory):
+        return tgt, memory
+
+
+def test_a_slope_is_that_of_the_argument_that_is_moved():
+    class Cut(Decoder):
+        def sources(self, tgt, memory):
+            return tgt, memory.detach()
+
+    class Mixed(Decoder):
+        def sources(self, tgt, memory):
+            return tgt, memory.detach() + tgt - tgt.detach()
+
+    role = "multi_head_attention"
+    right = judge_as(role, Decoder)
+    assert right.holds, right
+    assert right.conventions["cross_attention"] == ["memory"]
+    cut, mixed = judge_as(role, Cut), judge_as(role, Mixed)
+    assert "gradients_are_the_exact_ones" in failed(cut)
+    assert cut.cause == "no gradient reaches memory"
+    assert "gradients_are_the_exact_ones" in failed(mixed)
+
+
 # --- fewer key heads -----------------------------------------------------
 
 
