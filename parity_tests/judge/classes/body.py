@@ -5,6 +5,7 @@ weights gets them as arguments (`function.py`). Either way the weights are
 drawn here, so that they are known whatever the body does.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -63,7 +64,11 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     dropped = tuple(filter(is_dropout_mask, names))
     rest = [n for n in names if n not in dropped]
     causal = first_of(rest, "causal")
-    masks = tuple(n for n in rest if has_role(n, "mask") and n != causal)
+    misnamed = misnamed_tokens([n for n in rest if named[n].required])
+    no_masks = (causal, misnamed)
+    masks = tuple(
+        n for n in rest if has_role(n, "mask") and n not in no_masks
+    )
     rest = [n for n in rest if n not in (*masks, causal)]
     qkv = qkv_of(rest)
     if qkv is not None:
@@ -106,6 +111,17 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         dropped,
         tuple(left_alone),
     )
+
+
+def misnamed_tokens(required: list[str]) -> str | None:
+    """The first required argument, where it is tokens, though its name
+    could be that of a mask: it is "hidden" or "masked_x", or none of the
+    others can be tokens."""
+    if not required or qkv_of(required):
+        return None
+    is_either = re.match(r"hidden|masked_", required[0].lower())
+    only_masks = all(has_role(name, "mask") for name in required)
+    return required[0] if is_either or only_masks else None
 
 
 TENSORS = ("", "torch.Tensor", "Tensor", "numpy.ndarray", "np.ndarray")

@@ -83,7 +83,10 @@ FIXED = {
     "masked": False,
     "is_cross_attention": False,
 }
-CONFIGURATIONS = ("config", "cfg", "args", "params", "hparams", "conf", "c")
+CONFIGURATIONS = (
+    *("config", "cfg", "args", "params", "hparams", "conf", "c"),
+    *("opts", "options", "settings"),
+)
 
 
 def sizes_of_globals(thing: Thing) -> Iterator[Sizes]:

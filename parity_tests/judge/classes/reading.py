@@ -23,7 +23,8 @@ from .calling import CalledLayer, Way
 from .cases import LayerCase
 
 EPSILONS = (1e-5, 1e-6, 1e-12, 1e-8)
-HEADS = (2, 3, 4, 8)  # to be tried where no number is named
+HEADS = (2, 3, 4, 8)  # to be tried where no argument is called so
+MOST_HEADS = 64  # where no configuration can have them either
 MISFITS = (ValueError, KeyError, TypeError, IndexError)
 # What a buffer is called that plain attention has not.
 ODD = re.compile(r"rel|pos|rot|freq|cos|sin|alibi|slope|gate|decay|memory")
@@ -226,8 +227,9 @@ class ReadLayer(CalledLayer):
         what may be around it."""
         heads: tuple = (None, 1) if self.takes_heads else (1,)
         if not self.names_heads:
-            globals_of = [n for _, n in self.thing.sizes if 1 < n <= 64]
-            heads = (*heads, *dict.fromkeys(globals_of), *HEADS)
+            named = [n for _, n in self.thing.sizes if 1 < n <= MOST_HEADS]
+            others = () if self.takes_heads else range(5, MOST_HEADS + 1)
+            heads = (*heads, *dict.fromkeys((*named, *HEADS, *others)))
         for inside, count in product(insides, heads):
             has_norm = "norm" in inside
             if has_norm and not recipe.norm:

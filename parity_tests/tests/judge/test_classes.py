@@ -1,5 +1,7 @@
 """Student classes as courses write them: built, read, and judged."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import nn
@@ -361,6 +363,19 @@ def test_bare_matrices_of_the_other_orientation():
 OWN_WIDTH, OWN_HEADS = 17, 4
 
 
+class Defaults:
+    width, parts = 24, 12
+
+
+def test_any_number_of_heads_that_nothing_names_is_found():
+    class MultiHeadAttention(HeadsInOneMatrix):
+        def __init__(self, defaults=Defaults):
+            super().__init__(defaults.width, defaults.parts)
+
+    report = judged(MultiHeadAttention)
+    assert report.holds, report
+
+
 def test_a_number_of_heads_from_outside_is_found():
     class MultiHeadAttention(HeadsInOneMatrix):
         def __init__(self, embed_dim):
@@ -368,6 +383,24 @@ def test_a_number_of_heads_from_outside_is_found():
 
     report = judged(MultiHeadAttention)
     assert report.holds, report
+
+
+class Options(NamedTuple):
+    hidden: int = 32
+    heads: int = 4
+
+
+OPTIONS = Options()
+
+
+def test_sizes_may_be_options():
+    class MultiHeadAttention(HeadsInOneMatrix):
+        def __init__(self, opts=OPTIONS):
+            super().__init__(opts.hidden, opts.heads)
+
+    report = judged(MultiHeadAttention)
+    assert report.holds, report
+    assert len(report.conventions["sizes"]) == 2
 
 
 def test_sizes_from_outside_that_do_not_fit_are_named():

@@ -132,6 +132,31 @@ def test_a_layer_has_arguments_that_are_left_alone_too():
     assert call.left_alone == ("past",)
 
 
+@pytest.mark.parametrize(
+    ("layer", "tokens", "masks"),
+    [
+        (lambda hidden: 0, {"hidden": "x"}, ()),
+        (lambda hidden, mask: 0, {"hidden": "x"}, ("mask",)),
+        (
+            lambda hidden, context: 0,
+            {"hidden": "x", "context": "context"},
+            (),
+        ),
+        (lambda masked_x, return_weights=0: 0, {"masked_x": "x"}, ()),
+        (lambda seen, flag=0, mask=None: 0, {"seen": "x"}, ("mask",)),
+        (lambda mask, x: 0, {"x": "x"}, ("mask",)),
+        (
+            lambda query, key, value, hidden: 0,
+            {"query": "query", "key": "key", "value": "value"},
+            ("hidden",),
+        ),
+    ],
+)
+def test_a_layer_takes_tokens_whatever_their_name(layer, tokens, masks):
+    call = call_roles(parameters_of(layer))
+    assert (call.tokens, call.masks) == (tokens, masks)
+
+
 def test_a_required_width_and_a_required_number_of_heads():
     both = roles(lambda q, k, v, d_k, num_heads: None)
     assert both.fixed == (("d_k", "d_head"),)
