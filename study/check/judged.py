@@ -85,10 +85,13 @@ def judge_file(path: Path, request: Request) -> JudgedFile:
         if judged.trouble is None:
             Judging(judged, request).run()
     except Exception as error:  # one file must not end the others
-        kind = type(error).__name__
-        judged.trouble = f"the judge itself failed: {kind}: {error}"
+        judged.trouble = own_failure(error)
     judged.seconds = time.monotonic() - began
     return judged
+
+
+def own_failure(error: Exception) -> str:
+    return f"the judge itself failed: {type(error).__name__}: {error}"
 
 
 def no_file(path: Path) -> str | None:
@@ -181,6 +184,8 @@ class Judging:
         from parity_tests.judge.attention.conventions import Declared
         from parity_tests.judge.files.judging import candidates, judge_thing
         from parity_tests.judge.verdict.loop import Budget
+        from parity_tests.judge.verdict.protocol import Lost
+        from parity_tests.judge.verdict.report import Report
 
         request = self.request
         answer = readable(remote.loaded())
@@ -205,7 +210,12 @@ class Judging:
             yield from self.beside(remote, waiting, declared, budget)
             return
         for thing, role in waiting:
-            yield judge_thing(remote, thing, role, declared, budget)
+            try:
+                yield judge_thing(remote, thing, role, declared, budget)
+            except Lost:
+                raise
+            except Exception as error:  # what else is there is judged
+                yield Report(thing.name, role, trouble=own_failure(error))
 
     def beside(self, remote, waiting: list, declared, budget) -> Iterator:
         """The reports on functions that are compared with another one,

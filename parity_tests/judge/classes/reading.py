@@ -44,9 +44,14 @@ class ReadLayer(CalledLayer):
         self.explore()
         self.heads_at: dict[int, int] = {}
         self.recipe, self.causal = self.recognised()
-        for built in range(1, len(self.sizes)):
-            self.heads_at[built] = self.heads_for(built)
-        self.in_float64 = not self.has_float32_inside()
+        try:
+            for built in range(1, len(self.sizes)):
+                self.heads_at[built] = self.heads_for(built)
+            self.in_float64 = not self.has_float32_inside()
+        except MISFITS as error:
+            raise NotJudged(
+                "its weights do not fit each other at other sizes"
+            ) from error
 
     def weights(self, case: LayerCase, recipe: Recipe | None = None):
         """The weights by the recipe, as the reference takes them."""

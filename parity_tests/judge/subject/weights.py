@@ -273,7 +273,8 @@ def by_name(layers: list[Named]) -> Iterator[Recipe]:
         if four:
             yield four
         if heads:
-            yield replace(heads, output=out)
+            layout = f"{heads.layout}{said}"
+            yield replace(heads, output=out, layout=layout)
         if {"query", "key", "value"} <= roles.keys():
             parts = [
                 tuple(layer.part(turned) for layer in roles[role])

@@ -593,9 +593,13 @@ def test_a_failure_of_the_judge_after_a_verdict_is_said(
     monkeypatch.setattr(judging, "judge_thing", failing)
     text = f"{GOOD}\nattention = scaled_dot_product_attention"
     judged = judge_file(written(tmp_path, text), REQUEST)
-    assert [report["verdict"] for report in judged.reports] == ["holds"]
-    assert judged.verdict == "not judged"
-    assert "the judge itself failed: ValueError: no such" in judged.trouble
+    right, failed = judged.reports
+    assert right["verdict"] == "holds"
+    assert failed["name"] == "attention"
+    assert failed["verdict"] == judged.verdict == "not judged"
+    assert (
+        "the judge itself failed: ValueError: no such" in failed["trouble"]
+    )
     partly = [{"verdict": "holds where asked", "findings": []}]
     judged = JudgedFile(Path("a.py"), partly, trouble="lost")
     assert judged.verdict == "not judged"

@@ -409,6 +409,53 @@ def test_weights_may_be_in_a_dict_of_a_class_of_numpy():
     assert judge_as("self_attention", wrong, arrays="numpy").failed
 
 
+class OfHeads:
+    """A list of heads in NumPy; each has matrices of its own."""
+
+    def __init__(self, d_model, n_heads):
+        d_head = d_model // n_heads
+        self.heads = [InNumPy(d_model, d_head) for _ in range(n_heads)]
+        self.Wo = np.ones((d_model, d_model))
+
+    def __call__(self, x):
+        return np.concatenate([h(x) for h in self.heads], -1) @ self.Wo
+
+
+def test_each_head_of_a_list_may_have_matrices_of_its_own():
+    class Backwards(OfHeads):
+        def __call__(self, x):
+            heads = [head(x) for head in self.heads[::-1]]
+            return np.concatenate(heads, -1) @ self.Wo
+
+    role = "multi_head_attention"
+    right = judge_as(role, OfHeads, arrays="numpy")
+    assert right.holds, right
+    assert len(right.conventions["sizes"]) == 2
+    wrong = judge_as(role, Backwards, arrays="numpy")
+    assert "equals_the_reference" in failed(wrong)
+
+
+def test_weights_that_fit_in_one_size_only_are_no_reading():
+    class Padded(InNumPy):
+        def __init__(self, d_in, d_out):
+            super().__init__(d_in, d_out)
+            self.unused = int(d_out == 32)
+            for name in self.params if self.unused else ():
+                width = d_out + (name == "W_k")
+                self.params[name] = np.ones((d_in, width))
+
+        def __call__(self, x):
+            query, key, value = (x @ w for w in self.params.values())
+            key = key[..., : query.shape[-1]]
+            scores = query @ key.swapaxes(-2, -1) / key.shape[-1] ** 0.5
+            powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            return powers / powers.sum(axis=-1, keepdims=True) @ value
+
+    report = judge_as("self_attention", Padded, arrays="numpy")
+    assert report.verdict == "not judged"
+    assert "do not fit each other at other sizes" in report.trouble
+
+
 def self_attention(x, params):
     query, key, value = (x @ params[f"W_{n}"] for n in ("q", "k", "v"))
     scores = query @ key.mT / query.shape[-1] ** 0.5
