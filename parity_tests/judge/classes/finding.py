@@ -54,14 +54,16 @@ def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
         return
     named = thing.name.replace("_", "").lower()
     takes_heads = names_size(thing.parameters, "heads")
-    if "multihead" in named and not takes_heads:
+    are_apart = heads_may_be_apart(thing)
+    by_shape = "multihead" in named and not takes_heads
+    if by_shape and not are_apart:
         names = ", ".join(each.name for each in thing.parameters)
         raise NotJudged(
             f"expected the number of heads among its arguments: ({names})"
         )
     is_square = re.search(SQUARE, thing.docs)
     shapes = (True, False) if is_square else (takes_heads, True)
-    by_head = (False, True) if heads_may_be_apart(thing) else (False,)
+    by_head = (True,) if by_shape else (False, True)[: 1 + are_apart]
     ways = product(libraries, shapes, parts_to_try(thing), by_head)
     for way in ways:
         yield FunctionBody(host, thing, *way)

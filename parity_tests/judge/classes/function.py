@@ -15,7 +15,7 @@ import numpy as np
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.subject.roles import has_role
-from parity_tests.judge.subject.weights import key_of, role_of
+from parity_tests.judge.subject.weights import LAST, key_of, role_of
 from parity_tests.judge.verdict.protocol import answered
 
 from .body import call_roles
@@ -144,7 +144,8 @@ def parts_to_try(thing: Thing) -> Iterator[tuple[str, ...]]:
 
 def heads_may_be_apart(thing: Thing) -> bool:
     """Whether an einsum has an operand of three axes: x with "dhe"."""
-    return re.search(r",\w{3}->", thing.source + thing.helpers) is not None
+    operand = r",\s*(\w\s*){3}->"
+    return re.search(operand, thing.source + thing.helpers) is not None
 
 
 def norm_taken(thing: Thing) -> tuple[str, ...]:
@@ -188,7 +189,7 @@ class FunctionBody:
             role = role_of(key_of(name)) or "output"
             width = COLUMNS.get(role, 1) * sizes.d_out
             rows = sizes.d_out if role == "output" else d_in
-            if self.parts:
+            if self.parts and not is_array(name):
                 matrix, *biases = (f"{name}.{part}" for part in self.parts)
             else:
                 is_bias = name.split(".")[-1].lower().startswith("b")
@@ -224,6 +225,11 @@ class FunctionBody:
 
     def choices(self) -> Iterator[Sizes]:
         yield from FIRST
+
+
+def is_array(name: str) -> bool:
+    """Whether a path ends at an array, not at a layer with parts."""
+    return "." in name and name.split(".")[-1] in LAST
 
 
 def split(name: str, array: np.ndarray, heads: int) -> np.ndarray:

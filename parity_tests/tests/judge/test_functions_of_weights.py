@@ -213,6 +213,47 @@ def test_what_is_wrong_with_such_weights_is_named():
         assert report.cause == cause
 
 
+# The number of heads stands in the shapes of the kernels, as in Flax.
+def dense_general(layer, x):
+    shapes = "b n d, d h k -> b n h k"
+    return np.einsum(shapes, x, layer["kernel"]) + layer["bias"]
+
+
+def joined_heads(scores, value, kernel, bias):
+    context = np.einsum("bhqk,bkhd->bqhd", normalised(scores), value)
+    return np.einsum("bqhd,hdo->bqo", context, kernel) + bias
+
+
+def multi_head_attention_of_shapes(params, x):
+    query, key, value = (
+        dense_general(params[name], x) for name in ("query", "key", "value")
+    )
+    scores = np.einsum("bqhd,bkhd->bhqk", query, key)
+    scores = scores / np.sqrt(query.shape[-1])
+    out = params["out"]["kernel"], params["out"]["bias"]
+    return joined_heads(scores, value, *out)
+
+
+def test_the_shapes_of_weights_may_tell_the_number_of_heads():
+    def multi_head_attention_of_all(params, x):
+        query, key, value = (
+            dense_general(params[name], x)
+            for name in ("query", "key", "value")
+        )
+        scores = np.einsum("bqhd,bkhd->bhqk", query, key)
+        scores = scores / np.sqrt(x.shape[-1])
+        out = params["out"]["kernel"], params["out"]["bias"]
+        return joined_heads(scores, value, *out)
+
+    right = judged(multi_head_attention_of_shapes)
+    assert right.holds, right
+    assert right.kind == "multi_head_attention"
+    assert len(right.conventions["sizes"]) == 2
+    wrong = judged(multi_head_attention_of_all)
+    assert "equals_the_reference" in failed(wrong)
+    assert wrong.cause == "the scale is 1/√d_in, not 1/√d_head"
+
+
 def test_a_step_of_the_reference_takes_the_weights_of_the_reference():
     step = hosted(multi_head.multi_head_attention, None)[1]
     assert role_by_name(step) == "multi_head_attention"
