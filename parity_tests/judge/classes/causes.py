@@ -8,6 +8,7 @@ import numpy as np
 
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.mutants.class_parts import MUTANTS
+from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
 
 from .cases import LOUD, crossed, later_keys, with_masks
@@ -63,12 +64,15 @@ def possible(layer) -> dict:
     both = bool(layer.body.roles.causal and layer.understood)
     grouped = read.key_heads < read.heads
     widths = read.width_in != len(read.query[0])
+    axes = {layer.forms[name].axes for name in layer.understood}
+    of_pairs = not axes <= {*OF_KEYS, LENGTHS}
     return {
         name: mutant
         for name, mutant in MUTANTS.items()
         if (several or not ("heads" in name or "d_model" in name))
         and (len(layer.understood) > 1 or "two masks" not in name)
         and (layer.understood or "mask of another" not in name)
+        and (of_pairs or "mask is transposed" not in name)
         and (both or "another mask" not in name)
         and (layer.cross or "'s tokens" not in name)
         and (widths or "√d_in" not in name)

@@ -314,9 +314,10 @@ WEIGHINGS = {
     f"scores are capped at {cap} after the mask": capped_after_the_mask(cap)
     for cap in (5, 10, 20, 30, 50)
 }
+ON_QUERIES = "the mask of the keys acts on the queries"
 VISIBLE_KEYS = {
     "the mask is transposed": transposed_mask,
-    "the mask of the keys acts on the queries": padding_on_queries,
+    ON_QUERIES: padding_on_queries,
     "the mask is ignored": causal_alone,
     "the causal mask is missing": own_mask,
     "causal is dropped when another mask is given": lambda probe: (
@@ -371,6 +372,14 @@ MUTANT_PARTS = (
         "the mask is inverted [and a row of none gets the mean]": {
             "visible": inverted,
             "weigh": filled(-1e9),
+        },
+        f"{ON_QUERIES} [and a hidden one gets the mean]": {
+            "visible": padding_on_queries,
+            "weigh": filled(-1e9),
+        },
+        f"{ON_QUERIES} [and a hidden one gets NaN]": {
+            "visible": padding_on_queries,
+            "weigh": or_nothing,
         },
         "the keys are reshaped, not transposed": {
             "similar": reshaped_products

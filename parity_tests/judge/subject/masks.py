@@ -82,8 +82,8 @@ def find_masks(
     """What is found of each mask, the first to be asked first.
 
     `visible(name, form, mask)` tries a form, for scores of this shape and
-    so many batch axes; `widened` finds a form for more masks than the one
-    that hides what it should.
+    so many batch axes, and has NaN where that cannot be told; `widened`
+    finds a form for more masks than the one that hides what it should.
     """
     findings = []
     for name in (*roles.masks, *filter(None, [roles.lengths])):
@@ -108,10 +108,12 @@ def find_form(
     """The form in which a mask hides what it should.
 
     If none does, it is the first that is accepted and fits what is said
-    of the mask; a wrong implementation is asked as it says it wants to be.
+    of the mask; a wrong implementation is asked as it says it wants to be,
+    even if all that it then returns is NaN.
     """
     meanings = GROUPS.get(said, tuple(MEANINGS))
     accepted: list[MaskForm] = []
+    with_nan: list[MaskForm] = []
     for axes in axes_tried:
         mask = trial_mask(shape, axes)
         for meaning in meanings[:1] if axes == LENGTHS else meanings:
@@ -121,8 +123,9 @@ def find_form(
                 continue
             if shows(seen, mask):
                 return MaskFinding(name, form, True, said)
-            accepted.append(form)
-    return MaskFinding(name, next(iter(accepted), None), False, said)
+            (with_nan if np.isnan(seen).any() else accepted).append(form)
+    forms = accepted + with_nan if said else accepted
+    return MaskFinding(name, next(iter(forms), None), False, said)
 
 
 def trial_mask(shape: tuple[int, int], axes: str) -> np.ndarray:

@@ -235,6 +235,65 @@ def test_valid_lengths_are_a_mask():
     assert "a_mask_hides_what_it_should" in failed(judge_as(role, OneMore))
 
 
+class Padded(Heads):
+    """A mask of each text's keys."""
+
+    fill = -torch.inf
+
+    def forward(self, x, padding_mask=None):
+        """padding_mask (batch, tokens): True may be attended to."""
+        query, key, value = (
+            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        scores = query @ key.mT / query.shape[-1] ** 0.5
+        if padding_mask is not None:
+            visible = self.placed(padding_mask[:, None])
+            scores = scores.masked_fill(~visible, self.fill)
+        context = self.weights(scores) @ value
+        return self.out_proj(context.transpose(1, 2).flatten(2))
+
+    def placed(self, mask):
+        return mask[:, :, None, :]
+
+    def weights(self, scores):
+        return scores.softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("fill", "is_zero"),
+    [(-1e9, False), (-torch.inf, False), (-torch.inf, True)],
+    ids=["the mean", "NaN", "zeros"],
+)
+def test_a_padding_mask_on_the_queries_is_named(fill, is_zero):
+    class OnQueries(Padded):
+        def placed(self, mask):
+            return mask[:, :, :, None]
+
+        def weights(self, scores):
+            weights = scores.softmax(-1)
+            return weights.nan_to_num() if is_zero else weights
+
+    role = "multi_head_attention"
+    assert judge_as(role, Padded).holds
+    wrong = type("OnQueries", (OnQueries,), {"fill": fill})
+    report = judge_as(role, wrong)
+    assert "a_mask_hides_what_it_should" in failed(report)
+    assert report.cause == "the mask of the keys acts on the queries"
+
+
+def test_what_is_wrong_with_a_mask_only_is_said_to_be_so():
+    class OfTheNext(Padded):
+        def placed(self, mask):
+            return mask[:, :, None, :].roll(1, -1)
+
+    report = judge_as("multi_head_attention", OfTheNext)
+    assert "more_tokens_than_a_tile_are_no_different" in failed(report)
+    assert "equals_the_reference" not in failed(report)
+    assert report.cause is None
+    assert report.known.startswith("it is right without a mask: look at")
+
+
 # --- other tokens --------------------------------------------------------
 
 
