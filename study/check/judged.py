@@ -243,6 +243,8 @@ class Judging:
 
     def explain(self) -> None:
         """Say what was not looked at, and what would let it be judged."""
+        from parity_tests.judge.candidate.statements import UNDER_THE_GUARD
+
         judged = self.judged
         reported = {report["name"] for report in judged.reports}
         judged.others = [n for n in self.names if n not in reported]
@@ -259,6 +261,12 @@ class Judging:
                     finding["trouble"], judged.notes
                 )
         judged.trouble = with_advice(judged.trouble, judged.notes)
+        # Where a verdict lacks what is set there, its trouble says so now.
+        judged.notes = [
+            note
+            for note in judged.notes
+            if not note.startswith(UNDER_THE_GUARD)
+        ]
 
 
 def readable(answer: dict) -> dict:

@@ -25,6 +25,7 @@ SCOPES = (
     *(*DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp),
     *(ast.DictComp, ast.GeneratorExp),
 )
+UNDER_THE_GUARD = "set under the main guard, which is not run"
 LONGEST = 300  # characters of an error's text
 AGAIN = 1.0  # seconds until a statement that went on is interrupted again
 
@@ -67,10 +68,7 @@ class StatementRunner:
         if is_main_guard(statement):
             missing = missing_names(statement.body, namespace)
             if missing:
-                self.note(
-                    "set under the main guard, which is not run: "
-                    f"{', '.join(missing)}"
-                )
+                self.note(f"{UNDER_THE_GUARD}: {', '.join(missing)}")
 
     def failures(
         self, statement: ast.stmt, namespace: dict

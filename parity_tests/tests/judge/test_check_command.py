@@ -509,6 +509,12 @@ def test_a_file_in_which_nothing_can_be_judged_says_what_it_has(tmp_path):
     assert judged.notes == ["line 1: ZeroDivisionError: division by zero"]
 
 
+def test_what_is_set_under_the_main_guard_is_no_fault_of_running(tmp_path):
+    guard = "if __name__ == '__main__':\n    X = 3\n1 / 0\n"
+    judged = judge_file(written(tmp_path, guard), REQUEST)
+    assert judged.notes == ["line 3: ZeroDivisionError: division by zero"]
+
+
 def test_what_is_no_python_is_not_judged(tmp_path):
     path = written(tmp_path, "some words", "notes.txt")
     judged = judge_file(path, REQUEST)
