@@ -249,7 +249,9 @@ def either(probe):
 
 FACTORS = {
     "the scale is missing": lambda probe: 1,
-    "the scale is 1/d, not 1/√d": lambda probe: root(probe) ** 2,
+    "the scale is 1/d, not 1/√d, as if applied twice": lambda probe: (
+        root(probe) ** 2
+    ),
     "the scores are multiplied by √d": lambda probe: 1 / root(probe),
     "the scores are multiplied by d": lambda probe: root(probe) ** -2,
     "the scale is 1/√(number of keys), not 1/√d": (

@@ -134,9 +134,9 @@ CAUSES = {
     "scale_by_value_width": (
         "the scale is 1/√(width of the values), not 1/√d"
     ),
-    "scale_twice": "the scale is 1/d, not 1/√d",
+    "scale_twice": "the scale is 1/d, not 1/√d, as if applied twice",
     "scale_upside_down": "the scores are multiplied by √d",
-    "scale_without_root": "the scale is 1/d, not 1/√d",
+    "scale_without_root": "the scale is 1/d, not 1/√d, as if applied twice",
     "scores_times_mask": (
         "masked scores become 0, or nearly so, in place of -inf"
     ),

@@ -339,7 +339,9 @@ def test_the_command_has_exit_codes_and_json(twice, tmp_path):
         del file["seconds"]
     assert runs[0] == runs[1]
     (report,) = runs[0][0]["reports"]
-    assert report["cause"] == "the scale is 1/d, not 1/√d"
+    assert (
+        report["cause"] == "the scale is 1/d, not 1/√d, as if applied twice"
+    )
     failure = failure_of(report)
     assert failure["expected"] != failure["got"]
 

@@ -377,7 +377,7 @@ def test_two_files_are_compared_in_a_process_each(tmp_path):
             Budget(examples=5),
         )
     assert report.verdict == "rejected"
-    assert report.cause == "the scale is 1/d, not 1/√d"
+    assert report.cause == "the scale is 1/d, not 1/√d, as if applied twice"
     assert "output = attention(q=q, k=k, v=v)" in (
         report.failed[0].failure.script
     )

@@ -201,7 +201,7 @@ def test_what_is_wrong_with_such_weights_is_named():
         return attended(*parts, n_heads) @ params.wo
 
     wrong = {
-        mha: "the scale is 1/d, not 1/√d",
+        mha: "the scale is 1/d, not 1/√d, as if applied twice",
         attention_without_bias: "the output bias is left out",
         attention_of_a_record: (
             "the projections of keys and values are swapped"

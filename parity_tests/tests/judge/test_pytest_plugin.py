@@ -122,7 +122,10 @@ def test_a_wrong_attention_fails_with_a_report_and_no_traceback(project):
     report = run.stdout.partition(title)[2].partition(end)[0]
     assert "The output is softmax(Q Kᵀ / √d) V" in report
     assert re.search(r"context at \[.+\]: got [\d.]+, expected", report)
-    assert "likely cause: the scale is 1/d, not 1/√d" in report
+    assert (
+        "likely cause: the scale is 1/d, not 1/√d, as if applied twice"
+        in report
+    )
     assert "query = np.array([[" in report
     assert "from my_attention import attention" in report
     failed = "FAILED my_attention.py::attention::equals_the_definition"
@@ -288,7 +291,10 @@ def test_a_failed_assert_of_judge_shows_the_report_in_lines(project):
     shown = run.stdout.partition("- what the judge says -")[2]
     lines = [line.strip() for line in shown.splitlines()]
     assert "attention, as attention: rejected" in lines
-    assert "likely cause: the scale is 1/d, not 1/√d" in lines
+    assert (
+        "likely cause: the scale is 1/d, not 1/√d, as if applied twice"
+        in lines
+    )
     assert any(line.startswith("query = np.array([[") for line in lines)
     assert "not asked: masks (it takes none)" in lines
 
