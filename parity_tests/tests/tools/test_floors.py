@@ -53,7 +53,10 @@ FLOORS = (
     ("parity_tests.judge.files",),
     ("parity_tests.judge", "parity_tests.claims", "parity_tests.oracles"),
     ("study.text",),
-    ("study.walk", "study.check", "study.view", "study.variance"),
+    (
+        *("study.walk", "study.check", "study.view"),
+        *("study.variance", "study.figures"),
+    ),
     ("study.notebooks", "study.train"),
     ("study",),
     ("benchmarks",),
