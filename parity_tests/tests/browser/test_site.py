@@ -1,0 +1,183 @@
+"""The study site in a real browser: from disk, without network."""
+
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from .page import browser as browser
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, browser):
+    folder = tmp_path_factory.mktemp("site")
+    command = [Path(sys.executable).with_name("twice"), "study"]
+    subprocess.run([*command, "--no-open", "--out", folder], check=True)
+    return folder / "html"
+
+
+@pytest.fixture
+def opened(browser, site):
+    """Open a page; at the end nothing unexpected happened."""
+    contexts, unexpected = [], []
+
+    def open_page(name, width=1440, scheme="light"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            offline=True,
+        )
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: unexpected.append(str(error)))
+        tab.on("requestfailed", lambda r: unexpected.append(r.url))
+        tab.on("console", lambda m: said(m, unexpected))
+        tab.goto((site / name).as_uri())
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert unexpected == []
+
+
+def pages_of(site: Path) -> list[Path]:
+    """All pages, without what the theme ships beside its styles."""
+    pages = sorted(site.rglob("*.html"))
+    return [page for page in pages if "_static" not in page.parts]
+
+
+def said(message, unexpected: list) -> None:
+    """Keep what the console warns of; the theme also says what it does."""
+    if message.type in ("warning", "error"):
+        unexpected.append(message.text)
+
+
+def test_every_page_opens_without_an_error_or_a_request(opened, site):
+    pages = pages_of(site)
+    assert len(pages) > 40
+    tab = opened("index.html")
+    for page in pages:
+        tab.goto(page.as_uri())
+        assert tab.title(), page
+
+
+def test_both_codes_of_a_step_stand_in_one_row_and_differ_where_marked(
+    opened, site
+):
+    tab, rows = opened("index.html"), 0
+    for page in sorted((site / "reference").glob("*.html")):
+        tab.goto(page.as_uri())
+        for left, right in tab.evaluate(CODES):
+            rows += 1
+            assert unmarked(left) == unmarked(right)
+            assert left["marked"] or right["marked"]
+    assert rows > 100
+
+
+CODES = """() => [...document.querySelectorAll(".step:not(.same)")]
+  .map((step) => [...step.querySelectorAll("pre")])
+  .filter((codes) => codes.length === 2)
+  .map((codes) => codes.map((code) => {
+    code.querySelectorAll(".comment").forEach((c) => c.remove());
+    const marked = [...code.querySelectorAll("mark")];
+    const all = code.textContent;
+    const texts = marked.map((mark) => mark.textContent);
+    marked.forEach((mark) => (mark.textContent = " \\u0001 "));
+    return { all, marked: texts, rest: code.textContent };
+  }))"""
+
+
+def unmarked(code: dict) -> list[str]:
+    """The words that are not marked, in order."""
+    pieces = code["rest"].split("\u0001")
+    words = chain.from_iterable(piece.split() for piece in pieces)
+    return [c for word in words for c in word]
+
+
+def test_a_name_lights_up_in_equation_codes_and_title(opened):
+    tab = opened("reference/attention.html")
+    step = tab.locator("#attention-scores .step", has_text="similarity =")
+    step.first.locator("pre [data-name=query]").first.hover()
+    lit = tab.locator("#attention-scores .lit")
+    texts = {text.strip() for text in lit.all_text_contents()}
+    assert texts == {"query", "Q"}
+
+
+def test_one_side_can_be_chosen_and_is_remembered(opened):
+    tab = opened("reference/attention.html")
+    torch = tab.locator("#softmax .side-1").first
+    assert torch.is_visible()
+    tab.locator("#softmax button.view", has_text="NumPy").click()
+    assert not torch.is_visible()
+    tab.reload()
+    assert not tab.locator("#softmax .side-1").first.is_visible()
+    assert tab.locator("#softmax .side-0").first.is_visible()
+    tab.locator("#softmax button.view", has_text="Math").click()
+    assert not tab.locator("#softmax .codes").first.is_visible()
+
+
+def test_a_table_of_steps_is_one_stop_and_arrows_lead_through_it(opened):
+    tab = opened("reference/attention.html")
+    steps = tab.locator("#softmax .step")
+    stops = steps.evaluate_all(
+        "all => all.filter(s => s.tabIndex === 0).length"
+    )
+    assert stops == 1
+    steps.first.focus()
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("ArrowDown")
+    label = "document.activeElement.getAttribute('aria-label')"
+    assert tab.evaluate(label) == "step 3 of 6, exponentials"
+    tab.keyboard.press("End")
+    assert tab.evaluate(label) == "step 6 of 6, returns, same in both"
+
+
+def test_a_switch_breaks_the_step(opened):
+    tab = opened("reference/attention.html")
+    shown = tab.locator("#softmax .break-it div.version:visible")
+    assert "fails" not in shown.inner_text()
+    assert "def softmax" in shown.inner_text()
+    tab.locator("#softmax select.version").select_option(
+        label="the softmax is applied twice"
+    )
+    text = shown.inner_text()
+    assert "softmax(softmax(scores))" in text
+    assert "fails: One weight divided by another" in text
+
+
+def test_search_finds_a_word_from_disk(opened):
+    tab = opened("index.html")
+    tab.goto(tab.url.replace("index.html", "search.html?q=similarity"))
+    tab.wait_for_selector("#search-results li a", timeout=10_000)
+    links = tab.locator("#search-results li a").all_text_contents()
+    assert any("attention" in link for link in links)
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "page", ["index", "reference/attention", "docs/judge"]
+)
+def test_axe_finds_no_violation(opened, page, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab = opened(f"{page}.html", width, scheme)
+    found = (
+        Axe().run(tab, options={"preload": False}).response["violations"]
+    )
+    assert [(v["id"], v["nodes"][0]["html"][:90]) for v in found] == []
+
+
+def test_no_page_is_wider_than_a_phone(opened, site):
+    tab = opened("index.html", 360)
+    for page in pages_of(site):
+        tab.goto(page.as_uri())
+        wide = tab.evaluate(
+            "document.documentElement.scrollWidth > innerWidth"
+        )
+        assert not wide, page

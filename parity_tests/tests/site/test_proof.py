@@ -1,0 +1,82 @@
+"""What the site shows of a step: values, properties, and its mutants."""
+
+import re
+
+import numpy as np
+import pytest
+
+from numpy_ref import example
+from numpy_ref.attention import softmax
+from parity_tests.judge.mutants.steps import MUTANTS
+from parity_tests.judge.verdict.protocol import Broken
+from parity_tests.twins.comparing import Comparison
+from parity_tests.twins.finding import find_twins
+from study.site import values
+from study.site.breaking import BREAKABLE, by_name, code_of, mutants_of
+from study.site.proof import lights, lights_of
+from study.site.values import steps_of, table, tables, values_of
+
+FRACTIONS = np.array(example.WEIGHTS, dtype=float)
+
+
+def test_the_weights_shown_are_those_found_by_hand():
+    comparison, exact = steps_of("masked_softmax")["weights"]
+    assert np.allclose(comparison.ours, FRACTIONS, rtol=1e-15)
+    assert str(exact.value[2, 0])[:12] == "0.1428571428"
+    html = values_of("attention.py", "masked_softmax")["weights"]
+    cells = re.findall(r"<td[^>]*>([^<]+)</td>", html)
+    assert cells[8:12] == ["0.143", "0.286", "0.571", "0"]
+    assert "rounding allows" in html
+
+
+def test_two_sides_that_differ_are_not_shown(monkeypatch):
+    def apart(calls):
+        yield Comparison("softmax[0]/weights", *np.ones((2, 1)), 1, 0.5, 2)
+
+    monkeypatch.setattr(values, "compare", apart)
+    with pytest.raises(AssertionError, match=r"softmax.*differs"):
+        steps_of.__wrapped__("softmax")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("twin", find_twins(), ids=str)
+def test_each_step_has_an_example_and_a_value_for_each_name(twin):
+    shown = values_of("", twin.name)
+    assert shown.keys() == steps_of(twin.name).keys()
+
+
+def test_of_a_large_array_a_part_is_shown():
+    assert table(np.zeros((9, 2))).count("<tr>") == 7
+    assert table(np.zeros((2, 9))).count("<td>…</td>") == 2
+    assert tables(np.zeros((5, 2, 2))).count("<table") == 4
+    assert "nothing" in tables(np.zeros((0, 3)))
+
+
+def test_the_lights_of_a_right_step_are_on_and_those_of_a_wrong_one_off():
+    own = lights_of("softmax")
+    assert all(light.holds and light.asked > 30 for light in own)
+    assert max(light.worst for light in own) > 0.1
+    twice = lights(lambda scores: softmax(softmax(scores)), "softmax")
+    failing = {light.claim for light in twice if light.failed}
+    assert any(claim.startswith("One weight divided") for claim in failing)
+    assert "The inputs are unchanged after the call." not in failing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BREAKABLE)
+def test_every_known_mutant_breaks_a_property(name):
+    shown = {mutant.cause for mutant in mutants_of(name)}
+    assert shown == MUTANTS[name].keys()
+
+
+def test_a_mutants_code_is_that_of_the_table():
+    assert code_of("softmax", "the softmax is applied twice") == (
+        "lambda scores: softmax(softmax(scores))"
+    )
+
+
+def test_an_error_that_a_mutant_raises_is_said_to_break_it():
+    with pytest.raises(Broken, match=r"axes don.t match"):
+        by_name(lambda scores: scores.transpose(0, 1, 2), "softmax")(
+            scores=np.zeros((2, 2))
+        )

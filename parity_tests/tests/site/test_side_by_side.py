@@ -1,0 +1,175 @@
+"""Side by side: rows, marks, equations, on a pair that is not ours."""
+
+import ast
+import re
+
+import pytest
+
+from study.site.side_by_side.aligning import aligned
+from study.site.side_by_side.equations import equation_of
+from study.site.side_by_side.functions import functions_of
+from study.site.side_by_side.mathml import mathml
+from study.site.side_by_side.rows import rows_of
+from study.site.side_by_side.tokens import as_html, marked, words_of
+
+LEFT = '''
+"""A file."""
+
+import numpy as np
+
+
+def area(width, height):
+    """The area.
+
+    Of a rectangle.
+    """
+    # Sides are lengths.
+    side = np.abs(width)
+    product = side * height
+    return product
+
+
+def _helper():
+    return 1
+'''
+RIGHT = """
+import torch
+
+
+class Area(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+
+    def forward(self, width, height):
+        side = torch.abs(width)
+        doubled = side + side
+        product = side * height
+        return product
+"""
+
+
+def both():
+    (left,), (right,) = functions_of(LEFT), functions_of(RIGHT)
+    return left, right
+
+
+def test_a_function_is_cut_into_statements_with_their_comments():
+    left, right = both()
+    assert (left.name, right.name) == ("area", "area")
+    assert left.header == "def area(width, height):"
+    assert left.sentence == "The area."
+    assert [(s.name, s.code) for s in left.statements] == [
+        ("side", "# Sides are lengths.\nside = np.abs(width)"),
+        ("product", "product = side * height"),
+        ("returns", "return product"),
+    ]
+    assert right.header == "def forward(self, width, height):"
+
+
+def test_steps_of_one_name_stand_in_one_row():
+    rows = rows_of(*both())
+    names = [row.name for row in rows]
+    assert names == ["side", "doubled", "product", "returns"]
+    assert rows[1].left is None
+    assert [row.is_same for row in rows] == [False, False, True, True]
+
+
+def test_every_differing_token_is_marked_and_none_that_is_equal():
+    left, right = "side = np.abs(width)", "side = torch.abs(width)"
+    here, there = marked(left, right)
+    assert [words_of(left)[i] for i in here] == ["np"]
+    assert [words_of(right)[i] for i in there] == ["torch"]
+    assert marked(left, left) == (set(), set())
+    html = as_html(left, here, {"side"}, {"side": 3})
+    assert re.findall("<mark>(.*?)</mark>", html) == ["np"]
+    assert '<span data-name="side" data-hue="3">side</span>' in html
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "y = f(\n    x,  # why\n    '<&>',\n)",
+        "# first\n\nx = 1",
+        "x = '''a\nb''' + c",
+        "for x in y:\n    z = x",
+    ],
+)
+def test_code_as_html_is_the_code(code):
+    from html import unescape
+
+    html = as_html(code, set(), set(), {})
+    assert unescape(re.sub("<[^>]+>", "", html)) == code
+
+
+def test_aligning_keeps_the_order_and_loses_nothing():
+    pairs = aligned("abcd", "bxd")
+    assert [i for i, _ in pairs if i is not None] == [0, 1, 2, 3]
+    assert [j for _, j in pairs if j is not None] == [0, 1, 2]
+    assert [p for p in pairs if None not in p] == [(1, 0), (3, 2)]
+
+
+SYMBOLS = {"query": "Q", "key": "K", "weights": "A", "scores": "S"}
+SYMBOLS |= {"x": "X", "query.shape[-1]": "d"}
+
+
+@pytest.mark.parametrize(
+    ("code", "latex"),
+    [
+        ("s = query @ key.swapaxes(-2, -1)", r"\text{s} = Q \, K^\top"),
+        ("s = query @ key.transpose(-2, -1)", r"\text{s} = Q \, K^\top"),
+        (
+            "scores = s / sqrt(query.shape[-1])",
+            r"S = \frac{\text{s}}{\sqrt{d}}",
+        ),
+        (
+            "x = (a + b) * c",
+            r"X = \left(\text{a} + \text{b}\right) "
+            r"\odot \text{c}",
+        ),
+        (
+            "x = a - (b - c)",
+            r"X = \text{a} - \left(\text{b} - "
+            r"\text{c}\right)",
+        ),
+        (
+            "weights = softmax(scores)",
+            r"A = \operatorname{softmax}"
+            r"\left(S\right)",
+        ),
+        (
+            "x = linear(x, params.query)",
+            r"X = \operatorname{linear}_{Q}"
+            r"\left(X\right)",
+        ),
+        ("x = mask[..., None, :, :]", r"X = \text{mask}"),
+        ("t = scores.sum(axis=-1, keepdims=True)", r"\text{t} = \sum_j S"),
+    ],
+)
+def test_an_assignment_as_an_equation(code, latex):
+    (statement,) = ast.parse(code).body
+    assert equation_of(statement, SYMBOLS, {"softmax", "linear"}) == latex
+
+
+@pytest.mark.parametrize(
+    "code", ["x = x.reshape(2, 3)", "x, y = z", "x = [1]", "return_(x)"]
+)
+def test_what_has_no_usual_sign_has_no_equation(code):
+    (statement,) = ast.parse(code).body
+    assert equation_of(statement, SYMBOLS, set()) is None
+
+
+def test_a_symbol_bears_the_name_of_its_variable():
+    html = mathml(r"S = Q K^\top / \sqrt{d}", SYMBOLS, {"key": 1})
+    named = re.findall(r'<\w+ data-name="([^"]+)"[^>]*>(\w)<', html)
+    assert named[:3] == [("scores", "S"), ("query", "Q"), ("key", "K")]
+    assert html.count("data-hue") == 1
+
+
+def test_a_part_of_a_symbol_is_no_symbol():
+    html = mathml("W_Q + Q", {"weight": "W_Q", "query": "Q"}, {})
+    assert re.findall('data-name="([^"]+)"', html) == ["weight", "query"]
+
+
+def test_latex_that_does_not_parse_is_named():
+    with pytest.raises(ValueError, match=r"LaTeX .* got 'x\^2\^3'"):
+        mathml("x^2^3", {}, {})

@@ -1,0 +1,1 @@
+"""The study site: equation, NumPy and PyTorch side by side."""

@@ -1,0 +1,112 @@
+"""Building the site: its sources written into a folder, then Sphinx."""
+
+from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
+
+from parity_tests.twins.finding import twin_files
+
+from .documents import checkout, document_pages
+from .pages import front_page, in_order, name_of, reference_pages
+
+HERE = Path(__file__).parent
+
+
+def build(folder: Path) -> Path:
+    """Build the site in a folder; return its first page.
+
+    What is there of an earlier build is used where its sources are the
+    same. Raises ValueError for a folder that cannot be written, for a
+    source that does not parse, and for anything that Sphinx warns of.
+    """
+    try:
+        names = write_sources(folder / "source")
+        return run_sphinx(folder, 2 * len(names))
+    except OSError as error:
+        raise ValueError(
+            f"expected a folder to write the site into, got {folder}: "
+            f"{error.strerror}"
+        ) from error
+    except SphinxError as error:
+        raise ValueError(str(error)) from error
+
+
+def run_sphinx(folder: Path, pages: int) -> Path:
+    """Run Sphinx over the sources, with a bar for what is read and made."""
+    warnings = StringIO()
+    console = Console(stderr=True)
+    with Progress(
+        console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        bar = progress.add_task("building the site", total=pages)
+        app = Sphinx(
+            srcdir=folder / "source",
+            confdir=HERE,
+            outdir=folder / "html",
+            doctreedir=folder / "doctrees",
+            buildername="html",
+            status=None,
+            warning=warnings,
+            warningiserror=True,
+        )
+        for event in ("source-read", "html-page-context"):
+            app.connect(event, lambda *_: progress.advance(bar))
+        app.build()
+    if app.statuscode:
+        raise ValueError(warnings.getvalue().strip())
+    return folder / "html" / "index.html"
+
+
+def write_sources(folder: Path) -> set[str]:
+    """Write the source of every page; return the names of the pages.
+
+    One that is the same stays, so that it is not made again; one that is
+    no longer a page goes.
+    """
+    pages = all_pages()
+    for name, text in pages.items():
+        write_if_new(folder / f"{name}.md", text)
+    for path in folder.rglob("*.md"):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name not in pages:
+            path.unlink()
+    for picture in (checkout() / "docs").glob("*.png"):
+        (folder / "docs" / picture.name).write_bytes(picture.read_bytes())
+    return set(pages)
+
+
+def all_pages() -> dict[str, str]:
+    """The source of each page by its document's name."""
+    reference = {
+        f"{package}/{file}": name_of(file)
+        for package in ("numpy_ref", "torch_impl")
+        for file in twin_files()
+    }
+    documents = dict(document_pages(reference))
+    guides = [name for name in documents if name.startswith("docs/")]
+    files = [name_of(file) for file in in_order()]
+    return {
+        "index": front_page(),
+        "reference/index": listing("The reference", files),
+        "docs/index": listing("The guides", guides),
+        **dict(reference_pages()),
+        **documents,
+    }
+
+
+def listing(title: str, names: Iterable[str]) -> str:
+    """A page that leads to others."""
+    entries = "\n".join(f"/{name}" for name in names)
+    return f"# {title}\n\n```{{toctree}}\n{entries}\n```\n"
+
+
+def write_if_new(path: Path, text: str) -> None:
+    """Write a file, unless it holds that text: then it need not be read."""
+    if not path.is_file() or path.read_text("utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,35 @@
+"""Sphinx's configuration of the study site."""
+
+from pathlib import Path
+
+from study.site.symbols import HUES, SYMBOLS
+
+project = "Attention, Twice"
+author = "the authors of Attention, Twice"
+html_title = "Attention, Twice"
+extensions = [
+    "myst_parser",
+    "study.site.side_by_side",
+    "study.site.directives",
+]
+myst_enable_extensions = ["dollarmath", "attrs_block"]
+myst_heading_anchors = 3
+html_theme = "pydata_sphinx_theme"
+html_math_renderer = "mathml"
+html_show_search_summary = False  # it would fetch each page
+html_show_sourcelink = False
+html_copy_source = False
+html_static_path = [str(Path(__file__).with_name("static"))]
+html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
+html_sidebars = {"reference/*": []}
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "navbar_align": "left",
+}
+side_by_side_packages = {"NumPy": "numpy_ref", "PyTorch": "torch_impl"}
+side_by_side_symbols = SYMBOLS
+side_by_side_hues = HUES
+side_by_side_values = "study.site.values:values_of"

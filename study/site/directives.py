@@ -1,0 +1,111 @@
+"""Directives of the site: what stands under the steps of a function.
+
+{gradient} attention.py softmax
+{properties} softmax
+{break-it} softmax
+"""
+
+import ast
+import inspect
+
+from docutils import nodes
+from jinja2 import Environment, PackageLoader
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from parity_tests.judge.steps.property import twin_of
+
+from .breaking import FILES, mutants_of
+from .examples import example_of
+from .proof import lights_of
+from .side_by_side.tokens import as_html
+from .symbols import HUES
+from .values import result_of, tables
+
+TEMPLATES = Environment(
+    loader=PackageLoader(__package__),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+COLOURS = {name: index for index, name in enumerate(HUES)}
+
+
+class Rendered(SphinxDirective):
+    """A directive that shows a template with what it computes."""
+
+    required_arguments = 1
+    template = ""
+
+    def depends_on(self, *objects) -> None:
+        for each in objects:
+            self.env.note_dependency(inspect.getsourcefile(each))
+
+    def shown(self, **values) -> list[nodes.Node]:
+        html = TEMPLATES.get_template(self.template).render(**values)
+        return [nodes.raw("", html, format="html")]
+
+
+class Properties(Rendered):
+    """`properties`: what holds of a step, and on how many inputs."""
+
+    template = "properties.html"
+
+    def run(self) -> list[nodes.Node]:
+        (name,) = self.arguments
+        lights = [light for light in lights_of(name) if light.asked]
+        self.depends_on(twin_of(name).reference)
+        return self.shown(name=name, lights=lights)
+
+
+class BreakIt(Rendered):
+    """`break-it`: a switch for each known mutant of a step."""
+
+    template = "break_it.html"
+
+    def run(self) -> list[nodes.Node]:
+        (name,) = self.arguments
+        twin = twin_of(name)
+        self.depends_on(twin.reference, *FILES)
+        right = {
+            "cause": "as it should be",
+            "code": code_of(inspect.getsource(twin.reference)),
+            "value": tables(result_of(example_of(name))),
+            "lights": lights_of(name),
+        }
+        mutants = [
+            {
+                "cause": mutant.cause,
+                "code": code_of(mutant.code),
+                "value": "it raises an error"
+                if mutant.result is None
+                else tables(mutant.result),
+                "lights": mutant.lights,
+            }
+            for mutant in mutants_of(name)
+        ]
+        return self.shown(name=name, versions=[right, *mutants])
+
+
+def code_of(source: str) -> str:
+    """Code as HTML, its docstring left out."""
+    return as_html(without_docstring(source), set(), set(COLOURS), COLOURS)
+
+
+def without_docstring(source: str) -> str:
+    """A function's source without its docstring; anything else as it is."""
+    try:
+        (node,) = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return source
+    if not isinstance(node, ast.FunctionDef) or not ast.get_docstring(node):
+        return source
+    lines, first = source.splitlines(), node.body[0]
+    return "\n".join(lines[: first.lineno - 1] + lines[first.end_lineno :])
+
+
+def setup(app: Sphinx) -> dict:
+    """What Sphinx calls."""
+    app.add_directive("properties", Properties)
+    app.add_directive("break-it", BreakIt)
+    return {"version": "1", "parallel_read_safe": False}

@@ -1,0 +1,87 @@
+"""Documents: the pages of `docs/`, with links that lead into the site.
+
+A link to a file of the reference leads to its page, one to any other file
+of the project to a page that shows the file.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from posixpath import normpath, relpath
+
+import numpy_ref
+
+LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]*)(#[^)\s]*)?(?=\))")
+LANGUAGES = {".py": "python", ".cfg": "ini", ".toml": "toml", ".md": "md"}
+
+
+def checkout() -> Path:
+    """The folder of the project's sources.
+
+    Raises ValueError where it was installed without its documents.
+    """
+    root = Path(numpy_ref.__path__[0]).parent
+    if not (root / "docs").is_dir():
+        raise ValueError(
+            "expected a clone of the project, which has docs/, got an "
+            f"installed one in {root}; clone it and run `twice study` there"
+        )
+    return root
+
+
+def document_pages(
+    reference: dict[str, str],
+) -> Iterator[tuple[str, str]]:
+    """The pages of docs/ and of the files that they lead to.
+
+    `reference` has the document of each file of the reference that has a
+    page, by the file's path in the project.
+    """
+    root, linked = checkout(), set()
+    for path in sorted((root / "docs").glob("*.md")):
+        name = "map" if path.stem == "README" else path.stem
+        text = path.read_text("utf-8")
+        yield (
+            f"docs/{name}",
+            LINK.sub(
+                lambda link: target_of(link, root, reference, linked), text
+            ),
+        )
+    for path in sorted(linked):
+        yield source_document(path), source_page(root, path)
+
+
+def target_of(
+    link: re.Match, root: Path, reference: dict[str, str], linked: set[str]
+) -> str:
+    """Where a link of docs/ leads to within the site."""
+    address, anchor = link[1], link[2] or ""
+    path = normpath(f"docs/{address}")
+    if path.startswith("docs/") and not path.endswith("README.md"):
+        return link[0]
+    special = {"README.md": "index", "docs/README.md": "docs/map"}
+    document = special.get(path) or reference.get(path)
+    if document is None and (root / path).is_file():
+        linked.add(path)
+        document = source_document(path)
+    if document is None:
+        document, anchor = room_of(path, reference), ""
+    keeps = document == special.get("docs/README.md")
+    return f"{relpath(document, 'docs')}.md{anchor if keeps else ''}"
+
+
+def room_of(path: str, reference: dict[str, str]) -> str:
+    """A folder leads to the page of the whole reference."""
+    return "reference/index"
+
+
+def source_document(path: str) -> str:
+    return f"sources/{path.replace('/', '-').replace('.', '-')}"
+
+
+def source_page(root: Path, path: str) -> str:
+    """A page that shows a file as it is."""
+    language = LANGUAGES.get(PurePosixPath(path).suffix, "text")
+    code = (root / path).read_text("utf-8")
+    head = f"---\norphan: true\n---\n\n# {path}"
+    return f"{head}\n\n`````{language}\n{code}`````\n"

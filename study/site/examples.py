@@ -1,0 +1,105 @@
+"""Examples: the inputs with which the site runs each step.
+
+The hand example's numbers wherever a step takes them; for all others, a
+small case that Hypothesis draws, the same in each build.
+"""
+
+from functools import cache
+from math import prod
+
+import numpy as np
+import torch
+from hypothesis import Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from numpy_ref import example
+from numpy_ref.parameters import from_state_dict
+from parity_tests.twins.case import Case
+from parity_tests.twins.finding import Twin, find_twins
+from parity_tests.twins.replaying import to_numpy
+from parity_tests.twins.strategies import cases
+from torch_impl.self_attention import MatrixAttention
+
+QUERY, KEY = example.X @ example.QUERY, example.X @ example.KEY
+VALUE = example.X @ example.VALUE
+UPSIDE_DOWN = 0.5  # a temperature that makes fractions of 4 and 16
+DRAWN = 8
+MOST = 24  # numbers of one array, so that all can be read
+
+
+def by_hand() -> dict[str, dict]:
+    """The arguments that the hand example has, by the step."""
+    attention = {
+        "query": QUERY,
+        "key": KEY,
+        "value": VALUE,
+        "mask": example.MASK,
+    }
+    return {
+        "attention_scores": {"query": QUERY, "key": KEY},
+        "softmax": {"scores": example.SCORES},
+        "softmax_with_temperature": {
+            "scores": example.SCORES,
+            "temperature": UPSIDE_DOWN,
+        },
+        "masked_softmax": {"scores": example.SCORES, "mask": example.MASK},
+        "scaled_dot_product_attention": attention,
+        "attention_with_dropout": attention
+        | {"dropout_mask": ~np.eye(4, k=-1, dtype=bool), "rate": 0.25},
+        "causal_mask": {"queries": 4, "keys": 4, "past": 0},
+        "simple_attention": {"x": example.X},
+        "split_heads": {"x": np.arange(24.0).reshape(3, 8), "heads": 2},
+        "merge_heads": {"x": np.arange(24.0).reshape(2, 3, 4)},
+    }
+
+
+@cache
+def example_of(name: str) -> Case:
+    """The example of a step, by its name."""
+    (twin,) = (twin for twin in find_twins() if twin.name == name)
+    if name == "matrix_attention":
+        return with_the_matrices(twin)
+    arguments = by_hand().get(name)
+    return drawn(twin) if arguments is None else Case(twin, arguments)
+
+
+def with_the_matrices(twin: Twin) -> Case:
+    """Attention with the hand example's three matrices."""
+    module = MatrixAttention(2, 2).double()
+    matrices = (example.QUERY, example.KEY, example.VALUE)
+    for parameter, matrix in zip(
+        module.parameters(), matrices, strict=True
+    ):
+        parameter.data.copy_(torch.from_numpy(matrix))
+    kind = twin.reference.__annotations__["params"]
+    params = from_state_dict(kind, to_numpy(module.state_dict()))
+    return Case(twin, {"x": example.X}, params, module)
+
+
+def drawn(twin: Twin) -> Case:
+    """Of some cases the one with the most numbers that can all be read."""
+    kept = []
+
+    @seed(1)
+    @settings(
+        max_examples=DRAWN,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+    )
+    @given(st.data())
+    def draw(data):
+        kept.append(data.draw(cases(twin, "float64", batch_axes=0)))
+
+    draw()
+    return max(kept, key=how_telling)
+
+
+def how_telling(case: Case) -> int:
+    """How many different numbers the inputs hold, if not too many."""
+    arrays = [
+        a for a in case.arguments.values() if isinstance(a, np.ndarray)
+    ]
+    if any(not 0 < prod(array.shape) <= MOST for array in arrays):
+        return -1
+    return sum(len(np.unique(array)) for array in arrays)

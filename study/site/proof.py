@@ -1,0 +1,89 @@
+"""Proof: the properties of a step, asked of any function in its place.
+
+The inputs are those by which the judge tells mutants apart: plain ones of
+different and of equal sizes, and extreme ones. What holds is said of them.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from parity_tests.judge.steps.all_properties import properties_of
+from parity_tests.judge.steps.cases import StepCase
+from parity_tests.judge.steps.probes import EXTREME, plain_cases
+from parity_tests.judge.steps.property import twin_of
+from parity_tests.judge.steps.step import StepSubject
+from parity_tests.judge.verdict.property import Property
+from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
+
+
+@dataclass(frozen=True)
+class Light:
+    """A property: on how many inputs it was asked, and on which it failed.
+
+    `worst` is the largest share of a bound that was used up.
+    """
+
+    claim: str
+    asked: int
+    failed: int
+    worst: float
+
+    @property
+    def holds(self) -> bool:
+        return self.asked > 0 and self.failed == 0
+
+
+@cache
+def lights_of(name: str) -> tuple[Light, ...]:
+    """The properties of NumPy's function; AssertionError if one fails."""
+    own = lights(twin_of(name).reference, name)
+    for light in own:
+        assert not light.failed, f"{name}: {light.claim} fails"
+    return own
+
+
+def lights(function: Callable, name: str) -> tuple[Light, ...]:
+    """The properties of a step, asked of this function."""
+    asked = StepSubject(function, name).asked
+    return tuple(
+        light_of(each, asked, name) for each in properties_of(name)
+    )
+
+
+def inputs_of(name: str) -> list[StepCase]:
+    """Plain and extreme inputs of a step, the same in each build.
+
+    Without an infinity among them: no property speaks of those.
+    """
+    extreme = [
+        StepCase(name, case)
+        for case in EXTREME.get(name, ())
+        if all(map(is_finite, case.values()))
+    ]
+    return [*plain_cases(name), *extreme]
+
+
+def is_finite(value) -> bool:
+    """True for all but floats with an infinity or a NaN."""
+    return bool(np.isfinite(value).all()) if np.ndim(value) else True
+
+
+def light_of(each: Property, asked, name: str) -> Light:
+    """One property, on each of the inputs that it can be asked of."""
+    shares = []
+    for case in inputs_of(name):
+        try:
+            with np.errstate(all="ignore"):
+                comparisons = [*each.check(asked, deepcopy(case))]
+        except NotAsked:
+            continue
+        except (Broken, Raised):
+            shares.append(np.inf)
+            continue
+        shares.append(max((c.share for c in comparisons), default=0.0))
+    failed = sum(share > 1 for share in shares)
+    return Light(each.claim, len(shares), failed, max(shares, default=0.0))

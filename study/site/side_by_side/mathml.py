@@ -1,0 +1,67 @@
+"""MathML from LaTeX, with the name of the variable at each symbol."""
+
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree as Tree
+
+from latex2mathml.converter import convert
+
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+SPACES = re.compile(r"\s+")
+
+
+def mathml(
+    latex: str,
+    symbols: Mapping[str, str],
+    hues: Mapping[str, int],
+    block: bool = False,
+) -> str:
+    """An equation as MathML; `symbols` has the LaTeX of each variable.
+
+    An element that is a variable's symbol, and no part of a larger one,
+    has `data-name`, and `data-hue` where `hues` has it. Raises ValueError
+    for LaTeX that does not parse.
+    """
+    display = "block" if block else "inline"
+    tree = tree_of(latex, display)
+    names = {
+        spelled(tree_of(symbol, "inline")): name
+        for name, symbol in symbols.items()
+    }
+    mark(tree, names, hues)
+    Tree.register_namespace("", NAMESPACE)
+    return Tree.tostring(tree, encoding="unicode")
+
+
+def tree_of(latex: str, display: str) -> Tree.Element:
+    """LaTeX as a tree of MathML."""
+    try:
+        return Tree.fromstring(convert(latex, display=display))
+    except Exception as error:
+        raise ValueError(
+            f"expected LaTeX that reads as MathML, got {latex!r}: {error}"
+        ) from error
+
+
+def spelled(element: Tree.Element) -> str:
+    """What an element is made of, without what only groups it."""
+    tag = element.tag.split("}")[-1]
+    inner = "".join(map(spelled, element))
+    if tag in ("math", "mrow", "mstyle") and len(element) == 1:
+        return inner
+    text = SPACES.sub(" ", element.text or "")
+    return f"<{tag}>{text}{inner}</{tag}>"
+
+
+def mark(
+    element: Tree.Element, names: Mapping[str, str], hues: Mapping[str, int]
+) -> None:
+    """Give each symbol its name; what is inside of one gets none."""
+    name = names.get(spelled(element))
+    if name is not None and not element.tag.endswith("math"):
+        element.set("data-name", name)
+        if name in hues:
+            element.set("data-hue", str(hues[name]))
+        return
+    for child in element:
+        mark(child, names, hues)

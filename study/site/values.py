@@ -1,0 +1,162 @@
+"""Values: each named step of an example, recorded from both sides.
+
+What a row shows: the numbers as a table with a ground of colour, what the
+two sides differ by, how much rounding allows, and the exact value of the
+entry where they are furthest apart.
+"""
+
+from functools import cache
+from html import escape
+from pathlib import PurePosixPath
+
+import numpy as np
+import torch
+
+from parity_tests.exact import exact_steps
+from parity_tests.twins.case import Case
+from parity_tests.twins.comparing import Comparison, is_float
+from parity_tests.twins.finding import find_twins
+from parity_tests.twins.recording import record
+from parity_tests.twins.replaying import compare, numpy_params, to_numpy
+
+from .examples import example_of
+
+MOST_ROWS, MOST_COLUMNS, MOST_TABLES = 6, 8, 4
+DIGITS = 3
+
+
+@cache
+def steps_of(name: str) -> dict[str, tuple[Comparison, object]]:
+    """The comparison and the exact value of each step of an example.
+
+    Raises AssertionError when the two sides are further apart than
+    rounding explains: the site shows nothing that does not hold.
+    """
+    case = example_of(name)
+    with torch.no_grad():
+        _, calls = record(case.torch_step(), **case.torch_arguments())
+    call = calls[0]
+    exact = exact_steps(
+        name, to_numpy(call.arguments), numpy_params(call), digits=True
+    )
+    steps = {}
+    for comparison in compare(calls[:1]):
+        assert comparison.holds, str(comparison)
+        step = PurePosixPath(comparison.path).name
+        steps[step] = comparison, exact.get(step)
+    return steps
+
+
+def result_of(case: Case):
+    """What NumPy's function makes of an example."""
+    return case.twin.reference(**case.numpy_arguments())
+
+
+def values_of(file: str, name: str) -> dict[str, str]:
+    """HTML for each named step of a function that has a twin."""
+    if name not in {twin.name for twin in find_twins()}:
+        return {}
+    return {
+        step: html_of(comparison, exact)
+        for step, (comparison, exact) in steps_of(name).items()
+    }
+
+
+def html_of(comparison: Comparison, exact) -> str:
+    """A step's value and how it was checked."""
+    return tables(comparison.ours) + checked(comparison, exact)
+
+
+def tables(value) -> str:
+    """An array as a table of numbers; of more axes, one for each index."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return f'<p class="plain">{escape(shortened(repr(value)))}</p>'
+    array = np.asarray(value)
+    size = " × ".join(map(str, array.shape)) or "one number"
+    if not array.size:
+        return f'<p class="size">{size}: nothing</p>'
+    rows = array.shape[-2:] if array.ndim > 1 else (1, array.size)
+    matrices = array.reshape(-1, *rows)[:MOST_TABLES]
+    shown = "".join(map(table, matrices))
+    return f'<p class="size">{size}</p><div class="tables">{shown}</div>'
+
+
+def table(matrix: np.ndarray) -> str:
+    """Rows of numbers; the darker the ground, the larger the number."""
+    largest = largest_of(matrix)
+    rows = []
+    for row in matrix[:MOST_ROWS]:
+        cells = [cell(number, largest) for number in row[:MOST_COLUMNS]]
+        more = "<td>…</td>" if len(row) > MOST_COLUMNS else ""
+        rows.append(f"<tr>{''.join(cells)}{more}</tr>")
+    if len(matrix) > MOST_ROWS:
+        rows.append("<tr><td>…</td></tr>")
+    return f'<table class="heat">{"".join(rows)}</table>'
+
+
+def largest_of(matrix: np.ndarray) -> float:
+    """The largest finite magnitude; 1 where there is none."""
+    if matrix.dtype.kind not in "fiu":
+        return 1.0
+    magnitudes = np.abs(matrix[np.isfinite(matrix)])
+    return float(magnitudes.max(initial=0)) or 1.0
+
+
+def cell(number, largest: float) -> str:
+    """One number: its text, its share of the largest, its sign."""
+    if isinstance(number, np.bool_):
+        text = "yes" if number else "no"
+        share = float(number)
+    else:
+        text, share = short(number), float(abs(number)) / largest
+    share = min(share, 1.0) if np.isfinite(share) else 0.0
+    sign = (
+        " class='minus'"
+        if not isinstance(number, np.bool_) and (number < 0)
+        else ""
+    )
+    return (
+        f'<td{sign} style="--share: {share:.2f}" '
+        f'title="{escape(repr(number.item()))}">{text}</td>'
+    )
+
+
+def short(number) -> str:
+    """A number in a few digits, with a true minus sign.
+
+    >>> short(np.int64(7)), short(np.float64(1 / 3))
+    ('7', '0.333')
+    """
+    if number.dtype.kind == "f":
+        text = "∞" if np.isposinf(number) else f"{number:.{DIGITS}g}"
+        text = "-∞" if np.isneginf(number) else text
+    else:
+        text = str(number)
+    return text.replace("-", "\u2212")
+
+
+def checked(comparison: Comparison, exact) -> str:
+    """What the sides differ by, what is allowed, and the exact value."""
+    if not is_float(comparison.ours):
+        return '<p class="check">equal</p>'
+    difference = comparison.difference
+    apart = f"differ by {difference:.1g}" if difference else "equal"
+    lines = [f"{apart}; rounding allows {comparison.bound:.1g}"]
+    if exact is not None and isinstance(comparison.ours, np.ndarray):
+        lines.append(exact_there(comparison, exact))
+    return f'<p class="check">{"<br>".join(lines)}</p>'
+
+
+def exact_there(comparison: Comparison, exact) -> str:
+    """The exact value of the entry that is furthest off, to 20 digits."""
+    import mpmath
+
+    at = comparison.at
+    value = np.asarray(exact.value)
+    number = value[at] if at else value.item()
+    place = f" at {list(at)}" if at else ""
+    return f"exactly {mpmath.nstr(mpmath.mpf(number), 20)}{place}"
+
+
+def shortened(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
