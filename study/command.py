@@ -16,6 +16,7 @@ from rich.console import Console
 
 from .check import command as check_command
 from .notebooks import command as notebooks_command
+from .site import command as site_command
 from .text import corpus as texts
 from .text import spelling
 from .text.output import whole_output
@@ -41,6 +42,8 @@ Examples:
   twice --model bert --text "A cat sat."     every layer of a real BERT
 
   twice --example                            four tokens, worked by hand
+
+  twice study                                both codes side by side, a site
 
   twice notebooks lessons                    the lessons, to run yourself
 
@@ -118,6 +121,8 @@ def missing(error: ModuleNotFoundError) -> str:
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
     extras |= dict.fromkeys(("jupytext", "nbformat"), "notebooks")
+    site = ("latex2mathml", "myst_parser", "pydata_sphinx_theme", "sphinx")
+    extras |= dict.fromkeys(site, "site")
     if error.name not in extras:
         raise error
     return (
@@ -270,6 +275,7 @@ app.command(help=variance_command.HELP)(variance_command.variance)
 app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
 app.command(help=view_command.HELP)(view_command.view)
+app.command(help=site_command.HELP)(site_command.study)
 app.command(help=check_command.HELP)(check_command.check)
 
 

@@ -57,7 +57,7 @@ FLOORS = (
         *("study.walk", "study.check", "study.view"),
         *("study.variance", "study.figures"),
     ),
-    ("study.notebooks", "study.train"),
+    ("study.notebooks", "study.train", "study.site"),
     ("study",),
     ("benchmarks",),
     ("parity_tests.tests",),
