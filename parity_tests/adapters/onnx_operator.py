@@ -7,39 +7,49 @@ which counts heads. `pip install onnx onnxruntime`
 from functools import cache
 
 import numpy as np
-import onnxruntime
 from onnx import TensorProto, helper
+from onnxruntime import InferenceSession
+
+INPUTS = ("Q", "K", "V", "attn_mask", "past_key", "past_value")
+TYPES = {
+    "bool": TensorProto.BOOL,
+    "float32": TensorProto.FLOAT,
+}
 
 
 @cache
-def session(masked: bool, causal: bool):
-    names = ["Q", "K", "V", *["mask"] * masked]
-    kinds = [TensorProto.FLOAT] * 3 + [TensorProto.BOOL] * masked
-    node = helper.make_node(
-        "Attention", names, ["Y"], is_causal=int(causal)
-    )
-    inputs = [
-        helper.make_tensor_value_info(name, kind, [None] * 4)
-        for name, kind in zip(names, kinds, strict=True)
+def session(inputs: tuple, attributes: tuple) -> InferenceSession:
+    """The operator alone; of an input that is left out the name is ""."""
+    given = dict(inputs)
+    names = [name if name in given else "" for name in INPUTS]
+    node = helper.make_node("Attention", names, ["Y"], **dict(attributes))
+    kinds = [
+        helper.make_tensor_value_info(name, TYPES[dtype], None)
+        for name, dtype in inputs
     ]
-    output = helper.make_tensor_value_info(
-        "Y", TensorProto.FLOAT, [None] * 4
-    )
-    model = helper.make_model(
-        helper.make_graph([node], "attention", inputs, [output]),
-        opset_imports=[helper.make_opsetid("", 23)],
-        ir_version=10,
-    )
-    return onnxruntime.InferenceSession(model.SerializeToString())
+    output = helper.make_tensor_value_info("Y", TYPES[given["Q"]], None)
+    graph = helper.make_graph([node], "attention", kinds, [output])
+    versions = [helper.make_opsetid("", 23)]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=10)
+    return InferenceSession(model.SerializeToString())
+
+
+def operator(inputs: dict, **attributes) -> np.ndarray:
+    """Its first output for inputs that have the names of the standard."""
+    arrays = {n: np.ascontiguousarray(a) for n, a in inputs.items()}
+    types = tuple((n, a.dtype.name) for n, a in arrays.items())
+    return session(types, tuple(attributes.items())).run(None, arrays)[0]
 
 
 def scaled_dot_product_attention(
-    query, key, value, mask=None, is_causal=False
+    query, key, value, mask=None, is_causal=False, scale=None
 ):
-    arrays = {"Q": query, "K": key, "V": value}
+    if query.ndim != 4:  # which would end the process in release 1.23.2
+        raise ValueError(f"expected 4 axes, got {query.ndim}")
+    inputs, attributes = {"Q": query, "K": key, "V": value}, {}
     if mask is not None:
-        shape = (*query.shape[:-1], key.shape[-2])
-        arrays["mask"] = np.broadcast_to(mask, shape)
-    inputs = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
-    (context,) = session(mask is not None, is_causal).run(None, inputs)
-    return context
+        shape = (*mask.shape[:-2], query.shape[-2], key.shape[-2])
+        inputs["attn_mask"] = np.broadcast_to(mask, shape)
+    if scale is not None:
+        attributes["scale"] = float(scale)
+    return operator(inputs, is_causal=int(is_causal), **attributes)

@@ -53,6 +53,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Interpreter:
+    """Which Python runs a file, and the environment variables it sees."""
+
+    python: str = sys.executable
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Call:
     """A call that was made, and what it returned."""
 
@@ -201,9 +209,15 @@ class Remote:
     last asked, "" while the file is being loaded.
     """
 
-    def __init__(self, path: Path, limits: Limits = Limits()):
+    def __init__(
+        self,
+        path: Path,
+        limits: Limits = Limits(),
+        interpreter: Interpreter = Interpreter(),
+    ):
         """Start the process. Raises Lost where that is impossible."""
         self.path, self.limits = Path(path), limits
+        self.interpreter = interpreter
         self.deadline = time.monotonic() + limits.seconds
         self.lost: Lost | None = None
         self.target = ""
@@ -237,14 +251,15 @@ class Remote:
         try:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, *options, "-P", "-m", WORKER),
+                    *(self.interpreter.python, *options),
+                    *("-P", "-m", WORKER),
                     json.dumps(request),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(their_in, their_out),
-                env=environment(self.token),
+                env=environment(self.token) | self.interpreter.variables,
                 start_new_session=True,
             )
         finally:

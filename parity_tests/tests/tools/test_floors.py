@@ -51,7 +51,10 @@ FLOORS = (
     ("parity_tests.judge.attention",),
     ("parity_tests.judge.classes", "parity_tests.judge.steps"),
     ("parity_tests.judge.files",),
-    ("parity_tests.judge", "parity_tests.claims", "parity_tests.oracles"),
+    (
+        *("parity_tests.judge", "parity_tests.claims"),
+        *("parity_tests.conventions", "parity_tests.oracles"),
+    ),
     ("study.text",),
     (
         *("study.walk", "study.check", "study.view"),

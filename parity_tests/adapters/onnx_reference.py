@@ -1,0 +1,55 @@
+"""ONNX's operator `Attention` (version 23), by onnx's own evaluator.
+
+It takes exactly two axes before the last two, the second of which counts
+heads. `pip install onnx`
+"""
+
+from functools import cache
+
+import numpy as np
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+INPUTS = ("Q", "K", "V", "attn_mask", "past_key", "past_value")
+TYPES = {
+    "bool": TensorProto.BOOL,
+    "float32": TensorProto.FLOAT,
+    "float64": TensorProto.DOUBLE,
+}
+
+
+@cache
+def evaluator(inputs: tuple, attributes: tuple) -> ReferenceEvaluator:
+    """The operator alone; of an input that is left out the name is ""."""
+    given = dict(inputs)
+    names = [name if name in given else "" for name in INPUTS]
+    node = helper.make_node("Attention", names, ["Y"], **dict(attributes))
+    kinds = [
+        helper.make_tensor_value_info(name, TYPES[dtype], None)
+        for name, dtype in inputs
+    ]
+    output = helper.make_tensor_value_info("Y", TYPES[given["Q"]], None)
+    graph = helper.make_graph([node], "attention", kinds, [output])
+    versions = [helper.make_opsetid("", 23)]
+    return ReferenceEvaluator(
+        helper.make_model(graph, opset_imports=versions, ir_version=10)
+    )
+
+
+def operator(inputs: dict, **attributes) -> np.ndarray:
+    """Its first output for inputs that have the names of the standard."""
+    arrays = {n: np.ascontiguousarray(a) for n, a in inputs.items()}
+    types = tuple((n, a.dtype.name) for n, a in arrays.items())
+    return evaluator(types, tuple(attributes.items())).run(None, arrays)[0]
+
+
+def scaled_dot_product_attention(
+    query, key, value, mask=None, is_causal=False, scale=None
+):
+    inputs, attributes = {"Q": query, "K": key, "V": value}, {}
+    if mask is not None:
+        shape = (*mask.shape[:-2], query.shape[-2], key.shape[-2])
+        inputs["attn_mask"] = np.broadcast_to(mask, shape)
+    if scale is not None:
+        attributes["scale"] = float(scale)
+    return operator(inputs, is_causal=int(is_causal), **attributes)

@@ -1,0 +1,1 @@
+"""Tests of the table of conventions, and of what is recorded."""
