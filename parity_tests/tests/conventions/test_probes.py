@@ -90,6 +90,11 @@ MADE = [
     ),
     ("causal_and_mask", "something else", {"joined": np.logical_or}),
     ("causal_and_mask", "raises ValueError", {"joined": refused}),
+    (
+        "causal_and_mask",
+        "NaN",
+        {"joined": lambda mask, tri: mask & ~mask},
+    ),
     ("fully_masked_row", "NaN", {}),
     ("fully_masked_row", "zeros", {"row": 0}),
     ("fully_masked_row", "the mean of all values", {"fill": -1e9}),
