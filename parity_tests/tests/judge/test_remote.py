@@ -10,7 +10,12 @@ import pytest
 
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.files import remote as remote_file
-from parity_tests.judge.files.remote import Limits, Remote, is_own
+from parity_tests.judge.files.remote import (
+    Interpreter,
+    Limits,
+    Remote,
+    is_own,
+)
 from parity_tests.judge.verdict.protocol import Lost, TimedOut
 
 pytestmark = pytest.mark.slow  # each starts a process
@@ -84,6 +89,21 @@ def hosts(path):
         host = Host()
         loaded = [each.load(str(path), 20) for each in (host, remote)]
         yield host, remote, loaded
+
+
+def test_another_python_with_its_own_variables_runs_the_file(tmp_path):
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    path = tmp_path / "who.py"
+    path.write_text(
+        "import os, sys\n"
+        "def who():\n    return [os.environ['WHO'], sys.executable]\n"
+    )
+    interpreter = Interpreter(str(python), {"WHO": "a variable"})
+    with Remote(path, Limits(60), interpreter) as remote:
+        remote.load(str(path), 20)
+        answer = remote.call("who", {}, {})
+    assert answer["value"] == ["a variable", str(python)]
 
 
 def test_both_describe_the_same_things(hosts):
