@@ -270,12 +270,12 @@ def walk(
 
 
 # In the order in which a learner needs them; so `twice --help` lists them.
+app.command(help=site_command.HELP)(site_command.study)
 app.command(help=notebooks_command.HELP)(notebooks_command.notebooks)
 app.command(help=variance_command.HELP)(variance_command.variance)
 app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
 app.command(help=view_command.HELP)(view_command.view)
-app.command(help=site_command.HELP)(site_command.study)
 app.command(help=check_command.HELP)(check_command.check)
 
 

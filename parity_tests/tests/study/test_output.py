@@ -16,6 +16,7 @@ SHORT = ["--steps", 1, "--vocabulary", 260, "--context-length", 8]
 # Each command with what makes it short, and where it writes.
 COMMANDS = {
     "": ["--example"],
+    "study": ["--help"],  # to build the site takes a minute
     "notebooks": [],
     "variance": [],
     "train": ["--out", "model", *SMALL, *SHORT],
