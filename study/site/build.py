@@ -11,8 +11,11 @@ from sphinx.errors import SphinxError
 
 from parity_tests.twins.finding import twin_files
 
-from .documents import checkout, document_pages
-from .pages import front_page, in_order, name_of, reference_pages
+from .pages.conventions import conventions_page, time_machine_page
+from .pages.documents import checkout, document_pages
+from .pages.glossary import glossary_page
+from .pages.reference import front_page, in_order, name_of, reference_pages
+from .pages.zoo import zoo_page
 
 HERE = Path(__file__).parent
 
@@ -68,7 +71,7 @@ def write_sources(folder: Path) -> set[str]:
     One that is the same stays, so that it is not made again; one that is
     no longer a page goes.
     """
-    pages = all_pages()
+    pages = all_pages(folder.parent)
     for name, text in pages.items():
         write_if_new(folder / f"{name}.md", text)
     for path in folder.rglob("*.md"):
@@ -80,7 +83,7 @@ def write_sources(folder: Path) -> set[str]:
     return set(pages)
 
 
-def all_pages() -> dict[str, str]:
+def all_pages(folder: Path) -> dict[str, str]:
     """The source of each page by its document's name."""
     reference = {
         f"{package}/{file}": name_of(file)
@@ -94,6 +97,10 @@ def all_pages() -> dict[str, str]:
         "index": front_page(),
         "reference/index": listing("The reference", files),
         "docs/index": listing("The guides", guides),
+        "find_the_bug": zoo_page(),
+        "conventions": conventions_page(folder / "conventions.json"),
+        "time_machine": time_machine_page(),
+        "glossary": glossary_page(),
         **dict(reference_pages()),
         **documents,
     }

@@ -29,7 +29,7 @@ def study(
         typer.Option("--open/--no-open", help="Open it in a browser."),
     ] = True,
 ) -> None:
-    from .documents import checkout
+    from .pages.documents import checkout
 
     checkout()
     for package in NEEDED:

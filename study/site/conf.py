@@ -22,7 +22,8 @@ html_copy_source = False
 html_static_path = [str(Path(__file__).with_name("static"))]
 html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
-html_sidebars = {"reference/*": []}
+# Only the guides have a list beside them.
+html_sidebars = {"*": [], "reference/*": [], "sources/*": []}
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_prev_next": True,

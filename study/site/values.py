@@ -12,17 +12,25 @@ from pathlib import PurePosixPath
 import numpy as np
 import torch
 
+from parity_tests.bounds.rounding import Bounded
 from parity_tests.exact import exact_steps
 from parity_tests.twins.case import Case
-from parity_tests.twins.comparing import Comparison, is_float
+from parity_tests.twins.comparing import (
+    Comparison,
+    compare_step,
+    is_float,
+)
 from parity_tests.twins.finding import find_twins
+from parity_tests.twins.gradients import gradients
 from parity_tests.twins.recording import record
 from parity_tests.twins.replaying import compare, numpy_params, to_numpy
 
 from .examples import example_of
 
+DIGITS_OF_EXACT, SHOWN_OF_EXACT = 50, 20
 MOST_ROWS, MOST_COLUMNS, MOST_TABLES = 6, 8, 4
 DIGITS = 3
+UPSTREAM = np.array([1.0, -2, 3, -1, 2])  # no two rows alike
 
 
 @cache
@@ -47,13 +55,48 @@ def steps_of(name: str) -> dict[str, tuple[Comparison, object]]:
     return steps
 
 
+@cache
+def gradients_of(name: str) -> dict[str, tuple[Comparison, object]]:
+    """The gradient of each named value of an example, beside autograd's.
+
+    It is that of the sum of the output times `UPSTREAM`'s whole numbers.
+    Raises AssertionError where the two are further apart than rounding
+    explains.
+    """
+    case = example_of(name)
+    shape = np.shape(first_of(result_of(case)))
+    upstream = np.resize(UPSTREAM, shape)
+    both = gradients(case, upstream)
+    exact = gradients(case, upstream, digits=True).exact
+    steps = {}
+    for step in both.ours:
+        comparison = compare_step(
+            f"{name}_backward/d_{step}",
+            both.ours[step],
+            both.theirs[step],
+            both.exact[step],
+        )
+        assert comparison.holds, str(comparison)
+        steps[f"d_{step}"] = comparison, exact[step]
+    return steps
+
+
+def first_of(result):
+    """A result, or the first of several."""
+    return result[0] if isinstance(result, tuple) else result
+
+
 def result_of(case: Case):
     """What NumPy's function makes of an example."""
     return case.twin.reference(**case.numpy_arguments())
 
 
 def values_of(file: str, name: str) -> dict[str, str]:
-    """HTML for each named step of a function that has a twin."""
+    """HTML for each named step of a function that has a twin, or is the
+    gradient of one."""
+    if name.endswith("_backward"):
+        steps = gradients_of(name.removesuffix("_backward"))
+        return {step: html_of(*checked) for step, checked in steps.items()}
     if name not in {twin.name for twin in find_twins()}:
         return {}
     return {
@@ -142,20 +185,22 @@ def checked(comparison: Comparison, exact) -> str:
     difference = comparison.difference
     apart = f"differ by {difference:.1g}" if difference else "equal"
     lines = [f"{apart}; rounding allows {comparison.bound:.1g}"]
-    if exact is not None and isinstance(comparison.ours, np.ndarray):
+    if isinstance(exact, Bounded) and comparison.ours.size:
         lines.append(exact_there(comparison, exact))
     return f'<p class="check">{"<br>".join(lines)}</p>'
 
 
 def exact_there(comparison: Comparison, exact) -> str:
-    """The exact value of the entry that is furthest off, to 20 digits."""
+    """The exact value of the entry that is furthest off,."""
     import mpmath
 
     at = comparison.at
     value = np.asarray(exact.value)
     number = value[at] if at else value.item()
     place = f" at {list(at)}" if at else ""
-    return f"exactly {mpmath.nstr(mpmath.mpf(number), 20)}{place}"
+    with mpmath.workdps(DIGITS_OF_EXACT):
+        digits = mpmath.nstr(mpmath.mpf(number), SHOWN_OF_EXACT)
+    return f"exactly {digits}{place}"
 
 
 def shortened(text: str, most: int = 60) -> str:

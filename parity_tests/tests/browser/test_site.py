@@ -123,7 +123,7 @@ def test_one_side_can_be_chosen_and_is_remembered(opened):
 
 def test_a_table_of_steps_is_one_stop_and_arrows_lead_through_it(opened):
     tab = opened("reference/attention.html")
-    steps = tab.locator("#softmax .step")
+    steps = tab.locator("#softmax > .side-by-side .step")
     stops = steps.evaluate_all(
         "all => all.filter(s => s.tabIndex === 0).length"
     )

@@ -1,7 +1,9 @@
 """What the site shows of a step: values, properties, and its mutants."""
 
 import re
+import tomllib
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -13,8 +15,15 @@ from parity_tests.twins.comparing import Comparison
 from parity_tests.twins.finding import find_twins
 from study.site import values
 from study.site.breaking import BREAKABLE, by_name, code_of, mutants_of
+from study.site.builtins import TABLE, builtin_of, check
 from study.site.proof import lights, lights_of
-from study.site.values import steps_of, table, tables, values_of
+from study.site.values import (
+    gradients_of,
+    steps_of,
+    table,
+    tables,
+    values_of,
+)
 
 FRACTIONS = np.array(example.WEIGHTS, dtype=float)
 
@@ -27,6 +36,18 @@ def test_the_weights_shown_are_those_found_by_hand():
     cells = re.findall(r"<td[^>]*>([^<]+)</td>", html)
     assert cells[8:12] == ["0.143", "0.286", "0.571", "0"]
     assert "rounding allows" in html
+
+
+def test_the_exact_value_has_twenty_right_digits():
+    html = values_of("attention.py", "softmax")["weights"]
+    digits, row, key = re.search(
+        r"exactly ([\d.]+) at \[(\d), (\d)\]", html
+    ).groups()
+    with mpmath.workdps(60):
+        scores = [mpmath.mpf(s) for s in example.SCORES[int(row)]]
+        powers = [mpmath.exp(score) for score in scores]
+        weight = powers[int(key)] / sum(powers)
+        assert digits == mpmath.nstr(weight, 20)
 
 
 def test_two_sides_that_differ_are_not_shown(monkeypatch):
@@ -80,3 +101,26 @@ def test_an_error_that_a_mutant_raises_is_said_to_break_it():
         by_name(lambda scores: scores.transpose(0, 1, 2), "softmax")(
             scores=np.zeros((2, 2))
         )
+
+
+def test_a_gradient_is_shown_beside_autograds():
+    steps = gradients_of("softmax")
+    comparison, exact = steps["d_scores"]
+    # A row of gradients of softmax sums to 0.
+    assert np.abs(comparison.ours.sum(axis=-1)).max() < 1e-15
+    assert comparison.difference <= comparison.bound
+    with mpmath.workdps(50):
+        assert abs(exact.value.sum()) < 1e-40
+    assert values_of("", "softmax_backward").keys() == {"d_scores"}
+
+
+@pytest.mark.parametrize("name", tomllib.loads(TABLE.read_text("utf-8")))
+def test_each_built_in_gives_what_the_step_gives(name):
+    assert builtin_of(name)["convention"].endswith(".")
+
+
+def test_a_built_in_that_gives_something_else_is_refused():
+    with pytest.raises(AssertionError, match="differs"):
+        check("softmax", "torch.softmax(scores, dim=0)")
+    with pytest.raises(AssertionError, match="differs"):
+        check("causal_mask", "torch.ones(queries, keys).triu() > 0")

@@ -142,6 +142,7 @@ SYMBOLS |= {"x": "X", "query.shape[-1]": "d"}
             r"\left(X\right)",
         ),
         ("x = mask[..., None, :, :]", r"X = \text{mask}"),
+        ("d_scores = -d_some_sum", r"dS = -\text{d some sum}"),
         ("t = scores.sum(axis=-1, keepdims=True)", r"\text{t} = \sum_j S"),
     ],
 )

@@ -77,8 +77,10 @@ class Writer:
     def name(self, name: str) -> str:
         if name in self.symbols:
             return self.symbols[name]
-        words = name.replace("_", r"\ ")
-        return rf"\text{{{words}}}"
+        inner = name.removeprefix("d_")
+        if inner != name and inner in self.symbols:
+            return f"d{self.symbols[inner]}"
+        return rf"\text{{{name.replace('_', ' ')}}}"
 
     def write(self, node: ast.expr, least: int = 0) -> str:
         """An expression; in brackets where it binds less than `least`."""

@@ -7,9 +7,13 @@ In `conf.py`:
     side_by_side_symbols = {"*": {"query": "Q"}, "softmax": {"x": "z"}}
     side_by_side_values = "values:values_of"
 
-and in a page, the file relative to a package and the function in it:
+and in a page, the file relative to a package and the function in it; one
+that only one side has is shown `only` there:
 
     .. side-by-side:: attention.py softmax
+
+    .. side-by-side:: attention.py softmax_backward
+       :only: NumPy
 
 `side_by_side_symbols` has the LaTeX of names, in all functions or in one.
 `side_by_side_hues` has the names that have a colour, the same on each page.
@@ -24,8 +28,10 @@ import ast
 import importlib
 import importlib.util
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from jinja2 import Environment, PackageLoader
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -56,16 +62,19 @@ class SideBySide(SphinxDirective):
     """`side-by-side`: one function of both packages, row by row."""
 
     required_arguments = 2
+    option_spec: ClassVar = {"only": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         file, name = self.arguments
         sources = {}
-        for title, package in self.config.side_by_side_packages.items():
+        packages = self.config.side_by_side_packages
+        only = self.options.get("only")
+        for title in [only] if only else packages:
+            package = packages[title]
             path = folder_of(package) / file
             self.env.note_dependency(str(path))
             sources[title] = function_in(path, name)
-        pages = pages_of(self.env)
-        pages[name] = self.env.docname
+        pages_of(self.env)[name] = self.env.docname
         node = twins(file=file, function=name, sources=sources)
         return [node]
 
@@ -136,7 +145,8 @@ def html_of(app: Sphinx, node: twins, docname: str) -> str:
     """The rows of a function, as HTML."""
     config, pages = app.config, pages_of(app.env)
     file, name = node["file"], node["function"]
-    left, right = node["sources"].values()
+    functions = list(node["sources"].values())
+    left, right = functions[0], functions[-1]
     symbols, hues = symbols_of(config, name), hues_of(config)
     values = values_of(config, file, name)
     names = names_in(left) | names_in(right)
@@ -153,14 +163,19 @@ def html_of(app: Sphinx, node: twins, docname: str) -> str:
     return TEMPLATES.get_template("function.html").render(
         name=name,
         titles=list(node["sources"]),
-        views=dict(
-            zip(VIEWS, ["Math", *node["sources"], "Both"], strict=True)
-        ),
+        views=views_of(list(node["sources"])),
         headers=headers_of(left, right, names, hues),
         rows=rows,
         links=links,
-        sources=[whole(function) for function in (left, right)],
+        sources=[whole(function) for function in functions],
     )
+
+
+def views_of(titles: list[str]) -> dict[str, str]:
+    """What can be shown of two sides; of one there is no choice."""
+    if len(titles) == 1:
+        return {}
+    return dict(zip(VIEWS, ["Math", *titles, "Both"], strict=True))
 
 
 def parts_of(

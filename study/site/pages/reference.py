@@ -10,8 +10,10 @@ from typing import get_args
 import numpy_ref
 from parity_tests.judge.steps.all_properties import properties_of
 from parity_tests.twins.finding import Twin, twin_files, twins_of
+from parity_tests.twins.gradients import backward, output_name
 
-from .breaking import BREAKABLE
+from ..breaking import BREAKABLE
+from ..builtins import builtin_of
 from .documents import checkout
 
 HERE = Path(__file__).parent
@@ -31,11 +33,35 @@ def reference_page(file: str) -> str:
             shapes(twin),
             f"```{{side-by-side}} {file} {twin.name}\n```",
         ]
+        if (builtin := builtin_of(twin.name)) is not None:
+            parts.append(
+                f"**In PyTorch alone:** `{builtin['call']}`. "
+                f"{builtin['convention']}"
+            )
+        if backward(twin) is not None:
+            parts.append(gradient(file, twin))
         if properties_of(twin.name):
             parts.append(f"```{{properties}} {twin.name}\n```")
         if twin.name in BREAKABLE:
             parts.append(f"```{{break-it}} {twin.name}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def gradient(file: str, twin: Twin) -> str:
+    """The gradient by hand, folded: its derivation, steps, and judge."""
+    function, output = backward(twin), output_name(twin)
+    return f"""<details class="gradient"><summary>Gradient</summary>
+
+{markdown(inspect.cleandoc(function.__doc__))}
+
+```{{side-by-side}} {file} {function.__name__}
+:only: NumPy
+```
+
+The oracle is autograd: `{output}.backward(d_{output})` through the
+twin; each `d_…` above is compared with the `.grad` of its namesake.
+
+</details>"""
 
 
 def shapes(twin: Twin) -> str:

@@ -1,0 +1,115 @@
+"""The pages' sources: links, bugs without their answers, names."""
+
+import json
+import re
+
+import pytest
+
+from parity_tests.conventions import table as conventions_table
+from study.site.pages import conventions, documents
+from study.site.pages.conventions import (
+    conventions_page,
+    time_machine_page,
+    todays_key,
+)
+from study.site.pages.documents import document_pages
+from study.site.pages.glossary import entries, glossary_page, pages_of_steps
+from study.site.pages.reference import in_order, reference_page
+from study.site.pages.zoo import zoo_page
+
+
+def test_a_page_has_each_twin_with_its_equation_and_both_codes():
+    page = reference_page("attention.py")
+    assert "## masked_softmax" in page
+    assert "```{side-by-side} attention.py masked_softmax" in page
+    assert (
+        "`query` query × d_head, `key` key × d_head → query × key" in page
+    )
+    assert "```pycon\n>>> import numpy as np" in page
+
+
+def test_the_files_stand_in_the_order_of_the_map():
+    assert in_order()[:2] == ["attention.py", "word_tokenizer.py"]
+    assert in_order()[-1] == "variants/albert.py"
+
+
+def test_links_of_the_guides_lead_into_the_site():
+    reference = {"numpy_ref/attention.py": "reference/attention"}
+    pages = dict(document_pages(reference))
+    assert "](../reference/attention.md)" in pages["docs/reading_order"]
+    assert "](proofs.md)" in pages["docs/map"]
+    assert "](../sources/numpy_ref-checked-py.md)" in "".join(
+        pages.values()
+    )
+    shown = pages["sources/numpy_ref-checked-py"]
+    assert "# numpy_ref/checked.py" in shown
+    assert "def checked(" in shown
+
+
+def test_an_installed_project_without_documents_is_refused(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(documents.numpy_ref, "__path__", [tmp_path / "a"])
+    with pytest.raises(ValueError, match="expected a clone of the project"):
+        documents.checkout()
+
+
+def test_a_bug_is_shown_without_what_gives_it_away():
+    page = zoo_page()
+    questions = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(questions) > 60
+    for question in questions:
+        assert "Origin" not in question
+        assert "Cause" not in question
+    answers = re.findall(r"<details>.*?</details>", page, re.DOTALL)
+    assert len(answers) == len(questions)
+    assert all("Cause: " in answer for answer in answers)
+
+
+def test_the_glossary_leads_from_other_names_to_ours():
+    page = glossary_page()
+    link = "[`params.query`](reference/self_attention.md#self-attention)"
+    for name in ("W_query", "attention.self.query", "W^Q", "q_proj"):
+        assert f"| `{name}` | {link} |" in page
+    assert {entry["step"] for entry in entries()} <= pages_of_steps().keys()
+
+
+def test_libraries_are_asked_again_when_something_has_changed(
+    tmp_path, monkeypatch
+):
+    asked = []
+
+    def table():
+        asked.append("once more")
+        return [{"library": "L", "versions": {}, "conventions": {}}], ["M"]
+
+    monkeypatch.setattr(conventions, "table", table)
+    monkeypatch.setattr(
+        conventions, "as_markdown", lambda *parts: str(parts)
+    )
+    cache = tmp_path / "site" / "conventions.json"
+    first = conventions_page(cache)
+    assert conventions_page(cache) == first
+    assert len(asked) == 1
+    known = json.loads(cache.read_text("utf-8"))
+    cache.write_text(json.dumps(known | {"key": "another"}), "utf-8")
+    assert conventions_page(cache) == first
+    assert len(asked) == 2
+
+
+def test_the_key_knows_versions_and_probes(tmp_path, monkeypatch):
+    before = todays_key()
+    assert todays_key() == before
+    monkeypatch.setattr(conventions, "versions", lambda names: {"jax": "0"})
+    assert todays_key() != before
+    monkeypatch.undo()
+    monkeypatch.setattr(conventions, "ADAPTERS", tmp_path)
+    assert todays_key() != before
+    assert conventions_table.LIBRARIES
+
+
+def test_the_time_machine_has_each_bug_with_its_report():
+    page = time_machine_page()
+    assert "| onnx==1.18.0 | heads are split without a transpose" in page
+    assert "https://github.com/onnx/onnx/pull/7118" in page
+    assert page.count("([report](") == 10
