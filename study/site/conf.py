@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from study.site.revision import revision
 from study.site.symbols import HUES, SYMBOLS
 
 project = "Attention, Twice"
@@ -33,4 +34,5 @@ html_theme_options = {
 side_by_side_packages = {"NumPy": "numpy_ref", "PyTorch": "torch_impl"}
 side_by_side_symbols = SYMBOLS
 side_by_side_hues = HUES
+side_by_side_revision = revision()
 side_by_side_values = "study.site.values:values_of"

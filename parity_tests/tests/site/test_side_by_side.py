@@ -8,7 +8,9 @@ import pytest
 from study.site.side_by_side.aligning import aligned
 from study.site.side_by_side.equations import equation_of
 from study.site.side_by_side.functions import functions_of
+from study.site.side_by_side.imports import files_behind
 from study.site.side_by_side.mathml import mathml
+from study.site.side_by_side.rendering import Known, Sides, html_of
 from study.site.side_by_side.rows import rows_of
 from study.site.side_by_side.tokens import as_html, marked, words_of
 
@@ -174,3 +176,64 @@ def test_a_part_of_a_symbol_is_no_symbol():
 def test_latex_that_does_not_parse_is_named():
     with pytest.raises(ValueError, match=r"LaTeX .* got 'x\^2\^3'"):
         mathml("x^2^3", {}, {})
+
+
+def test_what_a_file_imports_from_its_package_is_behind_it(tmp_path):
+    root = tmp_path / "pack"
+    files = {
+        "a.py": "from .b import f\nimport os\nfrom json import dumps\n",
+        "b.py": "from .inner.c import g\n",
+        "inner/c.py": "from ..d import h\nfrom .e import k\n",
+        "d.py": "from pack.f import m\n",
+        "inner/e.py": "from . import c\n",
+        "f.py": "",
+        "alone.py": "from . import b\n",
+    }
+    for name, source in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, "utf-8")
+    behind = files_behind(root / "a.py", root)
+    names = {path.relative_to(root).as_posix() for path in behind}
+    assert names == files.keys() - {"alone.py"}
+
+
+def known(sides):
+    return Known(
+        {"*": {"side": "s"}},
+        {"side": 2},
+        {"area": sides},
+        {"area": "page.html#area"},
+    )
+
+
+def test_a_function_is_shown_whole(tmp_path):
+    left, right = both()
+    sides = Sides("area", {"Left": left, "Right": right})
+    html = html_of(sides, {"side": "<b>7</b>"}, known(sides))
+    assert html.count('<li class="step') == 4
+    assert html.count("same in both") == 4  # two rows, seen and heard
+    assert "<b>7</b>" in html
+    assert '<template class="source">def area(width, height):' in html
+    assert "class Area(torch.nn.Module):\n    def __init__" in html
+    assert "step 2 of 4, doubled" in html
+    assert '<mi data-name="side" data-hue="2">s</mi>' in html
+
+
+def test_what_a_step_calls_can_be_opened_in_place():
+    (caller,) = functions_of(
+        "def room(a):\n    s = area(a, a)\n    return s\n"
+    )
+    left, right = both()
+    sides = Sides("area", {"Left": left, "Right": right})
+    html = html_of(Sides("room", {"Left": caller}), {}, known(sides))
+    assert "Open <code>area</code> in place" in html
+    assert '<a href="page.html#area">' in html
+    assert html.count('<li class="step') == 2 + 4
+
+
+def test_a_function_that_calls_itself_is_opened_once():
+    (own,) = functions_of("def area(a):\n    s = area(a)\n    return s\n")
+    sides = Sides("area", {"Left": own})
+    html = html_of(sides, {}, known(sides))
+    assert html.count("in place</summary>") == 1

@@ -22,13 +22,16 @@ class Statement:
 
 @dataclass(frozen=True)
 class Function:
-    """A function or a class's `forward`: header, docstring, statements."""
+    """A function or a class's `forward`: header, docstring, statements.
+
+    `source` is all of it as it stands in the file, the whole class.
+    """
 
     name: str
     header: str
     docstring: str
     statements: tuple[Statement, ...]
-    line: int
+    source: str
 
     @property
     def sentence(self) -> str:
@@ -46,11 +49,11 @@ def functions_of(source: str, method: str = "forward") -> list[Function]:
     lines, functions = source.splitlines(), []
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef):
-            functions.append(function_of(node, node.name, lines))
+            functions.append(function_of(node, node, node.name, lines))
         elif isinstance(node, ast.ClassDef):
             name = snake_case(node.name)
             functions += [
-                function_of(part, name, lines)
+                function_of(part, node, name, lines)
                 for part in node.body
                 if isinstance(part, ast.FunctionDef) and part.name == method
             ]
@@ -67,9 +70,15 @@ def snake_case(name: str) -> str:
 
 
 def function_of(
-    node: ast.FunctionDef, name: str, lines: list[str]
+    node: ast.FunctionDef,
+    whole: ast.FunctionDef | ast.ClassDef,
+    name: str,
+    lines: list[str],
 ) -> Function:
-    """A function, cut into its header and its statements."""
+    """A function, cut into its header and its statements.
+
+    `whole` is the function itself, or the class that it is a method of.
+    """
     docstring = ast.get_docstring(node) or ""
     body = node.body[1:] if docstring else node.body
     header = "\n".join(lines[node.lineno - 1 : node.body[0].lineno - 1])
@@ -81,8 +90,20 @@ def function_of(
         statements.append(Statement(name_of(part), code.strip("\n"), part))
         begin = part.end_lineno
     return Function(
-        name, dedent(header), docstring, tuple(statements), node.lineno
+        name,
+        dedent(header),
+        docstring,
+        tuple(statements),
+        source_of(whole, lines),
     )
+
+
+def source_of(
+    node: ast.FunctionDef | ast.ClassDef, lines: list[str]
+) -> str:
+    """The text of a definition, its decorators included."""
+    first = min([node, *node.decorator_list], key=lambda part: part.lineno)
+    return "\n".join(lines[first.lineno - 1 : node.end_lineno]) + "\n"
 
 
 def name_of(node: ast.stmt) -> str:
