@@ -1,8 +1,9 @@
 """Directives of the site: what stands under the steps of a function.
 
-{gradient} attention.py softmax
 {properties} softmax
 {break-it} softmax
+
+The rows above them (`side-by-side`) note the files that a page depends on.
 """
 
 import ast
@@ -15,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from parity_tests.judge.steps.property import twin_of
 
-from .breaking import FILES, mutants_of
+from .breaking import mutants_of
 from .examples import example_of
 from .proof import lights_of
 from .side_by_side.tokens import as_html
@@ -37,10 +38,6 @@ class Rendered(SphinxDirective):
     required_arguments = 1
     template = ""
 
-    def depends_on(self, *objects) -> None:
-        for each in objects:
-            self.env.note_dependency(inspect.getsourcefile(each))
-
     def shown(self, **values) -> list[nodes.Node]:
         html = TEMPLATES.get_template(self.template).render(**values)
         return [nodes.raw("", html, format="html")]
@@ -54,7 +51,6 @@ class Properties(Rendered):
     def run(self) -> list[nodes.Node]:
         (name,) = self.arguments
         lights = [light for light in lights_of(name) if light.asked]
-        self.depends_on(twin_of(name).reference)
         return self.shown(name=name, lights=lights)
 
 
@@ -66,7 +62,6 @@ class BreakIt(Rendered):
     def run(self) -> list[nodes.Node]:
         (name,) = self.arguments
         twin = twin_of(name)
-        self.depends_on(twin.reference, *FILES)
         right = {
             "cause": "as it should be",
             "code": code_of(inspect.getsource(twin.reference)),

@@ -22,7 +22,7 @@ from torch_impl.self_attention import MatrixAttention
 
 QUERY, KEY = example.X @ example.QUERY, example.X @ example.KEY
 VALUE = example.X @ example.VALUE
-UPSIDE_DOWN = 0.5  # a temperature that makes fractions of 4 and 16
+TEMPERATURE = 0.5  # weights are then fractions of a pencil, too
 DRAWN = 8
 MOST = 24  # numbers of one array, so that all can be read
 
@@ -40,7 +40,7 @@ def by_hand() -> dict[str, dict]:
         "softmax": {"scores": example.SCORES},
         "softmax_with_temperature": {
             "scores": example.SCORES,
-            "temperature": UPSIDE_DOWN,
+            "temperature": TEMPERATURE,
         },
         "masked_softmax": {"scores": example.SCORES, "mask": example.MASK},
         "scaled_dot_product_attention": attention,

@@ -25,6 +25,7 @@ from parity_tests.twins.gradients import gradients
 from parity_tests.twins.recording import record
 from parity_tests.twins.replaying import compare, numpy_params, to_numpy
 
+from ..text.spelling import shortened
 from .examples import example_of
 
 DIGITS_OF_EXACT, SHOWN_OF_EXACT = 50, 20
@@ -201,7 +202,3 @@ def exact_there(comparison: Comparison, exact) -> str:
     with mpmath.workdps(DIGITS_OF_EXACT):
         digits = mpmath.nstr(mpmath.mpf(number), SHOWN_OF_EXACT)
     return f"exactly {digits}{place}"
-
-
-def shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

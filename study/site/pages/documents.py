@@ -64,15 +64,10 @@ def target_of(
     if document is None and (root / path).is_file():
         linked.add(path)
         document = source_document(path)
-    if document is None:
-        document, anchor = room_of(path, reference), ""
+    if document is None:  # a folder
+        document = "reference/index"
     keeps = document == special.get("docs/README.md")
     return f"{relpath(document, 'docs')}.md{anchor if keeps else ''}"
-
-
-def room_of(path: str, reference: dict[str, str]) -> str:
-    """A folder leads to the page of the whole reference."""
-    return "reference/index"
 
 
 def source_document(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Pages: the sources of the site, made from the files of the reference."""
+"""Pages of the reference, one for each file, and the front page."""
 
 import ast
 import inspect
