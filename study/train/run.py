@@ -272,7 +272,9 @@ def train_and_save(
                     description=f"loss {metrics.loss:.3f}",
                 )
                 last = metrics.step == training.settings.steps
-                if metrics.step % save_every == 0 or last or stop.signal:
+                # Read once: a signal that comes later stops the next step.
+                stopping = stop.signal
+                if metrics.step % save_every == 0 or last or stopping:
                     save(folder, training, saved)
                     saved = metrics.step
                     seconds = (time.perf_counter() - began) / len(losses)
@@ -282,7 +284,7 @@ def train_and_save(
                     metrics.step % sample_every == 0 or last
                 ):
                     print(f"    {sample(training, ids, tokenizer)!r}")
-                if stop.signal:
+                if stopping:
                     break
     except KeyboardInterrupt:
         saved = load_training(folder).state.step

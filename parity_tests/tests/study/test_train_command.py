@@ -184,6 +184,24 @@ def test_the_first_signal_saves_the_step_at_hand(
     assert contents(whole) == contents(tmp_path / "again")
 
 
+def test_a_signal_after_the_save_stops_the_next_step(
+    twice, story, tmp_path, monkeypatch
+):
+    out = tmp_path / "model"
+    sample = training_run.sample
+
+    def sample_and_signal(training, *rest):
+        signal.raise_signal(signal.SIGTERM)
+        return sample(training, *rest)
+
+    monkeypatch.setattr(training_run, "sample", sample_and_signal)
+    options = (*TINY, "--save-every", 99)
+    code, said, _ = twice("train", "--file", story, "--out", out, *options)
+    assert code == 143
+    assert "holds the checkpoint of step 4: the same" in said
+    assert load_training(out).state.step == 4
+
+
 def test_the_second_signal_ends_at_once_and_keeps_the_last_checkpoint(
     twice, story, tmp_path, monkeypatch, heeding
 ):
