@@ -51,9 +51,10 @@ RELATIVES = {
     "albert": ("Albert", ALBERT),
 }
 MODELS = [
-    (relative, kind)
+    pytest.param(relative, kind, marks=marks)
     for relative in RELATIVES
-    for kind in ("Model", "ForMaskedLM")
+    # A model without a head is the same up to its head.
+    for kind, marks in (("ForMaskedLM", ()), ("Model", pytest.mark.slow))
 ]
 
 

@@ -63,6 +63,7 @@ def models(tmp_path, small):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["view", "generate", "walk"])
 def test_a_large_model_has_a_bar(
     twice, models, terminal, monkeypatch, command
