@@ -21,6 +21,8 @@ from torch_impl import attention as torch_attention
 from torch_impl import masks as torch_masks
 from torch_impl import optimizer as torch_optimizer
 
+from .test_twins import MODELS
+
 TRIED = (0, -1, 1, 2, nan, inf)
 ALL = {0, -1, nan, inf}
 NEGATIVE = {-1, nan, inf}
@@ -77,7 +79,14 @@ def numbers_of(function) -> list[str]:
     ]
 
 
-TWINS = [twin for twin in find_twins() if numbers_of(twin.reference)]
+TWINS = [
+    # A model hands its numbers on to its steps.
+    pytest.param(
+        twin, marks=pytest.mark.slow if twin.name in MODELS else ()
+    )
+    for twin in find_twins()
+    if numbers_of(twin.reference)
+]
 
 
 def refused_by(step: str, argument: str) -> set:

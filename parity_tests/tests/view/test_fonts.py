@@ -82,6 +82,7 @@ def test_text_in_svg_is_left_to_the_fonts_of_its_reader(
     assert NOWHERE[0] in (tmp_path / "plot.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_shipped")
 def test_the_command_says_in_one_line_what_is_a_box(twice, tmp_path):
     path = tmp_path / "plot.png"
