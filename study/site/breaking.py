@@ -1,21 +1,18 @@
 """Break it: each known mutant of a step, its code, numbers and lights."""
 
-import ast
 import inspect
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
-from textwrap import dedent
 
 import numpy as np
 
-from parity_tests.judge.mutants.steps import FILES, MUTANTS
+from parity_tests.judge.mutants.steps import MUTANTS
 from parity_tests.judge.steps.property import twin_of
 from parity_tests.judge.verdict.protocol import Broken
 
 from .examples import example_of
+from .mutant_code import code_of
 from .proof import Light, lights
 
 BREAKABLE = (
@@ -42,13 +39,13 @@ def mutants_of(name: str) -> list[Mutant]:
     mutants = [
         Mutant(
             cause,
-            code_of(name, cause),
+            code_of(mutant),
             result(mutant, name),
             lights(by_name(mutant, name), name),
         )
         for cause, mutant in MUTANTS[name].items()
     ]
-    return [m for m in mutants if any(light.failed for light in m.lights)]
+    return [m for m in mutants if any(light.is_off for light in m.lights)]
 
 
 def by_name(mutant: Callable, name: str) -> Callable:
@@ -76,51 +73,3 @@ def result(mutant: Callable, name: str):
             return by_name(mutant, name)(**arguments)
     except Broken:
         return None
-
-
-def code_of(name: str, cause: str) -> str:
-    """The source of a mutant, or "" for one that is made by a loop."""
-    return sources().get((name, cause), "")
-
-
-@cache
-def sources() -> dict[tuple[str, str], str]:
-    """The source of each mutant that stands in a table, by step, cause."""
-    found = {}
-    for file in FILES:
-        tables, steps = tables_of(
-            inspect.getsource(sys.modules[file.__name__])
-        )
-        for step, table in steps.items():
-            for cause, code in tables.get(table, {}).items():
-                found[step, cause] = code
-    return found
-
-
-def tables_of(source: str):
-    """The tables of a file by their names, and the table of each step."""
-    tables, steps = {}, {}
-    for node in ast.parse(source).body:
-        if not isinstance(node, ast.AnnAssign):
-            continue
-        if not isinstance(node.value, ast.Dict):
-            continue
-        entries = {
-            key.value: value
-            for key, value in zip(
-                node.value.keys, node.value.values, strict=True
-            )
-            if isinstance(key, ast.Constant)
-        }
-        if node.target.id == "MUTANTS":
-            steps = {
-                step: value.id
-                for step, value in entries.items()
-                if isinstance(value, ast.Name)
-            }
-        else:
-            tables[node.target.id] = {
-                cause: dedent(ast.get_source_segment(source, value))
-                for cause, value in entries.items()
-            }
-    return tables, steps

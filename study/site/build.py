@@ -9,6 +9,10 @@ from rich.progress import Progress
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 
+from parity_tests.judge.steps.all_properties import (
+    judged_steps,
+    properties_of,
+)
 from parity_tests.twins.finding import twin_files
 
 from .pages.conventions import conventions_page, time_machine_page
@@ -16,6 +20,7 @@ from .pages.documents import checkout, document_pages
 from .pages.glossary import glossary_page
 from .pages.reference import front_page, in_order, name_of, reference_pages
 from .pages.zoo import zoo_page
+from .proof import file_of
 
 HERE = Path(__file__).parent
 
@@ -90,7 +95,12 @@ def all_pages(folder: Path) -> dict[str, str]:
         for package in ("numpy_ref", "torch_impl")
         for file in twin_files()
     }
-    documents = dict(document_pages(reference))
+    tests = {
+        file_of(each)
+        for step in judged_steps()
+        for each in properties_of(step)
+    }
+    documents = dict(document_pages(reference, tests))
     guides = [name for name in documents if name.startswith("docs/")]
     files = [name_of(file) for file in in_order()]
     return {

@@ -14,11 +14,15 @@ from jinja2 import Environment, PackageLoader
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from parity_tests.judge.steps.all_properties import properties_of
 from parity_tests.judge.steps.property import twin_of
+from parity_tests.judge.verdict.property import Property
 
 from .breaking import mutants_of
 from .examples import example_of
-from .proof import lights_of
+from .pages.documents import source_document
+from .proof import file_of, lights_of
+from .shipped import shipped_against
 from .side_by_side.tokens import as_html
 from .symbols import HUES
 from .values import result_of, tables
@@ -51,7 +55,13 @@ class Properties(Rendered):
     def run(self) -> list[nodes.Node]:
         (name,) = self.arguments
         lights = [light for light in lights_of(name) if light.asked]
-        return self.shown(name=name, lights=lights)
+        tests = {each.name: test_of(each) for each in properties_of(name)}
+        return self.shown(
+            name=name,
+            lights=lights,
+            tests=tests,
+            shipped=shipped_against(name),
+        )
 
 
 class BreakIt(Rendered):
@@ -80,6 +90,16 @@ class BreakIt(Rendered):
             for mutant in mutants_of(name)
         ]
         return self.shown(name=name, versions=[right, *mutants])
+
+
+def test_of(each: Property) -> dict[str, str]:
+    """The code that checks a property, its file, and the file's page."""
+    file = file_of(each)
+    return {
+        "code": code_of(inspect.getsource(each.check)),
+        "file": file,
+        "page": f"../{source_document(file)}.html",
+    }
 
 
 def code_of(source: str) -> str:

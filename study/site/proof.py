@@ -22,19 +22,39 @@ from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
 
 @dataclass(frozen=True)
 class Light:
-    """A property: on how many inputs it was asked, and on which it failed.
+    """A property: on how many inputs it was asked, and on how many failed.
 
-    `worst` is the largest share of a bound that was used up.
+    On `invalid` inputs the function raised an error, or gave what has not
+    the form of an answer. `worst` is the largest share of a bound that was
+    used up.
     """
 
-    claim: str
+    property: Property
     asked: int
     failed: int
+    invalid: int
     worst: float
 
     @property
+    def claim(self) -> str:
+        return self.property.claim
+
+    @property
     def holds(self) -> bool:
-        return self.asked > 0 and self.failed == 0
+        return self.asked > 0 and self.failed == self.invalid == 0
+
+    @property
+    def is_off(self) -> bool:
+        return self.failed + self.invalid > 0
+
+    @property
+    def verdict(self) -> str:
+        """What happened, in words, with the number of inputs."""
+        if self.failed:
+            return f"fails on {self.failed} of {self.asked} inputs"
+        if self.invalid:
+            return f"no answer on {self.invalid} of {self.asked} inputs"
+        return f"holds on {self.asked} inputs"
 
 
 @cache
@@ -42,7 +62,7 @@ def lights_of(name: str) -> tuple[Light, ...]:
     """The properties of NumPy's function; AssertionError if one fails."""
     own = lights(twin_of(name).reference, name)
     for light in own:
-        assert not light.failed, f"{name}: {light.claim} fails"
+        assert not light.is_off, f"{name}: {light.claim} fails"
     return own
 
 
@@ -74,7 +94,7 @@ def is_finite(value) -> bool:
 
 def light_of(each: Property, asked, name: str) -> Light:
     """One property, on each of the inputs that it can be asked of."""
-    shares = []
+    shares, invalid = [], 0
     for case in inputs_of(name):
         try:
             with np.errstate(all="ignore"):
@@ -82,8 +102,14 @@ def light_of(each: Property, asked, name: str) -> Light:
         except NotAsked:
             continue
         except (Broken, Raised):
-            shares.append(np.inf)
+            invalid += 1
             continue
         shares.append(max((c.share for c in comparisons), default=0.0))
     failed = sum(share > 1 for share in shares)
-    return Light(each.claim, len(shares), failed, max(shares, default=0.0))
+    worst = max(shares, default=0.0)
+    return Light(each, len(shares) + invalid, failed, invalid, worst)
+
+
+def file_of(each: Property) -> str:
+    """The file of a property, from the root of the project."""
+    return f"{each.check.__module__.replace('.', '/')}.py"

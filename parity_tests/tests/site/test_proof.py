@@ -9,14 +9,18 @@ import pytest
 
 from numpy_ref import example
 from numpy_ref.attention import softmax
+from numpy_ref.layers import gelu
 from parity_tests.judge.mutants.steps import MUTANTS
+from parity_tests.judge.steps.all_properties import properties_of
 from parity_tests.judge.verdict.protocol import Broken
 from parity_tests.twins.comparing import Comparison
 from parity_tests.twins.finding import find_twins
-from study.site import values
-from study.site.breaking import BREAKABLE, by_name, code_of, mutants_of
+from study.site import shipped, values
+from study.site.breaking import BREAKABLE, by_name, mutants_of
 from study.site.builtins import TABLE, builtin_of, check
+from study.site.mutant_code import code_of
 from study.site.proof import lights, lights_of
+from study.site.shipped import Shipped, shipped_against, shipped_bugs
 from study.site.values import (
     gradients_of,
     steps_of,
@@ -90,10 +94,83 @@ def test_every_known_mutant_breaks_a_property(name):
     assert shown == MUTANTS[name].keys()
 
 
-def test_a_mutants_code_is_that_of_the_table():
-    assert code_of("softmax", "the softmax is applied twice") == (
-        "lambda scores: softmax(softmax(scores))"
+@pytest.mark.parametrize(
+    ("step", "cause", "code"),
+    [
+        (
+            *("softmax", "the softmax is applied twice"),
+            "lambda scores: softmax(softmax(scores))",
+        ),
+        (
+            *("attention_scores", "the scale is 1/8, whatever the width"),
+            "number = 8\n"
+            "factor = lambda probe, number=number: 1 / number\n"
+            "lambda query, key, factor=factor: (\n"
+            "    query @ key.swapaxes(-2, -1) * "
+            "factor(Probe(query, key, key))\n"
+            ")",
+        ),
+        (
+            *("cross_entropy", "the logarithm is missing"),
+            "change = softmax\ntake = negative\n"
+            "def loss(logits, targets, ignored):",
+        ),
+        (
+            *(
+                "layer_norm",
+                "the norm runs along the first axis, not the features",
+            ),
+            "partial(normed, axis=0)\n\ndef normed(x, params, epsilon, ",
+        ),
+    ],
+)
+def test_a_mutants_code_is_that_which_runs(step, cause, code):
+    assert code_of(MUTANTS[step][cause]).startswith(code)
+
+
+def test_helpers_of_a_mutant_are_shown_once_and_others_not():
+    code = code_of(
+        MUTANTS["masked_softmax"]["the softmax runs over the batch"]
     )
+    assert code.count("def weigh") == code.count("def normalised") == 1
+    assert "def softmax" not in code
+
+
+def test_the_code_of_every_mutant_is_found():
+    codes = [code_of(m) for step in MUTANTS.values() for m in step.values()]
+    assert min(codes, key=len) == "exp"
+    assert all("\n " not in code[:2] for code in codes)
+
+
+def test_where_a_mutant_raises_an_error_nothing_else_is_said_of_it():
+    def never(scores):
+        raise Broken("no")
+
+    unchanged = lights(never, "softmax")[-1]
+    assert unchanged.is_off
+    assert (unchanged.failed, unchanged.invalid) == (0, unchanged.asked)
+    assert unchanged.verdict == f"no answer on {unchanged.asked} of " + (
+        f"{unchanged.asked} inputs"
+    )
+
+
+@pytest.mark.parametrize(
+    "step", sorted({bug.step for bug in shipped_bugs()})
+)
+def test_each_shipped_bug_breaks_a_property(step):
+    broken = shipped_against(step)
+    known = {bug.mutant for bugs in broken.values() for bug in bugs}
+    assert known == {b.mutant for b in shipped_bugs() if b.step == step}
+    assert broken.keys() <= {each.name for each in properties_of(step)}
+
+
+def test_a_shipped_bug_that_breaks_nothing_is_refused(monkeypatch):
+    right = {"gelu": {"nothing is wrong": gelu}}
+    bug = Shipped("gelu", "nothing is wrong", "", "")
+    monkeypatch.setattr(shipped, "MUTANTS", right)
+    monkeypatch.setattr(shipped, "shipped_bugs", lambda: (bug,))
+    with pytest.raises(AssertionError, match="breaks no property"):
+        shipped_against("gelu")
 
 
 def test_an_error_that_a_mutant_raises_is_said_to_break_it():

@@ -5,7 +5,7 @@ of the project to a page that shows the file.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
@@ -30,14 +30,15 @@ def checkout() -> Path:
 
 
 def document_pages(
-    reference: dict[str, str],
+    reference: dict[str, str], others: Iterable[str] = ()
 ) -> Iterator[tuple[str, str]]:
     """The pages of docs/ and of the files that they lead to.
 
     `reference` has the document of each file of the reference that has a
-    page, by the file's path in the project.
+    page, by the file's path in the project; `others` are files to which
+    other pages lead.
     """
-    root, linked = checkout(), set()
+    root, linked = checkout(), set(others)
     for path in sorted((root / "docs").glob("*.md")):
         name = "map" if path.stem == "README" else path.stem
         text = path.read_text("utf-8")
