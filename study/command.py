@@ -121,7 +121,8 @@ def missing(error: ModuleNotFoundError) -> str:
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
     extras |= dict.fromkeys(("jupytext", "nbformat"), "notebooks")
-    site = ("latex2mathml", "myst_parser", "pydata_sphinx_theme", "sphinx")
+    site = ("fontTools", "latex2mathml", "myst_parser", "sphinx")
+    site += ("pydata_sphinx_theme", "ziamath")
     extras |= dict.fromkeys(site, "site")
     if error.name not in extras:
         raise error

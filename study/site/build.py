@@ -15,6 +15,7 @@ from parity_tests.judge.steps.all_properties import (
 )
 from parity_tests.twins.finding import twin_files
 
+from .math_font import write_font
 from .pages.conventions import conventions_page, time_machine_page
 from .pages.documents import checkout, document_pages
 from .pages.glossary import glossary_page
@@ -67,6 +68,7 @@ def run_sphinx(folder: Path, pages: int) -> Path:
         app.build()
     if app.statuscode:
         raise ValueError(warnings.getvalue().strip())
+    write_font(folder / "html" / "_static")
     return folder / "html" / "index.html"
 
 

@@ -9,7 +9,7 @@ import typer
 
 # Sphinx would look for some of them itself, and say less.
 NEEDED = ("sphinx", "myst_parser", "pydata_sphinx_theme", "latex2mathml")
-NEEDED += ("torch", "hypothesis", "mpmath")
+NEEDED += ("torch", "hypothesis", "mpmath", "ziamath", "fontTools")
 HELP = """
 Build the study site and open it.
 

@@ -150,6 +150,17 @@ def test_a_switch_breaks_the_step(opened):
     assert "fails: One weight divided by another" in text
 
 
+def test_equations_are_set_in_the_font_that_comes_with_the_site(opened):
+    tab = opened("reference/attention.html")
+    tab.evaluate("document.fonts.ready")
+    loaded = """[...document.fonts].filter(font => font.status == "loaded")
+        .map(font => font.family.replaceAll('"', ""))"""
+    assert "STIX Two Math" in tab.evaluate(loaded)
+    assert "STIX Two Math" in tab.evaluate(
+        "getComputedStyle(document.querySelector('math')).fontFamily"
+    )
+
+
 def test_search_finds_a_word_from_disk(opened):
     tab = opened("index.html")
     tab.goto(tab.url.replace("index.html", "search.html?q=similarity"))
