@@ -33,8 +33,10 @@ def build(folder: Path) -> Path:
     same. Raises ValueError for a folder that cannot be written, for a
     source that does not parse, and for anything that Sphinx warns of.
     """
+    source = folder / "source"
     try:
-        names = write_sources(folder / "source")
+        source.mkdir(parents=True, exist_ok=True)
+        names = write_sources(source)
         return run_sphinx(folder, 2 * len(names))
     except OSError as error:
         raise ValueError(
@@ -42,7 +44,8 @@ def build(folder: Path) -> Path:
             f"{error.strerror}"
         ) from error
     except SphinxError as error:
-        raise ValueError(str(error)) from error
+        cause = getattr(error, "orig_exc", None) or error
+        raise ValueError(str(cause)) from error
 
 
 def run_sphinx(folder: Path, pages: int) -> Path:

@@ -1,7 +1,7 @@
 """`twice study`: the site, equation and both codes side by side."""
 
-import importlib
 import webbrowser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -33,10 +33,17 @@ def study(
 
     checkout()
     for package in NEEDED:
-        importlib.import_module(package)
-    from .build import build
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
+    try:
+        from .build import build
 
-    page = build(out).resolve()
+        page = build(out).resolve()
+    except SyntaxError as error:
+        raise ValueError(
+            f"expected a source that parses, got {error.msg} in "
+            f"{error.filename}, line {error.lineno}"
+        ) from error
     print(page)
     if open_page:
         webbrowser.open(page.as_uri())
