@@ -15,7 +15,7 @@ from parity_tests.exact import DIGITS, described, exact_steps
 from parity_tests.exact.numbers import bounded
 
 from .case import Case
-from .comparing import largest
+from .comparing import Comparison, compare_step, largest
 from .finding import Twin, find_twins
 from .recording import record
 from .rules import others, returned_name, steps_of
@@ -41,6 +41,18 @@ class Gradients:
             for value in self.theirs.values()
             for part in listed(value)
         )
+
+    def compared(self, function: str) -> dict[str, Comparison]:
+        """Both sides of each gradient, within what rounding explains."""
+        return {
+            name: compare_step(
+                f"{function}[0]/d_{name}",
+                self.ours[name],
+                self.theirs[name],
+                self.exact[name],
+            )
+            for name in self.ours
+        }
 
 
 def with_gradient() -> list[Twin]:

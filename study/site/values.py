@@ -17,7 +17,6 @@ from parity_tests.exact import exact_steps
 from parity_tests.twins.case import Case
 from parity_tests.twins.comparing import (
     Comparison,
-    compare_step,
     is_float,
 )
 from parity_tests.twins.finding import find_twins
@@ -70,13 +69,7 @@ def gradients_of(name: str) -> dict[str, tuple[Comparison, object]]:
     both = gradients(case, upstream)
     exact = gradients(case, upstream, digits=True).exact
     steps = {}
-    for step in both.ours:
-        comparison = compare_step(
-            f"{name}_backward/d_{step}",
-            both.ours[step],
-            both.theirs[step],
-            both.exact[step],
-        )
+    for step, comparison in both.compared(f"{name}_backward").items():
         assert comparison.holds, str(comparison)
         steps[f"d_{step}"] = comparison, exact[step]
     return steps

@@ -12,7 +12,7 @@ from numpy_ref.parameters import state_dict
 from parity_tests.bounds.rounding import Bounded
 from parity_tests.exact.numbers import bounded
 from parity_tests.tests.conftest import expect_holds
-from parity_tests.twins.comparing import compare_step, with_exact, within
+from parity_tests.twins.comparing import with_exact, within
 from parity_tests.twins.finding import find_twins
 from parity_tests.twins.gradients import (
     backward,
@@ -65,13 +65,7 @@ def drawn(data, twin, dtype):
 @settings(max_examples=settings().max_examples // 2)
 def test_every_named_gradient_equals_autograds(twin, data, dtype):
     both = gradients(*drawn(data, twin, dtype))
-    for name in both.ours:
-        comparison = compare_step(
-            f"{twin.name}_backward[0]/d_{name}",
-            both.ours[name],
-            both.theirs[name],
-            both.exact[name],
-        )
+    for comparison in both.compared(f"{twin.name}_backward").values():
         expect_holds(
             f"{twin.name}_backward, {dtype}",
             replace(comparison, scale=both.scale),
