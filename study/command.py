@@ -120,7 +120,8 @@ def missing(error: ModuleNotFoundError) -> str:
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
-    extras |= dict.fromkeys(("jupytext", "nbformat"), "notebooks")
+    notebooks = ("ipykernel", "jupytext", "nbclient", "nbformat")
+    extras |= dict.fromkeys(notebooks, "notebooks")
     site = ("fontTools", "latex2mathml", "myst_parser", "sphinx")
     site += ("pydata_sphinx_theme", "ziamath")
     extras |= dict.fromkeys(site, "site")

@@ -16,6 +16,11 @@ REFERENCES = {
         "Torgerson, W. S. (1952). Multidimensional Scaling: I. Theory and "
         "Method. Psychometrika 17(4)."
     ),
+    "Abramowitz and Stegun 1964": (
+        "Abramowitz, M., Stegun, I. A. (1964). Handbook of Mathematical "
+        "Functions with Formulas, Graphs, and Mathematical Tables. "
+        "National Bureau of Standards."
+    ),
     "Lin 1991": (
         "Lin, J. (1991). Divergence measures based on the Shannon entropy. "
         "IEEE Transactions on Information Theory 37(1)."
@@ -24,10 +29,23 @@ REFERENCES = {
         "Gage, P. (1994). A New Algorithm for Data Compression. The C "
         "Users Journal 12(2)."
     ),
+    "Squire and Trapp 1998": (
+        "Squire, W., Trapp, G. (1998). Using Complex Variables to "
+        "Estimate Derivatives of Real Functions. SIAM Review 40(1)."
+    ),
+    "Higham 2002": (
+        "Higham, N. J. (2002). Accuracy and Stability of Numerical "
+        "Algorithms. Second edition. SIAM."
+    ),
     "Bengio et al. 2003": (
         "Bengio, Y., Ducharme, R., Vincent, P., Jauvin, C. (2003). A "
         "Neural Probabilistic Language Model. Journal of Machine Learning "
         "Research 3."
+    ),
+    "Pascanu et al. 2013": (
+        "Pascanu, R., Mikolov, T., Bengio, Y. (2013). On the Difficulty "
+        "of Training Recurrent Neural Networks. ICML 2013. "
+        "arXiv:1211.5063."
     ),
     "Bahdanau et al. 2014": (
         "Bahdanau, D., Cho, K., Bengio, Y. (2014). Neural Machine "
@@ -43,6 +61,10 @@ REFERENCES = {
     "Hinton et al. 2015": (
         "Hinton, G., Vinyals, O., Dean, J. (2015). Distilling the "
         "Knowledge in a Neural Network. arXiv:1503.02531."
+    ),
+    "Kingma and Ba 2015": (
+        "Kingma, D. P., Ba, J. (2015). Adam: A Method for Stochastic "
+        "Optimization. ICLR 2015. arXiv:1412.6980."
     ),
     "Ba et al. 2016": (
         "Ba, J. L., Kiros, J. R., Hinton, G. E. (2016). Layer "
@@ -62,6 +84,14 @@ REFERENCES = {
         "Neural Machine Translation System: Bridging the Gap between Human "
         "and Machine Translation. arXiv:1609.08144."
     ),
+    "Chen et al. 2016": (
+        "Chen, T., Xu, B., Zhang, C., Guestrin, C. (2016). Training Deep "
+        "Nets with Sublinear Memory Cost. arXiv:1604.06174."
+    ),
+    "He et al. 2016": (
+        "He, K., Zhang, X., Ren, S., Sun, J. (2016). Deep Residual "
+        "Learning for Image Recognition. CVPR 2016. arXiv:1512.03385."
+    ),
     "Ghader and Monz 2017": (
         "Ghader, H., Monz, C. (2017). What does Attention in Neural "
         "Machine Translation Pay Attention to? IJCNLP 2017. "
@@ -77,10 +107,22 @@ REFERENCES = {
         "Gomez, A. N., Kaiser, Ł., Polosukhin, I. (2017). Attention Is All "
         "You Need. NIPS 2017. arXiv:1706.03762."
     ),
+    "Loshchilov and Hutter 2017": (
+        "Loshchilov, I., Hutter, F. (2017). SGDR: Stochastic Gradient "
+        "Descent with Warm Restarts. ICLR 2017. arXiv:1608.03983."
+    ),
     "Radford et al. 2018": (
         "Radford, A., Narasimhan, K., Salimans, T., Sutskever, I. (2018). "
         "Improving Language Understanding by Generative Pre-Training. "
         "OpenAI."
+    ),
+    "Fan et al. 2018": (
+        "Fan, A., Lewis, M., Dauphin, Y. (2018). Hierarchical Neural "
+        "Story Generation. ACL 2018. arXiv:1805.04833."
+    ),
+    "Milakov and Gimelshein 2018": (
+        "Milakov, M., Gimelshein, N. (2018). Online Normalizer "
+        "Calculation for Softmax. arXiv:1805.02867."
     ),
     "Clark et al. 2019": (
         "Clark, K., Khandelwal, U., Levy, O., Manning, C. D. (2019). What "
@@ -130,6 +172,20 @@ REFERENCES = {
         "Wiegreffe, S., Pinter, Y. (2019). Attention is not not "
         "Explanation. EMNLP 2019. arXiv:1908.04626."
     ),
+    "Liu et al. 2019": (
+        "Liu, Y., Ott, M., Goyal, N., Du, J., Joshi, M., Chen, D., Levy, "
+        "O., Lewis, M., Zettlemoyer, L., Stoyanov, V. (2019). RoBERTa: A "
+        "Robustly Optimized BERT Pretraining Approach. arXiv:1907.11692."
+    ),
+    "Loshchilov and Hutter 2019": (
+        "Loshchilov, I., Hutter, F. (2019). Decoupled Weight Decay "
+        "Regularization. ICLR 2019. arXiv:1711.05101."
+    ),
+    "Sanh et al. 2019": (
+        "Sanh, V., Debut, L., Chaumond, J., Wolf, T. (2019). DistilBERT, "
+        "a Distilled Version of BERT: Smaller, Faster, Cheaper and "
+        "Lighter. arXiv:1910.01108."
+    ),
     "Abnar and Zuidema 2020": (
         "Abnar, S., Zuidema, W. (2020). Quantifying Attention Flow in "
         "Transformers. ACL 2020. arXiv:2005.00928."
@@ -149,6 +205,27 @@ REFERENCES = {
         "MiniLM: Deep Self-Attention Distillation for Task-Agnostic "
         "Compression of Pre-Trained Transformers. NeurIPS 2020. "
         "arXiv:2002.10957."
+    ),
+    "Holtzman et al. 2020": (
+        "Holtzman, A., Buys, J., Du, L., Forbes, M., Choi, Y. (2020). The "
+        "Curious Case of Neural Text Degeneration. ICLR 2020. "
+        "arXiv:1904.09751."
+    ),
+    "Lan et al. 2020": (
+        "Lan, Z., Chen, M., Goodman, S., Gimpel, K., Sharma, P., Soricut, "
+        "R. (2020). ALBERT: A Lite BERT for Self-supervised Learning of "
+        "Language Representations. ICLR 2020. arXiv:1909.11942."
+    ),
+    "Dao et al. 2022": (
+        "Dao, T., Fu, D. Y., Ermon, S., Rudra, A., Ré, C. (2022). "
+        "FlashAttention: Fast and Memory-Efficient Exact Attention with "
+        "IO-Awareness. NeurIPS 2022. arXiv:2205.14135."
+    ),
+    "Haviv et al. 2022": (
+        "Haviv, A., Ram, O., Press, O., Izsak, P., Levy, O. (2022). "
+        "Transformer Language Models without Positional Encodings Still "
+        "Learn Positional Information. Findings of EMNLP 2022. "
+        "arXiv:2203.16634."
     ),
     "Xiao et al. 2023": (
         "Xiao, G., Tian, Y., Chen, B., Han, S., Lewis, M. (2023). "

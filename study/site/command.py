@@ -10,6 +10,7 @@ import typer
 # Sphinx would look for some of them itself, and say less.
 NEEDED = ("sphinx", "myst_parser", "pydata_sphinx_theme", "latex2mathml")
 NEEDED += ("torch", "hypothesis", "mpmath", "ziamath", "fontTools")
+NEEDED += ("jupytext", "nbclient", "ipykernel", "matplotlib")
 HELP = """
 Build the study site and open it.
 
@@ -20,6 +21,7 @@ made from the sources of this clone and from runs; they load nothing.
 
 
 def study(
+    context: typer.Context,
     out: Annotated[
         Path,
         typer.Option(help="Folder of the site; what is there is updated."),
@@ -27,6 +29,22 @@ def study(
     open_page: Annotated[
         bool,
         typer.Option("--open/--no-open", help="Open it in a browser."),
+    ] = True,
+    address: Annotated[
+        str,
+        typer.Option(
+            help="Address at which it will be published, for the links "
+            "by which search engines and previews find a page.",
+            show_default=False,
+        ),
+    ] = "",
+    run: Annotated[
+        bool,
+        typer.Option(
+            "--run/--no-run",
+            help="Run the notebooks again where something they import has "
+            "changed, or keep their outputs and say so.",
+        ),
     ] = True,
 ) -> None:
     from .pages.documents import checkout
@@ -38,7 +56,8 @@ def study(
     try:
         from .build import build
 
-        page = build(out).resolve()
+        twice = context.find_root().command
+        page = build(out, twice, address, run).resolve()
     except SyntaxError as error:
         raise ValueError(
             f"expected a source that parses, got {error.msg} in "

@@ -12,6 +12,7 @@ extensions = [
     "myst_parser",
     "study.site.side_by_side",
     "study.site.directives",
+    "study.site.publishing",
 ]
 myst_enable_extensions = ["dollarmath", "attrs_block"]
 myst_heading_anchors = 3
@@ -24,7 +25,12 @@ html_static_path = [str(Path(__file__).with_name("static"))]
 html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 # Only the guides have a list beside them.
-html_sidebars = {"*": [], "reference/*": [], "sources/*": []}
+WITHOUT_LIST = ("*", "reference/*", "sources/*", "api/*", "notebooks/*")
+html_sidebars = {pages: [] for pages in WITHOUT_LIST}
+add_module_names = False  # each stands under its module
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 76  # or a line for each argument
+toc_object_entries = False  # a list of all names, beside a list of all
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_prev_next": True,

@@ -10,9 +10,13 @@ START = Path(__file__).with_name("find_the_bug.md")
 
 def zoo_page() -> str:
     """The bugs, numbered in the order of their files' names."""
-    files = sorted(Path(bug_zoo.__path__[0]).glob("[!_]*.py"))
-    bugs = [bug(number, file) for number, file in enumerate(files, 1)]
+    bugs = [bug(number, file) for number, file in enumerate(bug_files(), 1)]
     return "\n".join([START.read_text("utf-8"), *bugs])
+
+
+def bug_files() -> list[Path]:
+    """The files of the zoo; a bug's number is its place among them."""
+    return sorted(Path(bug_zoo.__path__[0]).glob("[!_]*.py"))
 
 
 def bug(number: int, file: Path) -> str:

@@ -1,0 +1,312 @@
+"""API reference: every public name with its signature, from the sources.
+
+A step with a page of its own has one line here, and leads there; anything
+else has its whole docstring.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+
+import typer
+
+import bert_viz
+from parity_tests.judge.attention.all_properties import PROPERTIES
+from parity_tests.judge.steps import all_properties as of_steps
+from parity_tests.twins.recording import snake_case
+
+from .documents import checkout
+from .glossary import pages_of_steps
+from .reference import markdown
+
+FENCE = "`" * 6  # a docstring may hold a block of code
+PACKAGES = ("numpy_ref", "torch_impl", "bert_viz", "parity_tests", "study")
+LISTED = PACKAGES[:3]  # whose names stand in the index
+TITLES = {
+    "numpy_ref": "numpy_ref: the reference, in NumPy",
+    "torch_impl": "torch_impl: the same, in PyTorch",
+    "bert_viz": "bert_viz: attention of real models",
+    "judge": "The judge and its properties",
+    "commands": "The commands and their options",
+}
+DEFAULT = re.compile(r"\s*\[default: (.*)\]$")
+OPTION = re.compile(r"(?<!`)(--[a-z-]+)")
+FILTER = """```{raw} html
+<p class="filter" hidden><label>Show names that contain
+<input type="search"></label> <span role="status"></span></p>
+```"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A public function or class, as its file has it."""
+
+    module: str
+    name: str
+    kind: str  # of Sphinx's Python domain
+    signature: str
+    docstring: str
+
+    @property
+    def summary(self) -> str:
+        """The docstring's first paragraph, on one line."""
+        return " ".join(self.docstring.split("\n\n")[0].split())
+
+
+# --- from the sources -----------------------------------------------------
+
+
+def modules_of(package: str) -> list[str]:
+    """The public modules of a package, those of its rooms after its own."""
+    root = checkout()
+    paths = [
+        path.relative_to(root)
+        for path in (root / package).rglob("*.py")
+        if not any(part.startswith("_") for part in path.parts)
+    ]
+    paths.sort(key=lambda path: (len(path.parts), path))
+    return [".".join(path.with_suffix("").parts) for path in paths]
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    path = checkout().joinpath(*module.split(".")).with_suffix(".py")
+    return ast.parse(path.read_text("utf-8"))
+
+
+def entries_of(module: str) -> list[Entry]:
+    """The public functions and classes of a module, in its order."""
+    return [
+        entry(module, node)
+        for node in tree_of(module).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+    ]
+
+
+def entry(module: str, node: ast.FunctionDef | ast.ClassDef) -> Entry:
+    """What a definition says of itself."""
+    docstring = ast.get_docstring(node) or ""
+    node = with_names_in_full(node, imported_by(module))
+    if isinstance(node, ast.FunctionDef):
+        signature, kind = signature_of(node), "function"
+    else:
+        signature, kind = fields_or_init(node), "class"
+    return Entry(module, node.name, kind, signature, docstring)
+
+
+def with_names_in_full(node: ast.AST, names: dict[str, str]) -> ast.AST:
+    """A definition whose annotations name this project's classes in full.
+
+    Both sides have a `LayerNorm`, and each link leads to its own; Sphinx
+    shows the names short again.
+    """
+    copy = deepcopy(node)
+    places = [*ast.walk(copy)]
+    annotations = [getattr(each, "annotation", None) for each in places]
+    annotations += [getattr(each, "returns", None) for each in places]
+    for annotation in filter(None, annotations):
+        for part in ast.walk(annotation):
+            if isinstance(part, ast.Name):
+                part.id = names.get(part.id, part.id)
+    return copy
+
+
+def imported_by(module: str) -> dict[str, str]:
+    """The names that a module imports from what is listed, in full."""
+    parts, names = module.split("."), {}
+    for node in tree_of(module).body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        place = [*parts[: -node.level]] if node.level else []
+        place += (node.module or "").split(".")
+        if place[0] in LISTED:
+            for alias in node.names:
+                name = ".".join([*filter(None, place), alias.name])
+                names[alias.asname or alias.name] = name
+    return names
+
+
+def signature_of(node: ast.FunctionDef) -> str:
+    """Arguments and result, with their annotations."""
+    result = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"({ast.unparse(node.args)}){result}"
+
+
+def fields_or_init(node: ast.ClassDef) -> str:
+    """How a class is made: its `__init__`, or a dataclass's fields."""
+    for inner in node.body:
+        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
+            inner.args.args = inner.args.args[1:]  # without self
+            return f"({ast.unparse(inner.args)})"
+    fields = [
+        ast.unparse(inner)
+        for inner in node.body
+        if isinstance(inner, ast.AnnAssign)
+    ]
+    return f"({', '.join(fields)})"
+
+
+# --- as pages -------------------------------------------------------------
+
+
+def api_pages(twice) -> Iterator[tuple[str, str]]:
+    """Each page of the API reference: its document's name, its source."""
+    for package in ("numpy_ref", "torch_impl"):
+        sections = [
+            section(module, entries_of(module))
+            for module in modules_of(package)
+            if entries_of(module)
+        ]
+        yield api_page(package, sections)
+    yield api_page("bert_viz", [viewer_section()])
+    yield api_page("judge", [judge_section(), *property_sections()])
+    yield api_page("commands", command_sections(twice))
+
+
+def api_page(name: str, sections: list[str]) -> tuple[str, str]:
+    first = [] if name == "judge" else [FILTER]
+    parts = [f"# {TITLES[name]}", *first, *sections]
+    return f"api/{name}", "\n\n".join(parts) + "\n"
+
+
+def section(module: str, entries: list[Entry]) -> str:
+    """A module: what it is for, then its entries."""
+    about = ast.get_docstring(tree_of(module)) or ""
+    title = "/".join(module.split(".")[1:]) + ".py"
+    return "\n\n".join(
+        [
+            f"## {title}",
+            f"{FENCE}{{py:module}} {module}\n{FENCE}",
+            markdown(about.split("\n\n")[0]),
+            *map(described, entries),
+        ]
+    )
+
+
+def described(entry: Entry) -> str:
+    """An entry of Sphinx's index, with a line or its docstring."""
+    page = page_of_step(entry)
+    if page is None:
+        text = markdown(entry.docstring)
+    else:
+        text = f"{entry.summary} [Side by side]({page})"
+    head = f"{FENCE}{{py:{entry.kind}}} {entry.name}{entry.signature}"
+    return f"{head}\n{text}\n{FENCE}"
+
+
+@cache
+def steps() -> dict[str, str]:
+    return pages_of_steps()
+
+
+def page_of_step(entry: Entry, folder: str = "../") -> str | None:
+    """Where a step, its gradient or its module is shown side by side."""
+    package = entry.module.split(".")[0]
+    if package not in ("numpy_ref", "torch_impl"):
+        return None
+    name = entry.name
+    if entry.kind == "class":
+        name = snake_case(name)
+    step = name.removesuffix("_backward")
+    if step not in steps():
+        return None
+    return f"{folder}{steps()[step]}.md#{step.replace('_', '-')}"
+
+
+def viewer_section() -> str:
+    """The names that `bert_viz` offers, each from its own module."""
+    places = [
+        getattr(bert_viz, name).__module__ for name in bert_viz.__all__
+    ]
+    parts = []
+    for module in dict.fromkeys(places):
+        entries = [
+            entry
+            for entry in entries_of(module)
+            if entry.name in bert_viz.__all__
+        ]
+        parts.append(section(module, entries))
+    return "\n\n".join(parts)
+
+
+def judge_section() -> str:
+    """The judge as a function."""
+    module = "parity_tests.judge.files.judging"
+    entries = [each for each in entries_of(module) if each.name == "judge"]
+    return "\n\n".join(
+        [
+            "## judge",
+            "`from parity_tests.judge import judge`. As a command, it is "
+            "[`twice check`](../docs/judge.md).",
+            f"{FENCE}{{py:module}} parity_tests.judge\n{FENCE}",
+            *map(described, entries),
+        ]
+    )
+
+
+def property_sections() -> Iterator[str]:
+    """Each property by its name and its claim, and the steps it is of."""
+    yield (
+        "## Properties of attention\n\n"
+        "Asked of any function of query, key and value.\n\n"
+        + "\n".join(f"- `{each.name}`: {each.claim}" for each in PROPERTIES)
+    )
+    rows = [
+        f"- `{each.name}`: {each.claim} {links(each.of)}"
+        for each in of_steps.PROPERTIES
+    ]
+    yield "## Properties of the steps\n\n" + "\n".join(rows)
+
+
+def links(names: tuple[str, ...]) -> str:
+    """The steps that a property is of, each with its page."""
+    return ", ".join(
+        f"[{name}](../{steps()[step]}.md#{step.replace('_', '-')})"
+        if (step := name.removesuffix("_backward")) in steps()
+        else f"`{name}`"
+        for name in names
+    )
+
+
+# --- the commands ---------------------------------------------------------
+
+
+def command_sections(twice) -> list[str]:
+    """The `twice` command and those below it, with all their options.
+
+    `twice` is the command itself, a group of Typer's.
+    """
+    below = [
+        command_section(f"twice {name}", command)
+        for name, command in twice.commands.items()
+    ]
+    return [command_section("twice", twice), *below]
+
+
+def command_section(name: str, command) -> str:
+    """A command: what it does, and each of its options."""
+    about = inspect.cleandoc(command.help or "").split("\n\nExamples")[0]
+    context = typer.Context(command, info_name=name)
+    records = [
+        parameter.get_help_record(context) for parameter in command.params
+    ]
+    return "\n\n".join(
+        [
+            f"## {name}",
+            f"{FENCE}{{program}} {name}\n{FENCE}",
+            OPTION.sub(r"`\1`", about),
+            *(option(*record) for record in records if record),
+        ]
+    )
+
+
+def option(names: str, text: str) -> str:
+    """An option or an argument of a command, as its help says it."""
+    names = names.replace(" / ", ", ")
+    text = OPTION.sub(r"`\1`", DEFAULT.sub(r" Default: `\1`.", text))
+    return f"{FENCE}{{option}} {names}\n{text}\n{FENCE}"
