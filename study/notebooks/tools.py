@@ -41,7 +41,7 @@ def say(sentence: str) -> None:
 
 
 def the_text() -> tuple[str, str]:
-    """The Verdict, or the sample text in its place; and which it is."""
+    """The Verdict (Wharton 1908), or the sample text; and which it is."""
     with warnings.catch_warnings():
         # From a progress bar that nobody draws.
         warnings.filterwarnings("ignore", message="IProgress not found")
@@ -389,7 +389,7 @@ def place_of(step: Callable) -> str:
 
 
 def references() -> None:
-    """Show every work that the notebooks and their functions cite."""
+    """Show every work that the notebooks and all docstrings cite."""
     lines = [f"- {text}" for text in REFERENCES.values()]
     display(Markdown("\n".join(lines)))
 

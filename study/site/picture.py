@@ -13,7 +13,7 @@ from pathlib import Path
 
 WIDTH, SCALE = 1500, 1
 STEPS = "#masked-softmax .steps > .step"
-FIRST, LAST = "allowed", "exponentials"  # the steps of the picture
+FIRST, LAST = "allowed", "maximum"  # the steps of the picture
 
 
 def take(page: Path, path: Path) -> None:

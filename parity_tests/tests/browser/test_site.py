@@ -169,10 +169,51 @@ def test_search_finds_a_word_from_disk(opened):
     assert any("attention" in link for link in links)
 
 
+def test_the_viewer_runs_within_its_page_and_alone(opened):
+    tab = opened("viewer.html")
+    frame = tab.frame_locator("iframe.viewer")
+    frame.locator(".thumbnail[data-head='2']").first.click()
+    assert frame.locator("#view-head").is_visible()
+    tab.get_by_role("link", name="Open this view alone").click()
+    tab.wait_for_selector(".thumbnail")
+    assert tab.url.endswith("viewer/bert.html")
+
+
+def test_a_notebook_has_its_outputs(opened):
+    tab = opened("notebooks/real_bert.html")
+    assert tab.locator("article .warning").count() == 0
+    assert tab.locator("iframe.viewer").count() == 6
+    empty = "all => all.filter(i => !i.naturalWidth || !i.alt).length"
+    pictures = tab.locator("article img")
+    assert pictures.count() > 10
+    assert pictures.evaluate_all(empty) == 0
+    last = tab.frame_locator("iframe.viewer").last
+    last.locator("#views").scroll_into_view_if_needed()
+    assert last.locator("#views [data-view]").count() == 4
+
+
+def test_an_index_shows_the_names_that_are_typed(opened):
+    tab = opened("api/numpy_ref.html")
+    names = tab.locator("dl.py.function:visible, dl.py.class:visible")
+    assert names.count() > 200
+    tab.get_by_label("Show names that contain").fill("MASKED_soft")
+    shown = names.locator("dt .descname").all_text_contents()
+    assert shown == ["masked_softmax", "masked_softmax_backward"]
+    assert tab.locator("article h2:visible").count() == 1
+    assert "2 of " in tab.locator(".filter [role=status]").inner_text()
+    tab.get_by_label("Show names that contain").fill("")
+    assert names.count() > 200
+
+
 @pytest.mark.parametrize("width", [360, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "page", ["index", "reference/attention", "docs/judge"]
+    "page",
+    [
+        *("index", "reference/attention", "docs/judge"),
+        *("notebooks/from_scratch", "notebooks/real_bert", "viewer"),
+        *("api/numpy_ref", "api/commands", "references", "in_class"),
+    ],
 )
 def test_axe_finds_no_violation(opened, page, width, scheme):
     from axe_playwright_python.sync_playwright import Axe

@@ -211,8 +211,9 @@ def test_every_page_stands_in_the_list_of_pages():
     assert set(PAGES) - {index} <= linked(index)
 
 
-def test_the_picture_is_small():
-    assert (HOUSE / "docs" / "heads.png").stat().st_size < MOST_BYTES
+@pytest.mark.parametrize("name", ["heads.png", "site.png"])
+def test_a_picture_is_small(name):
+    assert (HOUSE / "docs" / name).stat().st_size < MOST_BYTES
 
 
 @pytest.mark.parametrize("page", with_session(), ids=name_of)

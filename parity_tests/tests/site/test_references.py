@@ -1,0 +1,57 @@
+"""References: each citation has its entry, each entry its places."""
+
+import re
+
+from study.notebooks.references import REFERENCES
+from study.site.pages.references import (
+    citations,
+    docstrings,
+    references_page,
+    reports,
+    sources,
+)
+
+
+def test_every_citation_has_an_entry_and_every_entry_a_citation():
+    assert citations().keys() == REFERENCES.keys()
+
+
+def test_docstrings_of_the_whole_library_are_read_and_none_of_the_tests():
+    rooms = {"/".join(path.parts[:2]) for path in sources()}
+    assert {"numpy_ref/attention.py", "parity_tests/bug_zoo"} <= rooms
+    assert "parity_tests/tests" not in rooms
+    assert len([*docstrings()]) > 1000
+
+
+def test_a_place_leads_to_its_page_and_says_what_stands_there():
+    places = {
+        place.link: place.about for place in citations()["Ba et al. 2016"]
+    }
+    link = "[`layer_norm`](reference/layers.md#layer-norm)"
+    assert places[f"{link}, numpy_ref/layers.py"].startswith("Layer norm")
+
+
+def test_metrics_and_notebooks_are_among_the_places():
+    links = [place.link for place in citations()["Clark et al. 2019"]]
+    assert "`previous token`" in links
+    assert "[Attention in a real BERT](notebooks/real_bert.md)" in links
+
+
+def test_a_report_leads_to_its_issue_and_to_its_bug():
+    row = next(
+        row
+        for row in reports().split("\n")
+        if row.startswith("- karpathy/minGPT")
+    )
+    assert re.search(
+        r"\[\d+\]\(https://github.com/karpathy/minGPT/(pull|issues)/\d+\) "
+        r"\(\[bug \d+\]\(find_the_bug.md#bug-\d+\)\)",
+        row,
+    )
+
+
+def test_the_page_links_a_preprint():
+    page = references_page()
+    assert "[arXiv:1706.03762](https://arxiv.org/abs/1706.03762)" in page
+    assert "`parity_tests/oracles/gpt2.py`: Oracle for GPT-2" in page
+    assert not re.search("^(WORKS|IMPLEMENTATIONS|REPORTS)$", page, re.M)
