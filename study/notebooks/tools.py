@@ -232,10 +232,11 @@ def by_hand(
     ours = agree(step, expected, at, **arguments)
     if unit_name:
         say(f"In units of {unit_name}:")
-    blanks = [""] * (len(pencil[0]) - 1)
+    width = len(pencil[0])
+    heading = ["token", *["by hand"] * width, *["in NumPy"] * width]
     lines = [
-        line_of("", "by hand", *blanks, "in NumPy", *blanks),
-        line_of(*["--:"] * (1 + 2 * len(pencil[0]))),
+        line_of(*heading),
+        line_of(*["--:"] * len(heading)),
     ]
     for name, exact, row in zip(rows, pencil, ours / unit, strict=True):
         decimals = (f"{entry:.4f}" for entry in row)

@@ -29,7 +29,6 @@ WITHOUT_LIST = ("*", "reference/*", "sources/*", "api/*", "notebooks/*")
 html_sidebars = {pages: [] for pages in WITHOUT_LIST}
 add_module_names = False  # each stands under its module
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 76  # or a line for each argument
 toc_object_entries = False  # a list of all names, beside a list of all
 html_context = {"default_mode": "auto"}
 html_theme_options = {

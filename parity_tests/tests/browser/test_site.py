@@ -187,8 +187,9 @@ def test_a_notebook_has_its_outputs(opened):
     pictures = tab.locator("article img")
     assert pictures.count() > 10
     assert pictures.evaluate_all(empty) == 0
+    tab.locator("iframe.viewer").last.scroll_into_view_if_needed()
     last = tab.frame_locator("iframe.viewer").last
-    last.locator("#views").scroll_into_view_if_needed()
+    last.locator("#views").wait_for()
     assert last.locator("#views [data-view]").count() == 4
 
 

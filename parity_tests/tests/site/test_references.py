@@ -2,8 +2,11 @@
 
 import re
 
+from markdown_it import MarkdownIt
+
 from study.notebooks.references import REFERENCES
 from study.site.pages.references import (
+    as_it_is,
     citations,
     docstrings,
     references_page,
@@ -35,6 +38,17 @@ def test_metrics_and_notebooks_are_among_the_places():
     links = [place.link for place in citations()["Clark et al. 2019"]]
     assert "`previous token`" in links
     assert "[Attention in a real BERT](notebooks/real_bert.md)" in links
+
+
+def test_plain_text_stays_as_it_is():
+    text = "A[i, j] over j = [CLS], a RoBERTa's <s>"
+    assert commonmark(as_it_is(text)) == text
+
+
+def commonmark(markdown):
+    """What a reader of a page sees of inline Markdown."""
+    (inline,) = MarkdownIt().parseInline(markdown)
+    return "".join(each.content for each in inline.children)
 
 
 def test_a_report_leads_to_its_issue_and_to_its_bug():

@@ -73,7 +73,7 @@ def citations() -> dict[str, list[Place]]:
     for metric in METRICS:
         for work in cited_in(metric.source):
             link = f"`{metric.name}`"
-            about = f"a metric of heads. {metric.definition}"
+            about = f"a metric of heads, {as_it_is(metric.definition)}"
             cited.setdefault(work, []).append(Place(link, about))
     for name in notebook_names():
         title = notebooks.title_of(name)
@@ -93,6 +93,11 @@ def place(path: Path, node: ast.AST, docstring: str) -> Place:
     name = f"`{node.name}`"
     link = f"[{name}]({page})" if page else name
     return Place(f"{link}, {file}", about)
+
+
+def as_it_is(text: str) -> str:
+    """Plain text as Markdown that shows just that."""
+    return re.sub(r"([<>*_\[\]])", r"\\\1", text)
 
 
 def first_line(docstring: str) -> str:

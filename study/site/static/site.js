@@ -24,7 +24,8 @@ for (const filter of document.querySelectorAll(".filter")) {
     for (const entry of entries) entry.hidden = !fits(entry);
     for (const section of document.querySelectorAll("article section section"))
       section.hidden =
-        typed !== "" && !section.querySelector("dl:not([hidden])");
+        typed !== "" &&
+        !section.querySelector(":is(dl.py, dl.std):not([hidden])");
     const count = [...entries].filter(fits).length;
     said.textContent = typed ? `${count} of ${entries.length}` : "";
   });
