@@ -104,6 +104,25 @@ def leak(
     )
 
 
+def influence(
+    generator: Generator, positions: int, d_model: int, masked: bool = True
+) -> Array:
+    """How far each output moves when one token is another: output × token.
+
+    Under a causal mask the upper triangle is 0, to the last bit.
+    """
+    x = generator.normal(size=(positions, d_model))
+    params = random_head(generator, d_model)
+    attend = causal if masked else self_attention
+    before = attend(x, params)
+    moved = []
+    for token in range(positions):
+        changed = x.copy()
+        changed[token] = generator.normal(size=d_model)
+        moved.append(np.abs(attend(changed, params) - before).max(axis=-1))
+    return np.stack(moved, axis=-1)
+
+
 def triangular_weights(scores: Array) -> tuple[Array, Array]:
     r"""The additive form of the causal mask, beside ours.
 

@@ -18,6 +18,7 @@ from parity_tests.twins.finding import twin_files
 from study.notebooks.command import notebook_names
 
 from .card import write_card
+from .claims.pages import claim_pages, claim_tests
 from .math_font import write_font
 from .pages.api import api_pages
 from .pages.classroom import classroom_page
@@ -30,6 +31,7 @@ from .pages.notebooks import runs
 from .pages.reference import front_page, in_order, name_of, reference_pages
 from .pages.references import references_page
 from .pages.viewer import viewer_page
+from .pages.walk import walk_page
 from .pages.zoo import zoo_page
 from .proof import file_of
 
@@ -135,7 +137,7 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
         for step in judged_steps()
         for each in properties_of(step)
     }
-    documents = dict(document_pages(reference, tests))
+    documents = dict(document_pages(reference, tests | claim_tests()))
     guides = [name for name in documents if name.startswith("docs/")]
     files = [name_of(file) for file in in_order()]
     api = dict(api_pages(twice))
@@ -154,6 +156,8 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
         "references": references_page(),
         "api/index": listing("The API", api),
         **api,
+        "walk": walk_page(),
+        **dict(claim_pages()),
         **dict(reference_pages()),
         **documents,
     }

@@ -22,10 +22,14 @@ html_show_search_summary = False  # it would fetch each page
 html_show_sourcelink = False
 html_copy_source = False
 html_static_path = [str(Path(__file__).with_name("static"))]
-html_css_files = ["site.css"]
-html_js_files = [("site.js", {"defer": "defer"})]
+html_css_files = ["site.css", "claims.css"]
+html_js_files = [
+    ("site.js", {"defer": "defer"}),
+    ("temperature.js", {"defer": "defer"}),
+]
 # Only the guides have a list beside them.
 WITHOUT_LIST = ("*", "reference/*", "sources/*", "api/*", "notebooks/*")
+WITHOUT_LIST += ("claims/*",)
 html_sidebars = {pages: [] for pages in WITHOUT_LIST}
 add_module_names = False  # each stands under its module
 python_use_unqualified_type_names = True

@@ -19,6 +19,7 @@ from parity_tests.claims.order import (
     gpt2_config,
     gpt2_vocabulary,
     honest_counts,
+    influence,
     leak,
     order,
     random_head,
@@ -50,6 +51,15 @@ def test_without_the_mask_it_does():
     leaked = leak(generator(), POSITIONS, D_MODEL, 4, masked=False)
     assert leaked.earlier > 0.1
     assert leaked.later_gradient > 0.1
+
+
+def test_a_token_moves_its_own_output_and_later_ones_only():
+    moved = influence(generator(), POSITIONS, D_MODEL)
+    future = np.triu(np.ones((POSITIONS, POSITIONS), dtype=bool), 1)
+    assert not moved[future].any()
+    assert (moved[~future] > 1e-3).all()
+    unmasked = influence(generator(), POSITIONS, D_MODEL, masked=False)
+    assert (unmasked > 1e-3).all()
 
 
 @pytest.mark.parametrize("since", [1, 3, 6])

@@ -1,0 +1,1 @@
+"""Claims as pages: each measured while the site is built, and drawn."""
