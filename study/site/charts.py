@@ -13,7 +13,7 @@ from math import log
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 350, 12, 178  # the edges of the plot
+LEFT, RIGHT, TOP, BOTTOM = 46, 344, 12, 178  # the edges of the plot
 MARK = 3.2  # half the size of a mark
 
 
@@ -45,8 +45,8 @@ class Axis(NamedTuple):
 class Series(NamedTuple):
     """Points that belong together; `hue` is a colour of the page.
 
-    `line` is "solid", "dashed" or "" for none; `mark` is "circle",
-    "square", "diamond" or "" for none.
+    `line` is "solid", "dashed", "dotted", "thick" or "" for none; `mark`
+    is "circle", "square", "diamond" or "" for none.
     """
 
     name: str
@@ -216,7 +216,9 @@ def table(
     top = "".join(f'<th scope="col">{head}</th>' for head in heads)
     lines = (
         f'<tr><th scope="row">{first}</th>'
-        + "".join(cell if "<td" in cell else f"<td>{cell}</td>" for cell in rest)
+        + "".join(
+            cell if "<td" in cell else f"<td>{cell}</td>" for cell in rest
+        )
         + "</tr>"
         for first, *rest in rows
     )
@@ -228,7 +230,7 @@ def table(
     )
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, digits: int = 3) -> str:
     """A cell with a number in a few digits, all of them on pointing.
 
     >>> number(1 / 3)
@@ -238,15 +240,17 @@ def number(value: float | None) -> str:
     """
     if value is None:
         return "<td></td>"
-    return f'<td title="{value!r}">{plain(value)}</td>'
+    return f'<td title="{value!r}">{plain(value, digits)}</td>'
 
 
-def plain(value: float) -> str:
+def plain(value: float, digits: int = 3) -> str:
+    """A number in a few digits, with a true minus sign.
+
+    >>> plain(1036.9), plain(0.00025)
+    ('1,037', '0.00025')
     """
-    >>> plain(1036.9), plain(0.00025), plain(-3)
-    ('1,037', '0.00025', '−3')
-    """
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    small = abs(value) < 1000
+    text = f"{value:.{digits}g}" if small else f"{value:,.0f}"
     return text.replace("-", "\u2212")
 
 

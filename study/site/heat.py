@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from html import escape
 from itertools import islice
 
-import numpy as np
 from numpy import ndarray as Array
 
 from .values import cell, largest_of
@@ -45,6 +44,17 @@ def heat(
         f'aria-label="{escape(said(array.shape, names))}">{shown}</div>'
         f"{cut(len(matrices), size, axes)}"
     )
+
+
+def beside(
+    tables: dict[str, Array], rows: dict[str, Sequence[str]], **more
+) -> str:
+    """Several matrices with a name and rows of their own, in one line."""
+    shown = "".join(
+        heat(matrix[None], rows[name], names=[name], **more)
+        for name, matrix in tables.items()
+    )
+    return f'<div class="tables">{shown}</div>'
 
 
 def matrix_of(

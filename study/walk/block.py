@@ -48,7 +48,10 @@ THROUGH_A_BLOCK = (
         f"{ATTENTION}/layer_norm[0]/y",
     ),
     Stop(
-        "queries", "Q = N W_Qᵀ + b_Q, in heads", HEADS, f"{OPEN_HEADS}/query"
+        "queries",
+        "Q = N W_Qᵀ + b_Q, in heads",
+        HEADS,
+        f"{OPEN_HEADS}/query",
     ),
     Stop(
         "keys",
@@ -80,9 +83,7 @@ THROUGH_A_BLOCK = (
         SCORES,
         f"{OPEN_HEADS}/masked_softmax[0]/weights",
     ),
-    Stop(
-        "context", "O = A V", HEADS, f"{OPEN_HEADS}/context", ("value",)
-    ),
+    Stop("context", "O = A V", HEADS, f"{OPEN_HEADS}/context", ("value",)),
     Stop(
         "concatenated heads",
         "concat(O_1, …, O_h)",

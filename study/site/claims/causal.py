@@ -5,7 +5,7 @@ import numpy as np
 from parity_tests.claims.order import Leak, influence, leak
 
 from ..charts import number, table
-from ..heat import heat
+from ..heat import beside
 
 SEED, POSITIONS, D_MODEL, SINCE = 0, 7, 5, 4
 MEANING = {
@@ -19,11 +19,11 @@ MEANING = {
 def shown() -> dict:
     with_mask, without = measured(True), measured(False)
     return {
-        "masked": moved(True),
-        "unmasked": moved(False),
+        "moved": moved(),
         "numbers": numbers(with_mask, without),
         "positions": POSITIONS,
         "since": SINCE,
+        "leaks_forward": f"{with_mask.earlier:g}",
         "leaks": f"{with_mask.earlier:g} and {with_mask.later_gradient:g}",
         "leaks_without": (
             f"{without.earlier:.2f} and {without.later_gradient:.2f}"
@@ -39,11 +39,20 @@ def measured(masked: bool) -> Leak:
     return leak(generator(), POSITIONS, D_MODEL, SINCE, masked)
 
 
-def moved(masked: bool) -> str:
-    table = influence(generator(), POSITIONS, D_MODEL, masked)
+def moved() -> str:
+    """How far each output moves, with the mask and without it."""
     tokens = [f"token {token}" for token in range(POSITIONS)]
     outputs = [f"output {token}" for token in range(POSITIONS)]
-    return heat(table, outputs, tokens, axes=("output", "token"))
+    tables = {
+        name: influence(generator(), POSITIONS, D_MODEL, masked)
+        for name, masked in (("with the mask", True), ("without it", False))
+    }
+    return beside(
+        tables,
+        dict.fromkeys(tables, outputs),
+        columns=tokens,
+        axes=("output", "token"),
+    )
 
 
 def numbers(with_mask: Leak, without: Leak) -> str:

@@ -4,6 +4,7 @@ from parity_tests.claims.order import SIZES, gpt2_config, honest_counts
 
 from ..charts import bars, table
 
+BLOCKS = ("blocks × 12 d²", "blocks × 13 d")
 PRINTED = 117_000_000  # what the paper says of "small"
 
 
@@ -22,7 +23,7 @@ def shown() -> dict:
 
 
 def millions(count: float) -> str:
-    return f"{count / 1e6:.1f} million"
+    return f"{count / 1e6:.4g} million"
 
 
 def ways(counts: dict[str, int]) -> str:
@@ -39,10 +40,22 @@ def terms_of(size: str) -> dict[str, tuple[str, int]]:
     config = gpt2_config(size)
     d, layers = config.d_model, config.layers
     return {
-        "V d": ("a vector for each token", config.vocabulary * d),
-        "T d": ("a vector for each position", config.positions * d),
-        "12 L d²": ("the matrices of the blocks", 12 * layers * d**2),
-        "13 L d": ("biases and norms of the blocks", 13 * layers * d),
+        "vocabulary × d": (
+            "a vector for each token",
+            config.vocabulary * d,
+        ),
+        "positions × d": (
+            "a vector for each position",
+            config.positions * d,
+        ),
+        "blocks × 12 d²": (
+            "the matrices of the blocks",
+            12 * layers * d**2,
+        ),
+        "blocks × 13 d": (
+            "biases and norms of the blocks",
+            13 * layers * d,
+        ),
         "2 d": ("the last norm", 2 * d),
     }
 
@@ -66,11 +79,22 @@ def terms(size: str) -> str:
 def sizes() -> str:
     rows = []
     for size, (layers, d_model) in SIZES.items():
-        blocks = sum(terms_of(size)[t][1] for t in ("12 L d²", "13 L d"))
+        blocks = sum(terms_of(size)[t][1] for t in BLOCKS)
         every = honest_counts(size)["all"]
         cells = (layers, d_model, blocks, every)
         rows.append(
-            (size, *(f"{cell:,}" for cell in cells), f"{blocks / every:.0%}")
+            (
+                size,
+                *(f"{cell:,}" for cell in cells),
+                f"{blocks / every:.0%}",
+            )
         )
-    heads = ("size", "L", "d", "in blocks", "all", "share of the blocks")
+    heads = (
+        "size",
+        "blocks",
+        "d",
+        "in blocks",
+        "all",
+        "share of the blocks",
+    )
     return table(heads, rows, "The four sizes")

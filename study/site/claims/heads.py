@@ -34,7 +34,9 @@ def shown() -> dict:
 
 
 def plot() -> str:
-    x = Axis("g, by which one score is above the other", 0, GAPS[-1], range(7))
+    x = Axis(
+        "g, by which one score is above the other", 0, GAPS[-1], range(7)
+    )
     y = Axis("worst error", 0, 0.8, (0, 0.2, 0.4, 0.6, 0.8))
     ends = (GAPS[0], GAPS[-1])
     return chart(
@@ -50,7 +52,7 @@ def plot() -> str:
                 "",
             ),
             Series(
-                "two heads, √2 / (1 + e^g)",
+                "two heads, √2 / (1 + eᵍ)",
                 [(gap, sqrt(2) / (1 + exp(gap))) for gap in GAPS],
                 0,
                 "solid",
@@ -79,7 +81,7 @@ def least_errors() -> str:
     near = heads_near_the_best(np.random.default_rng(SEED), COUNT)
     every = random | {"near the best": near, "the best": best_head()}
     rows = [
-        (name, number(float(worst_errors(**some).min())))
+        (name, number(float(worst_errors(**some).min()), 5))
         for name, some in every.items()
     ]
     return table(

@@ -1,4 +1,4 @@
-"""What the plots of several claims have in common: axes, one measurement."""
+"""One measurement for several claims, and the axes of their plots."""
 
 from functools import cache
 from math import ceil, floor, log10
@@ -32,7 +32,7 @@ def measures() -> Measures:
 def over_widths() -> Axis:
     widths = [width.d_head for width in measures().widths]
     return Axis(
-        "d_k, features of a query or key",
+        "dₖ, features of a query or key",
         widths[0],
         widths[-1],
         widths[::2],

@@ -7,8 +7,8 @@ from numpy_ref.attention import scaled_dot_product_attention
 from numpy_ref.masks import causal_mask
 from parity_tests.claims.order import order
 
-from ..charts import Axis, Series, chart, number, table
-from ..heat import heat
+from ..charts import Axis, Series, chart
+from ..heat import beside
 
 SEED, D_MODEL = 0, 5
 POSITIONS = range(3, 17)
@@ -22,7 +22,6 @@ def shown() -> dict:
         "unmasked": both(EVERY),
         "causal": both(causal_mask(count, count)),
         "plot": plot(),
-        "numbers": numbers(),
         "largest": f"{largest_rounding():.1g}",
     }
 
@@ -37,19 +36,18 @@ def outputs(mask: np.ndarray, tokens: list[int]) -> np.ndarray:
 
 def both(mask: np.ndarray) -> str:
     """The outputs as the tokens stand, and with two of them swapped."""
-    straight = list(range(len(SWAP)))
-    return '<div class="tables">' + "".join(
-        heat(
-            outputs(mask, tokens)[None],
-            [example.TOKENS[token] for token in tokens],
-            names=[name],
-            axes=("token", "feature"),
-        )
-        for name, tokens in (
-            ("as they stand", straight),
-            ("two swapped", SWAP),
-        )
-    ) + "</div>"
+    orders = {
+        "as they stand": list(range(len(SWAP))),
+        "the first two swapped": SWAP,
+    }
+    return beside(
+        {name: outputs(mask, tokens) for name, tokens in orders.items()},
+        {
+            name: [example.TOKENS[token] for token in tokens]
+            for name, tokens in orders.items()
+        },
+        axes=("token", "feature"),
+    )
 
 
 def measured() -> dict:
@@ -74,7 +72,7 @@ def plot() -> str:
     x = Axis("tokens", 2, POSITIONS[-1], range(2, POSITIONS[-1] + 1, 2))
     y = Axis(
         "moved, in parts of the largest output",
-        *(0, 0.5, (0, 0.25, 0.5)),
+        *(0, 0.3, (0, 0.1, 0.2, 0.3)),
         label="{:.0%}".format,
     )
     return chart(
@@ -96,16 +94,3 @@ def plot() -> str:
             for kind, (name, hue, mark) in KINDS.items()
         ],
     )
-
-
-def numbers() -> str:
-    rows = [
-        (
-            str(positions),
-            *(number(getattr(o, kind)) for kind in KINDS),
-            number(o.size),
-        )
-        for positions, o in measured().items()
-    ]
-    heads = ("tokens", *(name for name, *_ in KINDS.values()), "largest output")
-    return table(heads, rows, "How far outputs move")

@@ -7,7 +7,6 @@ a link that was made in this build; a name without one fails the build.
 import ast
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -31,18 +30,17 @@ TEXTS = Environment(
 
 
 def claim_pages() -> Iterator[tuple[str, str]]:
-    """Each page's document and its source, the one that leads to all too."""
+    """Each page's document and its source; the last leads to all."""
+    values = {name: shown() for name, shown in CLAIMS.items()}
     titles = {}
-    for name, shown in CLAIMS.items():
-        text = TEXTS.get_template(f"{name}.md").render(
-            shown(), held_by=held_by, steps=steps
-        )
+    for name, shown in values.items():
+        template = TEXTS.get_template(f"{name}.md")
+        text = template.render(shown, held_by=held_by, steps=steps)
         titles[name] = text.partition("\n")[0].removeprefix("# ")
         yield f"claims/{name}", text
-    yield (
-        "claims/index",
-        TEXTS.get_template("index.md").render(names=CLAIMS, titles=titles),
-    )
+    index = TEXTS.get_template("index.md")
+    names = "\n".join(CLAIMS)
+    yield "claims/index", index.render(values, titles=titles, names=names)
 
 
 def claim_tests() -> set[str]:
@@ -78,7 +76,7 @@ def held_by(file: str, *names: str) -> str:
 
 
 def source_of_test(path: str, name: str) -> str:
-    """A test as it stands in its file. Raises ValueError for no such test."""
+    """A test as it stands in its file. Raises ValueError for none."""
     source = (checkout() / path).read_text("utf-8")
     for node in parsed(source).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:

@@ -7,9 +7,9 @@ from .measured import BARE, SCALED, decades, measures, over_widths
 
 SIDES = {
     "bare": ("without the root", BARE, "circle"),
-    "scaled": ("with 1/√d_k", SCALED, "square"),
+    "scaled": ("with 1/√dₖ", SCALED, "square"),
 }
-MARKS = ("circle", "square", "diamond", "")
+LINES = ("solid", "dashed", "dotted", "thick")
 
 
 def shown() -> dict:
@@ -50,14 +50,16 @@ def rows() -> str:
             (x, y),
             [
                 Series(
-                    f"d_k = {d_head}",
-                    list(zip(ranks, getattr(row, side).tolist(), strict=True)),
+                    f"dₖ = {d_head}",
+                    list(
+                        zip(ranks, getattr(row, side).tolist(), strict=True)
+                    ),
                     hue,
-                    "solid" if mark else "dashed",
-                    mark,
+                    line,
+                    "",
                 )
-                for hue, (mark, (d_head, row)) in enumerate(
-                    zip(MARKS, measures().rows.items(), strict=True)
+                for hue, (line, (d_head, row)) in enumerate(
+                    zip(LINES, measures().rows.items(), strict=True)
                 )
             ],
         )
@@ -66,7 +68,14 @@ def rows() -> str:
 
 
 def entropy() -> str:
-    y = Axis("entropy; 100% is equal weights", 0, 1, (0, 0.5, 1), False, "{:.0%}".format)
+    y = Axis(
+        "entropy; 100% is equal weights",
+        0,
+        1,
+        (0, 0.5, 1),
+        False,
+        "{:.0%}".format,
+    )
     return chart(
         "The entropy of a row",
         "Without the root, it falls towards nothing: one key takes all. "
@@ -104,7 +113,10 @@ def norms(name: str, title: str) -> str:
         Series(
             f"{words}, {side_name}",
             [
-                (width.d_head, getattr(getattr(width, side), f"{name}_{kind}"))
+                (
+                    width.d_head,
+                    getattr(getattr(width, side), f"{name}_{kind}"),
+                )
                 for width in measures().widths
             ],
             hue,

@@ -55,20 +55,20 @@ def plot() -> str:
     low, high = measured.band
     claims = {BARE: widths, SCALED: [1] * len(widths)}
     return chart(
-        "The variance of q · k, and of q · k / √d_k",
-        "The dots of q · k climb along the line of d_k. Those of "
-        "q · k / √d_k stay at one, at each width. All are within what "
+        "The variance of q · k, and of q · k / √dₖ",
+        "The dots of q · k climb along the line of dₖ. Those of "
+        "q · k / √dₖ stay at one, at each width. All are within what "
         "chance explains.",
         (over_widths(), decades("variance", [*bare, *scaled, low])),
         [
             Series("q · k", pairs(widths, bare), BARE, ""),
             Series(
-                "q · k / √d_k", pairs(widths, scaled), SCALED, "", "square"
+                "q · k / √dₖ", pairs(widths, scaled), SCALED, "", "square"
             ),
             *(
                 Series(name, pairs(widths, claims[hue]), hue, "dashed", "")
                 for name, hue in (
-                    ("claimed: d_k", BARE),
+                    ("claimed: dₖ", BARE),
                     ("claimed: 1", SCALED),
                 )
             ),
@@ -92,7 +92,7 @@ def pairs(x: list, y: list) -> list[tuple]:
 def assumptions() -> str:
     """Exact moments where an assumption holds, and where it does not."""
     cases = {
-        "entries of +1 and −1": all_products(SIGNS, D_HEAD),
+        "entries of ±1": all_products(SIGNS, D_HEAD),
         "normal entries": all_products(
             NORMAL_LIKE, D_HEAD, unit=ROOT_3_SQUARED
         ),
@@ -106,5 +106,5 @@ def assumptions() -> str:
         (case, *map(str, (moments.mean, moments.variance)))
         for case, moments in cases.items()
     ]
-    heads = (f"d_k = {D_HEAD}", "mean of q · k", "variance of q · k")
+    heads = (f"dₖ = {D_HEAD}", "mean of q · k", "variance of q · k")
     return table(heads, rows, "Assumptions")

@@ -5,6 +5,7 @@ begins with is NumPy's, and a test holds it to NumPy at other positions.
 """
 
 import json
+from fractions import Fraction
 from math import log
 
 import numpy as np
@@ -18,9 +19,12 @@ from ..heat import fractions
 
 ROW = 2  # of the running example: the scores 1, 2 and 3, times ln 2
 SCORES = example.SCORES[ROW][example.MASK[ROW]]
-NAMES = [f"{name}, score {n} ln 2" for name, n in zip(
-    example.TOKENS, example.SCORES_IN_LN_2[ROW], strict=True
-)][: len(SCORES)]
+NAMES = [
+    f"{name}: {n} ln 2"
+    for name, n in zip(
+        example.TOKENS, example.SCORES_IN_LN_2[ROW], strict=True
+    )
+][: len(SCORES)]
 STEPS = 4  # of the slider, until the temperature has doubled
 OCTAVES = 4  # up and down from 1
 TEMPERATURES = [
@@ -60,13 +64,21 @@ def label(temperature: float) -> str:
     return f"{temperature:.3g}"
 
 
+def spoken(temperature: float) -> str:
+    """What a screen reader says of the slider."""
+    shares = (f"{weight:.4f}" for weight in weights(temperature))
+    return f"{label(temperature)}; weights {', '.join(shares)}"
+
+
 def slider() -> str:
     """The slider, at 1; what it needs stands in its attributes."""
     rows = [
         (name, weight, "")
         for name, weight in zip(NAMES, weights(1.0).tolist(), strict=True)
     ]
-    table = bars(("key", "weight"), rows, "Weights", "{:.4f}".format, most=1)
+    table = bars(
+        ("key", "weight"), rows, "Weights", "{:.4f}".format, most=1
+    )
     return (
         '<div class="temperature" '
         f"data-scores='{json.dumps(SCORES.tolist())}' "
@@ -74,8 +86,8 @@ def slider() -> str:
         '<label for="temperature">Temperature τ</label>'
         '<input id="temperature" type="range" min="0" '
         f'max="{len(TEMPERATURES) - 1}" value="{START}" '
-        f'aria-valuetext="{label(1.0)}">'
-        f'<output for="temperature">{label(1.0)}</output>{table}'
+        f'aria-valuetext="{spoken(1.0)}">'
+        f'<p class="reading" aria-hidden="true">{label(1.0)}</p>{table}'
         '<p class="entropy">Entropy: '
         f"<span>{tempered(1.0).entropy:.4f}</span> of at most "
         f"{log(len(SCORES)):.4f}</p></div>"
@@ -84,9 +96,16 @@ def slider() -> str:
 
 def over_temperatures() -> Axis:
     ticks = TEMPERATURES[:: 2 * STEPS]
-    return Axis(
-        "temperature τ", ticks[0], ticks[-1], ticks, True, "{:.3g}".format
-    )
+    return Axis("temperature τ", ticks[0], ticks[-1], ticks, True, short)
+
+
+def short(temperature: float) -> str:
+    """
+    >>> short(0.0625), short(4), short(2**0.25)
+    ('1/16', '4', '1.19')
+    """
+    exact = Fraction(temperature)
+    return str(exact) if exact.denominator <= 16 else label(temperature)
 
 
 def plot() -> str:
@@ -101,9 +120,21 @@ def plot() -> str:
         "where the slider stands.",
         (x, y),
         [
-            Series(name, list(zip(TEMPERATURES, row, strict=True)), hue, line, mark)
+            Series(
+                name,
+                list(zip(TEMPERATURES, row, strict=True)),
+                hue,
+                line,
+                mark,
+            )
             for hue, (name, row, line, mark) in enumerate(
-                zip(NAMES, at_all.T.tolist(), ("dashed", "dotted", "solid"), marks, strict=True)
+                zip(
+                    NAMES,
+                    at_all.T.tolist(),
+                    ("dashed", "dotted", "solid"),
+                    marks,
+                    strict=True,
+                )
             )
         ],
         extra=upright(x, TEMPERATURES[START], "now"),

@@ -12,10 +12,9 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from study.walk.block import walk_block
-from study.walk.run import Shown, Walk, sizes
+from study.walk.run import Shown, Walk
 from study.walk.settings import Settings
 
-from ..charts import table
 from ..heat import heat
 from ..values import checked
 from .glossary import pages_of_steps
@@ -135,18 +134,22 @@ def plain(token: str) -> str:
 
 def characters_and_bytes() -> str:
     """Each character above its byte."""
-    return rows_of({
-        "character": [*map(plain, SENTENCE)],
-        "byte": [*map(str, SENTENCE.encode())],
-    })
+    return rows_of(
+        {
+            "character": [*map(plain, SENTENCE)],
+            "byte": [*map(str, SENTENCE.encode())],
+        }
+    )
 
 
 def tokens_and_ids(walk: Walk) -> str:
-    return rows_of({
-        "position": [*map(str, range(len(walk.ids)))],
-        "token": [*map(plain, walk.tokens)],
-        "id": [*map(str, walk.ids)],
-    })
+    return rows_of(
+        {
+            "position": [*map(str, range(len(walk.ids)))],
+            "token": [*map(plain, walk.tokens)],
+            "id": [*map(str, walk.ids)],
+        }
+    )
 
 
 def rows_of(rows: dict[str, list[str]]) -> str:

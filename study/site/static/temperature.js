@@ -16,12 +16,14 @@ function show(box, slider) {
   const temperature = JSON.parse(box.dataset.temperatures)[slider.value];
   const scores = JSON.parse(box.dataset.scores);
   const weights = softmax(scores.map((score) => score / temperature));
+  const shown = weights.map((weight) => weight.toFixed(4));
   const label = String(Number(temperature.toPrecision(3)));
-  slider.setAttribute("aria-valuetext", label);
-  box.querySelector("output").textContent = label;
+  box.querySelector(".reading").textContent = label;
+  const spoken = `${label}; weights ${shown.join(", ")}`;
+  slider.setAttribute("aria-valuetext", spoken);
   box.querySelectorAll("tbody tr").forEach((row, index) => {
     const [cell, bar] = row.querySelectorAll("td");
-    cell.textContent = weights[index].toFixed(4);
+    cell.textContent = shown[index];
     cell.title = String(weights[index]);
     bar.firstChild.style.setProperty("--share", weights[index]);
   });
