@@ -213,7 +213,10 @@ def table(
     heads: Iterable[str], rows: Iterable[Sequence[str]], title: str
 ) -> str:
     """A table; the first cell of a row is its head."""
-    top = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    top = "".join(
+        f'<th scope="col">{head}</th>' if head else "<td></td>"
+        for head in heads
+    )
     lines = (
         f'<tr><th scope="row">{first}</th>'
         + "".join(
