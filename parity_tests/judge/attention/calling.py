@@ -19,7 +19,11 @@ from parity_tests.judge.subject.forms import (
     open_forms,
     passed_masks,
 )
-from parity_tests.judge.subject.roles import Roles, roles_of
+from parity_tests.judge.subject.roles import (
+    Roles,
+    roles_of,
+    stated_rank,
+)
 from parity_tests.judge.verdict.protocol import (
     Broken,
     NotAsked,
@@ -300,7 +304,9 @@ def limits_of(
             paths = {
                 n: accepted(caller, limits, n, troubles) for n in counts
             }
-            axes = tuple(n for n in counts if paths[n] is not None)
+            axes = [n for n in counts if paths[n] is not None]
+            stated = [n for n in axes if n + 2 in stated_ranks(caller)]
+            axes = tuple(stated or axes)
             if axes:
                 limits = replace(limits, batch_axes=axes)
                 fitting = caller.changed(result=paths[axes[-1]])
@@ -308,6 +314,16 @@ def limits_of(
                     return fitting, limits
                 troubles.setdefault("mixed no tokens", None)
     return None
+
+
+def stated_ranks(caller: Caller) -> set[int | None]:
+    """How many axes query, key and value are said to have."""
+    thing, tensors = caller.thing, caller.calling.roles.tensors
+    return {
+        stated_rank(each, thing.docs, thing.source)
+        for each in thing.parameters
+        if each.name in tensors
+    }
 
 
 def accepted(

@@ -43,6 +43,10 @@ ADDED, HIDING, NO_NUMBERS = "are added", "only mask, at -inf", "not taken"
 LAST, FIRST = "the last queries", "the first queries"
 NOT_TESTED = "not tested"
 BY_AUTOGRAD = "by autograd"
+NOT_DIFFERENTIATED = {
+    "numpy": "NumPy has none",
+    "jax": "those of JAX are not asked",
+}
 NO_GRADIENTS = "none: it computes without a graph, as under no_grad"
 INSIDE_FLOAT32 = "in float32 also for float64 inputs, by design or not"
 

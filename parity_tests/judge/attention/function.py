@@ -24,6 +24,11 @@ from parity_tests.judge.subject.cases import (
     causal,
     mask_along,
 )
+from parity_tests.judge.subject.intentions import (
+    UNSEEN,
+    builds_causal_mask,
+    speaks_of_causal,
+)
 from parity_tests.judge.subject.masks import not_understood
 from parity_tests.judge.subject.roles import (
     aligns_last,
@@ -53,6 +58,7 @@ from .conventions import (
     INSIDE_FLOAT32,
     LAST,
     NO_GRADIENTS,
+    NOT_DIFFERENTIATED,
     NOT_TESTED,
     NOTHING_DECLARED,
     Conventions,
@@ -134,6 +140,7 @@ class AttentionFunction:
         elif form is None and (
             always_causal(self, limits)
             or is_said_to_be_causal(caller.thing.name, docs)
+            or builds_causal_mask(caller.thing)
         ):
             by = "always"
             aligned = alignment(self, limits)
@@ -145,9 +152,10 @@ class AttentionFunction:
             masks=kinds_of_masks(form, by == "always"),
             mask_axes=form.axes if form else "any",
             narrow=caller.calling.narrow,
+            few_sizes=caller.calling.library == "jax",
         )
         conventions = Conventions(
-            "torch" if caller.calling.library == "torch" else "numpy",
+            caller.calling.library,
             caller.calling.layout,
             str(finding) if finding else "none",
             by,
@@ -383,14 +391,16 @@ class AttentionFunction:
             )
         if conventions.causal == "none":
             missing["a causal form"] = "it has none"
+            if not self.masks and speaks_of_causal(self.caller.thing):
+                missing["its causal mask"] = UNSEEN
         elif conventions.alignment not in (LAST, FIRST):
             missing["fewer queries than keys"] = conventions.alignment
         if not self.takes_fewer_key_heads:
             missing["fewer key heads"] = "it does not take them"
         if conventions.gradients not in (BY_AUTOGRAD, NOT_TESTED):
             missing["gradients"] = conventions.gradients
-        if conventions.arrays == "numpy":
-            missing["gradients"] = "NumPy has none"
+        if conventions.arrays in NOT_DIFFERENTIATED:
+            missing["gradients"] = NOT_DIFFERENTIATED[conventions.arrays]
         calling = self.caller.calling
         for name in calling.roles.unknown:
             given = calling.fixed.get(name)

@@ -8,12 +8,13 @@ raise anything: the answer then has an `error`, and nothing is raised.
 import inspect
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from traceback import walk_tb
 
 import numpy as np
 
-from .things import described, file_of, guarded, text_of
+from .things import Thing, described, file_of, guarded, text_of
 from .values import Converter, copied, returned
 from .wire import Record
 
@@ -61,7 +62,11 @@ class Host:
             for name, thing in self.things.items()
         ]
         return {
-            "things": [each for each in descriptions if each],
+            "things": [
+                replace(each, calls=calls_to(each, source.calls))
+                for each in descriptions
+                if each
+            ],
             "notes": source.notes,
         }
 
@@ -106,7 +111,8 @@ class Host:
         before = self.kept.get(target, {})
         for name, value in given.items():
             old = before.get(name)
-            if getattr(old, "shape", None) == getattr(value, "shape", 0):
+            same = getattr(old, "shape", None) == getattr(value, "shape", 0)
+            if same and not hasattr(old, "at"):  # JAX's arrays never change
                 old[...] = value
                 given[name] = old
         self.kept[target] = given
@@ -201,6 +207,13 @@ class Host:
         self.instances.pop(instance, None)
         self.kept.pop(instance, None)
         return {}
+
+
+def calls_to(thing: Thing, calls: dict) -> tuple[str, ...]:
+    """The calls of a function, or of the instances of a class."""
+    return calls.get(
+        f"{thing.name}()" if thing.is_class else thing.name, ()
+    )
 
 
 def size_of(given: dict) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 
+from .calls import calls_of
 from .magics import Shell, python_of
 from .places import Place, extend_path, load, place_of, shadowed
 from .reading import Cell, Unreadable, read_cells
@@ -28,11 +29,13 @@ DEEPEST = 20  # wrappers around one function
 
 @dataclass
 class Source:
-    """A file that was run: its module, and what could not be run."""
+    """A file that was run: its module, what could not be run, and how it
+    calls what it defines."""
 
     module: ModuleType
     notes: list[str]
     place: Place
+    calls: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def run(path: Path, seconds: float = 20.0) -> Source:
     extend_path(place)
     module = load(place, run_pieces, seconds, note)
     notes += shadowed(place, imported_names(pieces))
-    source = Source(module, notes, place)
+    calls = calls_of(piece.tree for piece in pieces)
+    source = Source(module, notes, place, calls)
     if len(pieces) < len(cells) and not own_things(source):
         raise Unreadable(f"{path.name} defines nothing: {notes[0]}")
     return source

@@ -37,7 +37,8 @@ class Thing:
 
     `sizes` are the whole numbers among the globals that it uses;
     `library` is that of its arrays, as far as its globals tell; `helpers`
-    are the sources of the functions of its file that it names.
+    are the sources of what else of its file it names, `calls` are those
+    that its file makes of it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Thing:
     own: bool = True
     file: str = ""
     helpers: str = ""
+    calls: tuple[str, ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -78,7 +80,7 @@ def thing_from(plain: dict) -> Thing:
         values[name] = tuple(
             Parameter(**part.members) for part in values[name]
         )
-    for name in ("sizes", "configurations"):
+    for name in ("sizes", "configurations", "calls"):
         values[name] = tuple(map(freeze, values[name]))
     return Thing(**values)
 
@@ -97,7 +99,7 @@ def described(name: str, thing, own: bool = True) -> Thing | None:
         "function",
         parameters_of(thing),
         text_of(getattr_or(thing, "__doc__")),
-        text_of(guarded(inspect.getsource, function)),
+        source_of(function),
         library_of(function),
         sizes=sizes_of(function),
         own=own,
@@ -121,7 +123,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         "class",
         parameters_of(kind),
         text_of(getattr_or(kind, "__doc__")),
-        text_of(guarded(inspect.getsource, kind)),
+        source_of(kind),
         "torch" if is_module else library_of(*used),
         is_module,
         method,
@@ -131,7 +133,14 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         configurations_of(create),
         own,
         file_of(create),
+        text_of("\n".join(dict.fromkeys(map(helpers_of, used)))),
     )
+
+
+def source_of(thing) -> str:
+    """Its source, with the comments above it."""
+    above = text_of(guarded(inspect.getcomments, thing))
+    return text_of(above + text_of(guarded(inspect.getsource, thing)))
 
 
 def calls_with(kind: type, method: str) -> bool:
@@ -271,7 +280,8 @@ def configurations_of(create) -> tuple[str, ...]:
 
 
 def helpers_of(function) -> str:
-    """The sources of other functions of its file that it names."""
+    """The sources of other functions and classes of its file that it
+    names."""
     visible = getattr_or(function, "__globals__")
     if not isinstance(visible, dict):
         return ""
@@ -280,10 +290,16 @@ def helpers_of(function) -> str:
     sources = [
         text_of(guarded(inspect.getsource, helper))
         for helper in helpers
-        if inspect.isfunction(helper)
-        and file_of(helper) == file_of(function)
+        if is_defined_in(file_of(function), helper)
     ]
     return text_of("\n".join(sources))
+
+
+def is_defined_in(file: str, helper) -> bool:
+    """Whether a helper is a function or a class of that file."""
+    if inspect.isclass(helper):
+        helper = getattr_or(helper, "__init__")
+    return inspect.isfunction(helper) and file_of(helper) == file
 
 
 def file_of(function) -> str:

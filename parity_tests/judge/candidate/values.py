@@ -1,6 +1,6 @@
 """Values: arrays as a candidate wants them, and back to NumPy's.
 
-PyTorch is imported only for a candidate that takes tensors.
+PyTorch and JAX are imported only for a candidate of theirs.
 """
 
 import sys
@@ -68,7 +68,8 @@ class Converter:
         is_float = array.dtype.kind == "f"
         if self.library != "torch":
             narrow = self.narrow == "float16" and is_float
-            return array.astype(np.float16) if narrow else array
+            array = array.astype(np.float16) if narrow else array
+            return to_jax(array) if self.library == "jax" else array
         tensor = to_tensor(array)
         if self.narrow and is_float:
             import torch
@@ -87,7 +88,7 @@ class Converter:
         kind = self.class_called(name, set(members))
         if record.is_tuple:
             return (kind or namedtuple(name, members))(**members)
-        if kind is None or self.library != "numpy":
+        if kind is None or self.library == "torch":
             kind = record_class(name, tuple(members))
         return kind(**members)
 
@@ -144,6 +145,13 @@ def copied_array(array: np.ndarray) -> np.ndarray:
     copy = laid_over(base, array.shape, strides)
     copy[...] = array
     return copy
+
+
+def to_jax(array: np.ndarray):
+    """An array of JAX, in whose precision float64 may be float32."""
+    import jax.numpy
+
+    return jax.numpy.asarray(array)
 
 
 def to_tensor(array: np.ndarray):

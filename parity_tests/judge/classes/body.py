@@ -29,6 +29,7 @@ from .building import (
     Sizes,
     arguments_for,
     guesses_for,
+    is_configuration,
     size_named,
     sizes_of_globals,
     takes,
@@ -69,7 +70,8 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     masks = tuple(
         n for n in rest if has_role(n, "mask") and n not in no_masks
     )
-    rest = [n for n in rest if n not in (*masks, causal)]
+    settings = [n for n in rest if is_configuration(named[n])]
+    rest = [n for n in rest if n not in (*masks, *settings, causal)]
     qkv = qkv_of(rest)
     if qkv is not None:
         tokens = dict(zip(qkv, ("query", "key", "value"), strict=True))
@@ -77,7 +79,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         tokens = {rest[0]: "x"} if rest else {}
     others = [n for n in rest if n not in tokens]
     lengths = first_of(others, "lengths")
-    fixed: dict[str, object] = {}
+    fixed: dict[str, object] = dict.fromkeys(settings, "configuration")
     left_alone = []
     for name in others:
         each = named[name]
@@ -130,7 +132,7 @@ TENSORS = ("", "torch.Tensor", "Tensor", "numpy.ndarray", "np.ndarray")
 class ClassBody:
     """Instances of a class, one for each of its sizes and precisions."""
 
-    by_head = False
+    has_heads = False  # where its weights tell how many
 
     def __init__(self, host, thing: Thing, library: str):
         self.host, self.thing, self.library = host, thing, library
@@ -181,6 +183,20 @@ class ClassBody:
             built[3] = arrays
         how = {"library": self.library} | how
         return answered(self.host.call(built[0], arguments, how))
+
+    def has_no_such_head(self, sizes: Sizes) -> bool:
+        """Whether a head's width is a number only, as for the scale: no
+        weight is as wide, so it must be that of all features."""
+        width = width_of_a_head(self.thing, sizes, self.of_all)
+        if takes(self.thing, "heads") or not takes(self.thing, "d_head"):
+            return False
+        shapes = [shape for _, shape, _ in self.parameters(sizes)]
+        return all(
+            width not in shape for shape in shapes
+        ) and width not in (
+            sizes.d_in,
+            sizes.d_out,
+        )
 
     @property
     def has_sizes(self) -> bool:

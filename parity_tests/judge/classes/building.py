@@ -158,25 +158,20 @@ def arguments_for(
 
     Raises NotJudged for an argument without a default that is unknown.
     """
-    values = {
-        "temperature": head**0.5,
-        "d_in": sizes.d_in,
-        "d_out": sizes.d_out,
-        "d_value": head + 2 if values_apart else head,
-        "d_head": head,
-        "heads": sizes.heads,
-        "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
-        "context": sizes.context,
-        "dropped": DROPPED,
-        "biased": biased,
-    }
+    values = values_of(sizes, head, biased)
+    if values_apart:
+        values["d_value"] += 2
+    first_width = first_of_two_widths(thing)
     arguments, unknown = {}, []
     for each in thing.parameters:
         name, size = each.name.lower(), size_named(each.name)
+        size = "d_in" if each.name == first_width else size
         if not each.is_named:
             continue
         if is_configuration(each):
-            arguments[each.name] = configuration(thing, each, values)
+            arguments[each.name] = configuration(
+                thing, each.name, each.annotation, values
+            )
         elif name in FIXED and (each.required or name == "batch_first"):
             arguments[each.name] = FIXED[name]
         elif size == "biased":
@@ -191,6 +186,31 @@ def arguments_for(
         else:
             arguments[each.name] = by_annotation(thing, each, values)
     return arguments
+
+
+def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:
+    """What each size of NAMES is, with heads of this width."""
+    return {
+        "temperature": head**0.5,
+        "d_in": sizes.d_in,
+        "d_out": sizes.d_out,
+        "d_value": head,
+        "d_head": head,
+        "heads": sizes.heads,
+        "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
+        "context": sizes.context,
+        "dropped": DROPPED,
+        "biased": biased,
+    }
+
+
+def first_of_two_widths(thing: Thing) -> str | None:
+    """The first of several arguments that are called like widths of the
+    model: its tokens may be as wide as that, and are of another width."""
+    sizes = {each.name: size_named(each.name) for each in thing.parameters}
+    widths = [name for name, size in sizes.items() if size == "d_out"]
+    has_two = len(widths) > 1 and "d_in" not in sizes.values()
+    return widths[0] if has_two else None
 
 
 GUESSES = ("d_out", "context", "heads", "d_in", "dropped")
@@ -270,7 +290,7 @@ ASKED = {
 
 
 def configuration(
-    thing: Thing, parameter: Parameter, values: dict
+    thing: Thing, name: str, annotation: str, values: dict
 ) -> Record:
     """Sizes under all of their names: the file's own configuration class
     if one is annotated or there is only one, else one of ours."""
@@ -279,17 +299,20 @@ def configuration(
         for size, names in ASKED.items()
         for name in names
     }
-    for name in names_asked(thing.source, parameter.name):
-        size = size_named(name)
+    for asked in names_asked(thing.source, name):
+        size = size_named(asked)
         if size is not None:
-            sizes[name] = values[size]
-    own = [n for n in thing.configurations if n in parameter.annotation]
+            sizes[asked] = values[size]
+    own = [n for n in thing.configurations if n in annotation]
     if not own and len(thing.configurations) == 1:
         own = list(thing.configurations)
     return Record(own[0] if own else CONFIGURATION, False, **sizes)
 
 
 def width_of_a_head(thing: Thing, sizes: Sizes, of_all: bool) -> int:
-    """What a head's width may be: of one head of several, or of all."""
-    takes_heads = names_size(thing.parameters, "heads")
-    return sizes.d_head if takes_heads and not of_all else sizes.d_out
+    """What a head's width may be: of one head of several, or of all.
+
+    Beside a width of the model it is another one.
+    """
+    is_one = takes(thing, "heads") or takes(thing, "d_out")
+    return sizes.d_head if is_one and not of_all else sizes.d_out

@@ -15,11 +15,20 @@ from parity_tests.judge.attention.calling import (
     part_at,
 )
 from parity_tests.judge.subject.forms import MaskForm, passed_masks
-from parity_tests.judge.subject.roles import puts_tokens_first
+from parity_tests.judge.subject.roles import (
+    puts_tokens_first,
+    stated_rank,
+)
 from parity_tests.judge.verdict.protocol import Broken, attempt
 
 from .body import TOKENS, ClassBody, drawn, second_sizes
-from .building import Sizes, names_size, takes
+from .building import (
+    Sizes,
+    configuration,
+    names_size,
+    takes,
+    values_of,
+)
 from .cases import LayerCase
 from .function import FunctionBody
 
@@ -67,7 +76,8 @@ class CalledLayer:
         if "batch_first" in self.thing.docs:  # which then says both
             self.tokens_first = self.attends_along_the_first_axis()
         accepted = [n for n in self.batch_axes if self.accepts(axes=n)]
-        self.batch_axes = tuple(accepted) or self.batch_axes[:1]
+        stated = [n for n in accepted if n + 2 in self.stated_ranks()]
+        self.batch_axes = tuple(stated or accepted) or self.batch_axes[:1]
         if self.body.has_sizes:
             others = second_sizes(self.sizes[0])
             self.sizes += [s for s in others if self.works(s)][:1]
@@ -75,6 +85,14 @@ class CalledLayer:
         self.most_tokens = next(
             (n for n in (40, 7, 5) if self.accepts(tokens=n, size=last)), 5
         )
+
+    def stated_ranks(self) -> set[int | None]:
+        """How many axes its tokens are said to have."""
+        return {
+            stated_rank(each, self.thing.docs, self.thing.source)
+            for each in self.thing.signature
+            if each.name in self.body.roles.tokens
+        }
 
     def works(self, sizes: Sizes) -> bool:
         """Whether it can be built and called with other sizes."""
@@ -169,11 +187,20 @@ class CalledLayer:
         for name in roles.dropout_masks:
             named[name] = np.ones((1, *case.shape[-2:]), bool)
         for name, constant in roles.fixed.items():
-            heads = self.heads_of(self.sizes[case.built])
-            named[name] = heads if constant == "heads" else constant
+            named[name] = self.constant(name, constant, case)
         if roles.causal:
             named[roles.causal] = case.causal
         return named
+
+    def constant(self, name: str, constant, case: LayerCase):
+        """An argument that is no array: a number, or a configuration."""
+        sizes = self.sizes[case.built]
+        if constant == "heads":
+            return self.heads_of(sizes)
+        if constant == "configuration":
+            values = values_of(sizes, sizes.d_head)
+            return configuration(self.thing, name, "", values)
+        return constant
 
     def arranged(self, array: np.ndarray) -> np.ndarray:
         """Texts first or tokens first, as the layer is said to have it."""
@@ -229,4 +256,4 @@ class CalledLayer:
         and no other number is tried."""
         named = names_size(self.thing.parameters, "heads")
         fixed = self.body.roles.fixed.values()
-        return named or "heads" in fixed or self.body.by_head
+        return named or "heads" in fixed or self.body.has_heads

@@ -12,6 +12,7 @@ from numpy_ref.masks import causal_mask
 from parity_tests.judge.attention.conventions import (
     BY_AUTOGRAD,
     NO_GRADIENTS,
+    NOT_DIFFERENTIATED,
     Declared,
 )
 from parity_tests.judge.subject.masks import (
@@ -145,8 +146,8 @@ def names_the_mask(layer) -> bool:
 
 def gradients_of(layer) -> str:
     """BY_AUTOGRAD, or why there are none."""
-    if layer.body.library != "torch":
-        return "NumPy has none"
+    if layer.body.library in NOT_DIFFERENTIATED:
+        return NOT_DIFFERENTIATED[layer.body.library]
     if not layer.thing.is_module:
         return "not of functions"
     try:

@@ -20,7 +20,12 @@ from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 from .body import TOKENS, ClassBody
 from .building import Sizes, names_size
 from .calling import CalledLayer, Way
-from .function import FunctionBody, heads_may_be_apart, parts_to_try
+from .function import (
+    FunctionBody,
+    heads_may_be_apart,
+    holds_heads,
+    parts_to_try,
+)
 
 # A docstring that gives a matrix two equal sizes: "W_Q: (d, d)".
 SQUARE = re.compile(r"[wW]\w*[^\n]*\((\w+),\s*\1\)")
@@ -53,7 +58,9 @@ def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
             yield ClassBody(host, thing, library)
         return
     named = thing.name.replace("_", "").lower()
-    takes_heads = names_size(thing.parameters, "heads")
+    takes_heads = names_size(thing.parameters, "heads") or holds_heads(
+        thing
+    )
     are_apart = heads_may_be_apart(thing)
     by_shape = "multihead" in named and not takes_heads
     if by_shape and not are_apart:
@@ -71,6 +78,8 @@ def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
 
 def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
     """A way to call this body in these sizes, if there is one."""
+    if body.has_no_such_head(sizes):
+        return None
     shapes = [shape for _, shape, _ in body.parameters(sizes)]
     widths = {width for shape in shapes for width in shape}
     own = widths - {sizes.d_in, sizes.d_out}

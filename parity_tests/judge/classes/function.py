@@ -19,7 +19,7 @@ from parity_tests.judge.subject.weights import LAST, key_of, role_of
 from parity_tests.judge.verdict.protocol import answered
 
 from .body import call_roles
-from .building import FIRST, Sizes
+from .building import FIRST, Sizes, size_named, values_of
 
 ARRAY = ()  # a layer without parts
 PARTS = (
@@ -35,12 +35,15 @@ class WeightNames:
     """The names of the weights that a function takes.
 
     They are arguments; or all in the argument `holder`, with dots where
-    it is a tree. A holder with a `record` is one of that class.
+    it is a tree. A holder with a `record` is one of that class. Beside
+    weights it may hold `numbers`, such as that of the heads: which size
+    each name is.
     """
 
     names: tuple[str, ...]
     holder: str = ""
     record: str = ""
+    numbers: tuple[tuple[str, str], ...] = ()
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -53,13 +56,52 @@ def weights_of(thing: Thing) -> WeightNames:
         for branch, path in branches_of(each.name, thing.source):
             names = keys_of(branch, thing.source)
             if are_weights(names):
-                paths = tuple(f"{path}{name}" for name in names)
-                return WeightNames(paths, each.name)
+                entry = f'{branch}["{{}}"]'
+                numbers = numbers_among(names, entry, thing.source)
+                return WeightNames(
+                    tuple(f"{path}{n}" for n in names if n not in numbers),
+                    each.name,
+                    numbers=tuple(
+                        (f"{path}{n}", s) for n, s in numbers.items()
+                    ),
+                )
         names = attributes_of(each.name, thing.source)
         if are_weights(names):
             record = each.annotation.rpartition(".")[-1] or "Parameters"
-            return WeightNames(names, each.name, record)
+            numbers = numbers_among(
+                names, f"{each.name}.{{}}", thing.source
+            )
+            names = tuple(n for n in names if role_of(key_of(n)))
+            return WeightNames(
+                names, each.name, record, tuple(numbers.items())
+            )
     return WeightNames(weight_arguments(thing))
+
+
+def numbers_among(names, entry: str, source: str) -> dict[str, str]:
+    """Which of these entries are numbers, and which size each is: by its
+    name, or else, where arrays are reshaped by it, the number of heads."""
+    numbers = {}
+    for name in names:
+        last = name.split(".")[-1]
+        if role_of(key_of(name)):
+            continue
+        if size := size_named(last):
+            numbers[name] = size
+        elif is_counted(entry.format(name), source.replace("'", '"')):
+            numbers[name] = "heads"
+    return numbers
+
+
+def is_counted(entry: str, source: str) -> bool:
+    """Whether an entry, or what it is assigned to, says how many."""
+    assigned = re.findall(
+        rf"(\w+)\s*=\s*{re.escape(entry)}\s*$", source, re.M
+    )
+    used = "|".join([re.escape(entry), *(rf"\b{n}\b" for n in assigned)])
+    counts = rf"//\s*({used})|range\(\s*({used})|"
+    counts += rf"(reshape|view|split)\([^()]*({used})"
+    return re.search(counts, source) is not None
 
 
 def are_weights(names) -> bool:
@@ -74,13 +116,13 @@ def takes_weights(thing: Thing) -> bool:
 
 
 def branches_of(name: str, source: str) -> Iterator[tuple[str, str]]:
-    """The name of a tree, and those of its branches that have names of
-    their own, each with its path: `p = params["attention"]`."""
-    yield name, ""
+    """The branches of a tree that have names of their own, each with its
+    path: `p = params["attention"]`; and the tree itself."""
     own = re.escape(name)
     named = rf"^\s*(\w+)\s*=\s*{own}((?:{KEY})+)\s*$"
     for branch, chain, *_ in re.findall(named, source, re.MULTILINE):
         yield branch, "".join(f"{key}." for key in re.findall(KEY, chain))
+    yield name, ""
 
 
 def keys_of(name: str, source: str) -> tuple[str, ...]:
@@ -99,9 +141,9 @@ def keys_of(name: str, source: str) -> tuple[str, ...]:
 
 
 def attributes_of(name: str, source: str) -> tuple[str, ...]:
-    """The attributes that could be weights, as the source names them."""
+    """The attributes of a record, as the source names them."""
     names = re.findall(rf"\b{re.escape(name)}\.(\w+)", source)
-    return tuple(n for n in dict.fromkeys(names) if role_of(key_of(n)))
+    return tuple(dict.fromkeys(names))
 
 
 def weight_arguments(thing: Thing) -> tuple[str, ...]:
@@ -148,6 +190,11 @@ def heads_may_be_apart(thing: Thing) -> bool:
     return re.search(operand, thing.source + thing.helpers) is not None
 
 
+def holds_heads(thing: Thing) -> bool:
+    """Whether the number of heads stands among its weights."""
+    return "heads" in dict(weights_of(thing).numbers).values()
+
+
 def norm_taken(thing: Thing) -> tuple[str, ...]:
     """The gain and the bias of a layer norm among the parameters."""
     names = [p.name for p in thing.parameters if p.is_named and p.required]
@@ -177,6 +224,7 @@ class FunctionBody:
     ):
         self.host, self.thing, self.library = host, thing, library
         self.square, self.parts, self.by_head = square, parts, by_head
+        self.has_heads = by_head or holds_heads(thing)
         self.weights, self.norm = weights_of(thing), norm_taken(thing)
         skipped = (*self.weights.arguments, *self.norm)
         self.roles = call_roles(thing.parameters, skip=skipped)
@@ -200,6 +248,9 @@ class FunctionBody:
         norms = [(name, (d_in,), "LayerNorm") for name in self.norm]
         return shapes + norms
 
+    def has_no_such_head(self, sizes: Sizes) -> bool:
+        return False
+
     def buffers(self, sizes: Sizes) -> list[str]:
         return []
 
@@ -210,14 +261,18 @@ class FunctionBody:
                 name: split(name, array, sizes.heads)
                 for name, array in arrays.items()
             }
-        named = arguments | self.placed(arrays)
+        values = values_of(sizes, sizes.d_head)
+        numbers = {
+            name: values[size] for name, size in self.weights.numbers
+        }
+        named = arguments | self.placed(arrays, numbers)
         how = {"library": self.library} | how
         return answered(self.host.call(self.thing.name, named, how))
 
-    def placed(self, arrays: dict) -> dict:
-        """The weights as arguments of the call."""
+    def placed(self, arrays: dict, numbers: dict) -> dict:
+        """The weights, and the numbers among them, as arguments."""
         norms = {name: arrays[name] for name in self.norm}
-        rest = {n: a for n, a in arrays.items() if n not in norms}
+        rest = {n: a for n, a in arrays.items() if n not in norms} | numbers
         tree, weights = nested(rest), self.weights
         if weights.record:
             tree = Record(weights.record, False, **tree)

@@ -16,6 +16,10 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.intentions import (
+    UNSEEN,
+    speaks_of_causal,
+)
 from parity_tests.judge.subject.masks import not_understood
 from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.diagnosis import alike
@@ -110,6 +114,11 @@ class AttentionLayer(ReadLayer):
                 if len(self.body.roles.tokens) < 2 or self.causal
                 else "it takes no other tokens"
             )
+        if self.other_axes:
+            missing["a text without a batch"] = (
+                "it takes it for something else, and nothing says that it "
+                "takes it"
+            )
         if self.square_masks:
             missing["a mask of other tokens"] = (
                 "its masks are of as many keys as queries"
@@ -126,6 +135,8 @@ class AttentionLayer(ReadLayer):
                 )
         elif not self.causal:
             missing["a causal form"] = "it has none"
+            if not self.masks and speaks_of_causal(self.thing):
+                missing["its causal mask"] = UNSEEN
         if len(self.sizes) < 2:
             missing["other sizes"] = "it can be built in one size only"
         if self.thing.is_class and not takes(self.thing, "dropped"):

@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.mutants.class_parts import layer_of_heads
+from parity_tests.judge.subject.intentions import builds_causal_mask
 from parity_tests.judge.subject.roles import is_said_to_be_causal
 from parity_tests.judge.subject.weights import Recipe, recipes, weights
 from parity_tests.judge.verdict.diagnosis import alike
@@ -44,6 +45,7 @@ class ReadLayer(CalledLayer):
         self.explore()
         self.heads_at: dict[int, int] = {}
         self.recipe, self.causal = self.recognised()
+        self.batch_axes, self.other_axes = self.axes_it_is_for()
         try:
             for built in range(1, len(self.sizes)):
                 self.heads_at[built] = self.heads_for(built)
@@ -52,6 +54,23 @@ class ReadLayer(CalledLayer):
             raise NotJudged(
                 "its weights do not fit each other at other sizes"
             ) from error
+
+    def axes_it_is_for(self) -> tuple[tuple, tuple]:
+        """The numbers of batch axes with which it is asked, and others.
+
+        Where nothing says that it takes a text alone, and a batch is
+        right, a text that it takes for something else is not asked.
+        """
+        cases = {axes: self.case(axes=axes) for axes in self.batch_axes}
+        right = [
+            axes
+            for axes, case in cases.items()
+            if self.gives(self.recipe, self.causal, case, self.of(case))
+        ]
+        if self.batch_axes[0] not in right:
+            return self.batch_axes, ()
+        others = (axes for axes in self.batch_axes if axes not in right)
+        return tuple(right), tuple(others)
 
     def weights(self, case: LayerCase, recipe: Recipe | None = None):
         """The weights by the recipe, as the reference takes them."""
@@ -120,10 +139,12 @@ class ReadLayer(CalledLayer):
         inside = self.inside(case)
         parameters = self.body.parameters(self.sizes[0])
         read = list(recipes(parameters))
-        for recipe, causal in product(read, self.causal_options()):
+        stated = self.should_be_causal()
+        options = (True, False) if stated else (False, True)
+        for recipe, causal in product(read, options):
             for trial in self.variants(recipe, inside):
                 if self.gives(trial, causal, case, output):
-                    return trial, causal
+                    return trial, causal or stated
         named = [recipe for recipe in read if recipe.by_name]
         labels = {label for label, _, _ in parameters}
         if not named:
@@ -145,8 +166,7 @@ class ReadLayer(CalledLayer):
                 f"it has {', '.join(others)}, which plain attention has "
                 "not, so it may be a variant"
             )
-        causal = self.causal_options()[0] or self.looks_causal(case)
-        return recipe, causal
+        return recipe, stated or self.looks_causal(case)
 
     def looks_causal(self, case: LayerCase) -> bool:
         """Whether it has a triangle among its buffers, or no later token
@@ -171,20 +191,23 @@ class ReadLayer(CalledLayer):
         except MISFITS:
             return False
 
-    def causal_options(self) -> tuple[bool, ...]:
-        """Whether it should be causal: as its name or its role says, or
-        as a length does that can be good for nothing else."""
+    def should_be_causal(self) -> bool:
+        """Whether it is meant to be: as its name, its role or its docs
+        say, or a mask that it builds, or a length that can be good for
+        nothing else."""
         said = "causal" in f"{self.kind} {self.name}".lower()
         has_length = self.thing.is_class and names_size(
             self.thing.parameters, "context"
         )
         roles = self.body.roles
         if said or (has_length and not roles.masks):
-            return (True,)
+            return True
+        if roles.causal is None and builds_causal_mask(
+            self.thing, when_built=not roles.masks
+        ):
+            return True
         free = not roles.masks and roles.causal is None
-        if free and is_said_to_be_causal("", self.thing.docs):
-            return (True,)
-        return (False, True)
+        return free and is_said_to_be_causal("", self.thing.docs)
 
     @contextmanager
     def emptied(self, case: LayerCase) -> Iterator[None]:

@@ -48,7 +48,8 @@ COMPUTES = r"softmax|scaled_dot|exp\("
 NOT_ATTENTION = r"mask|scores?$|weights?$|probs?$|backward|grad|bias|config"
 NAMES_OF_CLASSES = r"attention|attn|^mha$"
 NOT_CLASSES = r"^prepare|config|args$|mask$|output$|weights$"
-HEADS = r"(self|causal|masked)?_?heads?"  # which may be other heads, too
+# Which may be heads of another kind, too.
+HEADS = r"(self|causal|masked|multi)?_?head(s|ed)?(_?(layer|block|module))?"
 
 
 def judge(
@@ -154,7 +155,7 @@ def role_by_name(thing: Thing) -> str | None:
         if re.search(NOT_CLASSES, lowered):
             return None
         if re.fullmatch(HEADS, lowered):
-            source = thing.source.lower()
+            source = (thing.source + thing.helpers).lower()
             attends = re.search(rf"{COMPUTES}|{ATTENDS}", source)
         return role_of(thing) if attends and thing.method else None
     if lowered in ALIASES:

@@ -40,6 +40,7 @@ PER_CALL = 20.0  # seconds for one answer
 ENDING = 4.0  # seconds in which the supervisor tidies up
 MOMENT = 0.5  # seconds in which what it left running is looked for
 MOST_REMARKS, LONGEST = 20, 300
+COMPILED_FAST = "--xla_backend_optimization_level=0"
 ROOT = Path(__file__).resolve().parents[3]
 OWN_ROOMS = ("numpy_ref", "torch_impl", "parity_tests", "study")
 
@@ -470,8 +471,11 @@ def mentions_torch(path: Path) -> bool:
 
 
 def environment(token: str) -> dict[str, str]:
-    """Ours, with what lets the worker be imported, and a mark of it."""
-    variables = dict(os.environ) | {MARKER: token}
+    """Ours, with what lets the worker be imported, and a mark of it.
+
+    JAX compiles each operation for each size: here fast, not to be fast.
+    """
+    variables = {"XLA_FLAGS": COMPILED_FAST} | os.environ | {MARKER: token}
     folders = [*site.getsitepackages(), site.getusersitepackages()]
     if ROOT not in [Path(folder).resolve() for folder in folders]:
         paths = [str(ROOT), *filter(None, [variables.get("PYTHONPATH")])]

@@ -128,13 +128,22 @@ class Spelling:
 
 
 class HostedStep:
-    """A function of a host, under the argument names of the reference."""
+    """A function of a host, under the argument names of the reference.
+
+    `axes` are how many its first array may have; any number, if empty.
+    """
 
     def __init__(
-        self, host, thing: Thing, library: str, spelling: Spelling
+        self,
+        host,
+        thing: Thing,
+        library: str,
+        spelling: Spelling,
+        axes: frozenset[int] = frozenset(),
     ):
         self.host, self.thing = host, thing
         self.library, self.spelling = library, spelling
+        self.axes = axes
 
     def __call__(self, **arguments):
         answer = self.answer(arguments)
@@ -146,8 +155,15 @@ class HostedStep:
         """The same, with its result at that path."""
         if path is None or path == self.spelling.result:
             return self
-        spelling = replace(self.spelling, result=path)
-        return HostedStep(self.host, self.thing, self.library, spelling)
+        return self.changed(spelling=replace(self.spelling, result=path))
+
+    def changed(self, **parts) -> "HostedStep":
+        own = {"spelling": self.spelling, "axes": self.axes} | parts
+        return HostedStep(self.host, self.thing, self.library, **own)
+
+    def takes(self, arguments: dict) -> bool:
+        """Whether it takes arrays of so many axes."""
+        return not self.axes or axes_of(arguments) in self.axes
 
     def inputs_after(self, arguments: dict) -> dict:
         """The arguments as they are after a call."""
@@ -164,6 +180,8 @@ class HostedStep:
         return after
 
     def answer(self, arguments: dict, **how) -> dict:
+        if not self.takes(arguments):
+            raise NotAsked(f"it takes {sorted(self.axes)} axes")
         named = self.spelling.named(arguments)
         how = {"library": self.library} | how
         answer = self.host.call(self.thing.name, named, how)
@@ -202,8 +220,12 @@ def hosted_step(host, thing: Thing, role: str, library=None) -> HostedStep:
 
 def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
     """The step, with the path to its result; whether its values are the
-    reference's, where it gives any. Raises what all calls raise."""
-    right, answered, trouble = True, False, None
+    reference's, where it gives any. Raises what all calls raise.
+
+    Inputs for which its result has not even as many axes as it should
+    have are not taken, if there are others.
+    """
+    right, trouble = {}, None  # whether, by axes; None for a misfit
     for case in plain_cases(role)[1:9]:
         case = with_kept(step.spelling.adapted(case))
         expected = reference(role)(**case)
@@ -212,18 +234,29 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
         except (NotAsked, Raised) as error:
             trouble = trouble or error
             continue
-        answered = True
+        axes = axes_of(case)
         if step.spelling.read is None and isinstance(expected, np.ndarray):
             step = step.with_result(result_path(value, expected.shape))
         try:
             got = as_expected(step(**case), expected)
         except Broken:
-            right = False
+            part = part_at(value, step.spelling.result)
+            fits = np.ndim(part) == np.ndim(expected)
+            right[axes] = False if fits else right.get(axes)
             continue
-        right = right and agree(got, expected)
-    if not answered:
+        right[axes] = right.get(axes, True) and agree(got, expected)
+    if not right:
         raise trouble
-    return step, right
+    taken = {axes for axes, result in right.items() if result is not None}
+    if taken and len(taken) < len(right):
+        step = step.changed(axes=frozenset(taken))
+    return step, all(right[axes] for axes in taken or right)
+
+
+def axes_of(arguments: dict) -> int:
+    """How many axes the first array has."""
+    arrays = (a for a in arguments.values() if isinstance(a, np.ndarray))
+    return np.ndim(next(arrays, 0))
 
 
 def signature_of(role: str) -> list[str]:

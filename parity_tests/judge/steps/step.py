@@ -83,7 +83,9 @@ class StepSubject:
             StepCase(self.name, case) for case in EXTREME.get(self.name, ())
         ]
         loud = loud_cases(self.name) if self.name in LOUD else []
-        return [plain_cases(self.name), extreme + loud]
+        takes = getattr(self.function, "takes", lambda case: True)
+        stages = plain_cases(self.name), extreme + loud
+        return [list(filter(takes, stage)) for stage in stages]
 
     def answer(self, probe):
         return answer_of(self.function, probe)

@@ -20,6 +20,8 @@ from parity_tests.twins.strategies import LAYOUTS, SEEDS, lattice
 
 LOG_DEVIATION = st.floats(log(0.05), log(30))
 ROOT_MEAN_SQUARE = 9.4  # of a number from the lattice
+# Queries, keys, d_head, d_value.
+FEW_SIZES = ((1, 3, 2, 4), (3, 3, 2, 2), (5, 7, 4, 6), (6, 2, 5, 5))
 MASKS = ("open", "causal", "padding", "random", "fully masked")
 
 
@@ -67,7 +69,8 @@ class Range:
     the kinds of mask; `mask_axes`: along which axes they differ
     (`forms.py`). With `square`, there are as many keys as queries; with
     `one_width`, values are as wide as keys. `narrow` is a type of 16 bits
-    in which numbers are computed.
+    in which numbers are computed. With `few_sizes`, no others than those
+    of FEW_SIZES: JAX compiles each operation anew for each.
     """
 
     batch_axes: tuple[int, ...] = (0, 1, 2)
@@ -77,6 +80,7 @@ class Range:
     one_width: bool = False
     mask_axes: str = "any"
     narrow: str = ""
+    few_sizes: bool = False
 
 
 @st.composite
@@ -84,10 +88,10 @@ def attention_cases(draw, limits: Range = Range()) -> AttentionCase:
     """Any input within the limits; half of them with equal sizes, which
     are what people use."""
     queries, keys, d_head, d_value = draw(sizes(limits))
-    batch = tuple(
-        draw(st.sampled_from([1, 2, 3]))
-        for _ in range(draw(st.sampled_from(limits.batch_axes)))
-    )
+    axes = draw(st.sampled_from(limits.batch_axes))
+    batch = (2, 3)[:axes]
+    if not limits.few_sizes:
+        batch = tuple(draw(st.sampled_from([1, 2, 3])) for _ in batch)
     dtype = np.dtype(draw(st.sampled_from(limits.dtypes)))
     deviation = float(np.exp(draw(LOG_DEVIATION)))
     scale = sqrt(deviation) / ROOT_MEAN_SQUARE
@@ -131,10 +135,14 @@ def mask_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 def sizes(draw, limits: Range) -> tuple[int, int, int, int]:
     """Queries, keys, d_head, d_value: four sizes that differ, but for
     tokens or widths that are to be equal."""
-    queries, keys, d_head, d_value = draw(
-        st.lists(st.integers(1, 7), min_size=4, max_size=4, unique=True)
-    )
-    equal = draw(st.sampled_from(["none", "tokens", "widths", "both"]))
+    equal = "none"
+    if limits.few_sizes:
+        queries, keys, d_head, d_value = draw(st.sampled_from(FEW_SIZES))
+    else:
+        queries, keys, d_head, d_value = draw(
+            st.lists(st.integers(1, 7), min_size=4, max_size=4, unique=True)
+        )
+        equal = draw(st.sampled_from(["none", "tokens", "widths", "both"]))
     if limits.square or equal in ("tokens", "both"):
         keys = queries
     if limits.one_width or equal in ("widths", "both"):

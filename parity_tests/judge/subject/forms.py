@@ -146,8 +146,9 @@ def libraries_to_try(thing: Thing, declared: str | None) -> tuple[str, ...]:
     """Of which library arrays may have to be, from the likeliest on."""
     if declared:
         return (declared,)
-    own = "torch" if thing.library == "torch" else "numpy"
-    return (own, "numpy" if own == "torch" else "torch")
+    if thing.library == "jax":
+        return ("jax", "numpy")
+    return ("torch", "numpy")[:: 1 if thing.library == "torch" else -1]
 
 
 def open_forms(

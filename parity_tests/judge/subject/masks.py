@@ -14,8 +14,9 @@ import numpy as np
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.verdict.protocol import attempt
 
+from .callers import passed_meaning
 from .forms import GROUPS, LENGTHS, MEANINGS, OF_KEYS, MaskForm, axes_to_try
-from .roles import stated_axes, stated_meaning
+from .roles import comments_on, stated_axes, stated_meaning
 
 DECLARED = {
     "True may attend": "attends",
@@ -84,16 +85,26 @@ def find_masks(
     `visible(name, form, mask)` tries a form, for scores of this shape and
     so many batch axes, and has NaN where that cannot be told; `widened`
     finds a form for more masks than the one that hides what it should.
+    What the file itself passes counts where nothing else tells.
     """
     findings = []
     for name in (*roles.masks, *filter(None, [roles.lengths])):
-        said = DECLARED.get(declared) or stated_meaning(thing.docs, name)
+        comments = comments_on(thing.source, name)
+        said = (
+            DECLARED.get(declared)
+            or stated_meaning(thing.docs, name)
+            or stated_meaning(comments, name)
+        )
         if said is None and "bias" in name.lower():
             said = "added"
         axes = axes_to_try(batch_axes, name, name == roles.lengths)
-        stated = stated_axes(thing.docs, name)
+        stated = stated_axes(f"{thing.docs}\n{comments}", name)
         axes.sort(key=lambda each, first=stated: each != first)
-        finding = find_form(name, partial(visible, name), shape, axes, said)
+        seen = partial(visible, name)
+        finding = find_form(name, seen, shape, axes, said)
+        passed = said or finding.hides or passed_meaning(thing, name)
+        if passed in GROUPS and not said:
+            finding = find_form(name, seen, shape, axes, passed)
         findings.append(widened(finding) if finding.hides else finding)
     return sorted(findings, key=lambda finding: finding.rank)
 

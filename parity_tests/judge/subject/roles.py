@@ -209,6 +209,35 @@ def stated_meaning(text: str, name: str) -> str | None:
     return meaning_nearby(own_entry(said, name.lower()))
 
 
+def comments_on(source: str, name: str) -> str:
+    """The comments that begin with a mask's name, and what goes on under
+    them; and those beside the mask in a signature.
+
+    >>> comments_on("# mask = [n, n], 0 is padding\\n# x: tokens", "mask")
+    'mask = [n, n], 0 is padding'
+    """
+    own = re.compile(
+        rf"\W*{re.escape(name)}\b\W*([:=,(\[]|is\b|has\b|marks?\b)"
+    )
+    entry = (
+        rf"\s*(def\b.*[(,]\s*)?{re.escape(name)}\s*([:=][^#]*)?[,)]*:?\s*"
+    )
+    comments, goes_on = [], False
+    for line in source.split("\n"):
+        code, sign, comment = line.partition("#")
+        of_another = re.match(r"\s*\w+\s*[:=]", comment)
+        if re.match(rf"\s*def \w+\((self, )?{re.escape(name)}\b", code):
+            comment = re.sub(r"^\s*(?=[(\[])", f"{name}: ", comment)
+        goes_on = bool(sign) and (
+            own.match(comment) is not None
+            or re.fullmatch(entry, code) is not None
+            or (goes_on and not code.strip() and not of_another)
+        )
+        if goes_on:
+            comments.append(comment.strip())
+    return "\n".join(comments)
+
+
 def own_entry(said: str, name: str) -> str:
     """What stands under a mask's own name, or before any name.
 
@@ -279,6 +308,24 @@ def stated_axes(text: str, name: str) -> str | None:
     return None
 
 
+SHAPE = r"[^\n([]{0,40}[(\[]([^)\]\n]*,[^)\]\n]*)[)\]]"
+AXIS_NAME = r"[`\s]*[\w+*/-]+( \w+){0,2}[`\s]*"
+
+
+def stated_rank(parameter: Parameter, docs: str, source: str) -> int | None:
+    """How many axes an array has, by what is said of it: "x: (batch,
+    tokens, d_model)", or `Float[Array, "batch tokens d_model"]`."""
+    name, annotation = parameter.name, parameter.annotation
+    axes = re.findall(r"[\"']([\w\s.*#]+)[\"']\]", annotation)[:1]
+    axes = axes and axes[0].split()
+    said = f"{docs}\n{comments_on(source, name)}"
+    for shape in re.findall(rf"\b{re.escape(name)}\b{SHAPE}", said):
+        axes = axes or shape.rstrip(", ").split(",")
+    is_open = any("..." in axis or axis[0] in "*#" for axis in axes)
+    are_names = all(re.fullmatch(AXIS_NAME, axis) for axis in axes)
+    return len(axes) if axes and are_names and not is_open else None
+
+
 # --- what else a docstring says ------------------------------------------
 
 LAST_QUERIES = re.compile(
@@ -297,10 +344,16 @@ ZEROS = re.compile(
 )
 
 
+CAUSAL = (
+    r"(?<!non)(?<!non[-_ ])(?<!not )(?<!not a )(?<!no )(?<!without )"
+    r"(causal|autoregressive)"
+)
+
+
 def is_said_to_be_causal(name: str, docs: str) -> bool:
     """Whether a function is called causal, or says that it is."""
     lowered = f"{name} {docs}".lower()
-    return re.search(r"causal|autoregressive", lowered) is not None
+    return re.search(CAUSAL, lowered) is not None
 
 
 def aligns_last(docs: str) -> bool:

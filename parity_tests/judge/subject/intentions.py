@@ -1,0 +1,118 @@
+"""Causal by intention: whether a source builds a causal mask of its own.
+
+That no token sees a later one is seen by trial. A causal mask that is
+built and hides nothing is not: then the source says what was meant.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from textwrap import dedent
+
+from parity_tests.judge.candidate.things import Thing
+
+from .roles import CAUSAL
+
+TRIANGLES = ("tri", "tril", "triu")
+AHEAD = r"causal|look_?ahead|subsequent|future|autoregressive"
+MASK_AHEAD = re.compile(rf"({AHEAD}).*mask|mask.*({AHEAD})", re.I)
+SWITCH = re.compile(rf"{AHEAD}|decoder|^masked$", re.I)
+SPOKEN = re.compile(
+    rf"({CAUSAL})(?!\s*=\s*False)|look[-_ ]?ahead|subsequent_mask|"
+    r"future (tokens?|positions?|inputs?|words?|keys?)",
+    re.I,
+)
+UNSEEN = "its source speaks of one, and later tokens reach earlier outputs"
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def builds_causal_mask(thing: Thing, when_built: bool = True) -> bool:
+    """Whether a function or class makes a triangle, or what it calls a
+    causal mask, whatever its arguments; for a class also when an instance
+    is built."""
+    if has_switch(thing):
+        return False
+    own, *_ = [*definitions(thing.source), None]
+    if own is None:
+        return False
+    called = ("__init__", thing.method) if when_built else (thing.method,)
+    known = {each.name: each for each in definitions(thing.helpers)}
+    return builds(own, called, known)
+
+
+def has_switch(thing: Thing) -> bool:
+    """Whether an argument may tell if it is causal."""
+    arguments = (*thing.parameters, *thing.call)
+    return any(SWITCH.search(each.name) for each in arguments)
+
+
+def definitions(source: str) -> list[Definition]:
+    """The functions and classes of a source; none of one that is cut."""
+    try:
+        body = ast.parse(dedent(source)).body
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    return [each for each in body if isinstance(each, Definition)]
+
+
+def builds(
+    own: Definition, called: tuple[str, ...], known: dict[str, Definition]
+) -> bool:
+    """Whether a definition builds a causal mask; `known` are those that
+    it may call, of which one with a switch says nothing."""
+    bodies = [own]
+    if isinstance(own, ast.ClassDef):
+        methods = {f.name: f for f in own.body if isinstance(f, Definition)}
+        bodies = [methods[name] for name in called if name in methods]
+        known = known | {
+            n: f for n, f in methods.items() if n not in called
+        }
+    for node in (node for body in bodies for node in always_run(body)):
+        if makes_a_mask(node):
+            return True
+        helper = known.get(name_of(getattr(node, "func", None)))
+        if helper is None or switched(helper):
+            continue
+        rest = {n: f for n, f in known.items() if f is not helper}
+        if builds(helper, ("__init__", "forward", "__call__"), rest):
+            return True
+    return False
+
+
+def makes_a_mask(node: ast.AST) -> bool:
+    """Whether it calls for a triangle, or names a causal mask."""
+    if isinstance(node, ast.Call):
+        name = name_of(node.func)
+        return name in TRIANGLES or MASK_AHEAD.search(name) is not None
+    names = map(name_of, getattr(node, "targets", ()))
+    is_value = not isinstance(getattr(node, "value", None), ast.Constant)
+    return is_value and any(map(MASK_AHEAD.search, names))
+
+
+def switched(definition: Definition) -> bool:
+    """Whether an argument of it, or of a method, may be a switch."""
+    return any(
+        SWITCH.search(node.arg) or "mask" in node.arg
+        for node in ast.walk(definition)
+        if isinstance(node, ast.arg)
+    )
+
+
+def always_run(node: ast.AST) -> Iterator[ast.AST]:
+    """What is below a node, without what is run on a condition only."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If | ast.IfExp | ast.BoolOp):
+            continue
+        yield child
+        yield from always_run(child)
+
+
+def name_of(node: ast.AST | None) -> str:
+    """The last part of a name with dots; "" for what has none."""
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
+def speaks_of_causal(thing: Thing) -> bool:
+    """Whether a name or a comment in the source says causal."""
+    return SPOKEN.search(thing.source) is not None and not has_switch(thing)
