@@ -20,7 +20,8 @@ def calls_of(trees: Iterable[ast.Module]) -> dict[str, tuple[str, ...]]:
     for node in nodes:
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                values.setdefault(last_name(target), []).append(node.value)
+                name = ast.unparse(target)
+                values.setdefault(name, []).append(node.value)
     once = {
         name: each[0] for name, each in values.items() if len(each) == 1
     }
@@ -47,8 +48,7 @@ def called_by(call: ast.Call, once: dict[str, ast.expr]) -> str:
     function = call.func
     if last_name(function) in CALLS and isinstance(function, ast.Attribute):
         function = function.value
-    name = last_name(function)
-    made = once.get(name)
+    name, made = last_name(function), once.get(ast.unparse(function))
     return (
         f"{last_name(made.func)}()" if isinstance(made, ast.Call) else name
     )

@@ -1,7 +1,7 @@
 """Properties of a layer of attention, with the reference beside it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from parity_tests.judge.verdict.property import (
     same,
 )
 from parity_tests.judge.verdict.protocol import Broken
+from parity_tests.twins.comparing import Comparison
 
 from .building import takes
 from .cases import LOUD, LayerCase, later_keys, with_masks
@@ -289,6 +290,13 @@ def dropout_keeps_the_mean(layer, case: LayerCase) -> Comparisons:
     yield same("mean output", many.mean(0, keepdims=True), evaluated, bound)
 
 
+@dataclass(frozen=True)
+class Slope(Comparison):
+    """A slope of a gradient, and along what."""
+
+    along: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
 TINY = 1e-30  # how far into the imaginary: no difference is taken
 CLOSE = 1e-8  # a gradient in float64, as a share of the largest one
 
@@ -320,13 +328,14 @@ def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
         exact = derivative(layer, case, moved, label, along)
         part = got.get(name)
         by_hand = 0.0 if part is None else float((part * along).sum())
-        slopes[name] = by_hand, float((exact * upstreams[0]).sum())
-    scale = max(abs(exact) for _, exact in slopes.values())
-    for name, (by_hand, exact) in slopes.items():
+        slope = float((exact * upstreams[0]).sum())
+        slopes[name] = by_hand, slope, along
+    scale = max(abs(exact) for _, exact, _ in slopes.values())
+    for name, (by_hand, exact, along) in slopes.items():
         bound = scale * (CLOSE if layer.in_float64 else 1e-4)
         numbers = (np.array([n]) for n in (by_hand, exact, bound))
         compared = same(f"slope along {name}", *numbers)
-        yield replace(compared, scale=scale)
+        yield Slope(**vars(compared) | {"scale": scale, "along": along})
 
 
 # Where tokens come from: the first of these roles that is passed.

@@ -7,32 +7,28 @@ time and in size, and once the process is lost, it stays lost.
 
 import json
 import os
-import re
 import signal
 import site
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from secrets import randbits, token_hex
 
-import numpy as np
-
 from parity_tests.judge.candidate.things import Thing, thing_from
 from parity_tests.judge.candidate.wire import (
     Broken,
     Closed,
-    Record,
     Silent,
     receive,
     send,
 )
-from parity_tests.judge.verdict.example import expression, written
 from parity_tests.judge.verdict.protocol import Lost, TimedOut
+
+from .script import Call
 
 WORKER = "parity_tests.judge.candidate.worker"
 MARKER = "ATTENTION_TWICE_JUDGES"  # in the environment of the worker
@@ -61,148 +57,6 @@ class Interpreter:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call that was made, and what it returned."""
-
-    host: "Remote"
-    target: str
-    arguments: dict
-    how: dict
-    value: object
-    build: tuple | None = None  # the name, arguments and how of its class
-    weights: dict = field(default_factory=dict)
-
-    def script(self, seed: int | None = None) -> str | None:
-        """Python that makes the call; None where it cannot be written.
-
-        `seed` is that of an instance's weights.
-        """
-        unwritten = ("upstream", "seed", "training", "reuse")
-        start = import_of(self.host.path, self.host.kind_of(self.target))
-        if start is None or any(map(self.how.get, unwritten)):
-            return None
-        library = self.how.get("library", "numpy")
-        narrow = self.how.get("narrow", "")
-        lines = [*self.instance(library, seed)] if self.build else []
-        lines += [
-            written(name, value, library, narrow)
-            for name, value in self.arguments.items()
-        ]
-        if None in lines:
-            return None
-        passed = ", ".join(f"{name}={name}" for name in self.arguments)
-        imports = ["import numpy as np"]
-        imports += ["import torch"] if library == "torch" else []
-        call = f"output = {self.called}({passed})"
-        return "\n".join([*imports, start, "", *lines, call])
-
-    @property
-    def called(self) -> str:
-        if not self.build:
-            return self.target
-        thing = self.host.things.get(self.build[0])
-        method = thing.method if thing else ""
-        is_plain = method in ("", "forward", "__call__")
-        is_module = self.how.get("library") == "torch"
-        if is_plain and (is_module or method != "forward"):
-            return "module"
-        return f"module.{method}"
-
-    def configuration(self, name: str, record: Record) -> Iterator[str]:
-        """Lines that make a configuration of the sizes that its class is
-        asked for or takes: of the file's own class, or of none."""
-        from parity_tests.judge.classes.building import names_asked
-
-        things = self.host.things
-        own = things.get(record.record_name)
-        source = things[self.build[0]].source
-        taken = {each.name for each in own.parameters} if own else set()
-        asked = taken.union(names_asked(source, name))
-        sizes = {n: v for n, v in record.members.items() if n in asked}
-        if own is None and re.search(rf"\b{name}\[", source):
-            yield f"{name} = {sizes}"
-            return
-        if own is None:
-            yield "from types import SimpleNamespace"
-            yield f"{name} = SimpleNamespace(**{sizes})"
-            return
-        passed = [f"{n}={v}" for n, v in sizes.items() if n in taken]
-        yield import_of(self.host.path, own.name)
-        yield f"{name} = {own.name}({', '.join(passed)})"
-        for size, value in sizes.items():
-            if size not in taken:
-                yield f"{name}.{size} = {value}"
-
-    def instance(self, library: str, seed: int | None):
-        """Lines that build the instance and give it its weights."""
-        name, arguments, how = self.build
-        records = [n for n, v in arguments.items() if isinstance(v, Record)]
-        for record in records:
-            yield from self.configuration(record, arguments[record])
-        parts = {
-            n: n if n in records else expression(v, library)
-            for n, v in arguments.items()
-        }
-        if None in parts.values():
-            yield None
-            return
-        passed = ", ".join(f"{n}={part}" for n, part in parts.items())
-        yield f"module = {name}({passed})"
-        if self.weights:
-            yield weights_written(self.weights, seed)
-        if library != "torch":
-            for label in self.weights:
-                yield f"module.{label} = weights[{label!r}]"
-            return
-        yield f"module.to(torch.{how.get('dtype', 'float64')}).eval()"
-        if self.weights:
-            yield (
-                "tensors = {n: torch.from_numpy(w) for n, w in "
-                "weights.items()}\n"
-                "module.load_state_dict(tensors, strict=False)"
-            )
-
-
-def weights_written(weights: dict, seed: int | None) -> str | None:
-    """The weights as they are drawn for a layer (`classes/body.py`)."""
-    from parity_tests.judge.classes.body import drawn
-
-    parameters = [(name, w.shape, "") for name, w in weights.items()]
-    dtype = next(iter(weights.values())).dtype.name
-    same = seed is not None and drawn(parameters, seed, dtype)
-    if not same or not all(
-        np.array_equal(weights[name], same[name]) for name in weights
-    ):
-        return written("weights", weights, "numpy", "")
-    shapes = {name: shape for name, shape, _ in parameters}
-    return (
-        f"random = np.random.default_rng({seed})\n"
-        f"shapes = {shapes}\n"
-        "weights = {\n"
-        "    name: (random.normal(size=shape) * 1.5 / shape[-1] ** 0.5)"
-        f".astype({dtype!r})\n"
-        "    for name, shape in shapes.items()\n}"
-    )
-
-
-def import_of(path: Path, name: str) -> str | None:
-    """The line that imports the judged thing, in the file's folder."""
-    folder, packages = path.resolve().parent, []
-    while (folder / "__init__.py").is_file():
-        packages.insert(0, folder.name)
-        folder = folder.parent
-    module = ".".join([*packages, path.stem])
-    if path.suffix == ".ipynb" or not name.isidentifier():
-        return None
-    if all(part.isidentifier() for part in module.split(".")):
-        return f"from {module} import {name}"
-    return (
-        f"from runpy import run_path\n"
-        f"{name} = run_path({path.name!r})[{name!r}]"
-    )
-
-
 class Remote:
     """A worker that runs one file, and what it said beside its answers.
 
@@ -225,6 +79,7 @@ class Remote:
         self.things: dict[str, Thing] = {}
         self.built: dict[str, tuple] = {}  # how each instance was built
         self.weights: dict[str, dict] = {}  # and what it was assigned
+        self.owners: dict[str, str] = {}  # the types that hold weights
         self.calls_reference = False
         self.written: list[str] = []
         self.status: tuple | None = None  # once it is closed
@@ -296,15 +151,17 @@ class Remote:
         if self.log is not None and "value" in answer:
             built = self.built.get(target)
             weights = self.weights.get(target, {})
-            value = answer["value"]
             self.log.append(
-                Call(self, target, arguments, how, value, built, weights)
+                Call(self, target, arguments, how, answer, built, weights)
             )
         return answer
 
     def build(self, name: str, arguments: dict, how: dict) -> dict:
         self.built[how["instance"]] = name, arguments, how
-        return self.asked(name, "build", [name, arguments, how])
+        answer = self.asked(name, "build", [name, arguments, how])
+        for label, _, owner in answer.get("parameters", ()):
+            self.owners[label] = owner
+        return answer
 
     def assign(self, instance: str, arrays: dict) -> dict:
         self.weights[instance] = arrays

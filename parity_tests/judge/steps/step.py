@@ -68,7 +68,13 @@ class StepSubject:
         yield from properties_of(self.name)
 
     def cases(self):
-        return step_cases(self.name).map(self.adapted)
+        cases = step_cases(self.name).map(self.adapted)
+        return cases.filter(self.takes)
+
+    def takes(self, case: StepCase) -> bool:
+        """Whether the function takes arrays of so many axes."""
+        takes = getattr(self.function, "takes", None)
+        return takes is None or takes(case)
 
     def not_asked(self) -> dict[str, str]:
         return {}
@@ -83,9 +89,8 @@ class StepSubject:
             StepCase(self.name, case) for case in EXTREME.get(self.name, ())
         ]
         loud = loud_cases(self.name) if self.name in LOUD else []
-        takes = getattr(self.function, "takes", lambda case: True)
         stages = plain_cases(self.name), extreme + loud
-        return [list(filter(takes, stage)) for stage in stages]
+        return [list(filter(self.takes, stage)) for stage in stages]
 
     def answer(self, probe):
         return answer_of(self.function, probe)

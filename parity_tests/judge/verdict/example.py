@@ -17,7 +17,7 @@ from parity_tests.twins.comparing import Comparison
 from .protocol import Broken, NotAsked, Raised
 from .report import Failure, Report
 
-FEW_NUMBERS, MOST_NUMBERS = 60, 400  # that a script spells out
+FEW_NUMBERS, MOST_NUMBERS = 60, 500  # that a script spells out
 NO_FAILURE = (Broken, NotAsked, Raised, ValueError, IndexError)
 PERIOD, HALF = 11, 5  # of the numbers in a large input
 
@@ -38,13 +38,14 @@ def telling(subject, judged, failure: Failure) -> Failure:
     """The same failure on the roundest numbers that show it."""
     for case in [*rounder(failure.case), failure.case]:
         comparison, calls = failing(subject, judged, case)
+        seed = getattr(case, "seed", None)
         if comparison is not None:
-            return Failure(
-                case,
-                comparison,
-                str(comparison),
-                shown(comparison, calls, getattr(case, "seed", None)),
-            )
+            script = shown(comparison, calls, seed)
+            return Failure(case, comparison, str(comparison), script)
+    if failure.comparison is None and calls:  # the last one is no answer
+        script = calls[-1].script(seed)
+        text = script and f"{script}\nprint(output)  # {failure.trouble}\n"
+        return replace(failure, script=text or "")
     return failure
 
 
@@ -125,6 +126,11 @@ def pattern(shape: tuple[int, ...], place: int) -> np.ndarray:
 def shown(comparison: Comparison, calls: list, seed=None) -> str:
     """A script that prints the wrong number, "" where there is none."""
     for call in reversed(calls):
+        if call.gradients:
+            line, script = slope_in(call, comparison), call.script(seed)
+            if line and script:
+                return f"{script}\n{line}\n"
+            continue
         place = place_in(call.value, comparison)
         script = call.script(seed) if place else None
         if script is None:
@@ -138,6 +144,32 @@ def shown(comparison: Comparison, calls: list, seed=None) -> str:
             f"print(output{entry}.item())  # {got}, expected {expected}\n"
         )
     return ""
+
+
+def slope_in(call, comparison: Comparison) -> str:
+    """A line that prints the wrong gradient, or its slope along what a
+    comparison says; "" where it is another call's."""
+    label = comparison.path.removeprefix("slope along ")
+    names = dict(
+        zip(("d_query", "d_key", "d_value"), call.gradients, strict=False)
+    )
+    label = names.get(label, label)
+    if label not in call.gradients:
+        return ""
+    got, expected = numbers(comparison)
+    owner = label.removeprefix("parameter ")
+    gradient = f"{owner}.grad"
+    if owner != label:
+        gradient = f"module.get_parameter({owner!r}).grad"
+    if call.gradients[label] is None:
+        return f"print({gradient})  # None, expected {expected}"
+    said = f"  # {got}, expected {expected}"
+    if not hasattr(comparison, "along"):
+        _, at = place_in(call.gradients[label], comparison) or ((), ())
+        return f"print({gradient}{list(at)}.item()){said}"
+    along = written("along", comparison.along, "torch", "")
+    slope = f"print(({gradient} * along).sum().item())"
+    return along and f"{along}\n{slope}{said}"
 
 
 def numbers(comparison: Comparison) -> tuple:
@@ -219,6 +251,11 @@ def array_written(
         )
     if array.size > MOST_NUMBERS:
         return None
+    if library == "jax":
+        made = array_written(
+            array, "numpy", narrow, indent + len("jnp.asarray(")
+        )
+        return made and f"jnp.asarray({made})"
     if library == "torch":
         numbers = nested(array, indent + len("torch.tensor("))
         return f"torch.tensor({numbers}, dtype=torch.{dtype})"

@@ -7,6 +7,7 @@ from parity_tests.judge.candidate.things import Parameter, parameters_of
 from parity_tests.judge.classes.body import call_roles
 from parity_tests.judge.subject.roles import (
     aligns_last,
+    comments_on,
     gives_zeros,
     has_role,
     is_left_alone,
@@ -16,6 +17,7 @@ from parity_tests.judge.subject.roles import (
     roles_of,
     stated_axes,
     stated_meaning,
+    stated_rank,
 )
 
 
@@ -334,3 +336,51 @@ def test_the_library_of_arrays_is_that_which_a_function_names(tmp_path):
         "unnamed": "torch",
         "said": "torch",
     }
+
+
+# --- comments and shapes -------------------------------------------------
+
+
+def test_comments_that_begin_with_a_name_speak_of_it():
+    source = """
+    def forward(
+        self,
+        x,
+        mask=None,  # True is padding
+    ):
+        # src = [n, d]
+        # mask = [b, n], 1 for tokens,
+        # and 0 for padding
+        # scores: set to -inf by the mask
+        y = x  # the mask comes later
+    """
+    assert comments_on(source, "mask").split("\n") == [
+        "True is padding",
+        "mask = [b, n], 1 for tokens,",
+        "and 0 for padding",
+    ]
+    assert comments_on(source, "keep") == ""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "docs", "source", "rank"),
+    [
+        ("", "x: (batch, len_q, d_model); y: (n, d)", "", 3),
+        ("", "x: `[batch, tokens, heads, features]`.", "", 4),
+        ("", "y: (n, d)\nx: what to attend to", "", None),
+        ("", "x: (..., tokens, d)", "", None),
+        ("", "x (as in the paper, section 3.2: it is long)", "", None),
+        ("", "", "def f(x, w):  # [n, d] -> [n, d]", 2),
+        ("", "", "def f(x):\n  # x = [batch size, src len, hid dim]", 3),
+        ('jaxtyping.Float[Array, "b n d"]', "", "", 3),
+        ('jaxtyping.Float[Array, "*b n d"]', "", "", None),
+    ],
+)
+def test_the_axes_that_are_said_are_counted(annotation, docs, source, rank):
+    parameter = Parameter("x", annotation=annotation)
+    assert stated_rank(parameter, docs, source) == rank
+
+
+def test_what_is_not_causal_is_not_said_to_be():
+    for docs in ("non-causal", "not causal", "without causal mask"):
+        assert not is_said_to_be_causal("attend", docs)

@@ -24,7 +24,7 @@ ALLOWED = {
 LAZY = {
     "host.py": {"torch"},
     "magics.py": {"IPython"},
-    "values.py": {"torch"},
+    "values.py": {"torch", "jax"},
     "checkpoints/model_folders.py": {"huggingface_hub"},
     "checkpoints/tensors.py": {"safetensors"},
     "tokenizers/library_tokenizer.py": {"tokenizers"},

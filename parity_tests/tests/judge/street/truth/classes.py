@@ -195,6 +195,32 @@ def heads_in_a_list(module) -> Pairs:
     yield layer(x), layer.proj(torch.cat(contexts, dim=-1))
 
 
+def heads_of_numpy(module) -> Pairs:
+    layer, x = module.MultiHead(WIDTH, HEADS), uniform(TOKENS, WIDTH)
+    contexts = [
+        dot_product(*(x @ torch.as_tensor(w) for w in (h.wQ, h.wK, h.wV)))
+        for h in layer.heads
+    ]
+    merged = torch.cat(contexts, dim=-1)
+    got = torch.as_tensor(layer.forward(x.numpy()))
+    yield got, merged @ torch.as_tensor(layer.wO)
+
+
+class RequiredMask(torch.nn.Module):
+    """A layer that cannot do without its mask, which is all ones then."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def get_submodule(self, name: str):
+        return self.layer.get_submodule(name)
+
+    def forward(self, x: Tensor, words: Tensor | None = None) -> Tensor:
+        words = torch.ones(x.shape[:2]) if words is None else words
+        return self.layer(x, words.long())
+
+
 def head_of_globals(name: str, width: str) -> Check:
     return lambda module: of_tokens(
         lambda m: getattr(m, name)(8),
@@ -549,6 +575,14 @@ ENCODER = "wq wk wv wo"
 
 CASES: dict[str, Check] = {
     "additive_mask_class": added_bias,
+    "heads_in_a_list": heads_of_numpy,
+    "heads_scaled_by_the_model": heads_of_numpy,
+    **dict.fromkeys(
+        ("padding_said_in_a_comment", "padding_passed_by_a_caller"),
+        with_padding(
+            lambda m: RequiredMask(m.SelfAttention(WIDTH, HEADS)), FC
+        ),
+    ),
     "attention_class_without_weights": without_weights("DotProduct"),
     "cross_attention_bug": of_three(
         lambda m: m.CrossAttention(WIDTH, HEADS),

@@ -153,6 +153,34 @@ def tiny_gpt2(module) -> Pairs:
     yield torch.as_tensor(got)[None], context @ w_out + b_out
 
 
+def number_among_the_weights(module) -> Pairs:
+    x, w, w_out = uniform(2, 7, 12), uniform(12, 36), uniform(12, 12)
+    params = {"to_qkv": w.numpy(), "to_out": w_out.numpy(), "heads": 3}
+    got = torch.as_tensor(module.self_attention(params, x.numpy()))
+    yield got, multi_head(*(x @ w).chunk(3, dim=-1), 3) @ w_out
+
+
+def texts_in_a_batch(module) -> Pairs:
+    """With a mask of (batch, key), 1 for what is seen; heads first."""
+    x, others = uniform(2, 7, 12), uniform(2, 5, 12)
+    heads = module.split_heads(x.numpy(), 3)
+    yield torch.as_tensor(heads), x.unflatten(-1, (3, 4)).transpose(1, 2)
+    matrices = uniform(4, 12, 12)
+    params = module.AttentionParams(*matrices.numpy())
+    sources = zip((x, others, others), matrices, strict=False)
+    qkv = [tokens @ matrix for tokens, matrix in sources]
+    for seen in (None, some(2, 5)):
+        mask = None if seen is None else seen.numpy().astype(int)
+        got = module.multi_head_attention(
+            params, x.numpy(), others.numpy(), mask, num_heads=3
+        )
+        allowed = None if seen is None else seen[:, None]
+        yield (
+            torch.as_tensor(got),
+            multi_head(*qkv, 3, allowed) @ matrices[3],
+        )
+
+
 def tree_of_parameters(module) -> Pairs:
     x, names = uniform(2, 7, 12), ("query", "key", "value", "out")
     kernels = {name: uniform(12, 12) for name in names}
@@ -371,6 +399,12 @@ CASES: dict[str, Check] = {
     "fourth_is_dk": asks(
         3, lambda m, q, k, v: m.attn(q, k, v, q.shape[-1])
     ),
+    "future_hardly_hidden": tiny_gpt2,
+    "future_hidden": tiny_gpt2,
+    "number_among_the_weights": number_among_the_weights,
+    "values_summed_over_queries": number_among_the_weights,
+    "real_tokens_hidden": texts_in_a_batch,
+    "texts_in_a_batch_only": texts_in_a_batch,
     "grouped": asks(
         4, plain("grouped_query_attention"), mask="pairs", grouped=True
     ),

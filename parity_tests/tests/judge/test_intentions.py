@@ -1,0 +1,170 @@
+"""What a source says that it means: a causal mask, and what is passed."""
+
+import ast
+from textwrap import dedent
+
+import pytest
+
+from parity_tests.judge.candidate.calls import calls_of
+from parity_tests.judge.candidate.host import Host
+from parity_tests.judge.candidate.things import Thing, described
+from parity_tests.judge.subject.callers import meaning_of, passed_meaning
+from parity_tests.judge.subject.intentions import (
+    builds_causal_mask,
+    speaks_of_causal,
+)
+
+LIBRARY = """
+
+def triangle(n):
+    return (1 - np.tri(n)) * -1e-10
+
+
+def attend(x, mask):
+    return x + mask
+
+
+def in_place(x):
+    return attend(x, np.triu(x, 1))
+
+
+def by_a_helper(x):
+    return attend(x, triangle(len(x)))
+
+
+def by_a_name(x):
+    look_ahead_mask = x > 0
+    return attend(x, look_ahead_mask)
+
+
+def on_a_condition(x, mask=None):
+    if mask is None:
+        mask = np.tril(x)
+    return attend(x, mask)
+
+
+def with_a_switch(x, causal):
+    return attend(x, np.tril(x) * causal)
+
+
+def not_at_all(x, mask):
+    return attend(x, mask)
+
+
+class Layer:
+    def __init__(self, n):
+        self.hidden = np.tril(n)
+
+    def forward(self, x):
+        return attend(x, self.hidden)
+
+
+class Around:
+    def __init__(self, n):
+        self.layer = Layer(n)
+
+    def forward(self, x):
+        return self.layer.forward(x)
+
+
+class Unused:
+    def __init__(self, n):
+        self.n = n
+
+    def mask(self, n):
+        return np.tril(n)
+
+    def forward(self, x):
+        return x * self.n
+"""
+
+
+@pytest.fixture
+def library(tmp_path) -> dict[str, Thing]:
+    path = tmp_path / "library.py"
+    path.write_text(LIBRARY)
+    things = Host().load(str(path), 20)["things"]
+    return {thing.name: thing for thing in things}
+
+
+def test_a_causal_mask_is_built_in_any_of_these_ways(library):
+    built = {n for n, each in library.items() if builds_causal_mask(each)}
+    assert built == {
+        *("triangle", "in_place", "by_a_helper", "by_a_name"),
+        *("Layer", "Around"),
+    }
+    assert not builds_causal_mask(library["Layer"], when_built=False)
+
+
+def test_a_source_that_is_cut_builds_nothing():
+    source = "def attend(x):\n    return np.tri("
+    assert not builds_causal_mask(
+        Thing("attend", "function", source=source)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "speaks"),
+    [
+        ("hidden = i < j  # causal", True),
+        ("# a look-ahead mask", True),
+        ("# hide future tokens", True),
+        ("# bidirectional: no causal mask", False),
+        ("sdpa(q, k, v, is_causal=False)", False),
+        ("# non-causal", False),
+        ("weights = softmax(scores)", False),
+    ],
+)
+def test_a_source_speaks_of_a_causal_mask(line, speaks):
+    thing = Thing("attend", "function", source=f"def attend(x):\n  {line}")
+    assert speaks_of_causal(thing) == speaks
+
+
+@pytest.mark.parametrize(
+    ("passed", "meaning"),
+    [
+        ("(tokens != PAD).long()", "attends"),
+        ("tokens.ne(0)", "attends"),
+        ("tokens == PAD", "hidden"),
+        ("~(tokens == PAD)", "attends"),
+        ("1 - np.tril(np.ones((n, n)))", "hidden"),
+        ("batch['attention_mask']", "attends"),
+        ("np.where(tokens == 0, -np.inf, 0)", "added"),
+        ("mask", None),
+        ("(tokens != PAD) & (tokens == EOS)", None),
+    ],
+)
+def test_what_is_passed_tells_what_a_mask_means(passed, meaning):
+    assert meaning_of(passed) == meaning
+
+
+def calls(source: str) -> dict[str, tuple[str, ...]]:
+    return calls_of([ast.parse(dedent(source))])
+
+
+def test_calls_are_found_with_what_names_stand_for():
+    found = calls("""
+        seen = tokens != PAD
+        layer = Layer(8)
+        out = layer(x, mask=seen)
+        out = layer.forward(x, None)
+        attend(x, seen)
+    """)
+    assert found["Layer()"] == (
+        "layer(x, mask=tokens != PAD)",
+        "layer.forward(x, None)",
+    )
+    assert found["attend"] == ("attend(x, tokens != PAD)",)
+
+
+def test_calls_that_contradict_each_other_tell_nothing():
+    def attend(x, mask): ...
+
+    thing = described("attend", attend)
+    for texts, meaning in [
+        (("attend(x, a != 0)", "attend(x, mask=b.ne(0))"), "attends"),
+        (("attend(x, a != 0)", "attend(x, a == 0)"), None),
+        (("attend(x, None)", "attend(x)", "attend(*a)"), None),
+    ]:
+        fields = vars(thing) | {"calls": texts}
+        assert passed_meaning(Thing(**fields), "mask") == meaning
