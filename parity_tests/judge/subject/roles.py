@@ -308,22 +308,30 @@ def stated_axes(text: str, name: str) -> str | None:
     return None
 
 
-SHAPE = r"[^\n([]{0,40}[(\[]([^)\]\n]*,[^)\]\n]*)[)\]]"
-AXIS_NAME = r"[`\s]*[\w+*/-]+( \w+){0,2}[`\s]*"
+SHAPE = r"[(\[]([^()\[\]\n]*,[^()\[\]\n]*)[)\]]"
+AXIS_NAME = r"[`\s]*[\w+*./-]+( \w+){0,2}[`\s]*"
+END_OF_ENTRY = r"->|→|\n\s*\n|[\n;,.]\s*\w+\s*(?::|=\s*[(\[])"
 
 
 def stated_rank(parameter: Parameter, docs: str, source: str) -> int | None:
     """How many axes an array has, by what is said of it: "x: (batch,
-    tokens, d_model)", or `Float[Array, "batch tokens d_model"]`."""
+    tokens, d_model)", or `Float[Array, "batch tokens d_model"]`; None
+    where that is open."""
     name, annotation = parameter.name, parameter.annotation
-    axes = re.findall(r"[\"']([\w\s.*#]+)[\"']\]", annotation)[:1]
-    axes = axes and axes[0].split()
+    shapes = re.findall(r"[\"']([\w\s.*#]+)[\"']\]", annotation)[:1]
+    shapes = [shape.split() for shape in shapes]
     said = f"{docs}\n{comments_on(source, name)}"
-    for shape in re.findall(rf"\b{re.escape(name)}\b{SHAPE}", said):
-        axes = axes or shape.rstrip(", ").split(",")
-    is_open = any("..." in axis or axis[0] in "*#" for axis in axes)
-    are_names = all(re.fullmatch(AXIS_NAME, axis) for axis in axes)
-    return len(axes) if axes and are_names and not is_open else None
+    for match in re.finditer(rf"\b{re.escape(name)}\b[^\n(\[]*", said):
+        entry, *_ = re.split(END_OF_ENTRY, said[match.end() :])
+        shapes += [s.split(",") for s in re.findall(SHAPE, entry)]
+    shapes = [
+        shape
+        for shape in shapes
+        if all(re.fullmatch(AXIS_NAME, axis) for axis in shape)
+    ]
+    is_open = any("..." in a or a[0] in "*#" for s in shapes for a in s)
+    ranks = {len(shape) for shape in shapes}
+    return ranks.pop() if len(ranks) == 1 and not is_open else None
 
 
 # --- what else a docstring says ------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 
 from parity_tests import bug_zoo
 from parity_tests.judge.files import judging
+from parity_tests.tests.judge import street
 from study.check import command
 from study.check.judged import (
     JudgedFile,
@@ -216,6 +217,10 @@ CONFIGURED = LAYER.replace(
 OWN_CLASS = "class Config:\n    d_in, d_out = 5, 4\n" + CONFIGURED.replace(
     "cfg)", "cfg: Config)"
 )
+CUT = LAYER.replace(".mT", ".mT.detach() / self.W_key.out_features**0.5")
+IN_A_LIST = (
+    Path(street.__path__[0]) / "cases" / "heads_scaled_by_the_model.py"
+).read_text(encoding="utf-8")
 BY_KEY = CONFIGURED.replace(
     "cfg.d_in, cfg.d_out", "cfg['d_in'], cfg['d_out']"
 )
@@ -224,16 +229,21 @@ BY_KEY = CONFIGURED.replace(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
-    [LAYER, STEP, WITHOUT_WEIGHTS, CONFIGURED, OWN_CLASS, BY_KEY],
+    [
+        *(LAYER, STEP, WITHOUT_WEIGHTS, CONFIGURED, OWN_CLASS, BY_KEY),
+        *(CUT, IN_A_LIST.partition("class MultiHead")[0], IN_A_LIST),
+    ],
     ids=[
         *("layer", "step", "no weights"),
-        *("configured", "own class", "by key"),
+        *("configured", "own class", "by key", "a gradient only"),
+        *("a head", "heads in a list"),
     ],
 )
 def test_so_does_that_of_a_layer_and_of_a_step(tmp_path, text, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "other", raising=False)
-    report = report_of(written(tmp_path, text, "other.py"))
+    path = written(tmp_path, text, "other.py")
+    *_, report = judge_file(path, Request(examples=2)).reports
     assert report["verdict"] == "rejected"
     failure = failure_of(report)
     output = io.StringIO()

@@ -446,3 +446,37 @@ def test_another_head_is_no_attention():
             super().__init__(d_model, 9)
 
     assert role_by_name(hosted(Head, None)[1]) is None
+
+
+def test_two_widths_of_one_class_are_asked_apart():
+    class SelfAttention(nn.Module):
+        def __init__(self, embed_dim, hidden_dim):
+            super().__init__()
+            self.width = embed_dim
+            self.q = nn.Linear(embed_dim, hidden_dim)
+            self.k = nn.Linear(embed_dim, hidden_dim)
+            self.v = nn.Linear(embed_dim, hidden_dim)
+
+        def forward(self, x):
+            scores = self.q(x) @ self.k(x).mT / self.width**0.5
+            return scores.softmax(-1) @ self.v(x)
+
+    report = judged(SelfAttention)
+    assert report.cause == "the scale is 1/√d_in, not 1/√d_head"
+
+
+def test_a_head_s_width_that_no_weight_has_is_that_of_all_features():
+    class SelfAttention(nn.Module):
+        def __init__(self, d_model, d_k):
+            super().__init__()
+            self.d_k = d_k
+            self.q = nn.Linear(d_model, d_model)
+            self.k = nn.Linear(d_model, d_model)
+            self.v = nn.Linear(d_model, d_model)
+
+        def forward(self, x):
+            scores = self.q(x) @ self.k(x).mT / self.d_k**0.5
+            return scores.softmax(-1) @ self.v(x)
+
+    report = judged(SelfAttention)
+    assert report.holds, report

@@ -276,3 +276,70 @@ def test_a_dropout_mask_is_no_second_mask():
 def test_a_tree_is_made_of_names_with_dots():
     tree = nested({"q.w": 1, "q.b": 2, "out": 3})
     assert tree == {"q": {"w": 1, "b": 2}, "out": 3}
+
+
+# --- numbers beside weights, and texts without a batch -------------------
+
+
+class WithHeads(NamedTuple):
+    wq: np.ndarray
+    wk: np.ndarray
+    wv: np.ndarray
+    nh: int
+
+
+def attention_of_a_record_with_heads(params: WithHeads, x):
+    heads = params.nh
+    parts = x @ params.wq, x @ params.wk, x @ params.wv
+    split(x @ params.wq, heads).reshape(-1, heads)
+    return attended(*parts, heads)
+
+
+def attention_by_a_configuration(params, config, x):
+    parts = (x @ params[name] for name in ("wq", "wk", "wv"))
+    return attended(*parts, config["n_heads"])
+
+
+def attention_of_a_branch(params, x):
+    layer = params["attn"]
+    joined = x @ layer["qkv"]["w"] + layer["qkv"]["b"]
+    return attended(*np.split(joined, 3, axis=-1), layer["num_heads"])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(attention_of_a_record_with_heads, attention_by_a_configuration),
+        attention_of_a_branch,
+    ],
+)
+def test_numbers_beside_weights_are_numbers(function):
+    report = judged(function)
+    assert report.verdict == "holds", report
+    assert len(report.conventions["sizes"]) == 2
+
+
+def test_a_text_alone_that_is_taken_for_something_else_is_not_asked():
+    def self_attention(x, W_q, W_k, W_v):
+        parts = (
+            x.reshape(len(x), -1, x.shape[-1]) @ W for W in (W_q, W_k, W_v)
+        )
+        context = attended(*parts, 1)
+        return context.reshape(*x.shape[:-1], -1)
+
+    report = judged(self_attention)
+    assert report.verdict == "holds", report
+    assert report.conventions["batch_axes"] == [1]
+    assert "nothing says" in report.not_asked["a text without a batch"]
+
+
+def test_a_comment_that_says_causal_is_no_bare_holds():
+    def self_attention(x, W_q, W_k, W_v):
+        later = np.less(*np.ogrid[: x.shape[-2], : x.shape[-2]])  # causal
+        scores = x @ W_q @ np.swapaxes(x @ W_k, -2, -1)
+        scores = scores / W_k.shape[1] ** 0.5 + later * -1e-10
+        return normalised(scores) @ (x @ W_v)
+
+    report = judged(self_attention)
+    assert report.verdict == "holds where asked", report
+    assert "its causal mask" in report.not_asked

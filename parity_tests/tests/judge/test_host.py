@@ -41,3 +41,19 @@ def test_no_more_is_kept_than_there_is_room_for(met, monkeypatch):
         kept = sum(each["keys"].nbytes for each in host.alive)
         assert host.alive_bytes == kept <= 1000
         assert len(host.alive) == inputs
+
+
+def test_jax_gets_its_own_arrays_and_keeps_them_as_they_are():
+    jax = pytest.importorskip("jax")
+    kinds = []
+
+    def attend(x, mask):
+        kinds.append(isinstance(x, jax.Array))
+        return x.at[0].set(0) * mask
+
+    host = Host.of("attend", attend)
+    for how in ({}, {"reuse": True}, {"reuse": True}):
+        arguments = {"x": np.ones((2, 3), np.float32), "mask": np.ones(3)}
+        answer = host.call("attend", arguments, {"library": "jax"} | how)
+        assert answer["value"].tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert kinds == [True] * 3

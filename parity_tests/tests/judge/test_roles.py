@@ -369,6 +369,8 @@ def test_comments_that_begin_with_a_name_speak_of_it():
         ("", "x: `[batch, tokens, heads, features]`.", "", 4),
         ("", "y: (n, d)\nx: what to attend to", "", None),
         ("", "x: (..., tokens, d)", "", None),
+        ("", "x: (L, E) for one text, or (N, L, E)", "", None),
+        ("", "x: (batch, n, d) -> (batch, heads)", "", 3),
         ("", "x (as in the paper, section 3.2: it is long)", "", None),
         ("", "", "def f(x, w):  # [n, d] -> [n, d]", 2),
         ("", "", "def f(x):\n  # x = [batch size, src len, hid dim]", 3),
