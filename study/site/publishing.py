@@ -19,6 +19,7 @@ MOST = 200  # characters of a description
 SENTENCE = re.compile(r"(.+?(?<!et al)[.?!])(?=\s|$)")
 SECTIONS = {
     "reference": "The reference, side by side",
+    "claims": "The claims, measured",
     "notebooks": "Notebooks",
     "api": "API",
     "docs": "Guides",
