@@ -14,7 +14,11 @@ from study.site.pages.conventions import (
 )
 from study.site.pages.documents import document_pages
 from study.site.pages.glossary import entries, glossary_page, pages_of_steps
-from study.site.pages.reference import in_order, reference_page
+from study.site.pages.reference import (
+    front_page,
+    in_order,
+    reference_page,
+)
 from study.site.pages.zoo import zoo_page
 
 
@@ -31,6 +35,13 @@ def test_a_page_has_each_twin_with_its_equation_and_both_codes():
 def test_the_files_stand_in_the_order_of_the_map():
     assert in_order()[:2] == ["attention.py", "word_tokenizer.py"]
     assert in_order()[-1] == "variants/albert.py"
+
+
+def test_the_front_page_says_what_each_file_is_about():
+    assert (
+        "3. [byte_pair_encoding.py](reference/byte_pair_encoding.md): "
+        "Byte-pair encoding: the pair learned first is merged first."
+    ) in front_page()
 
 
 def test_links_of_the_guides_lead_into_the_site():

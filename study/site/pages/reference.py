@@ -120,6 +120,13 @@ def name_of(file: str) -> str:
     return f"reference/{file.removesuffix('.py').replace('/', '-')}"
 
 
+def about(file: str) -> str:
+    """What a file of the reference is about: its docstring's beginning."""
+    source = Path(numpy_ref.__path__[0], file).read_text("utf-8")
+    docstring = ast.get_docstring(ast.parse(source))
+    return " ".join(docstring.split("\n\n")[0].split())
+
+
 def in_order() -> list[str]:
     """The files of the reference as the map lists them, to be read."""
     listed = (checkout() / "docs" / "reading_order.md").read_text("utf-8")
@@ -138,7 +145,7 @@ def front_page() -> str:
     """The front page: what it is, and the learning path from there."""
     front = HERE.joinpath("front.md").read_text("utf-8")
     rows = "\n".join(
-        f"{number}. [{title_of(file)}]({name_of(file)}.md)"
+        f"{number}. [{title_of(file)}]({name_of(file)}.md): {about(file)}"
         for number, file in enumerate(in_order(), start=1)
     )
     return front.replace("LEARNING PATH", rows)
