@@ -151,7 +151,7 @@ def to_jax(array: np.ndarray):
     """An array of JAX, in whose precision float64 may be float32."""
     import jax.numpy
 
-    return jax.numpy.asarray(array)
+    return jax.numpy.asarray(array.copy())  # whose memory it may share
 
 
 def to_tensor(array: np.ndarray):

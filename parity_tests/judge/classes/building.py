@@ -204,13 +204,18 @@ def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:
     }
 
 
+# Widths of tokens, which are here as wide as the queries'.
+OF_TOKENS = r"q|k|v|context|cross|mem|enc|src"
+
+
 def first_of_two_widths(thing: Thing) -> str | None:
     """The first of several arguments that are called like widths of the
     model: its tokens may be as wide as that, and are of another width."""
     sizes = {each.name: size_named(each.name) for each in thing.parameters}
     widths = [name for name, size in sizes.items() if size == "d_out"]
     has_two = len(widths) > 1 and "d_in" not in sizes.values()
-    return widths[0] if has_two else None
+    of_tokens = any(re.match(OF_TOKENS, name) for name in widths)
+    return widths[0] if has_two and not of_tokens else None
 
 
 GUESSES = ("d_out", "context", "heads", "d_in", "dropped")

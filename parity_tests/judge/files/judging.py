@@ -307,7 +307,7 @@ def judge_hosted_step(
     subject, conventions = None, {}
     for name in ALTERNATIVES.get(role, (role,)):
         step = hosted_step(host, thing, name, declared.arrays)
-        own = StepSubject(step, name, adapted=step.spelling.adapted)
+        own = StepSubject(step, name, adapted=step.adapted)
         subject = subject or own
         if tried(step, name)[1]:
             subject = own

@@ -43,6 +43,20 @@ class StepCase(dict):
         return f"{self.name}({', '.join(sources)})"
 
 
+def in_float32(value):
+    """The same value, with float32 in place of float64: JAX has no other,
+    unless it is told to."""
+    if isinstance(value, StepCase):
+        parts = {name: in_float32(part) for name, part in value.items()}
+        return StepCase(value.name, parts)
+    if is_dataclass(value):
+        return type(value)(*map(in_float32, vars(value).values()))
+    if isinstance(value, tuple):
+        return tuple(map(in_float32, value))
+    is_wide = getattr(value, "dtype", None) == np.float64
+    return value.astype(np.float32) if is_wide else value
+
+
 def is_integral(value) -> bool:
     """Whether it is an array of ids, or a mask."""
     return isinstance(value, np.ndarray) and value.dtype.kind != "f"

@@ -29,7 +29,7 @@ from parity_tests.judge.verdict.protocol import (
 )
 from parity_tests.twins.gradients import backward
 
-from .cases import StepCase
+from .cases import StepCase, in_float32
 from .outputs import as_expected, of_our_class
 from .probes import plain_cases
 from .property import BACKWARD, Gradient, twin_of
@@ -161,6 +161,11 @@ class HostedStep:
         own = {"spelling": self.spelling, "axes": self.axes} | parts
         return HostedStep(self.host, self.thing, self.library, **own)
 
+    def adapted(self, case: StepCase) -> StepCase:
+        """A case as it can be asked."""
+        case = self.spelling.adapted(case)
+        return in_float32(case) if self.library == "jax" else case
+
     def takes(self, arguments: dict) -> bool:
         """Whether it takes arrays of so many axes."""
         return not self.axes or axes_of(arguments) in self.axes
@@ -227,7 +232,7 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
     """
     right, trouble = {}, None  # whether, by axes; None for a misfit
     for case in plain_cases(role)[1:9]:
-        case = with_kept(step.spelling.adapted(case))
+        case = with_kept(step.adapted(case))
         expected = reference(role)(**case)
         try:
             value = step.answer(case)["value"]

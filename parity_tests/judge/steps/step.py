@@ -138,7 +138,7 @@ class ReluSubject(StepSubject):
     """A feed-forward layer with ReLU in place of GELU, in float64."""
 
     def __init__(self, function: Callable, name: str):
-        adapted = function.spelling.adapted
+        adapted = function.adapted
         super().__init__(function, name, adapted=adapted)
 
     def properties(self) -> Iterator[Property]:

@@ -187,7 +187,7 @@ PLAINLY_HIDES = (
 ENTRY = r"\b(?!true\b|false\b)[a-z_]\w*\s*(?:\([^)]*\)\s*)?:"
 NEARBY = r"(?:(?!\btrue\b|\bfalse\b)[^.;()])*"
 MINUS = "[-\N{MINUS SIGN}]"
-LOW = rf"{MINUS}\s?(inf|1e\d|∞)"
+LOW = rf"{MINUS}\s?(inf|1e\d|10[0_,]{{2,}}|∞)|\bfinfo\b|large negative"
 FILLED = r"\b(fill\w*|sets?|replac\w*|becom\w*|gets?|assign\w*)\b"
 
 

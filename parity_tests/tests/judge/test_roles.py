@@ -386,3 +386,8 @@ def test_the_axes_that_are_said_are_counted(annotation, docs, source, rank):
 def test_what_is_not_causal_is_not_said_to_be():
     for docs in ("non-causal", "not causal", "without causal mask"):
         assert not is_said_to_be_causal("attend", docs)
+
+
+def test_a_large_negative_number_is_added():
+    said = "mask: [b, 1, 1, n], 0.0 for tokens and -10000.0 for padding"
+    assert stated_meaning(said, "mask") == "added"
