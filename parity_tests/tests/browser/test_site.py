@@ -1,15 +1,21 @@
 """The study site in a real browser: from disk, without network."""
 
+import json
 import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from numpy_ref.attention import softmax_with_temperature
+from parity_tests.exact import exact_steps
 
 from .page import browser as browser
 
 pytestmark = pytest.mark.browser
+HALF_A_DIGIT = 0.5001e-4  # of four after the point
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +151,9 @@ def test_a_switch_breaks_the_step(opened):
     tab.locator("#softmax select.version").select_option(
         label="the softmax is applied twice"
     )
-    text = shown.inner_text()
-    assert "softmax(softmax(scores))" in text
-    assert "fails: One weight divided by another" in text
+    assert "softmax(softmax(scores))" in shown.inner_text()
+    light = shown.locator("li", has_text="One weight divided by another")
+    assert "fails on" in light.inner_text()
 
 
 def test_equations_are_set_in_the_font_that_comes_with_the_site(opened):
@@ -159,6 +165,63 @@ def test_equations_are_set_in_the_font_that_comes_with_the_site(opened):
     assert "STIX Two Math" in tab.evaluate(
         "getComputedStyle(document.querySelector('math')).fontFamily"
     )
+
+
+def shown_weights(tab) -> list[list[float]]:
+    """The weights beside the slider: all their digits, and as shown."""
+    cells = tab.locator(".temperature tbody td:nth-child(2)")
+    return cells.evaluate_all(
+        "all => [all.map(c => Number(c.title)), "
+        "all.map(c => Number(c.textContent))]"
+    )
+
+
+def test_at_each_temperature_the_slider_shows_numpy_s_weights(opened):
+    tab = opened("claims/temperature.html")
+    box = tab.locator(".temperature")
+    scores, temperatures = (
+        np.array(json.loads(box.get_attribute(f"data-{name}")))
+        for name in ("scores", "temperatures")
+    )
+    slider = tab.get_by_role("slider", name="Temperature τ")
+    for position in (0, 1, 7, 16, 20, 31, len(temperatures) - 1):
+        slider.evaluate(
+            "(slider, at) => { slider.value = at; slider.dispatchEvent("
+            "new Event('input', { bubbles: true })); }",
+            position,
+        )
+        arguments = {
+            "scores": scores,
+            "temperature": float(temperatures[position]),
+        }
+        ours = softmax_with_temperature(**arguments)
+        exact = exact_steps("softmax_with_temperature", arguments)
+        error = exact["weights"].error.astype(float)
+        weights, rounded = shown_weights(tab)
+        assert len(weights) == len(ours)
+        assert (np.abs(ours - weights) <= 2 * error).all()
+        assert np.abs(ours - rounded).max() <= HALF_A_DIGIT
+        entropy = -(ours * np.log(ours)).sum()
+        shown = float(tab.locator(".entropy span").inner_text())
+        assert abs(entropy - shown) <= HALF_A_DIGIT
+
+
+def test_the_slider_moves_by_keys_says_its_value_and_moves_the_line(opened):
+    tab = opened("claims/temperature.html")
+    slider = tab.get_by_role("slider", name="Temperature τ")
+    spoken = "slider => slider.getAttribute('aria-valuetext')"
+    assert slider.evaluate(spoken) == "1; weights 0.1429, 0.2857, 0.5714"
+    line = "document.getElementById('now').getBoundingClientRect().x"
+    before = tab.evaluate(line)
+    slider.focus()
+    for _ in range(4):
+        tab.keyboard.press("ArrowLeft")
+    assert slider.evaluate(spoken) == "0.5; weights 0.0476, 0.1905, 0.7619"
+    assert tab.locator(".temperature .reading").inner_text() == "0.5"
+    halfway = tab.evaluate(line)
+    tab.keyboard.press("Home")
+    assert tab.evaluate(line) < halfway < before
+    assert slider.evaluate(spoken).startswith("0.0625; weights")
 
 
 def test_search_finds_a_word_from_disk(opened):
@@ -211,9 +274,10 @@ def test_an_index_shows_the_names_that_are_typed(opened):
 @pytest.mark.parametrize(
     "page",
     [
-        *("index", "reference/attention", "docs/judge"),
         *("notebooks/from_scratch", "notebooks/real_bert", "viewer"),
         *("api/numpy_ref", "api/commands", "references", "in_class"),
+        *("index", "reference/attention", "docs/judge", "walk"),
+        *("claims/temperature", "claims/causal", "claims/counts"),
     ],
 )
 def test_axe_finds_no_violation(opened, page, width, scheme):

@@ -5,6 +5,10 @@ from parity_tests.claims.order import SIZES, gpt2_config, honest_counts
 from ..charts import bars, table
 
 BLOCKS = ("blocks × 12 d²", "blocks × 13 d")
+NAMES = {
+    "both": "with a head of its own, without those biases",
+    "12 L d² alone": "the matrices of the blocks alone",
+}
 PRINTED = 117_000_000  # what the paper says of "small"
 
 
@@ -27,7 +31,9 @@ def millions(count: float) -> str:
 
 
 def ways(counts: dict[str, int]) -> str:
-    rows = [(name, count, "") for name, count in counts.items()]
+    rows = [
+        (NAMES.get(name, name), count, "") for name, count in counts.items()
+    ]
     rows += [("as printed", PRINTED, "other")]
     rows.sort(key=lambda row: -row[1])
     return bars(
@@ -41,11 +47,11 @@ def terms_of(size: str) -> dict[str, tuple[str, int]]:
     d, layers = config.d_model, config.layers
     return {
         "vocabulary × d": (
-            "a vector for each token",
+            "for each token",
             config.vocabulary * d,
         ),
         "positions × d": (
-            "a vector for each position",
+            "for each position",
             config.positions * d,
         ),
         "blocks × 12 d²": (
@@ -53,7 +59,7 @@ def terms_of(size: str) -> dict[str, tuple[str, int]]:
             12 * layers * d**2,
         ),
         "blocks × 13 d": (
-            "biases and norms of the blocks",
+            "their biases and norms",
             13 * layers * d,
         ),
         "2 d": ("the last norm", 2 * d),
