@@ -191,12 +191,8 @@ class ClassBody:
         if takes(self.thing, "heads") or not takes(self.thing, "d_head"):
             return False
         shapes = [shape for _, shape, _ in self.parameters(sizes)]
-        return all(
-            width not in shape for shape in shapes
-        ) and width not in (
-            sizes.d_in,
-            sizes.d_out,
-        )
+        known = {sizes.d_in, sizes.d_out}.union(*shapes)
+        return width not in known
 
     @property
     def has_sizes(self) -> bool:

@@ -204,6 +204,12 @@ def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:
     }
 
 
+def values_for_a_call(sizes: Sizes) -> dict:
+    """What a function is given that has no state of training: it drops
+    nothing."""
+    return values_of(sizes, sizes.d_head) | {"dropped": 0.0}
+
+
 # Widths of tokens, which are here as wide as the queries'.
 OF_TOKENS = r"q|k|v|context|cross|mem|enc|src"
 

@@ -27,7 +27,7 @@ from .building import (
     configuration,
     names_size,
     takes,
-    values_of,
+    values_for_a_call,
 )
 from .cases import LayerCase
 from .function import FunctionBody
@@ -198,7 +198,7 @@ class CalledLayer:
         if constant == "heads":
             return self.heads_of(sizes)
         if constant == "configuration":
-            values = values_of(sizes, sizes.d_head)
+            values = values_for_a_call(sizes)
             return configuration(self.thing, name, "", values)
         return constant
 

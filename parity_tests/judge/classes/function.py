@@ -19,7 +19,7 @@ from parity_tests.judge.subject.weights import LAST, key_of, role_of
 from parity_tests.judge.verdict.protocol import answered
 
 from .body import call_roles
-from .building import FIRST, Sizes, size_named, values_of
+from .building import FIRST, Sizes, size_named, values_for_a_call
 
 ARRAY = ()  # a layer without parts
 PARTS = (
@@ -261,7 +261,7 @@ class FunctionBody:
                 name: split(name, array, sizes.heads)
                 for name, array in arrays.items()
             }
-        values = values_of(sizes, sizes.d_head)
+        values = values_for_a_call(sizes)
         numbers = {
             name: values[size] for name, size in self.weights.numbers
         }
