@@ -13,7 +13,6 @@ import pytest
 
 from parity_tests import bug_zoo
 from parity_tests.judge.files import judging
-from parity_tests.tests.judge import street
 from study.check import command
 from study.check.judged import (
     JudgedFile,
@@ -219,7 +218,9 @@ OWN_CLASS = "class Config:\n    d_in, d_out = 5, 4\n" + CONFIGURED.replace(
 )
 CUT = LAYER.replace(".mT", ".mT.detach() / self.W_key.out_features**0.5")
 IN_A_LIST = (
-    Path(street.__path__[0]) / "cases" / "heads_scaled_by_the_model.py"
+    Path(__file__).with_name("street")
+    / "cases"
+    / "heads_scaled_by_the_model.py"
 ).read_text(encoding="utf-8")
 BY_KEY = CONFIGURED.replace(
     "cfg.d_in, cfg.d_out", "cfg['d_in'], cfg['d_out']"

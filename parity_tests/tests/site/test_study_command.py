@@ -11,7 +11,9 @@ from study.site import build as building
 @pytest.fixture
 def built(tmp_path, monkeypatch):
     """A site that is there at once."""
-    monkeypatch.setattr(building, "build", lambda out: out / "index.html")
+    monkeypatch.setattr(
+        building, "build", lambda out, *_: out / "index.html"
+    )
     return tmp_path
 
 
@@ -48,7 +50,7 @@ def test_a_source_that_does_not_parse_is_named_with_its_line(
     source = tmp_path / "masks.py"
     source.write_text("x = 1\ndef broken(:\n")
 
-    def parse(_):
+    def parse(*_):
         compile(source.read_text(), source, "exec")
 
     monkeypatch.setattr(building, "build", parse)
@@ -67,9 +69,10 @@ def test_what_an_extension_refuses_is_said_in_its_own_words(
         cause = ValueError("softmax[0]: the steps differ")
         raise ExtensionError("Handler <…> threw an exception", cause)
 
-    monkeypatch.setattr(building, "write_sources", lambda _: set())
+    monkeypatch.setattr(building, "runs", lambda *_: {})
+    monkeypatch.setattr(building, "write_sources", lambda *_: set())
     monkeypatch.setattr(building, "run_sphinx", refuse)
     with pytest.raises(
         ValueError, match=r"^softmax\[0\]: the steps differ$"
     ):
-        building.build(tmp_path)
+        building.build(tmp_path, twice=None)
