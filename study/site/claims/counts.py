@@ -55,7 +55,7 @@ def terms_of(size: str) -> dict[str, tuple[str, int]]:
             config.positions * d,
         ),
         "blocks × 12 d²": (
-            "the matrices of the blocks",
+            "their matrices",
             12 * layers * d**2,
         ),
         "blocks × 13 d": (
