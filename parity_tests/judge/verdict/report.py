@@ -153,7 +153,8 @@ class Report:
 
 
 # What a reader would take "holds" to speak of.
-ESSENTIAL = ("its mask", "its causal mask", "what it raised on")
+ESSENTIAL = ("its mask", "its causal mask", "its cache")
+ESSENTIAL += ("what it raised on",)
 
 MOST_SHOWN = 60  # entries of an array; of a larger one only its corners
 

@@ -145,7 +145,8 @@ def test_arguments_that_keep_their_defaults_are_named():
             super().__init__(d_model, heads)
 
     report = judged(WithSwitches)
-    assert report.not_asked["its argument qk_norm"] == "left at its default"
+    said = report.not_asked["its argument qk_norm"]
+    assert said == "qk_norm was left at its default"
     named = " ".join(report.not_asked)
     assert "heads" not in named
     assert "argument dropout" not in named

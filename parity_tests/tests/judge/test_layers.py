@@ -75,8 +75,43 @@ def test_an_argument_that_is_left_alone_is_said_to_be_unasked():
 
     report = judged(MultiHeadAttention)
     assert report.verdict == "holds", report
-    assert report.not_asked["its argument window"] == "left at its default"
+    said = report.not_asked["its argument window"]
+    assert said == "window was left at its default"
     assert "its argument need_weights" not in report.not_asked
+
+
+@pytest.mark.parametrize("name", ["past", "kv_cache", "layer_past"])
+def test_a_layer_whose_cache_was_not_asked_holds_where_asked(name):
+    # Whatever it does with a cache: here it forgets it.
+    scope = {"Heads": Heads}
+    exec(
+        "class MultiHeadAttention(Heads):\n"
+        f"    def forward(self, x, {name}=None):\n"
+        "        return super().forward(x)\n",
+        scope,
+    )
+    report = judged(scope["MultiHeadAttention"])
+    assert report.verdict == "holds where asked", report
+    assert (
+        report.not_asked["its cache"] == f"{name} was left at its default"
+    )
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_each_usual_epsilon_of_a_norm_is_found(epsilon, place):
+    class MultiHeadAttention(Heads):
+        def __init__(self, d_model, num_heads):
+            super().__init__(d_model, num_heads)
+            self.norm = nn.LayerNorm(d_model, eps=epsilon)
+
+        def forward(self, x):
+            if place == "first":
+                return x + super().forward(self.norm(x))
+            return self.norm(x + super().forward(x))
+
+    report = judged(MultiHeadAttention)
+    assert report.verdict == "holds", report
 
 
 # --- sizes ---------------------------------------------------------------
