@@ -155,12 +155,13 @@ def left_at_defaults(names: tuple[str, ...]) -> dict[str, str]:
 
     Without its cache, half of what a decoder does was not asked.
     """
-    return {
-        "its cache"
-        if CACHE.search(name.lower())
-        else f"its argument {name}": f"{name} was left at its default"
-        for name in names
-    }
+    return dict(map(left_at_default, names))
+
+
+def left_at_default(name: str) -> tuple[str, str]:
+    if CACHE.search(name.lower()):
+        return "its cache", f"{name} was left at its default"
+    return f"its argument {name}", "left at its default"
 
 
 # --- what a docstring or an annotation says of a mask --------------------

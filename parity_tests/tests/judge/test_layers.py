@@ -75,8 +75,7 @@ def test_an_argument_that_is_left_alone_is_said_to_be_unasked():
 
     report = judged(MultiHeadAttention)
     assert report.verdict == "holds", report
-    said = report.not_asked["its argument window"]
-    assert said == "window was left at its default"
+    assert report.not_asked["its argument window"] == "left at its default"
     assert "its argument need_weights" not in report.not_asked
 
 

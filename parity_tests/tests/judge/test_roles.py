@@ -101,8 +101,9 @@ def test_what_is_left_with_a_default_is_left_alone():
 def test_what_may_change_an_answer_is_said_to_be_left_alone(name):
     takes = Parameter(name, required=False)
     assert is_left_alone(takes)
-    what = "its cache" if name == "past" else f"its argument {name}"
-    said = {what: f"{name} was left at its default"}
+    said = {f"its argument {name}": "left at its default"}
+    if name == "past":
+        said = {"its cache": "past was left at its default"}
     assert left_at_defaults((name,)) == said
     assert not is_left_alone(Parameter(name, required=True))
 
