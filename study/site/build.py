@@ -24,7 +24,7 @@ from .pages.api import api_pages
 from .pages.classroom import classroom_page
 from .pages.conventions import conventions_page, time_machine_page
 from .pages.documents import checkout, document_pages
-from .pages.files import write_if_new
+from .pages.files import write_bytes_if_new, write_if_new
 from .pages.glossary import glossary_page
 from .pages.notebooks import Pages as NotebookPages
 from .pages.notebooks import runs
@@ -121,7 +121,8 @@ def write_sources(
         if name not in pages:
             path.unlink()
     for picture in (checkout() / "docs").glob("*.png"):
-        (folder / "docs" / picture.name).write_bytes(picture.read_bytes())
+        copy = folder / "docs" / picture.name
+        write_bytes_if_new(copy, picture.read_bytes())
     return set(pages)
 
 

@@ -1,10 +1,9 @@
 """Charts: numbers as SVG that takes the page's colours, and as a table.
 
 Drawn here and not by matplotlib: a picture of that one has its own
-colours, which do not turn dark with the page, its letters shrink with it
-on a phone, and the site would need one more package. These are a few
-lines and dots; their colours are the page's variables, and what they show
-is also there in words and as numbers.
+colours, which do not turn dark with the page, and its letters shrink with
+it on a phone. These are a few lines and dots; their colours are the page's
+variables, and what they show is also there in words and as numbers.
 """
 
 from collections.abc import Callable, Iterable, Sequence

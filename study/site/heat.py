@@ -5,6 +5,7 @@ is cut, and the cut is said.
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from html import escape
 from itertools import islice
 
@@ -125,8 +126,6 @@ def fractions(array: Array, most: int = 100) -> str:
     >>> fractions(np.array([1 / 7, 2 / 7, 4 / 7]))
     '1/7, 2/7, 4/7'
     """
-    from fractions import Fraction
-
     return ", ".join(
         str(Fraction(value).limit_denominator(most)) for value in array
     )

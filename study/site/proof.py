@@ -41,7 +41,7 @@ class Light:
 
     @property
     def holds(self) -> bool:
-        return self.asked > 0 and self.failed == self.invalid == 0
+        return self.asked > 0 and not self.is_off
 
     @property
     def is_off(self) -> bool:

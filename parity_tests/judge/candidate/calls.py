@@ -38,7 +38,7 @@ def calls_of(trees: Iterable[ast.Module]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def last_name(node: ast.AST) -> str:
+def last_name(node: ast.AST | None) -> str:
     """The last part of a name with dots; "" for what has none."""
     return getattr(node, "attr", getattr(node, "id", ""))
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from textwrap import dedent
 
+from parity_tests.judge.candidate.calls import last_name
 from parity_tests.judge.candidate.things import Thing
 
 from .roles import CAUSAL
@@ -71,7 +72,7 @@ def builds(
     for node in (node for body in bodies for node in always_run(body)):
         if makes_a_mask(node):
             return True
-        helper = known.get(name_of(getattr(node, "func", None)))
+        helper = known.get(last_name(getattr(node, "func", None)))
         if helper is None or switched(helper):
             continue
         rest = {n: f for n, f in known.items() if f is not helper}
@@ -83,9 +84,9 @@ def builds(
 def makes_a_mask(node: ast.AST) -> bool:
     """Whether it calls for a triangle, or names a causal mask."""
     if isinstance(node, ast.Call):
-        name = name_of(node.func)
+        name = last_name(node.func)
         return name in TRIANGLES or MASK_AHEAD.search(name) is not None
-    names = map(name_of, getattr(node, "targets", ()))
+    names = map(last_name, getattr(node, "targets", ()))
     is_value = not isinstance(getattr(node, "value", None), ast.Constant)
     return is_value and any(map(MASK_AHEAD.search, names))
 
@@ -106,11 +107,6 @@ def always_run(node: ast.AST) -> Iterator[ast.AST]:
             continue
         yield child
         yield from always_run(child)
-
-
-def name_of(node: ast.AST | None) -> str:
-    """The last part of a name with dots; "" for what has none."""
-    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def speaks_of_causal(thing: Thing) -> bool:

@@ -11,7 +11,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..pages.documents import checkout, source_document
-from ..pages.glossary import pages_of_steps
+from ..pages.glossary import address_of
 from . import causal, counts, heads, order, saturation, scale, temperature
 
 TESTS = "parity_tests/tests/claims"
@@ -53,11 +53,7 @@ def claim_tests() -> set[str]:
 
 def steps(*names: str) -> str:
     """Links to the pages of steps."""
-    pages = pages_of_steps()
-    return ", ".join(
-        f"[`{name}`](../{pages[name]}.md#{name.replace('_', '-')})"
-        for name in names
-    )
+    return ", ".join(f"[`{name}`](../{address_of(name)})" for name in names)
 
 
 def held_by(file: str, *names: str) -> str:

@@ -20,8 +20,8 @@ from parity_tests.judge.steps import all_properties as of_steps
 from parity_tests.twins.recording import snake_case
 
 from .documents import checkout
-from .glossary import pages_of_steps
-from .reference import markdown
+from .glossary import address_of, pages_of_steps
+from .reference import first_paragraph, markdown
 
 FENCE = "`" * 6  # a docstring may hold a block of code
 PACKAGES = ("numpy_ref", "torch_impl", "bert_viz", "parity_tests", "study")
@@ -54,7 +54,7 @@ class Entry:
     @property
     def summary(self) -> str:
         """The docstring's first paragraph, on one line."""
-        return " ".join(self.docstring.split("\n\n")[0].split())
+        return first_paragraph(self.docstring)
 
 
 # --- from the sources -----------------------------------------------------
@@ -199,11 +199,6 @@ def described(entry: Entry) -> str:
     return f"{head}\n{text}\n{FENCE}"
 
 
-@cache
-def steps() -> dict[str, str]:
-    return pages_of_steps()
-
-
 def page_of_step(entry: Entry, folder: str = "../") -> str | None:
     """Where a step, its gradient or its module is shown side by side."""
     package = entry.module.split(".")[0]
@@ -213,9 +208,9 @@ def page_of_step(entry: Entry, folder: str = "../") -> str | None:
     if entry.kind == "class":
         name = snake_case(name)
     step = name.removesuffix("_backward")
-    if step not in steps():
+    if step not in pages_of_steps():
         return None
-    return f"{folder}{steps()[step]}.md#{step.replace('_', '-')}"
+    return f"{folder}{address_of(step)}"
 
 
 def viewer_section() -> str:
@@ -266,8 +261,8 @@ def property_sections() -> Iterator[str]:
 def links(names: tuple[str, ...]) -> str:
     """The steps that a property is of, each with its page."""
     return ", ".join(
-        f"[{name}](../{steps()[step]}.md#{step.replace('_', '-')})"
-        if (step := name.removesuffix("_backward")) in steps()
+        f"[{name}](../{address_of(step)})"
+        if (step := name.removesuffix("_backward")) in pages_of_steps()
         else f"`{name}`"
         for name in names
     )

@@ -1,6 +1,7 @@
 """Glossary: tensors and axes, also by the names they have elsewhere."""
 
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from parity_tests.twins.finding import find_twins
@@ -15,6 +16,7 @@ def entries() -> list[dict]:
     return tomllib.loads(ENTRIES.read_text("utf-8"))["entry"]
 
 
+@cache
 def pages_of_steps() -> dict[str, str]:
     """The document of each step, by its name."""
     return {
@@ -25,16 +27,23 @@ def pages_of_steps() -> dict[str, str]:
     }
 
 
+def address_of(step: str) -> str:
+    """Where a step stands: its document and its heading.
+
+    Raises KeyError for no step.
+    """
+    return f"{pages_of_steps()[step]}.md#{step.replace('_', '-')}"
+
+
 def glossary_page() -> str:
     """One table of all names, in the alphabet of any of them."""
-    pages = pages_of_steps()
     rows = [
         (name, entry)
         for entry in entries()
         for name in (entry["name"], *entry.get("elsewhere", ()))
     ]
     rows.sort(key=lambda pair: pair[0].lower())
-    lines = "\n".join(line(name, entry, pages) for name, entry in rows)
+    lines = "\n".join(line(name, entry) for name, entry in rows)
     return f"""# Glossary
 
 Names of tensors and axes: ours, and those that other code has for the same.
@@ -45,9 +54,7 @@ Names of tensors and axes: ours, and those that other code has for the same.
 """
 
 
-def line(name: str, entry: dict, pages: dict[str, str]) -> str:
+def line(name: str, entry: dict) -> str:
     """A name, what it is called here, and the step where it stands."""
-    step = entry["step"]
-    link = f"{pages[step]}.md#{step.replace('_', '-')}"
-    ours = f"[`{entry['name']}`]({link})"
+    ours = f"[`{entry['name']}`]({address_of(entry['step'])})"
     return f"| `{name}` | {ours} | {entry['meaning']} |"

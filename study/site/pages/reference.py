@@ -123,7 +123,11 @@ def name_of(file: str) -> str:
 def about(file: str) -> str:
     """What a file of the reference is about: its docstring's beginning."""
     source = Path(numpy_ref.__path__[0], file).read_text("utf-8")
-    docstring = ast.get_docstring(ast.parse(source))
+    return first_paragraph(ast.get_docstring(ast.parse(source)))
+
+
+def first_paragraph(docstring: str) -> str:
+    """The first paragraph of a docstring, on one line."""
     return " ".join(docstring.split("\n\n")[0].split())
 
 

@@ -21,6 +21,7 @@ from . import notebooks
 from .api import PACKAGES, page_of_step, tree_of
 from .api import entry as entry_of
 from .documents import checkout
+from .reference import first_paragraph
 from .zoo import bug_files
 
 ARXIV = re.compile(r"arXiv:(\d+\.\d+)")
@@ -85,7 +86,7 @@ def citations() -> dict[str, list[Place]]:
 
 def place(path: Path, node: ast.AST, docstring: str) -> Place:
     """A place in the code; it leads to its page, if it has one."""
-    file, about = path.as_posix(), first_line(docstring)
+    file, about = path.as_posix(), first_paragraph(docstring)
     if isinstance(node, ast.Module):
         return Place(f"`{file}`", about)
     module = ".".join(path.with_suffix("").parts)
@@ -98,11 +99,6 @@ def place(path: Path, node: ast.AST, docstring: str) -> Place:
 def as_it_is(text: str) -> str:
     """Plain text as Markdown that shows just that."""
     return re.sub(r"([<>*_\[\]])", r"\\\1", text)
-
-
-def first_line(docstring: str) -> str:
-    """The first paragraph of a docstring, on one line."""
-    return " ".join(docstring.split("\n\n")[0].split())
 
 
 def works() -> str:
@@ -130,7 +126,7 @@ def implementations() -> str:
                 ast.parse(path.read_text("utf-8"))
             )
             file = path.relative_to(checkout()).as_posix()
-            rows.append(f"- `{file}`: {first_line(docstring)}")
+            rows.append(f"- `{file}`: {first_paragraph(docstring)}")
     return "\n".join(rows)
 
 

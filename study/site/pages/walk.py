@@ -17,7 +17,7 @@ from study.walk.settings import Settings
 
 from ..heat import heat
 from ..values import checked
-from .glossary import pages_of_steps
+from .glossary import address_of
 
 SENTENCE = "that cat sat at that mat"
 SETTINGS = Settings(d_model=8, heads=2, dtype="float64")
@@ -81,13 +81,13 @@ def drawn(shown: Shown, walk: Walk) -> str:
     stop, comparison = shown.stop, shown.comparison
     value = np.asarray(comparison.ours)
     file, name = shown.where.split(", ")
-    link = f"{pages_of_steps()[name]}.md#{name.replace('_', '-')}"
     step = PurePosixPath(comparison.path).name
+    link = f"[`{name}`]({address_of(name)})"
     return (
         f"{{.equation}}\n`{stop.equation}`\n\n"
         f"{tensor(value, stop.axes, walk)}\n\n"
         f'<div class="value">{checked(comparison, None)}</div>\n\n'
-        f"{{.asked}}\n`{step}` of [`{name}`]({link}), in {file}\n\n"
+        f"{{.asked}}\n`{step}` of {link}, in {file}\n\n"
         f"{code(shown)}"
     )
 
