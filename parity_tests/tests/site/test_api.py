@@ -42,6 +42,9 @@ def test_every_twin_is_listed_and_leads_to_its_page(pages):
 def test_public_names_are_listed_and_others_are_not():
     names = {each.name for each in entries_of("numpy_ref.attention")}
     assert {"softmax", "softmax_backward", "masked_softmax"} <= names
+    comparing = {e.name for e in entries_of("parity_tests.twins.comparing")}
+    assert "compare_step" in comparing
+    assert not any(name.startswith("_") for name in comparing)
     assert "numpy_ref.checkpoints.bert" in modules_of("numpy_ref")
     assert "numpy_ref.__init__" not in modules_of("numpy_ref")
 

@@ -340,3 +340,11 @@ def test_two_sides_that_differ_are_not_drawn(monkeypatch):
 def test_a_stop_that_is_none_is_refused():
     with pytest.raises(ValueError, match="expected a stop of the walk"):
         walk.shown_at("nothing")
+
+
+def test_the_variances_in_the_text_of_the_root_are_those_of_the_widest():
+    shown = scale.shown()
+    low, high = map(float, shown["band"].split(" and "))
+    bare = float(shown["variance"].replace(",", ""))
+    assert low <= bare / shown["widest"] <= high
+    assert low <= float(shown["variance_of_scores"]) <= high

@@ -133,6 +133,9 @@ def test_helpers_of_a_mutant_are_shown_once_and_others_not():
         MUTANTS["masked_softmax"]["the softmax runs over the batch"]
     )
     assert code.count("def weigh") == code.count("def normalised") == 1
+    named = "the heads are split by reshape, without a transpose"
+    split = code_of(MUTANTS["split_heads"][named])
+    assert split.count("def split_by_reshape") == 1
     assert "def softmax" not in code
 
 

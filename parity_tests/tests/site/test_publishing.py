@@ -13,10 +13,12 @@ from PIL import Image
 from sphinx.application import Sphinx
 
 from numpy_ref import example
+from parity_tests.bug_zoo import scale_twice
 from study.site import card as cards
 from study.site.card import NAME, SIZE, card, write_card
 from study.site.pages.classroom import classroom_page, link_to
 from study.site.pages.viewer import TITLE, viewer_page
+from study.site.pages.zoo import zoo_page
 from study.site.publishing import MOST, first_sentence, shortened
 
 ROOT = Path(__file__).parents[3]
@@ -179,6 +181,14 @@ def test_a_bug_in_a_lesson_is_a_number_and_must_be_there():
     )
     with pytest.raises(ValueError, match="expected the name of a bug, got"):
         link_to("no_such_bug")
+
+
+def test_a_bugs_number_is_that_of_the_question_with_its_answer():
+    number = link_to("scale_twice").split("]")[0].removeprefix("[bug ")
+    (answer,) = re.findall(
+        rf"The answer to bug {number}</summary>\n\n(.*?)\n", zoo_page()
+    )
+    assert answer == scale_twice.__doc__.splitlines()[0]
 
 
 def test_the_workflow_builds_by_the_command_and_runs_no_test():

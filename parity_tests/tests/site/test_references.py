@@ -2,13 +2,16 @@
 
 import re
 
+import pytest
 from markdown_it import MarkdownIt
 
 from study.notebooks.references import REFERENCES
 from study.site.pages.references import (
+    ISSUE,
     as_it_is,
     citations,
     docstrings,
+    kind,
     references_page,
     reports,
     sources,
@@ -24,6 +27,14 @@ def test_docstrings_of_the_whole_library_are_read_and_none_of_the_tests():
     assert {"numpy_ref/attention.py", "parity_tests/bug_zoo"} <= rooms
     assert "parity_tests/tests" not in rooms
     assert len([*docstrings()]) > 1000
+
+
+@pytest.mark.parametrize(
+    ("report", "folder"),
+    [("onnx/onnx pull request 7118", "pull"), ("a/b issue 7", "issues")],
+)
+def test_a_report_is_an_issue_or_a_pull_request(report, folder):
+    assert kind(ISSUE.search(report)) == folder
 
 
 def test_a_place_leads_to_its_page_and_says_what_stands_there():
