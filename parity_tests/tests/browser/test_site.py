@@ -236,7 +236,7 @@ def test_the_viewer_runs_within_its_page_and_alone(opened):
     tab = opened("viewer.html")
     frame = tab.frame_locator("iframe.viewer")
     frame.locator(".thumbnail[data-head='2']").first.click()
-    assert frame.locator("#view-head").is_visible()
+    frame.locator("#view-head").wait_for()  # a view is drawn after a click
     tab.get_by_role("link", name="Open this view alone").click()
     tab.wait_for_selector(".thumbnail")
     assert tab.url.endswith("viewer/bert.html")
