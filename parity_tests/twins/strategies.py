@@ -9,6 +9,7 @@ nearly one-hot. Masks have fully masked rows; arrays have odd strides.
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from math import prod
 from typing import get_args
 
@@ -51,9 +52,38 @@ MOST_LAYERS = 2
 MOST_BATCH_AXES = 2
 NOT_NEGATIVE = ("probabilities", "square")
 IGNORED = -100
+# What is no array, by its name: sizes of axes, and all else.
+SIZES = ("heads", "context_length")
+PLAIN = {
+    "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
+    "batch_size": st.integers(1, 9),
+    "d_model": st.integers(1, 9),
+    "decay": st.floats(0, 1),
+    "depth": st.integers(1, MOST_LAYERS),
+    "drop_last": st.booleans(),
+    "epsilon": st.sampled_from([1e-12, 1e-5]),
+    "highest": st.floats(0.5, 1),
+    "ignored": st.just(IGNORED),
+    "keys": st.integers(1, 7),
+    "lowest": st.floats(0, 0.5),
+    "most": st.floats(-3, 3).map(np.exp),
+    "p": st.floats(-3, 0).map(np.exp),
+    "past": st.integers(0, 5),
+    "queries": st.integers(1, 7),
+    "rate": st.floats(0, 0.9) | st.floats(0, 0.9).map(np.float64),
+    "step": st.integers(1, 12),
+    "steps": st.integers(6, 12),
+    "stride": st.integers(1, 9),
+    "temperature": st.floats(-3, 3).map(np.exp),
+    "text": TEXT,
+    "texts": WORDS,
+    "tokens": WORDS,
+    "warm_up": st.integers(0, 5),
+}
 
 
-def lattice(shape: tuple[int, ...]):
+@cache
+def lattice(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
     """Arrays of whole numbers up to 16, all alike, drawn at once as bytes.
 
     One by one they would take most of the time of a test.
@@ -107,18 +137,11 @@ class _Drawer:
     ):
         self.draw, self.twin, self.dtype = draw, twin, dtype
         self.sizes = self._sizes(equal, batch_axes)
-        self.byte_pairs = draw(byte_pairs())
+        self.byte_pairs = draw(byte_pairs()) if _has_pairs(twin) else {}
 
     def _sizes(self, equal: bool, batch_axes: int) -> dict[str, int]:
         names = sorted(_axis_names(self.twin))
-        drawn = self.draw(
-            st.lists(
-                st.integers(1, len(names) + 2),
-                min_size=len(names),
-                max_size=len(names),
-                unique=True,
-            )
-        )
+        drawn = self.draw(_different_sizes(len(names)))
         drawn = drawn[:1] * len(names) if equal else drawn
         sizes = dict(zip(names, drawn, strict=True))
         if "heads" in _parameter_names(self.twin):
@@ -140,7 +163,7 @@ class _Drawer:
 
     def value(self, name: str, annotation):
         """An argument, by what it is annotated as and how it is called."""
-        if self.twin.reference.__module__.endswith("byte_pair_encoding"):
+        if self.byte_pairs:
             return self.byte_pairs[name]
         if name == "gradients":
             return self._floats(name, (2, 3)), self._floats(name, (2, 3))
@@ -181,8 +204,9 @@ class _Drawer:
             known = [int(name)] if name.isdigit() else self.sizes[name]
             sizes = known if isinstance(known, list) else [known]
             if "#" in axis:
+                # One in four is broadcast: then a mask has one column.
                 sizes = [
-                    self.draw(st.sampled_from([n, n, 1])) for n in sizes
+                    self.draw(st.sampled_from([n, n, n, 1])) for n in sizes
                 ]
             if "#" in axis and "*" in axis and not shape:
                 sizes = sizes[self.draw(st.integers(0, len(sizes))) :]
@@ -196,7 +220,7 @@ class _Drawer:
             # What Hypothesis draws itself would hit upon borders.
             generator = np.random.default_rng(self.draw(SEEDS))
             return np.asarray(generator.uniform(size=shape), self.dtype)
-        whole = self._drawn(np.int64, shape, st.sampled_from(LATTICE))
+        whole = self.draw(lattice(shape))
         whole = abs(whole) if name in NOT_NEGATIVE else whole
         scale = float(np.exp(self.draw(LOG_SCALE)))
         array = (whole * scale).astype(self.dtype)
@@ -241,41 +265,20 @@ class _Drawer:
 
     def _plain(self, name: str, annotation) -> st.SearchStrategy:
         size = self.sizes.get(name)
-        plain = {
-            "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
-            "batch_size": st.integers(1, 9),
-            "d_model": st.integers(1, 9),
-            "decay": st.floats(0, 1),
-            "depth": st.integers(1, MOST_LAYERS),
-            "drop_last": st.booleans(),
-            "epsilon": st.sampled_from([1e-12, 1e-5]),
-            "heads": st.just(size),
-            "highest": st.floats(0.5, 1),
-            "ignored": st.just(IGNORED),
-            "k": st.integers(1, self.sizes.get("vocabulary", 1)),
-            "keys": st.integers(1, 7),
-            "context_length": st.just(size),
-            "lowest": st.floats(0, 0.5),
-            "most": st.floats(-3, 3).map(np.exp),
-            "p": st.floats(-3, 0).map(np.exp),
-            "past": st.integers(0, 5),
-            "queries": st.integers(1, 7),
-            "rate": st.floats(0, 0.9) | st.floats(0, 0.9).map(np.float64),
-            "step": st.integers(1, 12),
-            "steps": st.integers(6, 12),
-            "stride": st.integers(1, 9),
-            "temperature": st.floats(-3, 3).map(np.exp),
-            "text": TEXT,
-            "texts": WORDS,
-            "tokens": WORDS,
-            "warm_up": st.integers(0, 5),
-            "vocabulary": WORDS.map(
-                lambda words: vocabulary_of(words, size)
-            ),
-        }
-        if name == "tokens" and annotation is int:
+        if name in SIZES or (name == "tokens" and annotation is int):
             return st.just(size)
-        return plain[name]
+        if name == "k":
+            return st.integers(1, self.sizes.get("vocabulary", 1))
+        if name == "vocabulary":
+            return WORDS.map(lambda words: vocabulary_of(words, size))
+        return PLAIN[name]
+
+
+@cache
+def _different_sizes(count: int) -> st.SearchStrategy[list[int]]:
+    """As many sizes, no two alike."""
+    sizes = st.integers(1, count + 2)
+    return st.lists(sizes, min_size=count, max_size=count, unique=True)
 
 
 @st.composite
@@ -309,6 +312,12 @@ def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:
     return {token: index for index, token in enumerate(known)}
 
 
+def _has_pairs(twin: Twin) -> bool:
+    """Whether a step is one of byte-pair encoding."""
+    return twin.reference.__module__.endswith("byte_pair_encoding")
+
+
+@cache
 def _annotations(function) -> dict[str, object]:
     signature = inspect.signature(function)
     return {
@@ -317,6 +326,7 @@ def _annotations(function) -> dict[str, object]:
     }
 
 
+@cache
 def _axis_names(twin: Twin) -> set[str]:
     """The named axes of all arguments, and what the module is made from."""
     axes = {"head", "heads", *_parameter_names(twin)}
