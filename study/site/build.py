@@ -1,14 +1,22 @@
-"""Building the site: its sources written into a folder, then Sphinx."""
+"""Building the site: its sources written into a folder, then Sphinx.
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+Sphinx reads and writes in as many processes as there are cores, and what
+takes long is done when a page is read: examples and properties computed,
+libraries asked, notebooks run.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 from sphinx.application import Sphinx
-from sphinx.errors import SphinxError
+from sphinx.errors import SphinxError, SphinxParallelError
 
 from parity_tests.judge.steps.all_properties import (
     judged_steps,
@@ -22,12 +30,13 @@ from .claims.pages import claim_pages, claim_tests
 from .math_font import write_font
 from .pages.api import api_pages
 from .pages.classroom import classroom_page
-from .pages.conventions import conventions_page, time_machine_page
+from .pages.conventions import PAGE as CONVENTIONS
+from .pages.conventions import Conventions, time_machine_page
 from .pages.documents import checkout, document_pages
 from .pages.files import write_bytes_if_new, write_if_new
 from .pages.glossary import glossary_page
+from .pages.notebooks import FOLDER as NOTEBOOKS
 from .pages.notebooks import Pages as NotebookPages
-from .pages.notebooks import runs
 from .pages.reference import front_page, in_order, name_of, reference_pages
 from .pages.references import references_page
 from .pages.viewer import viewer_page
@@ -36,6 +45,12 @@ from .pages.zoo import zoo_page
 from .proof import file_of
 
 HERE = Path(__file__).parent
+# The text of an error that another process had, behind its class and the
+# name of a handler in which it was raised.
+TEXT = re.compile(
+    r"[\w.]+: (?:Handler .* threw an exception \(exception: (.*)\)|(.*))",
+    re.DOTALL,
+)
 
 
 def build(folder: Path, twice, address: str = "", run: bool = True) -> Path:
@@ -52,32 +67,63 @@ def build(folder: Path, twice, address: str = "", run: bool = True) -> Path:
     source = folder / "source"
     try:
         source.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor() as pool:
-            notebooks = NotebookPages(
-                runs(folder / "notebooks", pool, run), folder / "extra"
-            )
-            names = write_sources(source, twice, notebooks)
-            return run_sphinx(folder, 2 * len(names), notebooks, address)
+        notebooks = NotebookPages(
+            folder / "notebooks", folder / "extra", again=run
+        )
+        conventions = Conventions(folder / "conventions.json")
+        with one_thread():
+            names = write_sources(source, twice, notebooks, conventions)
+            late = (notebooks.read, conventions.read)
+            return run_sphinx(folder, len(names), late, address)
     except OSError as error:
         raise ValueError(
             f"expected a folder to write the site into, got {folder}: "
             f"{error.strerror}"
         ) from error
+    except SphinxParallelError as error:
+        raise ValueError(text_of(str(error))) from error
     except SphinxError as error:
         cause = getattr(error, "orig_exc", None) or error
         raise ValueError(str(cause)) from error
 
 
+def text_of(error: str) -> str:
+    """What an error of another process says.
+
+    >>> text_of("sphinx.errors.ExtensionError: expected a file, got none")
+    'expected a file, got none'
+    """
+    match = TEXT.fullmatch(error)
+    return (match[1] or match[2]) if match else error
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have PyTorch compute in one thread: there is a process a core.
+
+    A process that was forked cannot use the threads of another, either.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def run_sphinx(
-    folder: Path, pages: int, notebooks: NotebookPages, address: str
+    folder: Path, pages: int, late: Iterable[Callable], address: str
 ) -> Path:
-    """Run Sphinx over the sources, with a bar for what is read and made."""
+    """Run Sphinx over the sources, with a bar for what is read and made.
+
+    `late` complete the sources of some pages when those are read.
+    """
     warnings = StringIO()
     console = Console(stderr=True)
     with Progress(
         console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        bar = progress.add_task("building the site", total=pages)
+        bar = progress.add_task("building the site", total=2 * pages)
         app = Sphinx(
             srcdir=folder / "source",
             confdir=HERE,
@@ -87,15 +133,16 @@ def run_sphinx(
             status=None,
             warning=warnings,
             warningiserror=True,
+            parallel=os.cpu_count() or 1,
             confoverrides={
                 "html_baseurl": address,
                 "html_extra_path": [str(folder.resolve() / "extra")],
             },
         )
-        app.connect("env-before-read-docs", notebooks.last)
-        app.connect("source-read", notebooks.read)
-        for event in ("source-read", "html-page-context"):
-            app.connect(event, lambda *_: progress.advance(bar))
+        app.connect("env-before-read-docs", apart)
+        for read in late:
+            app.connect("source-read", read)
+        show(app, lambda pages: progress.advance(bar, pages))
         app.build()
     if app.statuscode:
         raise ValueError(warnings.getvalue().strip())
@@ -103,8 +150,43 @@ def run_sphinx(
     return folder / "html" / "index.html"
 
 
+def apart(app, env, docnames: list[str]) -> None:
+    """Have Sphinx read slow pages far apart: each process gets a few
+    pages that follow one another."""
+    slow = [name for name in docnames if is_slow(name)]
+    quick = [name for name in docnames if not is_slow(name)]
+    distance = len(docnames) // max(len(slow), 1)
+    for place, name in enumerate(slow):
+        quick.insert(place * distance, name)
+    docnames[:] = quick
+
+
+def is_slow(name: str) -> bool:
+    return name == CONVENTIONS or name.startswith(f"{NOTEBOOKS}/")
+
+
+def show(app: Sphinx, advance: Callable[[int], None]) -> None:
+    """Count the pages that are read and written.
+
+    Only in the process that shows them: one that was forked may not wait
+    for the threads of the bar, which it does not have.
+    """
+    shown_by = os.getpid()
+
+    def one(*_) -> None:
+        if os.getpid() == shown_by:
+            advance(1)
+
+    app.connect("source-read", one)
+    app.connect("env-merge-info", lambda *args: advance(len(args[2])))
+    app.connect("doctree-resolved", one)
+
+
 def write_sources(
-    folder: Path, twice, notebooks: NotebookPages
+    folder: Path,
+    twice,
+    notebooks: NotebookPages,
+    conventions: Conventions,
 ) -> set[str]:
     """Write the source of every page; return the names of the pages.
 
@@ -112,6 +194,7 @@ def write_sources(
     no longer a page goes.
     """
     pages = all_pages(folder.parent, twice)
+    pages[CONVENTIONS] = conventions.source()
     pages |= dict(notebooks.sources(folder))
     write_card(folder.parent / "extra")
     for name, text in pages.items():
@@ -127,7 +210,8 @@ def write_sources(
 
 
 def all_pages(folder: Path, twice) -> dict[str, str]:
-    """The source of each page but the notebooks, by its document's name."""
+    """The source of each page, by its document's name, but of those that
+    are completed when they are read."""
     reference = {
         f"{package}/{file}": name_of(file)
         for package in ("numpy_ref", "torch_impl")
@@ -148,7 +232,6 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
         "reference/index": listing("The reference", files),
         "docs/index": listing("The guides", guides),
         "find_the_bug": zoo_page(),
-        "conventions": conventions_page(folder / "conventions.json"),
         "time_machine": time_machine_page(),
         "glossary": glossary_page(),
         "notebooks/index": listing("The notebooks", lessons),

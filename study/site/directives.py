@@ -123,4 +123,4 @@ def setup(app: Sphinx) -> dict:
     """What Sphinx calls."""
     app.add_directive("properties", Properties)
     app.add_directive("break-it", BreakIt)
-    return {"version": "1", "parallel_read_safe": False}
+    return {"version": "1", "parallel_read_safe": True}

@@ -60,6 +60,12 @@ def forget(app: Sphinx, env, docname: str) -> None:
     descriptions(env).pop(docname, None)
 
 
+def merge(app: Sphinx, env, docnames: list[str], other) -> None:
+    """Take over what another process has read."""
+    found = descriptions(other)
+    descriptions(env).update({name: found[name] for name in docnames})
+
+
 def preview(app: Sphinx, pagename, templatename, context, doctree) -> None:
     """Put a page's description and preview into its head."""
     if doctree is None:
@@ -131,7 +137,8 @@ def in_reading_order(env) -> list[str]:
 def setup(app: Sphinx) -> dict:
     """What Sphinx calls."""
     app.connect("env-purge-doc", forget)
+    app.connect("env-merge-info", merge)
     app.connect("doctree-read", describe)
     app.connect("html-page-context", preview)
     app.connect("build-finished", write_list)
-    return {"version": "1", "parallel_read_safe": False}
+    return {"version": "1", "parallel_read_safe": True}

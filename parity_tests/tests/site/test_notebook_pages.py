@@ -1,7 +1,6 @@
 """Notebooks as pages: what is run again, and how outputs are shown."""
 
 from base64 import b64encode
-from concurrent.futures import Future
 from io import BytesIO
 
 import nbformat
@@ -213,25 +212,33 @@ def test_a_frame_becomes_a_page_of_its_own(page, tmp_path):
     assert frame.read_text("utf-8") == "<p>&amp; all</p>"
 
 
-def test_a_page_stands_in_for_a_run_until_it_has_ended(tmp_path):
-    running = Future()
-    pages = Pages({NAME: running}, tmp_path / "extra")
+def test_a_notebook_is_run_when_its_page_is_read(tmp_path, monkeypatch):
+    ran = []
+
+    def run(name, path):
+        ran.append((name, path))
+        return Run(name, cells("2 + 2"))
+
+    monkeypatch.setattr(notebooks, "new_run", run)
+    pages = Pages(tmp_path / "kept", tmp_path / "extra", again=True)
+    document = f"notebooks/{NAME}"
+    text = dict(pages.sources(tmp_path))[document]
     title = "# Multi-head attention from scratch\n"
-    assert dict(pages.sources(tmp_path)) == {
-        f"notebooks/{NAME}": f"{title}\nIt is being run.\n"
-    }
-    running.set_result(Run(NAME, cells("2 + 2")))
-    source = ["It is being run."]
-    app = type("App", (), {"srcdir": tmp_path})
-    pages.read(app, f"notebooks/{NAME}", source)
+    assert (text, ran) == (f"{title}\nIt is being run.\n", [])
+    app, source = type("App", (), {"srcdir": tmp_path}), [text]
+    pages.read(app, document, source)
+    assert ran == [(NAME, tmp_path / "kept" / f"{NAME}.ipynb")]
     assert "2 + 2" in source[0]
     written = tmp_path / "notebooks" / f"{NAME}.md"
     assert written.read_text("utf-8") == source[0]
-    pages.read(app, "docs/site", other := ["another page"])
-    assert other == ["another page"]
+    for other in (document, "notebooks/index", "docs/site"):
+        pages.read(app, other, page := ["what is complete"])
+        assert page == ["what is complete"]
+    assert len(ran) == 1
 
 
-def test_notebooks_are_read_last(tmp_path):
-    names = ["notebooks/a", "index", "zoo", "api/b"]
-    Pages({}, tmp_path).last(None, None, names)
-    assert names == ["api/b", "index", "zoo", "notebooks/a"]
+def test_a_kept_run_is_on_its_page_at_once(tmp_path, kept):
+    pages = Pages(kept.parent, tmp_path / "extra", again=True)
+    document = f"notebooks/{NAME}"
+    text = dict(pages.sources(tmp_path))[document]
+    assert "The outputs are those of a run for this page." in text

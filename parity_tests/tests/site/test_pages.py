@@ -8,7 +8,7 @@ import pytest
 from parity_tests.conventions import table as conventions_table
 from study.site.pages import conventions, documents
 from study.site.pages.conventions import (
-    conventions_page,
+    Conventions,
     time_machine_page,
     todays_key,
 )
@@ -99,13 +99,30 @@ def test_libraries_are_asked_again_when_something_has_changed(
         conventions, "as_markdown", lambda *parts: str(parts)
     )
     cache = tmp_path / "site" / "conventions.json"
-    first = conventions_page(cache)
-    assert conventions_page(cache) == first
+    app, page = type("App", (), {"srcdir": tmp_path}), Conventions(cache)
+
+    def read():
+        source = [page.source()]
+        page.read(app, "conventions", source)
+        return source[0]
+
+    first = read()
+    assert "[{'library': 'L'" in first
+    assert "['M']" in first
+    written = tmp_path / "conventions.md"
+    assert written.read_text("utf-8") == page.source() == read() == first
     assert len(asked) == 1
     known = json.loads(cache.read_text("utf-8"))
     cache.write_text(json.dumps(known | {"key": "another"}), "utf-8")
-    assert conventions_page(cache) == first
+    assert read() == first
     assert len(asked) == 2
+
+
+def test_another_page_has_no_table_of_libraries(tmp_path, monkeypatch):
+    monkeypatch.setattr(conventions, "table", None)
+    app, source = type("App", (), {"srcdir": tmp_path}), ["a TABLE"]
+    Conventions(tmp_path / "cache").read(app, "glossary", source)
+    assert source == ["a TABLE"]
 
 
 def test_the_key_knows_versions_and_probes(tmp_path, monkeypatch):

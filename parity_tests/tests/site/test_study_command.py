@@ -3,7 +3,10 @@
 import webbrowser
 
 import pytest
+import torch
+from docutils.parsers.rst import directives
 from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
 
 from study.site import build as building
 
@@ -69,10 +72,83 @@ def test_what_an_extension_refuses_is_said_in_its_own_words(
         cause = ValueError("softmax[0]: the steps differ")
         raise ExtensionError("Handler <…> threw an exception", cause)
 
-    monkeypatch.setattr(building, "runs", lambda *_: {})
     monkeypatch.setattr(building, "write_sources", lambda *_: set())
     monkeypatch.setattr(building, "run_sphinx", refuse)
     with pytest.raises(
         ValueError, match=r"^softmax\[0\]: the steps differ$"
     ):
         building.build(tmp_path, twice=None)
+
+
+class Rude(SphinxDirective):
+    """`rude`: raises the errors that a page can have, by their names."""
+
+    required_arguments = 1
+
+    def run(self):
+        kinds = {"extension": ExtensionError, "assertion": AssertionError}
+        raise kinds[self.arguments[0]]("softmax[0]: the steps differ\n(2)")
+
+
+def refuse_to_read(app, docname, source):
+    if source[0].startswith("late"):
+        raise ValueError("softmax[0]: the steps differ\n(2)")
+
+
+@pytest.mark.parametrize(
+    "page", ["```{rude} extension\n```", "```{rude} assertion\n```", "late"]
+)
+def test_what_another_process_refuses_is_said_in_its_own_words(
+    tmp_path, monkeypatch, page
+):
+    def write_sources(folder, *_):
+        for number in range(8):
+            (folder / f"page{number}.md").write_text("---\norphan:\n---\n")
+        (folder / "page3.md").write_text(page)
+        (folder / "index.md").write_text("# Index")
+        return range(9)
+
+    late = (refuse_to_read,)
+    run_sphinx = building.run_sphinx
+    monkeypatch.setattr(building, "write_sources", write_sources)
+    monkeypatch.setattr(
+        building, "run_sphinx", lambda f, n, _, a: run_sphinx(f, n, late, a)
+    )
+    monkeypatch.setattr(building.os, "cpu_count", lambda: 2)
+    directives.register_directive("rude", Rude)
+    with pytest.raises(
+        ValueError, match=r"^softmax\[0\]: the steps differ\n\(2\)$"
+    ):
+        building.build(tmp_path, twice=None)
+
+
+def test_slow_pages_are_read_far_apart():
+    names = [
+        "api/a",
+        "conventions",
+        *"bcdefg",
+        "notebooks/a",
+        "notebooks/b",
+    ]
+    building.apart(None, None, names)
+    assert names == [
+        *("conventions", "api/a", "b", "notebooks/a", "c"),
+        *("d", "notebooks/b", "e", "f", "g"),
+    ]
+    building.apart(None, None, few := ["b", "c"])
+    assert few == ["b", "c"]
+
+
+def test_pytorch_has_its_threads_again_after_a_build(tmp_path, monkeypatch):
+    threads = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(
+        building,
+        "write_sources",
+        lambda *_: threads.append(torch.get_num_threads()) or set(),
+    )
+    monkeypatch.setattr(building, "run_sphinx", lambda *_: None)
+    building.build(tmp_path, twice=None)
+    assert (threads, torch.get_num_threads()) == ([1], 2)
+    torch.set_num_threads(before)

@@ -1,11 +1,13 @@
 """The table of conventions, and the time machine of older releases.
 
-To ask all libraries takes a minute. The answers are kept beside the site
-until a library has another version, or the probes have changed.
+To ask all libraries takes a minute: it is done when the page is read. The
+answers are kept beside the site until a library has another version, or
+the probes have changed.
 """
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import parity_tests.conventions
@@ -19,20 +21,45 @@ from parity_tests.conventions.table import (
     versions,
 )
 
+from .files import write_if_new
+
 ADAPTERS = adapters.__path__[0]
+PAGE = "conventions"
+TABLE = "TABLE"  # where the table is to stand
 
 
-def conventions_page(cache: Path) -> str:
+@dataclass(frozen=True)
+class Conventions:
     """The page of today's libraries, asked unless the cache knows them."""
-    key = todays_key()
-    known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
-    if known.get("key") != key:
-        rows, missing = table()
-        known = {"key": key, "rows": rows, "missing": missing}
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(cache, json.dumps(known).encode())
+
+    cache: Path
+
+    def source(self) -> str:
+        """The page, without its table where that is still to be asked."""
+        text, cache = page(PAGE), self.cache
+        if not cache.is_file():
+            return text
+        known = json.loads(cache.read_text("utf-8"))
+        return (
+            with_table(text, known)
+            if known["key"] == todays_key()
+            else text
+        )
+
+    def read(self, app, docname: str, source: list[str]) -> None:
+        """Ask the libraries where the page has no table yet."""
+        if docname == PAGE and TABLE in source[0]:
+            rows, missing = table()
+            known = {"key": todays_key(), "rows": rows, "missing": missing}
+            self.cache.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.cache, json.dumps(known).encode())
+            source[0] = with_table(source[0], known)
+            write_if_new(Path(app.srcdir) / f"{PAGE}.md", source[0])
+
+
+def with_table(text: str, known: dict) -> str:
     markdown = as_markdown(known["rows"], known["missing"])
-    return page("conventions").replace("TABLE", markdown)
+    return text.replace(TABLE, markdown)
 
 
 def page(name: str) -> str:
@@ -57,7 +84,7 @@ def time_machine_page() -> str:
         page("time_machine")
         .replace("DATE", before["recorded"])
         .replace("BUGS", "\n".join(map(row, before["bugs"])))
-        .replace("TABLE", as_markdown(before["releases"]))
+        .replace(TABLE, as_markdown(before["releases"]))
     )
 
 

@@ -1,4 +1,4 @@
-"""Notebooks as pages: run while the site is built, with their outputs.
+"""Notebooks as pages: each is run when its page is read.
 
 A run takes a while. Its outputs are kept beside the site until a file that
 the notebook has loaded changes, or the notebook, or a library's version.
@@ -6,10 +6,10 @@ the notebook has loaded changes, or the notebook, or a library's version.
 
 import hashlib
 import json
+import os
 import re
 from base64 import b64decode
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from html import unescape
 from importlib.metadata import version
@@ -60,24 +60,6 @@ class Run:
 # --- running --------------------------------------------------------------
 
 
-def runs(folder: Path, pool: Executor, again: bool) -> dict[str, Future]:
-    """Begin to run the notebooks, each in a kernel of its own.
-
-    What has been run before is taken from `folder`; where it no longer
-    counts and is not to be run `again`, its page says so.
-    """
-    begun = {}
-    for name in notebook_names():
-        path = folder / f"{name}.ipynb"
-        kept = kept_run(name, path, again)
-        if kept is None:
-            begun[name] = pool.submit(new_run, name, path)
-        else:
-            begun[name] = Future()
-            begun[name].set_result(kept)
-    return begun
-
-
 def kept_run(name: str, path: Path, again: bool) -> Run | None:
     """A notebook with the outputs that an earlier build has left.
 
@@ -118,7 +100,11 @@ def new_run(name: str, path: Path) -> Run:
 
 
 def execute(notebook: NotebookNode) -> None:
-    """Run all cells; note what the run depended on."""
+    """Run all cells; note what the run depended on.
+
+    In one thread: for arrays as small as these, threads cost more than
+    they spare, and another notebook may be running beside this one.
+    """
     notebook.cells.append(nbformat.v4.new_code_cell(LOADED))
     client = NotebookClient(
         notebook,
@@ -126,7 +112,7 @@ def execute(notebook: NotebookNode) -> None:
         kernel_name="python3",
         extra_arguments=QUIET,
     )
-    client.execute()
+    client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"})
     loaded = json.loads(notebook.cells.pop().outputs[0].text)
     root = checkout()
     paths = [Path(file).relative_to(root).as_posix() for file in loaded]
@@ -190,33 +176,40 @@ def placeholder(name: str) -> str:
     return f"# {title_of(name)}\n\nIt is being run.\n"
 
 
+@dataclass(frozen=True)
 class Pages:
-    """The pages of the notebooks, each as soon as its run has ended."""
+    """The pages of the notebooks.
 
-    def __init__(self, runs: dict[str, Future], extra: Path):
-        self.runs, self.extra = runs, extra
+    What has been run before is taken from the folder `kept`; where it no
+    longer counts and is not to be run `again`, its page says so. Frames
+    are written into `extra`.
+    """
+
+    kept: Path
+    extra: Path
+    again: bool
 
     def sources(self, folder: Path) -> Iterator[tuple[str, str]]:
-        """Each page, or what stands for it until its run has ended."""
-        for name, future in self.runs.items():
-            done = future.done()
-            text = self.page(name, folder) if done else placeholder(name)
+        """Each page, or what stands for it until it is run."""
+        for name in notebook_names():
+            run = kept_run(name, self.path(name), self.again)
+            text = self.page(run, folder) if run else placeholder(name)
             yield f"{FOLDER}/{name}", text
 
-    def page(self, name: str, folder: Path) -> str:
-        run = self.runs[name].result()
+    def path(self, name: str) -> Path:
+        return self.kept / f"{name}.ipynb"
+
+    def page(self, run: Run, folder: Path) -> str:
         return page_of(run, folder / FOLDER, self.extra / FOLDER)
 
-    def last(self, app, env, docnames: list[str]) -> None:
-        """Have Sphinx read the notebooks last, so that they can run."""
-        docnames.sort(key=lambda name: (name.startswith(FOLDER), name))
-
     def read(self, app, docname: str, source: list[str]) -> None:
-        """Wait for a run, and put its page in place of what stood there."""
+        """Run a notebook, and put its page in place of what stood there."""
         folder, _, name = docname.rpartition("/")
-        if folder == FOLDER and name in self.runs:
+        if folder != FOLDER or name not in notebook_names():
+            return
+        if source[0] == placeholder(name):
             root = Path(app.srcdir)
-            source[0] = self.page(name, root)
+            source[0] = self.page(new_run(name, self.path(name)), root)
             write_if_new(root / f"{docname}.md", source[0])
 
 

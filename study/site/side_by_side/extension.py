@@ -77,7 +77,8 @@ class SideBySide(SphinxDirective):
                 self.env.note_dependency(str(behind))
         sides = Sides(name, sources)
         pages_of(self.env)[name] = Page(self.env.docname, sides)
-        return [twins(file=file, sides=sides)]
+        values = values_of(self.config, file, name)
+        return [twins(sides=sides, values=values)]
 
 
 def folder_of(package: str) -> Path:
@@ -130,15 +131,21 @@ def forget(app: Sphinx, env, docname: str) -> None:
         del pages[name]
 
 
+def merge(app: Sphinx, env, docnames: list[str], other) -> None:
+    """Take over what another process has read."""
+    for name, page in pages_of(other).items():
+        if page.document in docnames:
+            pages_of(env)[name] = page
+
+
 def resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Put the HTML of all functions in its place."""
     known = known_by(app, docname)
     for node in list(doctree.findall(twins)):
-        file, sides = node["file"], node["sides"]
+        sides = node["sides"]
         for math in node.parent.findall(is_math):
             math["function"] = sides.name
-        values = values_of(app.config, file, sides.name)
-        html = html_of(sides, values, known)
+        html = html_of(sides, node["values"], known)
         node.replace_self(nodes.raw("", html, format="html"))
 
 
@@ -210,6 +217,7 @@ def setup(app: Sphinx) -> dict:
     app.add_node(twins)
     app.add_directive("side-by-side", SideBySide)
     app.connect("env-purge-doc", forget)
+    app.connect("env-merge-info", merge)
     app.connect("doctree-resolved", resolve)
     app.connect(
         "builder-inited",
@@ -217,4 +225,4 @@ def setup(app: Sphinx) -> dict:
     )
     app.add_css_file("side_by_side.css")
     app.add_js_file("side_by_side.js", loading_method="defer")
-    return {"version": "1", "parallel_read_safe": False}
+    return {"version": "1", "parallel_read_safe": True}
