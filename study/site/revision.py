@@ -12,7 +12,8 @@ from pathlib import Path
 import parity_tests
 import study.site
 
-SUFFIXES = {".py", ".html", ".toml", ".md", ".css", ".js"}
+# Texts in Markdown become the sources of pages, and styles stand beside.
+SUFFIXES = {".py", ".html", ".toml"}
 
 
 def revision() -> str:

@@ -1,15 +1,18 @@
 """References: each citation has its entry, each entry its places."""
 
 import re
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
 from study.notebooks.references import REFERENCES
+from study.site.pages import references
 from study.site.pages.references import (
     ISSUE,
     as_it_is,
     citations,
+    cites,
     docstrings,
     kind,
     references_page,
@@ -26,7 +29,23 @@ def test_docstrings_of_the_whole_library_are_read_and_none_of_the_tests():
     rooms = {"/".join(path.parts[:2]) for path in sources()}
     assert {"numpy_ref/attention.py", "parity_tests/bug_zoo"} <= rooms
     assert "parity_tests/tests" not in rooms
-    assert len([*docstrings()]) > 1000
+    assert len([*docstrings()]) > 300
+
+
+def test_a_file_that_cites_is_read_and_another_is_not(
+    tmp_path, monkeypatch
+):
+    texts = {
+        "work.py": '"""Attention (Vaswani\n    et al. 2017)."""',
+        "report.py": '"""As in onnx/onnx pull\n    request 7118."""',
+        "nothing.py": '"""Plain words of 2017."""',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    monkeypatch.setattr(references, "checkout", lambda: tmp_path)
+    assert [name for name in texts if cites(Path(name))] == [
+        *("work.py", "report.py"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ def test_a_revision_stays_until_a_file_or_a_version_changes(monkeypatch):
     assert revision() != before
 
 
+def test_a_text_changes_no_page_but_its_own():
+    assert is_part(Path("claims/scale.py"))
+    assert not is_part(Path("claims/scale.md"))
+
+
 def test_tests_and_what_python_compiles_change_no_page():
     assert is_part(Path("exact/attention.py"))
     assert is_part(Path("side_by_side/templates/steps.html"))

@@ -55,13 +55,19 @@ def sources() -> list[Path]:
 
 
 def docstrings() -> Iterator[tuple[Path, ast.AST, str]]:
-    """Each docstring with its file and what it is of."""
+    """Each docstring of the files that cite, with what it is of."""
     kinds = ast.Module | ast.FunctionDef | ast.ClassDef
-    for path in sources():
+    for path in filter(cites, sources()):
         tree = tree_of(".".join(path.with_suffix("").parts))
         for node in ast.walk(tree):
             if isinstance(node, kinds) and ast.get_docstring(node):
                 yield path, node, ast.get_docstring(node)
+
+
+def cites(path: Path) -> bool:
+    """Whether a file cites anything: most do not, and need no parsing."""
+    text = (checkout() / path).read_text("utf-8")
+    return bool(cited_in(text) or ISSUE.search(text))
 
 
 @cache
