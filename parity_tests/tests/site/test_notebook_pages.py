@@ -1,6 +1,6 @@
 """Notebooks as pages: what is run again, and how outputs are shown."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from io import BytesIO
 
 import nbformat
@@ -192,6 +192,24 @@ def test_a_picture_is_a_file_with_words(page, tmp_path):
     assert r"![a \[CLS\] token](lesson/0-0.png)" in page(output)
     picture = Image.open(tmp_path / "pages" / "lesson" / "0-0.png")
     assert picture.size == (3, 2)
+    assert picture.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_a_run_keeps_its_pictures_in_256_colours(tmp_path, monkeypatch):
+    drawn = new_notebook(
+        cells=[
+            new_markdown_cell("# Colours"),
+            new_code_cell(outputs=[shown(**{"image/png": png()})]),
+        ]
+    )
+    monkeypatch.setattr(notebooks, "build", lambda name: drawn)
+    monkeypatch.setattr(notebooks, "execute", lambda notebook: None)
+    path = tmp_path / "a.ipynb"
+    new_run(NAME, path)
+    kept = nbformat.read(path, as_version=4)
+    data = b64decode(kept.cells[1].outputs[0].data["image/png"])
+    picture = Image.open(BytesIO(data))
+    assert (picture.mode, picture.size) == ("P", (3, 2))
     assert picture.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
@@ -94,9 +94,20 @@ def new_run(name: str, path: Path) -> Run:
             f"expected the notebook {name} to run, got {error.ename}: "
             f"{error.evalue}"
         ) from error
+    for picture in pictures_of(notebook):
+        png = with_a_palette(b64decode(picture["image/png"]))
+        picture["image/png"] = b64encode(png).decode()
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
     return Run(name, notebook)
+
+
+def pictures_of(notebook: NotebookNode) -> Iterator[dict]:
+    """What each output with a picture holds, by its kinds."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", ()):
+                yield output.data
 
 
 def execute(notebook: NotebookNode) -> None:
@@ -281,7 +292,7 @@ def outputs_of(cell: NotebookNode, files: Files) -> Iterator[str]:
         elif "text/html" in output.data:
             yield html_of(output.data["text/html"], files, index)
         elif "image/png" in output.data:
-            png = with_a_palette(b64decode(output.data["image/png"]))
+            png = b64decode(output.data["image/png"])
             address = files.write(files.folder, png, ".png", index)
             alt = output.metadata.get("image/png", {}).get("alt")
             yield f"![{in_brackets(alt or alt_of(cell))}]({address})"
