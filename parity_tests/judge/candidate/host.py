@@ -263,6 +263,7 @@ def prepare(thing, how: dict) -> None:
             torch.manual_seed(how["seed"])
     if hasattr(thing, "named_parameters"):
         thing.train(bool(how.get("training")))
+        cut_off(thing)
 
 
 def gradients(thing, given: dict, how: dict, converter) -> dict:
@@ -303,9 +304,33 @@ def at_path(value, path):
 
 
 def to_precision(module, dtype: str) -> None:
+    """Parameters, buffers, and tensors that are plain attributes."""
     import torch
 
-    module.to(getattr(torch, dtype)).eval()
+    kind = getattr(torch, dtype)
+    module.to(kind).eval()
+    for holder, name, tensor in tensors_beside(module):
+        if tensor.is_floating_point():
+            holder[name] = tensor.to(kind)
+
+
+def cut_off(module) -> None:
+    """What is kept of calls before has no part in a gradient."""
+    for holder, name, tensor in tensors_beside(module):
+        if tensor.grad_fn is not None:
+            holder[name] = tensor.detach()
+
+
+def tensors_beside(module) -> list[tuple[dict, str, object]]:
+    """Buffers, and tensors that are plain attributes: what holds each,
+    its name, and the tensor."""
+    return [
+        (holder, name, tensor)
+        for owner in module.modules()
+        for holder in (vars(owner), owner._buffers)
+        for name, tensor in holder.items()
+        if hasattr(tensor, "is_floating_point")
+    ]
 
 
 def parameters_of(instance) -> Iterator[tuple[str, object, str]]:

@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.candidate.things import Parameter, Thing
+from parity_tests.judge.subject.caches import CacheRoles, cache_roles
 from parity_tests.judge.subject.roles import (
     first_of,
     has_role,
@@ -54,6 +55,7 @@ class CallRoles:
     fixed: dict[str, object] = field(default_factory=dict)
     dropout_masks: tuple[str, ...] = ()
     left_alone: tuple[str, ...] = ()
+    cache: CacheRoles = field(default_factory=CacheRoles)
 
 
 def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
@@ -77,9 +79,11 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         tokens = dict(zip(qkv, ("query", "key", "value"), strict=True))
     else:
         tokens = {rest[0]: "x"} if rest else {}
-    others = [n for n in rest if n not in tokens]
+    cache = cache_roles(tuple(named[n] for n in rest if n not in tokens))
+    others = [n for n in rest if n not in (*tokens, *cache.names)]
     lengths = first_of(others, "lengths")
     fixed: dict[str, object] = dict.fromkeys(settings, "configuration")
+    fixed |= cache.at_rest
     left_alone = []
     for name in others:
         each = named[name]
@@ -112,6 +116,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         fixed,
         dropped,
         tuple(left_alone),
+        cache,
     )
 
 
@@ -141,17 +146,19 @@ class ClassBody:
         self.guesses: tuple[str, ...] = ()
         self.values_apart = True  # whether values have their own width
         self.built: dict[tuple, list] = {}
+        self.instances = 0  # that were ever built
 
     def build(self, sizes: Sizes, dtype="float64", biased=True):
         """The name of an instance, and its parameters. Raises Raised."""
-        guessed = self.guesses, self.values_apart
-        key = (sizes, dtype, biased, self.of_all, *guessed)
+        key = self.key(sizes, dtype, biased)
         if key not in self.built:
             width = width_of_a_head(self.thing, sizes, self.of_all)
+            guessed = self.guesses, self.values_apart
             arguments = arguments_for(
                 self.thing, sizes, width, biased, *guessed
             )
-            name = f"{self.thing.name}#{len(self.built)}"
+            self.instances += 1
+            name = f"{self.thing.name}#{self.instances}"
             how = {"instance": name, "dtype": dtype}
             answer = self.host.build(self.thing.name, arguments, how)
             if answer.get("lazy"):
@@ -160,6 +167,18 @@ class ClassBody:
             parameters = [tuple(p) for p in answer["parameters"]]
             self.built[key] = [name, parameters, answer["buffers"], None]
         return self.built[key]
+
+    def key(self, sizes: Sizes, dtype: str, biased: bool) -> tuple:
+        """All that an instance is built by."""
+        guessed = self.guesses, self.values_apart
+        return (sizes, dtype, biased, self.of_all, *guessed)
+
+    def renew(self, sizes: Sizes, dtype: str) -> None:
+        """Have the next call answered by an instance that keeps nothing
+        of calls before."""
+        name, *_ = self.built.pop(self.key(sizes, dtype, True), [None])
+        if name:
+            self.host.forget(name)
 
     def after_a_call(self, instance: str, sizes: Sizes, dtype: str) -> dict:
         """What is known of a lazy instance once it was called."""

@@ -18,6 +18,7 @@ from parity_tests.judge.verdict.protocol import NotJudged
 
 DROPPED = 0.5
 WIDEST = 1024  # features
+MOST_TEXTS = 256  # that a cache must have room for
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ NAMES = {
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
     r"heads?|heads?|h|nheads?",
     "kv_heads": r"(num|n)_?(key_?value|kv|query)_?(heads|groups)",
+    "texts": r"(max_?)?(batch|bs|bsz|texts)(_?size)?",
     "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"
     r"seq_?len(gth)?|position_?embeddings|positions)|n_?positions|"
     r"n_?ctx|ctx_?len|max_?seq(uence)?_?len(gth)?|max_?t|t_?max|seqlen|"
@@ -198,6 +200,7 @@ def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:
         "d_head": head,
         "heads": sizes.heads,
         "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
+        "texts": MOST_TEXTS,
         "context": sizes.context,
         "dropped": DROPPED,
         "biased": biased,
@@ -291,6 +294,7 @@ ASKED = {
         *("max_position_embeddings", "max_sequence_length"),
         "max_seq_length",
     ),
+    "texts": ("max_batch_size", "batch_size"),
     "dropped": (
         *("dropout", "dropout_p", "p_drop", "attn_pdrop", "resid_pdrop"),
         *("drop_rate", "dropout_rate", "attn_dropout", "attention_dropout"),

@@ -214,12 +214,13 @@ class CalledLayer:
             p.name == name and p.required for p in self.thing.signature
         )
 
-    def reply(self, case: LayerCase, **how) -> dict:
-        """What the host answers. Raises Raised."""
+    def reply(self, case: LayerCase, more=None, **how) -> dict:
+        """What the host answers, to a call with `more` arguments. Raises
+        Raised."""
         return self.body.run(
             self.sizes[case.built],
             self.arrays(case),
-            self.arguments(case),
+            self.arguments(case) | (more or {}),
             case.x.dtype.name,
             **how,
         )
@@ -228,8 +229,9 @@ class CalledLayer:
         """The output, checked. Raises Broken or Raised."""
         return self.read(self.reply(case, **how)["value"], case)
 
-    def read(self, value, case: LayerCase) -> np.ndarray:
-        output = expect_array(as_array(part_at(value, self.result)))
+    def read(self, value, case: LayerCase, path=None) -> np.ndarray:
+        path = self.result if path is None else path
+        output = expect_array(as_array(part_at(value, path)))
         output = self.arranged(output)
         if output.shape[:-1] != case.x.shape[:-1]:
             raise Broken(

@@ -1,6 +1,8 @@
 """Cases: tokens for a layer, the seed of its weights, and masks."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 import numpy as np
 from hypothesis import strategies as st
@@ -20,7 +22,8 @@ class LayerCase:
 
     `key` and `value` are the tokens attended to, where they are not `x`
     themselves; `built` is the index of the sizes it is built with;
-    `causal` asks for the layer's causal form.
+    `causal` asks for the layer's causal form; `parts` for its cache: so
+    many tokens are new, call by call.
     """
 
     x: np.ndarray
@@ -30,6 +33,7 @@ class LayerCase:
     value: np.ndarray | None = None
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     causal: bool = False
+    parts: tuple[int, ...] = ()
 
     @property
     def keys(self) -> np.ndarray:
@@ -67,10 +71,38 @@ class LayerCase:
             sum(float(np.abs(a).sum()) for a in arrays),
         )
 
-    def tokens(self, causal: bool) -> Tokens:
+    def output_of(self, layer: Callable, causal: bool) -> np.ndarray:
+        """What a layer gives for it, call by call."""
+        outputs = [layer(tokens) for tokens in self.tokens(causal)]
+        return np.concatenate(outputs, axis=-2)
+
+    def tokens(self, causal: bool) -> Iterator[Tokens]:
+        """What each call attends from and to, with what was kept."""
         masks = tuple(self.masks.values())
         causal = causal or self.causal
-        return Tokens(self.x, self.keys, self.values, masks, causal)
+        if not self.parts:
+            yield Tokens(self.x, self.keys, self.values, masks, causal)
+        for index, part in enumerate(self.in_parts()):
+            calls = self.parts[:index]
+            kept = self.x[..., : sum(calls) + part.x.shape[-2], :]
+            yield Tokens(part.x, kept, kept, (), causal, calls)
+
+    def in_parts(self) -> Iterator["LayerCase"]:
+        """The new tokens of each call."""
+        ends = accumulate(self.parts)
+        for end, count in zip(ends, self.parts, strict=True):
+            x = self.x[..., end - count : end, :]
+            yield replace(self, x=x, parts=())
+
+    @property
+    def mask(self) -> np.ndarray:
+        """What all its masks allow, and no call that comes later."""
+        mask = np.ones(self.shape[-2:], bool)
+        for each in self.masks.values():
+            mask = mask & each
+        for end in accumulate(self.parts):
+            mask[:end, end:] = False
+        return mask
 
 
 @st.composite
@@ -101,6 +133,20 @@ def layer_cases(draw, layer) -> LayerCase:
         value = some(others) if layer.cross == "value" else None
         return replace(case, key=some(others), value=value)
     return case
+
+
+def cached_cases(layer) -> list[LayerCase]:
+    """What is asked with a cache, where the layer has one that is
+    understood: causally, too, where that is an argument."""
+    if layer.cache is None:
+        return []
+    plain = [
+        replace(layer.case_in_parts(parts, built), seed=seed)
+        for built in range(len(layer.sizes))
+        for seed, parts in enumerate(layer.cache.parts)
+    ]
+    forms = (False, True) if layer.body.roles.causal else (False,)
+    return [replace(case, causal=form) for form in forms for case in plain]
 
 
 def crossed(case: LayerCase, which: str) -> LayerCase:

@@ -11,7 +11,7 @@ from parity_tests.judge.mutants.class_parts import MUTANTS
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
 
-from .cases import LOUD, crossed, later_keys, with_masks
+from .cases import LOUD, cached_cases, crossed, later_keys, with_masks
 
 
 def probes_of(layer) -> list[list]:
@@ -30,6 +30,7 @@ def probes_of(layer) -> list[list]:
     if layer.body.roles.causal:
         masked = [c for c in others if c.masks]
         others += [replace(c, causal=True) for c in first + masked]
+    others += cached_cases(layer)
     loud = [
         replace(c, x=c.x * LOUD, masks=later_keys(layer, c)) for c in first
     ]
@@ -54,7 +55,7 @@ def mutants_of(layer, probes) -> Iterator:
 def output_of(layer, mutant, recipe, probe):
     """What the layer would give with this mistake, read by this recipe."""
     read = layer.weights(probe, recipe)
-    return mutant(read, probe.tokens(layer.causal))
+    return probe.output_of(partial(mutant, read), layer.causal)
 
 
 def possible(layer) -> dict:

@@ -251,6 +251,9 @@ class FunctionBody:
     def has_no_such_head(self, sizes: Sizes) -> bool:
         return False
 
+    def renew(self, sizes: Sizes, dtype: str) -> None:
+        """A function keeps nothing."""
+
     def buffers(self, sizes: Sizes) -> list[str]:
         return []
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from parity_tests.judge.attention.caches import cache_not_asked
 from parity_tests.judge.attention.conventions import (
     BY_AUTOGRAD,
     INSIDE_FLOAT32,
@@ -35,9 +36,9 @@ from .conventions import (
     masks_of,
     names_the_mask,
 )
+from .decoding import DecodingLayer
 from .finding import way_to_call
 from .properties import properties_of
-from .reading import ReadLayer
 
 ROLES = ("self_attention", "causal_attention", "multi_head_attention")
 AROUND = {
@@ -49,7 +50,7 @@ AROUND = {
 }
 
 
-class AttentionLayer(ReadLayer):
+class AttentionLayer(DecodingLayer):
     """A layer under judgement, its conventions detected."""
 
     when_random = "the output is random: dropout stays on at evaluation"
@@ -143,7 +144,8 @@ class AttentionLayer(ReadLayer):
             missing["dropout"] = "it takes no rate"
         built = left_alone(self.thing) if self.thing.is_class else ()
         called = self.body.roles.left_alone
-        return missing | left_at_defaults((*built, *called))
+        missing |= left_at_defaults((*built, *called))
+        return missing | cache_not_asked(self.body.roles.cache, self.cache)
 
     def plain_conventions(self) -> dict[str, object]:
         """What was detected, for a report."""
@@ -166,6 +168,8 @@ class AttentionLayer(ReadLayer):
             detected["float64"] = INSIDE_FLOAT32
         if self.tokens_first:
             detected["layout"] = "tokens, batch, features"
+        if self.cache:
+            detected["cache"] = self.cache.roles.names
         if self.recipe.inside:
             detected["around"] = AROUND[self.recipe.inside]
         if self.body.has_sizes:

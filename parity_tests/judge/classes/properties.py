@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -26,16 +27,20 @@ from parity_tests.judge.verdict.protocol import Broken
 from parity_tests.twins.comparing import Comparison
 
 from .building import takes
-from .cases import LOUD, LayerCase, later_keys, with_masks
+from .cases import (
+    LOUD,
+    LayerCase,
+    cached_cases,
+    later_keys,
+    with_masks,
+)
 
 BEYOND = 33  # tokens
 
 
 def expected(layer, case: LayerCase):
     """The reference's output with these weights, and its error."""
-    mask = np.ones(case.shape[-2:], bool)
-    for each in case.masks.values():
-        mask = mask & each
+    mask = case.mask
     if layer.causal or case.causal:
         mask = mask & causal_mask(*case.shape[-2:])
     return by_the_reference(layer.weights(case), case, mask)
@@ -212,6 +217,22 @@ def its_causal_form_sees_no_later_token(
         yield from equals_the_reference(layer, replace(both, masks=masks))
 
 
+def decoding_with_its_cache_is_the_same_as_all_at_once(
+    layer, case: LayerCase
+) -> Comparisons:
+    """Decoding token by token, or in parts, with its cache, gives what the
+    whole text gives at once."""
+    exact, begin = expected(layer, case), 0
+    for got in layer.decoded(case, layer.cache):
+        part = np.s_[..., begin : begin + got.shape[-2], :]
+        yield equals_exact(
+            f"output from token {begin} on",
+            got,
+            exact.moved(lambda a, part=part: a[part]),
+        )
+        begin += got.shape[-2]
+
+
 def long_cases(layer) -> list[LayerCase]:
     """A long text at each of the layer's sizes."""
     counts = map(layer.tokens_at, range(len(layer.sizes)))
@@ -369,7 +390,9 @@ def derivative(layer, case: LayerCase, moved, label: str, along):
     heads = layer.heads_of(layer.sizes[case.built])
     read = weights(layer.at(case.built, layer.recipe), arrays, heads)
     complex_case = replace(case, **case.tokens_by_use | tokens)
-    output = layer_of_heads(read, complex_case.tokens(layer.causal))
+    output = complex_case.output_of(
+        partial(layer_of_heads, read), layer.causal
+    )
     return np.imag(output) / TINY
 
 
@@ -395,6 +418,11 @@ def properties_of(layer) -> Iterator[Property]:
     )
     if layer.body.roles.causal:
         yield Property(its_causal_form_sees_no_later_token)
+    if layer.cache:
+        yield Property(
+            decoding_with_its_cache_is_the_same_as_all_at_once,
+            inputs=cached_cases,
+        )
     if layer.gradients_by == BY_AUTOGRAD:
         yield Property(gradients_are_the_exact_ones)
     thing = layer.thing

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -121,8 +122,10 @@ class ReadLayer(CalledLayer):
         self, case: LayerCase, causal=None, recipe=None
     ) -> np.ndarray:
         """The reference's output in plain NumPy, for trials."""
-        tokens = case.tokens(self.causal if causal is None else causal)
-        return layer_of_heads(self.weights(case, recipe), tokens)
+        layer = partial(layer_of_heads, self.weights(case, recipe))
+        return case.output_of(
+            layer, self.causal if causal is None else causal
+        )
 
     def recognised(self) -> tuple[Recipe, bool]:
         """How its weights are read, and whether it is causal.

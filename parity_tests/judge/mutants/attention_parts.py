@@ -4,9 +4,10 @@ The parts are a factor for the scores, what is visible, and how weights are
 made of the two. Each of `MUTANTS` has a wrong part in place of a right one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from itertools import accumulate
 from math import sqrt
 
 import numpy as np
@@ -18,7 +19,8 @@ class Probe:
 
     `mask` is None for no mask, `second_mask` for no other one beside it;
     `causal` asks for the causal form, and `past` counts the keys before
-    the first query.
+    the first query, which came in these `calls`. What is asked with a
+    cache has `parts`: how many tokens are new, call by call.
     """
 
     query: np.ndarray
@@ -28,6 +30,22 @@ class Probe:
     causal: bool = False
     past: int = 0
     second_mask: np.ndarray | None = None
+    calls: tuple[int, ...] = ()
+    parts: tuple[int, ...] = ()
+
+    def in_parts(self) -> Iterator["Probe"]:
+        """One for each call, with the keys and values up to then."""
+        for index, end in enumerate(accumulate(self.parts)):
+            calls = self.parts[:index]
+            yield replace(
+                self,
+                query=self.query[..., sum(calls) : end, :],
+                key=self.key[..., :end, :],
+                value=self.value[..., :end, :],
+                past=sum(calls),
+                calls=calls,
+                parts=(),
+            )
 
     @property
     def masks(self) -> tuple[np.ndarray, ...]:
@@ -108,8 +126,11 @@ def attention(
     dtype=np.float64,
     repeat: Callable = next_to_each_other,
     similar: Callable = products,
+    kept: Callable | None = None,
 ) -> np.ndarray:
-    """Attention of three parts, any of which may be a wrong one."""
+    """Attention of three parts, any of which may be a wrong one; so may
+    be what is `kept` in a cache."""
+    probe = kept(probe) if kept else probe
     if probe.has_fewer_key_heads:
         heads = probe.query.shape[-3]
         key, value = (repeat(a, heads) for a in (probe.key, probe.value))
@@ -354,10 +375,75 @@ VISIBLE_KEYS = {
         lambda probe: visible(replace(probe, past=0))
     ),
 }
+
+
+# --- what is kept of earlier tokens --------------------------------------
+
+
+def kept_by(extended: Callable) -> Callable:
+    """Keys and values that are kept, extended so by what a call brings."""
+
+    def kept(probe: Probe) -> Probe:
+        ends = np.cumsum(probe.calls)
+        keys, values = (
+            np.split(array, ends, axis=-2)
+            for array in (probe.key, probe.value)
+        )
+        key, value = reduce(extended, zip(keys, values, strict=True))
+        past = key.shape[-2] - keys[-1].shape[-2]
+        return replace(probe, key=key, value=value, past=past)
+
+    return kept
+
+
+def after(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    return np.concatenate([old, new], axis=-2)
+
+
+def last_alone(probe: Probe) -> Probe:
+    """Of what was kept, only what the last call has brought is there."""
+    begin = sum(probe.calls[:-1])
+    key, value = (x[..., begin:, :] for x in (probe.key, probe.value))
+    return replace(probe, key=key, value=value, past=probe.past - begin)
+
+
+def not_yet(probe: Probe) -> Probe:
+    """What is new is kept, but not yet there."""
+    past = probe.past or None
+    key, value = (x[..., :past, :] for x in (probe.key, probe.value))
+    return replace(probe, key=key, value=value)
+
+
+CACHES = {
+    "the cache is not looked at": kept_by(lambda old, new: new),
+    "new keys and values go before those of the cache": kept_by(
+        lambda old, new: (after(new[0], old[0]), after(new[1], old[1]))
+    ),
+    "new keys go before those of the cache, new values after": kept_by(
+        lambda old, new: (after(new[0], old[0]), after(old[1], new[1]))
+    ),
+    "new values go before those of the cache, new keys after": kept_by(
+        lambda old, new: (after(old[0], new[0]), after(new[1], old[1]))
+    ),
+    "cached keys serve for cached values, too": kept_by(
+        lambda old, new: (after(old[0], new[0]), after(old[0], new[1]))
+    ),
+    "cached values serve for cached keys, too": kept_by(
+        lambda old, new: (after(old[1], new[0]), after(old[1], new[1]))
+    ),
+    "cached keys and values are swapped": kept_by(
+        lambda old, new: (after(old[1], new[0]), after(old[0], new[1]))
+    ),
+    "the cache keeps the last call's keys and values only": last_alone,
+    "a new token does not see itself: it comes into the cache too late": (
+        not_yet
+    ),
+}
 MUTANT_PARTS = (
     {name: {"factor": part} for name, part in FACTORS.items()}
     | {name: {"weigh": part} for name, part in WEIGHINGS.items()}
     | {name: {"visible": part} for name, part in VISIBLE_KEYS.items()}
+    | {name: {"kept": part} for name, part in CACHES.items()}
     | {
         "a token does not see itself; the first, fully masked, gets NaN": {
             "visible": one_less,

@@ -29,7 +29,8 @@ from .attention_parts import (
 class Tokens:
     """Tokens to attend from and to, masks of them, and whether causal.
 
-    A mask has the axes (text, query, key), or the last two.
+    A mask has the axes (text, query, key), or the last two. With a cache,
+    so many of the tokens attended to came in each of the `calls` before.
     """
 
     query: np.ndarray
@@ -37,6 +38,11 @@ class Tokens:
     value: np.ndarray
     masks: tuple[np.ndarray, ...] = ()
     causal: bool = False
+    calls: tuple[int, ...] = ()
+
+    @property
+    def past(self) -> int:
+        return sum(self.calls)
 
     @property
     def is_self(self) -> bool:
@@ -101,7 +107,8 @@ def layer_of_heads(
         mask = mask[..., None, :, :]  # the same for all heads
     if any(map(np.iscomplexobj, (query, key, value))):  # for derivatives
         parts = {"dtype": np.complex128} | parts
-    probe = Probe(query, key, value, mask, causal=tokens.causal)
+    how = {n: getattr(tokens, n) for n in ("causal", "past", "calls")}
+    probe = Probe(query, key, value, mask, **how)
     merged = merge(attention(probe, **parts))
     output = finish(merged, weights.output, weights.heads)
     if "residual" in weights.inside:
@@ -159,6 +166,17 @@ def masks_of_other_texts(masks: tuple) -> np.ndarray | None:
     """Masks repeated text by text where heads were expected."""
     mask = joined(masks)
     return mask if mask is None or mask.ndim < 3 else np.roll(mask, 1, 0)
+
+
+def joined_along_the_batch(tokens: Tokens) -> tuple:
+    """What is new joins what was kept along the batch, and what comes of
+    it is read as texts again."""
+    if tokens.past:
+        halves = np.split(tokens.key, [tokens.past], axis=-2)
+        rows = np.concatenate([half.reshape(-1) for half in halves])
+        key = rows.reshape(tokens.key.shape)
+        return tokens.query, key, key
+    return sources(tokens)
 
 
 def root_of_all_heads(probe: Probe) -> float:
@@ -240,6 +258,9 @@ MUTANT_LAYERS = {
     },
     **{name: {"joined": part} for name, part in JOINED_MASKS.items()},
     "the mask of another text is used": {"joined": masks_of_other_texts},
+    "new keys and values join the cache along the batch, not the tokens": {
+        "sources": joined_along_the_batch
+    },
     "attention runs along the batch, not the tokens": {
         "split": along_the_batch,
         "merge": back_from_the_batch,

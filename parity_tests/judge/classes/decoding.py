@@ -1,0 +1,70 @@
+"""Decoding with a cache: a layer that is asked call by call."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from parity_tests.judge.attention.caches import Cache, cache_of
+from parity_tests.judge.mutants.class_parts import apply, normed
+
+from .calling import Way
+from .cases import LayerCase
+from .reading import ReadLayer
+
+
+class DecodingLayer(ReadLayer):
+    """A layer whose cache is asked as well, where it is understood.
+
+    A case in parts is answered by a call for each, with what was kept of
+    those before.
+    """
+
+    def __init__(self, way: Way, role: str):
+        """Raises NotJudged where it cannot be read."""
+        super().__init__(way, role)
+        roles = self.body.roles.cache
+        can_keep = roles.holders or self.thing.is_class
+        self.cache = cache_of(self, roles) if roles and can_keep else None
+
+    def of(self, case: LayerCase, **how) -> np.ndarray:
+        if not case.parts:
+            return super().of(case, **how)
+        return np.concatenate(self.decoded(case, self.cache), axis=-2)
+
+    def arranged_output(self, array: np.ndarray) -> np.ndarray:
+        return self.arranged(array)
+
+    def case_in_parts(
+        self, parts: tuple[int, ...], built: int = 0
+    ) -> LayerCase:
+        case = self.case(tokens=sum(parts), size=built)
+        return replace(case, parts=parts)
+
+    def with_other_start(self, case: LayerCase) -> LayerCase:
+        x = case.x.copy()
+        x[..., : case.parts[0], :] += 1
+        return replace(case, x=x)
+
+    def returned(self, part: LayerCase, more: dict):
+        return self.reply(part, more)["value"]
+
+    def decoded(self, case: LayerCase, cache: Cache) -> list[np.ndarray]:
+        if not cache.kept:
+            self.body.renew(self.sizes[case.built], case.x.dtype.name)
+        value, past, outputs = None, 0, []
+        for part in case.in_parts():
+            value = self.returned(part, cache.arguments(value, past))
+            outputs.append(self.read(value, part, cache.result))
+            past += part.x.shape[-2]
+        return outputs
+
+    def right_parts(self, case: LayerCase, causal=None) -> list[np.ndarray]:
+        ends = np.cumsum(case.parts)[:-1]
+        return np.split(self.plain(case, causal), ends, axis=-2)
+
+    def keys_and_values(self, case: LayerCase) -> np.ndarray:
+        read = self.weights(case)
+        first = read.inside.startswith("norm first")
+        x = normed(read, case.x) if first else case.x
+        both = (apply(layer, x).ravel() for layer in (read.key, read.value))
+        return np.concatenate(list(both))

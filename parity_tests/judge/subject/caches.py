@@ -1,0 +1,93 @@
+"""Caches: which arguments have to do with earlier keys and values.
+
+A cache is handed in as one argument, or as two, and comes back beside the
+output; or a layer keeps it itself, and a switch or a position says so.
+"""
+
+import re
+from dataclasses import dataclass
+
+from parity_tests.judge.candidate.things import Parameter
+
+from .roles import CACHE
+
+POSITION = re.compile(
+    r"(start|cur(rent)?|input|cache)_?(pos(ition)?|idx|index)|"
+    r"((past|cache)_?(len(gth)?)|(pos(ition)?_|seq_|cache_|past_)?offset)"
+)
+SWITCH = re.compile(r"(return|output|with)_(present|past|cache|kv)")
+ONE_AT_A_TIME = re.compile(
+    r"(one|1|single) (new )?token at a time|token[- ]by[- ]token|"
+    r"(takes|with|for|of) (only )?(one|a single) (new )?token\b"
+)
+
+
+@dataclass(frozen=True)
+class CacheRoles:
+    """The arguments of a call that have to do with a cache.
+
+    `holders` take what was kept of earlier tokens; `switches` say that it
+    is wanted; `position` takes how many tokens there were before.
+    """
+
+    holders: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    position: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+    @property
+    def at_rest(self) -> dict[str, object]:
+        """What they get where no cache is wanted; holders their default."""
+        named: dict[str, object] = dict.fromkeys(self.switches, False)
+        return named | ({self.position: 0} if self.position else {})
+
+    @property
+    def left(self) -> str:
+        """What is said of them where no cache was asked."""
+        for name in (*self.holders, *self.switches):
+            return f"{name} was left at its default"
+        return f"{self.position} was always 0"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        position = (self.position,) if self.position else ()
+        return (*self.holders, *self.switches, *position)
+
+
+def cache_roles(parameters: tuple[Parameter, ...]) -> CacheRoles:
+    """Roles by name and default; a cache that must be passed is the
+    caller's own, and has none."""
+    named = [each for each in parameters if each.is_named]
+    positions = [each.name for each in named if is_position(each)]
+    others = [each for each in named if each.name not in positions]
+    return CacheRoles(
+        tuple(each.name for each in others if is_holder(each)),
+        tuple(each.name for each in others if is_switch(each)),
+        next(iter(positions), None),
+    )
+
+
+def is_position(parameter: Parameter) -> bool:
+    """Whether it is the place of the first new token, which is a number."""
+    is_number = parameter.required or type(parameter.default) is int
+    named = POSITION.fullmatch(parameter.name.lower())
+    is_array = "Tensor" in parameter.annotation
+    return bool(named and is_number and not is_array)
+
+
+def is_switch(parameter: Parameter) -> bool:
+    name = parameter.name.lower()
+    known = CACHE.search(name) or SWITCH.fullmatch(name)
+    return bool(known) and isinstance(parameter.default, bool)
+
+
+def is_holder(parameter: Parameter) -> bool:
+    is_open = not parameter.required and parameter.default is None
+    return is_open and CACHE.search(parameter.name.lower()) is not None
+
+
+def takes_one_token(docs: str) -> bool:
+    """Whether it is said to take one new token at a time."""
+    return ONE_AT_A_TIME.search(docs.lower()) is not None
