@@ -4,12 +4,13 @@
 first.
 """
 
-from . import bias, masks, numbers, order
+from . import bias, decoding, masks, numbers, order
 
 PROPERTIES = (
     *numbers.PROPERTIES,
     *bias.PROPERTIES,
     *masks.PROPERTIES,
+    *decoding.PROPERTIES,
     *order.PROPERTIES,
 )
 

@@ -49,6 +49,12 @@ class Cache:
             named |= dict(zip(self.roles.holders, parts, strict=True))
         return named
 
+    def follows(self, past: int) -> dict:
+        """What a script says of a call after others: which arguments are
+        what parts of the output before."""
+        pairs = zip(self.roles.holders, self.kept, strict=False)
+        return {"follows": dict(pairs)} if past else {}
+
 
 class Decoder(Protocol):
     """What can be asked with a cache; a case may be one in `parts`."""

@@ -7,6 +7,7 @@ done with it.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from parity_tests.judge.mutants.attention_parts import (
     BEYOND_TILES,
     MUTANTS,
     attention,
+    in_parts,
     visible,
 )
 from parity_tests.judge.subject.cases import (
@@ -42,6 +44,7 @@ from parity_tests.judge.verdict.property import Property
 from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
 
 from .all_properties import IN_16_BITS, PROPERTIES
+from .caches import cache_not_asked, cache_of
 from .calling import (
     ONE_QUERY,
     Caller,
@@ -77,6 +80,7 @@ from .conventions import (
     takes_fewer_key_heads,
     widens,
 )
+from .decoding import FunctionDecoder, cached_cases
 from .probes import of_two_masks, probes
 from .property import exact_of
 
@@ -108,6 +112,11 @@ class AttentionFunction:
         self.two_masks, self.axes_of_both = self.detect_two(caller, limits)
         self.caller = caller.changed(forms=caller.calling.forms | forms)
         self.conventions = self.detect(self.caller, limits)
+        self.decoder, roles = FunctionDecoder(self), caller.calling.roles
+        can_keep = roles.cache.holders and not limits.narrow
+        self.cache = (
+            cache_of(self.decoder, roles.cache) if can_keep else None
+        )
 
     # --- conventions -----------------------------------------------------
 
@@ -359,6 +368,7 @@ class AttentionFunction:
             "numbers are added": conventions.mask_of_numbers == ADDED,
             "scale": roles.scale is not None,
             "gradients": conventions.gradients == BY_AUTOGRAD,
+            "cache": self.cache is not None,
             "two dtypes": len(self.limits.dtypes) > 1,
             "fewer key heads": self.takes_fewer_key_heads,
         }
@@ -407,17 +417,22 @@ class AttentionFunction:
             missing[f"other values of {name}"] = (
                 f"what it means is not known; it was given {given}"
             )
-        left_alone = calling.roles.left_alone
-        return missing | left_at_defaults(left_alone)
+        roles = calling.roles
+        missing |= left_at_defaults(roles.left_alone)
+        return missing | cache_not_asked(roles.cache, self.cache)
 
     # --- for the diagnosis -----------------------------------------------
 
     def probes(self) -> list[list]:
         plain, *others = probes(self)
-        return [plain, list(of_two_masks(self)), *others]
+        cached = [each.probe for each in cached_cases(self)]
+        return [plain, list(of_two_masks(self)), cached, *others]
 
     def answer(self, probe) -> np.ndarray:
         """On copies, so that the next call gets the same inputs."""
+        if probe.parts:
+            outputs = self.decoder.decoded(probe, self.cache)
+            return np.concatenate(outputs, axis=-2)
         arrays = probe.query, probe.key, probe.value
         copies = [array.copy() for array in arrays]
         has_form = self.caller.calling.roles.causal is not None
@@ -440,7 +455,7 @@ class AttentionFunction:
         return not all(np.array_equal(a, b) for a, b in pairs)
 
     def right(self, probe) -> np.ndarray:
-        return attention(probe)
+        return in_parts(attention, probe)
 
     def mutants(self, probes) -> Iterator:
         """All mutants; without those of two masks if it takes one, and
@@ -453,10 +468,12 @@ class AttentionFunction:
             if not self.takes_fewer_key_heads and "key heads are" in name:
                 continue
             if batch or "batch" not in name:
-                yield name, mutant
+                yield name, partial(in_parts, mutant)
 
     def agree(self, output, expected, probe) -> bool:
         """Equal, but for rounding and for fully masked rows."""
+        if probe.parts:  # in which no row is fully masked
+            return alike(output, np.asarray(expected))
         sees_any = visible(probe).any(axis=-1, keepdims=True)
         if expected is None or output.shape != expected.shape:
             return False

@@ -95,6 +95,12 @@ def variations(arrays, subject) -> Iterator[Probe]:
     conventions = subject.conventions
     if conventions.causal == "always":
         yield Probe(*arrays, causal=True)
+        if conventions.alignment == LAST:
+            query, *others = arrays
+            past = KEYS - 2  # of five keys, two are the queries' own
+            yield Probe(
+                query[..., :2, :], *others, causal=True, past=past
+            )
         return
     yield Probe(*arrays)
     holes = list(masked(arrays, subject))

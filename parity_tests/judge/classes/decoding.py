@@ -45,15 +45,16 @@ class DecodingLayer(ReadLayer):
         x[..., : case.parts[0], :] += 1
         return replace(case, x=x)
 
-    def returned(self, part: LayerCase, more: dict):
-        return self.reply(part, more)["value"]
+    def returned(self, part: LayerCase, more: dict, **how):
+        return self.reply(part, more, **how)["value"]
 
     def decoded(self, case: LayerCase, cache: Cache) -> list[np.ndarray]:
         if not cache.kept:
             self.body.renew(self.sizes[case.built], case.x.dtype.name)
         value, past, outputs = None, 0, []
         for part in case.in_parts():
-            value = self.returned(part, cache.arguments(value, past))
+            more = cache.arguments(value, past)
+            value = self.returned(part, more, **cache.follows(past))
             outputs.append(self.read(value, part, cache.result))
             past += part.x.shape[-2]
         return outputs

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from secrets import randbits, token_hex
@@ -151,9 +151,12 @@ class Remote:
         if self.log is not None and "value" in answer:
             built = self.built.get(target)
             weights = self.weights.get(target, {})
-            self.log.append(
-                Call(self, target, arguments, how, answer, built, weights)
+            call = Call(
+                self, target, arguments, how, answer, built, weights
             )
+            if "follows" in how and self.log:
+                call = replace(call, before=self.log[-1])
+            self.log.append(call)
         return answer
 
     def build(self, name: str, arguments: dict, how: dict) -> dict:

@@ -32,6 +32,7 @@ class Call:
     answer: dict
     build: tuple | None = None  # the name, arguments and how of its class
     weights: dict = field(default_factory=dict)
+    before: "Call | None" = None  # that it follows, with what was kept
 
     @property
     def value(self):
@@ -52,16 +53,27 @@ class Call:
             return None
         library = self.how.get("library", "numpy")
         lines = [*self.instance(library, seed)] if self.build else []
-        for name, value in self.arguments.items():
-            lines += self.argument(name, value, library)
-        passed = ", ".join(f"{name}={name}" for name in self.arguments)
-        lines.append(f"output = {self.called}({passed})")
+        lines += self.lines(library)
         if self.gradients:
             lines += self.backward(library)
         if None in lines:
             return None
         imports = ["import numpy as np", *IMPORTS.get(library, ())]
         return "\n".join([*imports, start, "", *lines])
+
+    def lines(self, library: str) -> list:
+        """Lines that make its arguments, and the call; before them those
+        of the calls that it follows."""
+        lines = self.before.lines(library) if self.before else []
+        follows = self.how.get("follows", {})
+        for name, value in self.arguments.items():
+            if name in follows:
+                path = "".join(f"[{step!r}]" for step in follows[name])
+                lines.append(f"{name} = output{path}")
+            else:
+                lines += self.argument(name, value, library)
+        passed = ", ".join(f"{name}={name}" for name in self.arguments)
+        return [*lines, f"output = {self.called}({passed})"]
 
     def argument(self, name: str, value, library: str) -> Iterator:
         """Lines that make an argument; None for what is too large."""

@@ -144,6 +144,12 @@ def attention(
     return weigh(scores, visible(probe)) @ value
 
 
+def in_parts(mutant: Callable, probe: Probe) -> np.ndarray:
+    """What it gives call by call, where a probe has parts."""
+    parts = [*probe.in_parts()] or [probe]
+    return np.concatenate([mutant(part) for part in parts], axis=-2)
+
+
 def over_queries_and_keys(scores, visible):
     masked = np.where(visible, scores, -np.inf)
     flat = normalised(masked.reshape(*scores.shape[:-2], -1))

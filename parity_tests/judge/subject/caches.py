@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from parity_tests.judge.candidate.things import Parameter
 
-from .roles import CACHE
-
+CACHE = re.compile(r"(?:^|_)past|cache|incremental")
 POSITION = re.compile(
     r"(start|cur(rent)?|input|cache)_?(pos(ition)?|idx|index)|"
     r"((past|cache)_?(len(gth)?)|(pos(ition)?_|seq_|cache_|past_)?offset)"

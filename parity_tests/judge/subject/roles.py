@@ -7,11 +7,12 @@ and its place. What is left with a default is left alone, and that is said
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from parity_tests.judge.candidate.things import Parameter
 
+from .caches import CACHE, CacheRoles, cache_roles
 from .forms import TEXTS_LAST
 
 # Each matches a whole name in lower case, without what stands around it.
@@ -35,7 +36,6 @@ PATTERNS = {
     r"verbose|debug|name|dtype|device|rng|generator|seed|eps(ilon)?",
     "context": r"context|memory|cond|y|kv|xa|encoder_.*|enc_.*|source|src",
 }
-CACHE = re.compile(r"(?:^|_)past|cache|incremental")
 AROUND = re.compile(
     r"_(states?|layers?|tensors?|mat(rix)?|vec(tor)?s?|in|input|t|seq)$|"
     r"^(inputs?|in|the|my)_|_+$|\d+$"
@@ -77,6 +77,7 @@ class Roles:
     fixed: tuple[tuple[str, object], ...] = ()
     unknown: tuple[str, ...] = ()
     left_alone: tuple[str, ...] = ()
+    cache: CacheRoles = field(default_factory=CacheRoles)
 
 
 def qkv_of(names: list[str]) -> tuple[str, str, str] | None:
@@ -101,13 +102,15 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
     others = [name for name in names if name not in tensors]
     causal = first_of(others, "causal")
     masks = tuple(n for n in others if has_role(n, "mask") and n != causal)
-    left = [name for name in others if name not in (*masks, causal)]
+    cache = cache_roles(tuple(named[n] for n in others if n not in masks))
+    known = (*masks, causal, *cache.names)
+    left = [name for name in others if name not in known]
     lengths = first_of(left, "lengths")
     numbers = [n for n in left if not isinstance(named[n].default, bool)]
     scale = first_of(numbers, "scale")
     heads = first_of(left, "heads")
     required = [n for n in (*masks, lengths) if n and named[n].required]
-    fixed, unknown = [], []
+    fixed, unknown = list(cache.at_rest.items()), []
     for name in left:
         each = named[name]
         if name in (lengths, scale if not each.required else None, heads):
@@ -137,6 +140,7 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
         tuple(fixed),
         tuple(unknown),
         tuple(left_alone),
+        cache,
     )
 
 
