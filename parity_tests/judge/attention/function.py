@@ -465,6 +465,8 @@ class AttentionFunction:
         for name, mutant in (MUTANTS | BEYOND_TILES).items():
             if not both and "another mask" in name:
                 continue
+            if self.limits.square and "number of queries" in name:
+                continue  # there are as many keys
             if not self.takes_fewer_key_heads and "key heads are" in name:
                 continue
             if batch or "batch" not in name:

@@ -98,9 +98,7 @@ def variations(arrays, subject) -> Iterator[Probe]:
         if conventions.alignment == LAST:
             query, *others = arrays
             past = KEYS - 2  # of five keys, two are the queries' own
-            yield Probe(
-                query[..., :2, :], *others, causal=True, past=past
-            )
+            yield Probe(query[..., :2, :], *others, causal=True, past=past)
         return
     yield Probe(*arrays)
     holes = list(masked(arrays, subject))

@@ -1,5 +1,6 @@
 """Causes: which mutants of a layer can be told apart, and how."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
+from parity_tests.judge.mutants.attention_parts import NUMBERS
 from parity_tests.judge.mutants.class_parts import MUTANTS
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
@@ -26,7 +28,7 @@ def probes_of(layer) -> list[list]:
     others = [crossed(c, layer.cross) for c in first if layer.cross]
     together = [names] if len(names) > 1 else []
     for chosen in [[name] for name in names] + together:
-        others += [with_masks(layer, c, *chosen) for c in first]
+        others += [with_masks(layer, c, *chosen) for c in plain[:4]]
     if layer.body.roles.causal:
         masked = [c for c in others if c.masks]
         others += [replace(c, causal=True) for c in first + masked]
@@ -58,6 +60,9 @@ def output_of(layer, mutant, recipe, probe):
     return probe.output_of(partial(mutant, read), layer.causal)
 
 
+OF_TEXTS = ("masks are repeated", "the mask of another")
+
+
 def possible(layer) -> dict:
     """The mutants that can be told apart by what it can be asked."""
     read = layer.weights(layer.case())
@@ -65,6 +70,7 @@ def possible(layer) -> dict:
     both = bool(layer.body.roles.causal and layer.understood)
     grouped = read.key_heads < read.heads
     widths = read.width_in != len(read.query[0])
+    of_a_width = roots_of_widths(layer, read.width_in)
     axes = {layer.forms[name].axes for name in layer.understood}
     of_pairs = not axes <= {*OF_KEYS, LENGTHS}
     return {
@@ -72,14 +78,30 @@ def possible(layer) -> dict:
         for name, mutant in MUTANTS.items()
         if (several or not ("heads" in name or "d_model" in name))
         and (len(layer.understood) > 1 or "two masks" not in name)
-        and (layer.understood or "mask of another" not in name)
+        and (layer.understood or not name.startswith(OF_TEXTS))
         and (of_pairs or "mask is transposed" not in name)
         and (both or "another mask" not in name)
         and (layer.cross or "'s tokens" not in name)
+        and (layer.cross or "number of queries" not in name)
         and (widths or "√d_in" not in name)
+        and name not in of_a_width
         and (1 in layer.batch_axes or "batch" not in name)
         and (grouped or "key heads are" not in name)
     }
+
+
+def roots_of_widths(layer, width: int) -> list[str]:
+    """The mutants of a scale whose number is the root of the width of its
+    tokens, where that is always the same, and where its source has no
+    such number: then it is the width that is meant."""
+    widths = {layer.width_at(built) for built in range(len(layer.sizes))}
+    written = re.findall(r"(?<![\w.])\d+", layer.thing.source)
+    return [
+        f"the scale is 1/{number}, whatever the width"
+        for number in NUMBERS
+        if widths == {width} == {number**2}
+        and not {str(number), str(width)} & {*written}
+    ]
 
 
 def cause_of_cut_gradients(layer) -> str | None:

@@ -274,6 +274,7 @@ def either(probe):
     return own_mask(probe) | triangle(probe)
 
 
+NUMBERS = (2, 4, 8, 16)  # that are written in place of a root
 FACTORS = {
     "the scale is missing": lambda probe: 1,
     "the scale is 1/d, not 1/√d, as if applied twice": lambda probe: (
@@ -296,7 +297,7 @@ FACTORS = {
     f"the scale is 1/{number}, whatever the width": (
         lambda probe, number=number: 1 / number
     )
-    for number in (2, 4, 8, 16)
+    for number in NUMBERS
 }
 WEIGHINGS = {
     "the weights are transposed": (
@@ -390,6 +391,8 @@ def kept_by(extended: Callable) -> Callable:
     """Keys and values that are kept, extended so by what a call brings."""
 
     def kept(probe: Probe) -> Probe:
+        if not probe.calls:
+            return probe
         ends = np.cumsum(probe.calls)
         keys, values = (
             np.split(array, ends, axis=-2)
@@ -415,7 +418,7 @@ def last_alone(probe: Probe) -> Probe:
 
 def not_yet(probe: Probe) -> Probe:
     """What is new is kept, but not yet there."""
-    past = probe.past or None
+    past = sum(probe.calls) or None
     key, value = (x[..., :past, :] for x in (probe.key, probe.value))
     return replace(probe, key=key, value=value)
 

@@ -21,6 +21,8 @@ from .attention_parts import (
     attention,
     joined,
     over_queries_and_keys,
+    own_mask,
+    triangle,
     weigh,
 )
 
@@ -138,6 +140,15 @@ def split_interleaved(x: np.ndarray, heads: int) -> np.ndarray:
     return np.stack([x[..., head::heads] for head in range(heads)], axis=-3)
 
 
+def split_within_tokens(x: np.ndarray, heads: int) -> np.ndarray:
+    *batch, tokens, width = x.shape
+    return x.reshape(*batch, tokens, heads, width // heads)
+
+
+def merge_within_tokens(context: np.ndarray) -> np.ndarray:
+    return context.reshape(*context.shape[:-2], -1)
+
+
 def merge_by_reshape(context: np.ndarray) -> np.ndarray:
     *batch, heads, tokens, width = context.shape
     return context.reshape(*batch, tokens, heads * width)
@@ -163,9 +174,32 @@ def back_from_the_batch(context: np.ndarray) -> np.ndarray:
 
 
 def masks_of_other_texts(masks: tuple) -> np.ndarray | None:
-    """Masks repeated text by text where heads were expected."""
+    """Each text has the mask of the text before."""
     mask = joined(masks)
     return mask if mask is None or mask.ndim < 3 else np.roll(mask, 1, 0)
+
+
+def masks_in_order(of_each: Callable) -> Callable:
+    """Masks of texts, repeated for heads in the one order, and heads that
+    stand in the batch in the other; `of_each(texts, heads)` tells which
+    text's mask each head of each text gets."""
+
+    def seen(probe: Probe) -> np.ndarray:
+        mask = own_mask(probe)
+        texts, heads = mask.shape[:2]
+        return mask[of_each(texts, heads), 0] & triangle(probe)
+
+    return seen
+
+
+def text_by_text(texts: int, heads: int) -> np.ndarray:
+    """Heads stand text by text, and masks are repeated all in turn."""
+    return np.arange(texts * heads).reshape(texts, heads) % texts
+
+
+def head_by_head(texts: int, heads: int) -> np.ndarray:
+    """Heads stand head by head, and each mask is repeated at once."""
+    return np.arange(texts * heads).reshape(heads, texts).T // heads
 
 
 def joined_along_the_batch(tokens: Tokens) -> tuple:
@@ -220,6 +254,10 @@ FINISHES = {
         lambda merged, output, heads: 2 * finish(merged, output)
     ),
 }
+MASKS_IN_ORDER = (
+    "masks are repeated for heads in another order than heads stand in the "
+    "batch"
+)
 MUTANT_LAYERS = {
     "the scale is 1/√d_model, not 1/√d_head": {"factor": root_of_all_heads},
     "the scale is 1/√d_in, not 1/√d_head": {
@@ -237,6 +275,10 @@ MUTANT_LAYERS = {
     "the heads are split and merged without a transpose": {
         "split": split_by_reshape,
         "merge": merge_by_reshape,
+    },
+    "the heads of a token attend to each other: there is no transpose": {
+        "split": split_within_tokens,
+        "merge": merge_within_tokens,
     },
     "the heads take every other feature": {"split": split_interleaved},
     "the heads are merged feature by feature": {"merge": merge_interleaved},
@@ -258,6 +300,10 @@ MUTANT_LAYERS = {
     },
     **{name: {"joined": part} for name, part in JOINED_MASKS.items()},
     "the mask of another text is used": {"joined": masks_of_other_texts},
+    MASKS_IN_ORDER: {"visible": masks_in_order(text_by_text)},
+    f"{MASKS_IN_ORDER} [head by head]": {
+        "visible": masks_in_order(head_by_head)
+    },
     "new keys and values join the cache along the batch, not the tokens": {
         "sources": joined_along_the_batch
     },

@@ -4,7 +4,7 @@ import torch
 import torch.nn as nn
 from torch.nn import functional as F
 
-n_embd = 24
+n_embd = 64
 block_size = 16
 dropout = 0.1
 
