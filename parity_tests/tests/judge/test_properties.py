@@ -91,6 +91,14 @@ def grouped(query, key, value, mask=None, repeat=np.repeat):
     return reference(query, key, value, mask)
 
 
+def with_a_cache(query, key, value, past=None):
+    """Keys and values come back, and are passed in with the next ones."""
+    if past is not None:
+        key = np.concatenate([past[0], key], axis=-2)
+        value = np.concatenate([past[1], value], axis=-2)
+    return reference(query, key, value), (key, value)
+
+
 def in_bfloat16(query, key, value, mask=None):
     if query.dtype != torch.bfloat16:
         raise TypeError("bfloat16 only")
@@ -113,6 +121,7 @@ SUBJECTS = {
     "with a scale": lambda: subject_of(scaled_attention),
     "with fewer key heads": lambda: subject_of(grouped),
     "with two masks": lambda: subject_of(with_two_masks()),
+    "with a cache": lambda: subject_of(with_a_cache),
     "in bfloat16": lambda: subject_of(in_bfloat16, "torch"),
 }
 
@@ -153,6 +162,8 @@ TWO_MASKS = {
     "its_other_mask_hides_what_it_should",
     "two_masks_hide_what_either_hides",
 }
+
+CACHE = {"decoding_with_its_cache_is_the_same_as_all_at_once"}
 
 # What each is not asked: it takes no numbers in a mask, has no causal form,
 # takes no scale, as many heads of keys, or one mask, or is of NumPy.

@@ -129,10 +129,63 @@ def test_arguments_that_are_asked_are_not_left_alone():
 
 
 def test_a_layer_has_arguments_that_are_left_alone_too():
-    def forward(x, mask=None, context=None, past=None, return_attn=0): ...
+    def forward(x, mask=None, context=None, window=4, return_attn=0): ...
 
     call = call_roles(parameters_of(forward))
-    assert call.left_alone == ("past",)
+    assert call.left_alone == ("window",)
+    assert not call.cache
+
+
+@pytest.mark.parametrize(
+    ("layer", "holders", "switches", "position", "at_rest"),
+    [
+        (
+            lambda x, past=None, use_cache=False: 0,
+            ("past",),
+            ("use_cache",),
+            None,
+            {"use_cache": False},
+        ),
+        (
+            lambda x, past_k=None, past_v=None, return_kv=True: 0,
+            ("past_k", "past_v"),
+            ("return_kv",),
+            None,
+            {"return_kv": False},
+        ),
+        (
+            lambda x, start_pos, mask=None: 0,
+            (),
+            (),
+            "start_pos",
+            {"start_pos": 0},
+        ),
+        (
+            lambda x, cache_position=0, kv_cache=None: 0,
+            ("kv_cache",),
+            (),
+            "cache_position",
+            {"cache_position": 0},
+        ),
+        # A position that may be an array of them is no number; a cache of
+        # another kind stays what it is.
+        (
+            lambda x, cache_position=None: 0,
+            ("cache_position",),
+            (),
+            None,
+            {},
+        ),
+        (lambda x, cache_size=4: 0, (), (), None, {}),
+    ],
+)
+def test_the_arguments_of_a_cache_are_known(
+    layer, holders, switches, position, at_rest
+):
+    cache = call_roles(parameters_of(layer)).cache
+    assert (cache.holders, cache.switches) == (holders, switches)
+    assert cache.position == position
+    assert cache.at_rest == at_rest
 
 
 @pytest.mark.parametrize(

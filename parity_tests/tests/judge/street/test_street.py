@@ -115,6 +115,17 @@ def test_no_verdict_is_false(folder, capsys):
     assert causes[True] >= 0.75 * causes.total()
 
 
+MORE = rows("more")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", MORE, ids=named)
+def test_what_was_met_later_gets_its_verdict_and_its_cause(row):
+    (report,) = reports(STREET / row["folder"] / row["file"])
+    assert report.verdict == row["verdict"], report
+    assert (report.cause or "") == row["cause"], report
+
+
 # --- the zoo in other dresses --------------------------------------------
 
 # What the dress leaves of a bug cannot be seen, and why.

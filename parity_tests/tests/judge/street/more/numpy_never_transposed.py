@@ -17,6 +17,9 @@ class MultiHeadAttention:
     def split_heads(self, x):
         return x.reshape(*x.shape[:-1], self.num_heads, self.d_k)
 
+    def merge_heads(self, x):
+        return x.reshape(*x.shape[:-2], self.d_model)
+
     def softmax(self, x):
         e = np.exp(x - np.max(x, axis=-1, keepdims=True))
         return e / np.sum(e, axis=-1, keepdims=True)
@@ -27,4 +30,4 @@ class MultiHeadAttention:
         V = self.split_heads(x @ self.W_V)
         scores = Q @ np.swapaxes(K, -1, -2) / np.sqrt(self.d_k)
         out = self.softmax(scores) @ V
-        return out.reshape(x.shape) @ self.W_O
+        return self.merge_heads(out) @ self.W_O

@@ -16,6 +16,9 @@ class MultiHeadAttention:
     def split_heads(self, x):
         return x.reshape(x.shape[0], self.num_heads, -1, self.d_k)
 
+    def merge_heads(self, x):
+        return x.reshape(x.shape[0], -1, self.d_model)
+
     def softmax(self, x):
         e = np.exp(x - np.max(x, axis=-1, keepdims=True))
         return e / np.sum(e, axis=-1, keepdims=True)
@@ -26,4 +29,4 @@ class MultiHeadAttention:
         V = self.split_heads(x @ self.W_V)
         scores = Q @ K.transpose(0, 1, 3, 2) / np.sqrt(self.d_k)
         out = self.softmax(scores) @ V
-        return out.reshape(x.shape) @ self.W_O
+        return self.merge_heads(out) @ self.W_O

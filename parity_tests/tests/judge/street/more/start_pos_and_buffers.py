@@ -24,6 +24,8 @@ class CausalAttention(nn.Module):
             for w in (self.wq, self.wk, self.wv)
         )
         end = start_pos + t
+        self.cache_k = self.cache_k.to(x)
+        self.cache_v = self.cache_v.to(x)
         self.cache_k[:b, start_pos:end] = xk
         self.cache_v[:b, start_pos:end] = xv
         q = xq.transpose(1, 2)

@@ -42,6 +42,70 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "k = k.repeat_interleave(self.n_rep, dim=1)\n"
         "        v = v.repeat_interleave(self.n_rep, dim=1)",
     ),
+    "head_scaled_by_the_model": ("C**-0.5", "k.shape[-1] ** -0.5"),
+    "heads_before_the_texts": (
+        "mask.repeat_interleave(self.n_heads, dim=0)",
+        "mask.repeat(self.n_heads, 1, 1)",
+    ),
+    "heads_of_the_batch": (
+        "mask.repeat(self.n_heads, 1, 1)",
+        "mask.repeat_interleave(self.n_heads, dim=0)",
+    ),
+    "kept_and_not_counted": (
+        "begin = self.position",
+        "begin = keys.shape[1] - t",
+    ),
+    "keys_before_values_after": ("[k, kv_cache[0]]", "[kv_cache[0], k]"),
+    "layer_scaled_by_the_tokens": ("key.shape[1]", "key.shape[2]"),
+    "numpy_split_by_reshape": (
+        "return x.reshape(x.shape[0], self.num_heads, -1, self.d_k)\n\n"
+        "    def merge_heads(self, x):\n"
+        "        return x.reshape(x.shape[0], -1, self.d_model)",
+        "return x.reshape(\n"
+        "            x.shape[0], -1, self.num_heads, self.d_k\n"
+        "        ).swapaxes(1, 2)\n\n"
+        "    def merge_heads(self, x):\n"
+        "        x = x.swapaxes(1, 2)\n"
+        "        return x.reshape(x.shape[0], -1, self.d_model)",
+    ),
+    "numpy_one_text_reshaped": (
+        "return x.reshape(self.num_heads, len(x), self.d_k)\n\n"
+        "    def merge_heads(self, x):\n"
+        "        return x.reshape(-1, self.d_model)",
+        "x = x.reshape(len(x), self.num_heads, self.d_k)\n"
+        "        return x.swapaxes(0, 1)\n\n"
+        "    def merge_heads(self, x):\n"
+        "        return x.swapaxes(0, 1).reshape(-1, self.d_model)",
+    ),
+    "numpy_never_transposed": (
+        "return x.reshape(*x.shape[:-1], self.num_heads, self.d_k)\n\n"
+        "    def merge_heads(self, x):\n"
+        "        return x.reshape(*x.shape[:-2], self.d_model)",
+        "return x.reshape(\n"
+        "            *x.shape[:-1], self.num_heads, self.d_k\n"
+        "        ).swapaxes(-3, -2)\n\n"
+        "    def merge_heads(self, x):\n"
+        "        x = x.swapaxes(-3, -2)\n"
+        "        return x.reshape(*x.shape[:-2], self.d_model)",
+    ),
+    "past_along_the_texts": ("dim=0", "dim=1"),
+    "past_behind_the_new": (
+        "k = torch.cat([k, past_k], dim=2)\n"
+        "            v = torch.cat([v, past_v], dim=2)",
+        "k = torch.cat([past_k, k], dim=2)\n"
+        "            v = torch.cat([past_v, v], dim=2)",
+    ),
+    "past_keys_from_the_first": ("triu(1)", "triu(m - n + 1)"),
+    "past_not_looked_at": (
+        "t, s =",
+        "k, v = (\n"
+        "            z if past is None else torch.cat([old, z], dim=2)\n"
+        "            for old, z in zip(past or (k, v), (k, v))\n"
+        "        )\n"
+        "        t, s =",
+    ),
+    "past_without_offset": (".tril()", ".tril(s - t)"),
+    "scaled_by_the_tokens": ("key.shape[1]", "key.shape[-1]"),
     "half_inside": ("q.half(), k.half(), v.half()", "q, k, v"),
     "hidden_width_in_heads": (
         "self.hid_dim**0.5",

@@ -1,0 +1,219 @@
+"""What was met later: caches, asked call by call, and masks of heads."""
+
+from collections.abc import Callable
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from parity_tests.tests.judge.street.truth import Check, Pairs
+from parity_tests.tests.judge.street.truth.classes import (
+    BATCH,
+    HEADS,
+    TOKENS,
+    WIDTH,
+    head_of_globals,
+    numpy_projections,
+    of_tokens,
+    tokens,
+)
+from parity_tests.tests.judge.street.truth.formula import (
+    built,
+    dot_product,
+    multi_head,
+    past,
+    some,
+    uniform,
+)
+from parity_tests.tests.judge.street.truth.functions import asks, first
+
+# How many tokens are new, call by call.
+PARTS = (3, 2, 1, 1), (1,) * TOKENS, (TOKENS,)
+
+
+def in_parts(ask: Callable, whole: Tensor, arrays, parts) -> Pairs:
+    """`ask(kept, begin, *new)` returns an output and what it keeps; the
+    arrays have their tokens along the axis before the last."""
+    for counts in parts:
+        kept = None
+        for end, count in zip(accumulate(counts), counts, strict=True):
+            part = slice(end - count, end)
+            new = [array[..., part, :] for array in arrays]
+            got, kept = ask(kept, end - count, *new)
+            yield got, whole[..., part, :]
+
+
+def with_cache(make, names: str, ask: Callable, parts=PARTS) -> Check:
+    """Causal attention; `names` are of its q, k, v and output layers, or
+    of one for all three and of the output."""
+
+    def check(module) -> Pairs:
+        layer, x = built(make(module)), tokens()[:, : sum(parts[0])]
+        *layers, out = (layer.get_submodule(n) for n in names.split())
+        projected = [part(x) for part in layers]
+        if len(layers) == 1:
+            projected = projected[0].chunk(3, dim=-1)
+        seen = past(x.shape[1], x.shape[1])
+        whole = out(multi_head(*projected, HEADS, seen))
+        yield from in_parts(
+            lambda *call: ask(layer, *call), whole, [x], parts
+        )
+
+    return check
+
+
+def handed_on(layer, kept, begin: int, x: Tensor) -> tuple:
+    """The layer returns its output, and what it takes the next time."""
+    return layer(x) if kept is None else layer(x, kept)
+
+
+def handed_on_where_wanted(layer, kept, begin: int, x: Tensor) -> tuple:
+    return layer(x, past=kept, use_cache=True)
+
+
+def at_a_position(layer, kept, begin: int, x: Tensor) -> tuple:
+    return layer(x, begin), None
+
+
+def kept_inside(layer, kept, begin: int, x: Tensor) -> tuple:
+    if begin == 0:
+        layer.reset_cache()
+    return layer(x, use_cache=True), None
+
+
+def past_and_use_cache(module) -> Pairs:
+    def make(m):
+        return m.CausalSelfAttention(WIDTH, HEADS)
+
+    names = "W_q W_k W_v W_o"
+    yield from of_tokens(make, names, causal=True)(module)
+    yield from with_cache(make, names, handed_on_where_wanted)(module)
+
+
+def numpy_with_cache(module) -> Pairs:
+    x, matrices = tokens(), [uniform(WIDTH, 5) for _ in range(3)]
+    seen = past(TOKENS, TOKENS)
+    whole = dot_product(*(x @ matrix for matrix in matrices), seen)
+
+    def ask(kept, begin, x):
+        arrays = [array.numpy() for array in (x, *matrices)]
+        got, _, kept = module.causal_self_attention(*arrays, kept)
+        return torch.as_tensor(got), kept
+
+    yield from in_parts(ask, whole, [x], PARTS)
+
+
+def of_three_with_cache(module) -> Pairs:
+    q, k, v = (uniform(2, 3, TOKENS, width) for width in (6, 6, 4))
+    whole = dot_product(q, k, v, past(TOKENS, TOKENS))
+
+    def ask(kept, begin, *new):
+        got, *kept = module.attention(*new, *(kept or ()))
+        return got, kept
+
+    yield from in_parts(ask, whole, [q, k, v], PARTS)
+
+
+class Kept:
+    """A cache that joins what is new to what it has."""
+
+    def __init__(self):
+        self.arrays: list[Tensor] = []
+
+    def update(self, *new: Tensor) -> list[Tensor]:
+        pairs = zip(
+            self.arrays or [x[:, :0] for x in new], new, strict=True
+        )
+        self.arrays = [torch.cat(pair, dim=1) for pair in pairs]
+        return self.arrays
+
+
+def cache_that_updates(module) -> Pairs:
+    """Token by token: each sees all that came before."""
+    layer, x = built(module.SelfAttention(WIDTH)), tokens()
+    projected = layer.q_proj(x), layer.k_proj(x), layer.v_proj(x)
+    yield layer(x), dot_product(*projected)
+    whole = dot_product(*projected, past(TOKENS, TOKENS))
+
+    def ask(kept, begin, x):
+        kept = kept or Kept()
+        return layer(x, kept), kept
+
+    yield from in_parts(ask, whole, [x], [(1,) * TOKENS])
+
+
+def masks_of_texts(module) -> Pairs:
+    layer, x = built(module.MultiHeadAttention(WIDTH, HEADS)), tokens()
+    qkv = layer.to_q(x), layer.to_k(x), layer.to_v(x)
+    for seen in (None, some(BATCH, TOKENS, TOKENS)):
+        yield layer(x, seen), layer.to_out(multi_head(*qkv, HEADS, seen))
+
+
+def numpy_heads(axes: int) -> Check:
+    return numpy_projections(
+        lambda m: m.MultiHeadAttention(WIDTH, HEADS),
+        "W_Q W_K W_V W_O",
+        HEADS,
+        axes,
+    )
+
+
+MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        (
+            *("past_and_use_cache", "past_without_offset"),
+            *("past_behind_the_new", "past_not_looked_at"),
+        ),
+        past_and_use_cache,
+    ),
+    "past_along_the_texts": with_cache(
+        lambda m: m.MultiHeadAttention(WIDTH, HEADS),
+        "query key value out",
+        handed_on,
+        [(3, 3)],  # of other parts, cat makes nothing
+    ),
+    "cache_before_the_heads": with_cache(
+        lambda m: m.MultiHeadAttention(WIDTH, HEADS),
+        "query key value out",
+        handed_on,
+    ),
+    "layer_past_and_present": with_cache(
+        lambda m: m.Attention(WIDTH, HEADS), "c_attn c_proj", handed_on
+    ),
+    "start_pos_and_buffers": with_cache(
+        lambda m: m.CausalAttention(WIDTH, HEADS, 4, 9),
+        "wq wk wv wo",
+        at_a_position,
+    ),
+    **dict.fromkeys(
+        ("kept_and_reset", "kept_and_not_counted"),
+        with_cache(
+            lambda m: m.MultiHeadAttention(WIDTH, WIDTH, 9, 0.1, HEADS),
+            "W_query W_key W_value out_proj",
+            kept_inside,
+        ),
+    ),
+    **dict.fromkeys(
+        ("cache_of_numpy", "keys_before_values_after"), numpy_with_cache
+    ),
+    **dict.fromkeys(
+        ("past_keys_and_values", "past_keys_from_the_first"),
+        of_three_with_cache,
+    ),
+    "cache_that_updates": cache_that_updates,
+    **dict.fromkeys(
+        ("heads_of_the_batch", "heads_before_the_texts"), masks_of_texts
+    ),
+    "head_scaled_by_the_model": head_of_globals("Head", "n_embd"),
+    "numpy_split_by_reshape": numpy_heads(3),
+    "numpy_never_transposed": numpy_heads(3),
+    "numpy_one_text_reshaped": numpy_heads(2),
+    "scaled_by_the_tokens": asks(
+        3, first("scaled_dot_product_attention"), mask="pairs"
+    ),
+    "layer_scaled_by_the_tokens": of_tokens(
+        lambda m: m.SelfAttention(WIDTH, 5),
+        "W_query W_key W_value",
+        heads=1,
+    ),
+}
