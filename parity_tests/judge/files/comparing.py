@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
+from parity_tests.judge.attention.caches import cache_not_asked
 from parity_tests.judge.attention.conventions import (
     NOTHING_DECLARED,
     Declared,
@@ -267,8 +268,9 @@ class BesideAReference:
             missing[f"the mask {name}"] = "only one mask is compared"
         if not self.both_have_a_causal_form:
             missing["a causal form"] = "not both have one"
-        left_alone = self.candidate.caller.calling.roles.left_alone
-        return missing | left_at_defaults(left_alone)
+        roles = self.candidate.caller.calling.roles
+        missing |= left_at_defaults(roles.left_alone)
+        return missing | cache_not_asked(roles.cache, None)
 
     def remarks(self) -> Iterator[str]:
         """What a reader should know of the reference."""

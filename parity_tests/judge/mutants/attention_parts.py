@@ -345,6 +345,9 @@ WEIGHINGS = {
     for cap in (5, 10, 20, 30, 50)
 }
 ON_QUERIES = "the mask of the keys acts on the queries"
+FROM_THE_FIRST = (
+    "the cache is forgotten: the last queries are taken for the first"
+)
 VISIBLE_KEYS = {
     "the mask is transposed": transposed_mask,
     ON_QUERIES: padding_on_queries,
@@ -378,8 +381,11 @@ VISIBLE_KEYS = {
     "the causal mask is inverted": triangle_inverted,
     "the causal mask shows the future, not the past": future_only,
     "masks are joined with or, not and": either,
-    "the cache is forgotten: the last queries are taken for the first": (
-        lambda probe: visible(replace(probe, past=0))
+    FROM_THE_FIRST: lambda probe: visible(replace(probe, past=0)),
+    f"{FROM_THE_FIRST} [where there are several]": lambda probe: (
+        visible(replace(probe, past=0))
+        if probe.query.shape[-2] > 1
+        else visible(probe)
     ),
 }
 
@@ -418,11 +424,21 @@ def last_alone(probe: Probe) -> Probe:
 
 def not_yet(probe: Probe) -> Probe:
     """What is new is kept, but not yet there."""
-    past = sum(probe.calls) or None
-    key, value = (x[..., :past, :] for x in (probe.key, probe.value))
+    if not probe.calls:
+        return probe
+    key, value = (x[..., : probe.past, :] for x in (probe.key, probe.value))
     return replace(probe, key=key, value=value)
 
 
+def counted_back(probe: Probe) -> Probe:
+    """The last query is taken to stand at the last key there is."""
+    past = probe.key.shape[-2] - probe.query.shape[-2]
+    return replace(probe, past=past) if probe.calls else probe
+
+
+TOO_LATE = (
+    "a new token does not see itself: it comes into the cache too late"
+)
 CACHES = {
     "the cache is not looked at": kept_by(lambda old, new: new),
     "new keys and values go before those of the cache": kept_by(
@@ -444,9 +460,7 @@ CACHES = {
         lambda old, new: (after(old[1], new[0]), after(old[0], new[1]))
     ),
     "the cache keeps the last call's keys and values only": last_alone,
-    "a new token does not see itself: it comes into the cache too late": (
-        not_yet
-    ),
+    TOO_LATE: not_yet,
 }
 MUTANT_PARTS = (
     {name: {"factor": part} for name, part in FACTORS.items()}
@@ -454,6 +468,10 @@ MUTANT_PARTS = (
     | {name: {"visible": part} for name, part in VISIBLE_KEYS.items()}
     | {name: {"kept": part} for name, part in CACHES.items()}
     | {
+        f"{TOO_LATE} [and the mask is of the keys there are]": {
+            "kept": lambda probe: counted_back(not_yet(probe)),
+            "weigh": or_nothing,
+        },
         "a token does not see itself; the first, fully masked, gets NaN": {
             "visible": one_less,
             "weigh": or_nothing,

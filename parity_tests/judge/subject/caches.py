@@ -59,8 +59,9 @@ def cache_roles(parameters: tuple[Parameter, ...]) -> CacheRoles:
     """Roles by name and default; a cache that must be passed is the
     caller's own, and has none."""
     named = [each for each in parameters if each.is_named]
-    positions = [each.name for each in named if is_position(each)]
-    others = [each for each in named if each.name not in positions]
+    placing = [e for e in named if POSITION.fullmatch(e.name.lower())]
+    positions = [each.name for each in placing if is_number(each)]
+    others = [each for each in named if each not in placing]
     return CacheRoles(
         tuple(each.name for each in others if is_holder(each)),
         tuple(each.name for each in others if is_switch(each)),
@@ -68,12 +69,11 @@ def cache_roles(parameters: tuple[Parameter, ...]) -> CacheRoles:
     )
 
 
-def is_position(parameter: Parameter) -> bool:
-    """Whether it is the place of the first new token, which is a number."""
-    is_number = parameter.required or type(parameter.default) is int
-    named = POSITION.fullmatch(parameter.name.lower())
+def is_number(parameter: Parameter) -> bool:
+    """Whether it may be a number, and is no array or None."""
     is_array = "Tensor" in parameter.annotation
-    return bool(named and is_number and not is_array)
+    default = parameter.default
+    return not is_array and (parameter.required or type(default) is int)
 
 
 def is_switch(parameter: Parameter) -> bool:

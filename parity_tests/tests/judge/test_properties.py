@@ -91,12 +91,12 @@ def grouped(query, key, value, mask=None, repeat=np.repeat):
     return reference(query, key, value, mask)
 
 
-def with_a_cache(query, key, value, past=None):
+def with_a_cache(query, key, value, mask=None, past=None):
     """Keys and values come back, and are passed in with the next ones."""
     if past is not None:
         key = np.concatenate([past[0], key], axis=-2)
         value = np.concatenate([past[1], value], axis=-2)
-    return reference(query, key, value), (key, value)
+    return reference(query, key, value, mask), (key, value)
 
 
 def in_bfloat16(query, key, value, mask=None):
@@ -166,30 +166,46 @@ TWO_MASKS = {
 CACHE = {"decoding_with_its_cache_is_the_same_as_all_at_once"}
 
 # What each is not asked: it takes no numbers in a mask, has no causal form,
-# takes no scale, as many heads of keys, or one mask, or is of NumPy.
+# takes no scale, as many heads of keys, or one mask, has no cache, or is of
+# NumPy.
 NOT_ASKED = {
-    "numpy_ref": NUMBERS | SCALE | GRADIENTS | FEWER | TWO_MASKS,
+    "numpy_ref": NUMBERS | SCALE | GRADIENTS | FEWER | TWO_MASKS | CACHE,
     "torch_impl": NUMBERS
     | CAUSAL
     | SCALE
     | FEWER
     | TWO_MASKS
+    | CACHE
     | {"no_mask_is_a_mask_that_allows_all"},
     "F.scaled_dot_product_attention, math": SCALE
     | GRADIENTS
     | FEWER
-    | TWO_MASKS,
+    | TWO_MASKS
+    | CACHE,
     "F.scaled_dot_product_attention, fused": SCALE
     | GRADIENTS
     | FEWER
-    | TWO_MASKS,
-    "with a scale": NUMBERS | CAUSAL | GRADIENTS | FEWER | TWO_MASKS,
+    | TWO_MASKS
+    | CACHE,
+    "with a scale": NUMBERS
+    | CAUSAL
+    | GRADIENTS
+    | FEWER
+    | TWO_MASKS
+    | CACHE,
     "with fewer key heads": NUMBERS
     | CAUSAL
     | SCALE
     | GRADIENTS
+    | TWO_MASKS
+    | CACHE,
+    "with two masks": NUMBERS | CAUSAL | SCALE | GRADIENTS | FEWER | CACHE,
+    "with a cache": NUMBERS
+    | CAUSAL
+    | SCALE
+    | GRADIENTS
+    | FEWER
     | TWO_MASKS,
-    "with two masks": NUMBERS | CAUSAL | SCALE | GRADIENTS | FEWER,
     "in bfloat16": {
         each.name for each in PROPERTIES if each not in IN_16_BITS
     },
@@ -457,6 +473,10 @@ def without_the_other_mask(query, key, value, mask=None, is_causal=False):
     return with_causal(reference)(query, key, value, None, is_causal)
 
 
+def deaf_to_its_cache(query, key, value, mask=None, past=None):
+    return with_a_cache(query, key, value, mask)
+
+
 def never_causal(query, key, value, mask=None, is_causal=False):
     return reference(query, key, value, mask)
 
@@ -596,6 +616,7 @@ LACKING |= {
     "gradients_are_the_exact_ones": without_gradients_of_values,
     "fewer_key_heads_serve_neighbours": all_in_turn,
     "its_other_mask_hides_what_it_should": deaf_to_padding,
+    **dict.fromkeys(CACHE, deaf_to_its_cache),
     "two_masks_hide_what_either_hides": with_two_masks(np.logical_or),
 }
 
@@ -603,6 +624,7 @@ RIGHT_WITH = dict.fromkeys(NUMBERS, kernel("math")) | {
     **dict.fromkeys(SCALE, scaled_attention),
     **dict.fromkeys(FEWER, grouped),
     **dict.fromkeys(TWO_MASKS, with_two_masks()),
+    **dict.fromkeys(CACHE, with_a_cache),
     **dict.fromkeys(GRADIENTS, torch_attention),
 }
 
