@@ -12,7 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
-from parity_tests.judge.subject.caches import CacheRoles, takes_one_token
+from parity_tests.judge.subject.caches import (
+    CacheRoles,
+    may_count,
+    takes_one_token,
+)
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import attempt
 
@@ -58,6 +62,8 @@ class Cache:
 
 class Decoder(Protocol):
     """What can be asked with a cache; a case may be one in `parts`."""
+
+    left_alone: tuple[str, ...]  # arguments that keep their defaults
 
     def case_in_parts(self, parts: tuple[int, ...]):
         """A case of so many tokens, call by call."""
@@ -160,13 +166,17 @@ def ways_to_ask(
 
 
 def is_seen(subject: Decoder, cache: Cache, value) -> bool:
-    """Whether what is handed on are the first tokens' keys and values;
-    or, where the layer keeps them itself, whether they reach the next."""
+    """Whether what is handed on are the first tokens' keys and values and
+    nothing else; or, where the layer keeps them itself, whether they reach
+    the next. Where another argument may say how many there are, neither
+    tells what is wanted."""
+    if any(map(may_count, subject.left_alone)):
+        return False
     case = subject.case_in_parts(ONE_BY_ONE)
     if cache.kept:
         first = next(case.in_parts())
         kept = [part_at(value, path) for path in cache.kept]
-        return holds_all(kept, subject.keys_and_values(first))
+        return are_the_numbers(kept, subject.keys_and_values(first))
     others = attempt(subject.decoded, subject.with_other_start(case), cache)
     outputs = attempt(subject.decoded, case, cache)
     if outputs is None or others is None:
@@ -174,21 +184,30 @@ def is_seen(subject: Decoder, cache: Cache, value) -> bool:
     return not alike(outputs[-1], others[-1])
 
 
-def holds_all(kept, numbers: np.ndarray) -> bool:
-    """Whether all these numbers are among those that were kept, in any
-    order."""
+def are_the_numbers(kept, numbers: np.ndarray) -> bool:
+    """Whether these numbers are what was kept, in any order, and as often
+    as may be: fewer key heads may have been repeated."""
     arrays = [
         part.ravel()
         for _, part in paths_of(kept)
         if isinstance(part, np.ndarray) and part.dtype.kind == "f"
     ]
-    if not arrays:
+    held = np.concatenate([*arrays, np.zeros(0)])
+    return are_among(held, numbers) and are_among(numbers, held)
+
+
+def are_among(held: np.ndarray, numbers: np.ndarray) -> bool:
+    """Whether each number is near to one of those that are held."""
+    if held.size == 0:
         return False
-    held = np.sort(np.concatenate(arrays))
-    at = np.searchsorted(held, numbers)
-    nearest = [held[(at - step).clip(0, held.size - 1)] for step in (0, 1)]
-    apart = np.minimum(*(np.abs(each - numbers) for each in nearest))
-    return bool((apart <= 1e-5 * np.abs(numbers).max()).all())
+    in_order = np.sort(held)
+    at = np.searchsorted(in_order, numbers)
+    apart = [
+        np.abs(in_order[(at - step).clip(0, held.size - 1)] - numbers)
+        for step in (0, 1)
+    ]
+    near = np.minimum(*apart) <= 1e-5 * np.abs(held).max()
+    return bool(near.all())
 
 
 def limited(subject: Decoder, cache: Cache) -> Cache:
@@ -220,7 +239,7 @@ def why_only_one(subject: Decoder, cache: Cache) -> str:
 
 
 def cache_not_asked(
-    roles: CacheRoles, cache: Cache | None
+    roles: CacheRoles, cache: Cache | None, source: str
 ) -> dict[str, str]:
     """What of a cache was not asked, and why.
 
@@ -230,7 +249,7 @@ def cache_not_asked(
     if not roles:
         return {}
     if cache is None:
-        return {"its cache": roles.left}
+        return roles.left_alone_in(source)
     if not cache.only_one:
         return {}
     is_open = cache.only_one == SEE_EACH_OTHER

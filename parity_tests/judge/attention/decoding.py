@@ -54,6 +54,7 @@ class FunctionDecoder:
     def __init__(self, subject):
         self.subject, self.caller = subject, subject.caller
         self.thing = subject.caller.thing
+        self.left_alone = subject.caller.calling.roles.left_alone
         self.causal = subject.conventions.causal == "always"
 
     def case_in_parts(self, parts: tuple[int, ...]) -> Probe:

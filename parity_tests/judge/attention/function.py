@@ -419,7 +419,9 @@ class AttentionFunction:
             )
         roles = calling.roles
         missing |= left_at_defaults(roles.left_alone)
-        return missing | cache_not_asked(roles.cache, self.cache)
+        return missing | cache_not_asked(
+            roles.cache, self.cache, self.caller.thing.source
+        )
 
     # --- for the diagnosis -----------------------------------------------
 

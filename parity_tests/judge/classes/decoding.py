@@ -26,6 +26,10 @@ class DecodingLayer(ReadLayer):
         can_keep = roles.holders or self.thing.is_class
         self.cache = cache_of(self, roles) if roles and can_keep else None
 
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        return self.body.roles.left_alone
+
     def of(self, case: LayerCase, **how) -> np.ndarray:
         if not case.parts:
             return super().of(case, **how)
@@ -37,7 +41,8 @@ class DecodingLayer(ReadLayer):
     def case_in_parts(
         self, parts: tuple[int, ...], built: int = 0
     ) -> LayerCase:
-        case = self.case(tokens=sum(parts), size=built)
+        dtype = "float64" if self.in_float64 else "float32"
+        case = self.case(tokens=sum(parts), size=built, dtype=dtype)
         return replace(case, parts=parts)
 
     def with_other_start(self, case: LayerCase) -> LayerCase:

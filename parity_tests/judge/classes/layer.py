@@ -145,7 +145,9 @@ class AttentionLayer(DecodingLayer):
         built = left_alone(self.thing) if self.thing.is_class else ()
         called = self.body.roles.left_alone
         missing |= left_at_defaults((*built, *called))
-        return missing | cache_not_asked(self.body.roles.cache, self.cache)
+        return missing | cache_not_asked(
+            self.body.roles.cache, self.cache, self.thing.source
+        )
 
     def plain_conventions(self) -> dict[str, object]:
         """What was detected, for a report."""

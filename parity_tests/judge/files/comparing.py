@@ -270,7 +270,9 @@ class BesideAReference:
             missing["a causal form"] = "not both have one"
         roles = self.candidate.caller.calling.roles
         missing |= left_at_defaults(roles.left_alone)
-        return missing | cache_not_asked(roles.cache, None)
+        return missing | cache_not_asked(
+            roles.cache, None, self.candidate.caller.thing.source
+        )
 
     def remarks(self) -> Iterator[str]:
         """What a reader should know of the reference."""

@@ -14,6 +14,7 @@ POSITION = re.compile(
     r"(start|cur(rent)?|input|cache)_?(pos(ition)?|idx|index)|"
     r"((past|cache)_?(len(gth)?)|(pos(ition)?_|seq_|cache_|past_)?offset)"
 )
+COUNT = re.compile(r"pos|step|time|len|num|idx|index|start|offset|^[a-z]$")
 SWITCH = re.compile(r"(return|output|with)_(present|past|cache|kv)")
 ONE_AT_A_TIME = re.compile(
     r"(one|1|single) (new )?token at a time|token[- ]by[- ]token|"
@@ -42,12 +43,14 @@ class CacheRoles:
         named: dict[str, object] = dict.fromkeys(self.switches, False)
         return named | ({self.position: 0} if self.position else {})
 
-    @property
-    def left(self) -> str:
-        """What is said of them where no cache was asked."""
+    def left_alone_in(self, source: str) -> dict[str, str]:
+        """What is said of them where no cache was asked. A position is
+        that in a cache where the source speaks of one."""
         for name in (*self.holders, *self.switches):
-            return f"{name} was left at its default"
-        return f"{self.position} was always 0"
+            return {"its cache": f"{name} was left at its default"}
+        named = f"its argument {self.position}"
+        what = "its cache" if CACHE.search(source.lower()) else named
+        return {what: f"{self.position} was always 0"}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,3 +93,8 @@ def is_holder(parameter: Parameter) -> bool:
 def takes_one_token(docs: str) -> bool:
     """Whether it is said to take one new token at a time."""
     return ONE_AT_A_TIME.search(docs.lower()) is not None
+
+
+def may_count(name: str) -> bool:
+    """Whether an argument may say how many tokens there were before."""
+    return COUNT.search(name.lower()) is not None

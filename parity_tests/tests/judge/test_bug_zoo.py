@@ -99,7 +99,10 @@ CAUSES = {
     "mask_cut_from_the_wrong_rows": None,
     "mask_dropped_by_causal": "another mask is dropped when causal is on",
     "mask_inverted": "the causal mask is inverted",
-    "mask_of_another_text": None,
+    "mask_of_another_text": (
+        "masks are repeated for heads in another order than heads stand in "
+        "the batch"
+    ),
     "masked_row_gets_the_mean": (
         "a fully masked row gets the mean of all values, not zeros"
     ),
@@ -173,9 +176,6 @@ KNOWN = {
     "dropout_before_softmax": (
         "only training is wrong: what dropout drops, or by how much the "
         "rest is scaled up"
-    ),
-    "mask_of_another_text": (
-        "it is right without a mask: look at what the mask is applied to"
     ),
 }
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # each is judged whole
 DECODING = "decoding_with_its_cache_is_the_same_as_all_at_once"
 
 
-class CachedAttention(nn.Module):
+class Decoder(nn.Module):
     """One head with a cache, the parts of which may be replaced."""
 
     def __init__(self, d_in, d_out):
@@ -55,7 +55,7 @@ class CachedAttention(nn.Module):
 
 
 def test_what_the_others_are_made_of_holds_and_its_cache_is_named():
-    report = judged(CachedAttention)
+    report = judged(Decoder)
     assert report.verdict == "holds", report
     assert report.conventions["cache"] == ("past",)
     assert DECODING in {finding.name for finding in report.of("holds")}
@@ -104,7 +104,7 @@ JOINED = {
 
 @pytest.mark.parametrize("cause", CACHES)
 def test_each_mistake_with_a_cache_is_named(cause):
-    class Mistaken(CachedAttention):
+    class Mistaken(Decoder):
         def joined(self, past, new):
             return JOINED[cause](past, new)
 
@@ -117,7 +117,7 @@ def test_each_mistake_with_a_cache_is_named(cause):
 
 
 def test_tokens_that_see_each_other_beside_a_cache_hold_where_asked():
-    class Mask(CachedAttention):
+    class Mask(Decoder):
         """A causal mask of the first call only."""
 
         def seen(self, queries, keys):
@@ -130,7 +130,7 @@ def test_tokens_that_see_each_other_beside_a_cache_hold_where_asked():
 
 
 def test_one_new_token_at_a_time_is_asked_alone_where_it_is_said():
-    class Triangle(CachedAttention):
+    class Triangle(Decoder):
         def seen(self, queries, keys):
             mine = torch.ones(queries, keys, dtype=torch.bool)
             return mine.tril() if queries > 1 else mine
@@ -147,7 +147,7 @@ def test_one_new_token_at_a_time_is_asked_alone_where_it_is_said():
 
 
 def test_a_layer_that_takes_one_new_token_only_is_asked_with_one():
-    class One(CachedAttention):
+    class One(Decoder):
         def joined(self, past, new):
             if new[0].shape[1] > 1:
                 raise ValueError("one new token")
@@ -162,7 +162,7 @@ def test_a_layer_that_takes_one_new_token_only_is_asked_with_one():
 # --- what is not understood ----------------------------------------------
 
 
-class Unprojected(CachedAttention):
+class Unprojected(Decoder):
     """What comes back beside the output are no keys and values."""
 
     def forward(self, x, past=None):
@@ -170,7 +170,7 @@ class Unprojected(CachedAttention):
         return output, (key + 1, value - 1)
 
 
-class WholeAgain(CachedAttention):
+class WholeAgain(Decoder):
     """With a cache it wants all tokens again, and answers the last."""
 
     def forward(self, x, past=None):
@@ -180,51 +180,13 @@ class WholeAgain(CachedAttention):
         return output[:, len(past[0][0]) :], kept
 
 
-class Refuses(CachedAttention):
+class Refuses(Decoder):
     """Its cache is of another kind than what comes back."""
 
     def forward(self, x, past=None):
         if past is not None:
             raise TypeError("expected a DynamicCache")
         return super().forward(x)
-
-
-@pytest.mark.parametrize("kind", [Unprojected, WholeAgain, Refuses])
-def test_a_cache_that_is_not_understood_is_not_judged(kind):
-    report = judged(kind)
-    assert report.verdict == "holds where asked", report
-    assert report.not_asked["its cache"] == "past was left at its default"
-
-
-def test_a_switch_that_changes_nothing_is_no_cache():
-    class MultiHeadAttention(CachedAttention):
-        def forward(self, x, use_cache=False):
-            return super().forward(x)[0]
-
-    report = judged(MultiHeadAttention)
-    assert report.verdict == "holds where asked", report
-    said = report.not_asked["its cache"]
-    assert said == "use_cache was left at its default"
-
-
-def test_a_cache_of_a_layer_without_a_causal_mask_is_asked_as_well():
-    class SelfAttention(CachedAttention):
-        """New tokens see all that came, and each other."""
-
-        def seen(self, queries, keys):
-            return torch.ones(queries, keys, dtype=torch.bool)
-
-    class NewOnly(SelfAttention):
-        def joined(self, past, new):
-            return new, new
-
-    right, wrong = judged(SelfAttention), judged(NewOnly)
-    assert right.verdict == "holds", right
-    assert failed(wrong) == [DECODING]
-    assert wrong.cause == "the cache is not looked at"
-
-
-# --- tensors that were made before ---------------------------------------
 
 
 class InPlace(nn.Module):
@@ -260,6 +222,86 @@ class InPlace(nn.Module):
         return self.cache_k[:batch, :end], self.cache_v[:batch, :end]
 
 
+class Padded(Decoder):
+    """What it keeps has room for more, and `t` says where it goes on."""
+
+    def forward(self, x, past=None, t=0):
+        end, (key, value) = t + x.shape[1], (self.k_proj(x), self.v_proj(x))
+        held = past or torch.zeros(2, len(x), 40, key.shape[2]).to(x)
+        held = [each.clone() for each in held]
+        held[0][:, t:end], held[1][:, t:end] = key, value
+        key, value = held[0][:, :end], held[1][:, :end]
+        scores = self.q_proj(x) @ key.mT / key.shape[-1] ** 0.5
+        seen = self.seen(*scores.shape[1:])
+        weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+        return weights @ value, tuple(held)
+
+
+class Counted(InPlace):
+    """How many tokens there were is told by a name that tells nothing."""
+
+    def forward(self, x, use_cache=False, i=0):
+        return super().forward(x, i)
+
+
+@pytest.mark.parametrize(
+    "kind", [Unprojected, WholeAgain, Refuses, Padded, Counted]
+)
+def test_a_cache_that_is_not_understood_is_not_judged(kind):
+    report = judged(kind)
+    assert report.verdict == "holds where asked", report
+    name = "use_cache" if kind is Counted else "past"
+    said = report.not_asked["its cache"]
+    assert said == f"{name} was left at its default"
+
+
+def test_a_position_without_a_cache_is_an_argument_like_any_other():
+    class SelfAttention(Decoder):
+        def forward(self, x, offset=0):
+            scores = self.q_proj(x) @ self.k_proj(x).mT
+            weights = scores / scores.new_tensor(self.width) ** 0.5
+            return weights.softmax(-1) @ self.v_proj(x)
+
+        @property
+        def width(self):
+            return self.q_proj.out_features
+
+    report = judged(SelfAttention)
+    assert report.verdict == "holds", report
+    assert report.not_asked["its argument offset"] == "offset was always 0"
+
+
+def test_a_switch_that_changes_nothing_is_no_cache():
+    class MultiHeadAttention(Decoder):
+        def forward(self, x, use_cache=False):
+            return super().forward(x)[0]
+
+    report = judged(MultiHeadAttention)
+    assert report.verdict == "holds where asked", report
+    said = report.not_asked["its cache"]
+    assert said == "use_cache was left at its default"
+
+
+def test_a_cache_of_a_layer_without_a_causal_mask_is_asked_as_well():
+    class SelfAttention(Decoder):
+        """New tokens see all that came, and each other."""
+
+        def seen(self, queries, keys):
+            return torch.ones(queries, keys, dtype=torch.bool)
+
+    class NewOnly(SelfAttention):
+        def joined(self, past, new):
+            return new, new
+
+    right, wrong = judged(SelfAttention), judged(NewOnly)
+    assert right.verdict == "holds", right
+    assert failed(wrong) == [DECODING]
+    assert wrong.cause == "the cache is not looked at"
+
+
+# --- tensors that were made before ---------------------------------------
+
+
 def test_tensors_that_are_plain_attributes_are_as_precise_as_weights():
     report = judged(InPlace)
     assert report.verdict == "holds", report
@@ -278,6 +320,22 @@ def test_a_cache_that_is_written_at_the_wrong_place_is_rejected():
 
     report = judged(AtTheFirst)
     assert failed(report) == [DECODING]
+
+
+def test_a_cache_is_asked_in_float32_where_that_is_inside():
+    class Inside32(Decoder):
+        def joined(self, past, new):
+            return super().joined(
+                past, [each.float().to(each) for each in new]
+            )
+
+        def forward(self, x, past=None):
+            output, kept = super().forward(x.float().to(x), past)
+            return output.float().to(x), kept
+
+    report = judged(Inside32)
+    assert report.verdict == "holds", report
+    assert "float64" in report.conventions
 
 
 # --- a script ------------------------------------------------------------

@@ -171,7 +171,7 @@ def test_a_layer_has_arguments_that_are_left_alone_too():
         # another kind stays what it is.
         (
             lambda x, cache_position=None: 0,
-            ("cache_position",),
+            (),
             (),
             None,
             {},
