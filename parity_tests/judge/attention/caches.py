@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.caches import (
     CacheRoles,
     may_count,
@@ -63,6 +64,7 @@ class Cache:
 class Decoder(Protocol):
     """What can be asked with a cache; a case may be one in `parts`."""
 
+    thing: Thing
     left_alone: tuple[str, ...]  # arguments that keep their defaults
 
     def case_in_parts(self, parts: tuple[int, ...]):

@@ -324,12 +324,14 @@ def cut_off(module) -> None:
 def tensors_beside(module) -> list[tuple[dict, str, object]]:
     """Buffers, and tensors that are plain attributes: what holds each,
     its name, and the tensor."""
+    from torch import Tensor
+
     return [
         (holder, name, tensor)
         for owner in module.modules()
         for holder in (vars(owner), owner._buffers)
         for name, tensor in holder.items()
-        if hasattr(tensor, "is_floating_point")
+        if isinstance(tensor, Tensor)
     ]
 
 

@@ -309,6 +309,15 @@ def test_tensors_that_are_plain_attributes_are_as_precise_as_weights():
     assert report.conventions["cache"] == ("start_pos",)
 
 
+def test_an_attribute_that_is_a_type_is_no_tensor():
+    class Typed(InPlace):
+        def __init__(self, dim, n_heads):
+            super().__init__(dim, n_heads, 256)
+            self.dtype = torch.float32
+
+    assert judged(Typed).verdict == "holds"
+
+
 def test_a_cache_that_is_written_at_the_wrong_place_is_rejected():
     class AtTheFirst(InPlace):
         def written(self, batch, start_pos, end, *new):
