@@ -38,6 +38,9 @@ TOKENS_LAST = "batch axes, tokens, features"
 TOKENS_FIRST = "batch, tokens, heads, features"
 HEADS_JOINED = "batch, tokens, features of all heads"
 ONE_QUERY = "one query at a time, without an axis for queries"
+# What stands for the width of a query, or a power of it.
+FACTOR, DIVISOR = "1/√d_head", "√d_head"
+POWERS = {"d_head": 1, FACTOR: -0.5, DIVISOR: 0.5}
 # For a required argument of unknown meaning, from the likeliest on.
 VALUES_TO_TRY = (None, "d_head", False, 0.0, 1)
 
@@ -46,9 +49,9 @@ VALUES_TO_TRY = (None, "d_head", False, 0.0, 1)
 class Calling:
     """How a function is called: by which names, and in which layout.
 
-    `fixed` are other arguments and their values; "d_head" stands for the
-    width of a query. `result` is the path to the output. `narrow` is a
-    type of 16 bits, where it takes nothing else.
+    `fixed` are other arguments and their values, of which POWERS has some
+    that go by the width of a query. `result` is the path to the output.
+    `narrow` is a type of 16 bits, where it takes nothing else.
     """
 
     roles: Roles
@@ -108,13 +111,14 @@ class Caller:
         )
         if roles.causal is not None:
             named[roles.causal] = causal
-        if scale is not None:
-            named[roles.scale] = scale
         if roles.heads is not None:
             named[roles.heads] = heads_of(query)
         for name, constant in calling.fixed.items():
+            power = POWERS.get(constant)
             width = query.shape[-1]
-            named[name] = width if constant == "d_head" else constant
+            named[name] = constant if power is None else width**power
+        if scale is not None:
+            named[roles.scale] = scale
         return named
 
     def answer(self, arguments: dict, **how) -> dict:

@@ -21,6 +21,7 @@ from parity_tests.judge.subject.masks import (
     shows,
     trial_mask,
 )
+from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import (
     FAILED_TRIAL,
     Raised,
@@ -30,6 +31,8 @@ from parity_tests.judge.verdict.protocol import (
 from .calling import (
     BATCHES,
     D_HEAD,
+    DIVISOR,
+    FACTOR,
     KEYS,
     QUERIES,
     TOKENS_LAST,
@@ -86,6 +89,7 @@ class Conventions:
     float64: str = NOT_TESTED
     fewer_key_heads: str = NOT_TESTED
     gradients: str = NOT_TESTED
+    scale: str = NOT_TESTED
     limits: Range = field(default_factory=Range)
 
     def plain(self) -> dict[str, object]:
@@ -333,6 +337,28 @@ def plain_attention(query, key, value, mask=True) -> np.ndarray:
     scores = np.where(mask, scores, -inf)
     powers = np.exp(scores - scores.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True) @ value
+
+
+def scale_to_pass(caller: Caller, limits: Range) -> str | None:
+    """What its scale is to be passed as, where else it has none: a factor
+    of the scores, or what they are divided by."""
+    if caller.calling.roles.scale is None:
+        return None
+    query, key, value = arrays_within(limits)
+    root = float(np.sqrt(query.shape[-1]))
+    unscaled = plain_attention(root * query, key, value)
+    if not gives(unscaled, caller, query, key, value):
+        return None
+    right = plain_attention(query, key, value)
+    for scale, number in ((FACTOR, 1 / root), (DIVISOR, root)):
+        if gives(right, caller, query, key, value, scale=number):
+            return scale
+    return None
+
+
+def gives(expected: np.ndarray, caller: Caller, *arrays, **options) -> bool:
+    output = attempt(caller, *arrays, **options)
+    return isinstance(output, np.ndarray) and alike(output, expected)
 
 
 def takes_fewer_key_heads(caller: Caller, limits: Range) -> bool:

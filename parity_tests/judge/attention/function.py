@@ -46,6 +46,7 @@ from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
 from .all_properties import IN_16_BITS, PROPERTIES
 from .caches import cache_not_asked, cache_of
 from .calling import (
+    DIVISOR,
     ONE_QUERY,
     Caller,
     arrays_within,
@@ -77,6 +78,7 @@ from .conventions import (
     mask_of_numbers,
     masks_of,
     raw_mask,
+    scale_to_pass,
     takes_fewer_key_heads,
     widens,
 )
@@ -110,7 +112,11 @@ class AttentionFunction:
             axes = axes_where_it_hides(caller, limits, finding)
             limits = replace(limits, batch_axes=axes)
         self.two_masks, self.axes_of_both = self.detect_two(caller, limits)
-        self.caller = caller.changed(forms=caller.calling.forms | forms)
+        self.scale = scale_to_pass(caller, limits)
+        self.caller = caller.changed(
+            forms=caller.calling.forms | forms,
+            fixed=caller.calling.fixed | self.passed_scale(caller),
+        )
         self.conventions = self.detect(self.caller, limits)
         self.decoder, roles = FunctionDecoder(self), caller.calling.roles
         can_keep = roles.cache.holders and not limits.narrow
@@ -124,6 +130,11 @@ class AttentionFunction:
     def understood(self) -> list[str]:
         """The masks that it can be asked with."""
         return [each.name for each in self.masks if each.is_understood]
+
+    def passed_scale(self, caller: Caller) -> dict[str, str]:
+        """Its scale, where it has none unless one is passed."""
+        name = caller.calling.roles.scale
+        return {} if self.scale is None else {name: self.scale}
 
     def detect_two(self, caller: Caller, limits: Range) -> tuple:
         """The two masks that it is asked with at once, in the order of its
@@ -156,6 +167,10 @@ class AttentionFunction:
             limits = replace(limits, square=True)
         if aligned != NOT_TESTED and aligns_last(docs):
             aligned = LAST
+        if self.scale is not None:
+            scaled = f"none unless it is passed; {self.scale} is"
+        else:
+            scaled = NOT_TESTED
         limits = replace(
             limits,
             masks=kinds_of_masks(form, by == "always"),
@@ -169,6 +184,7 @@ class AttentionFunction:
             str(finding) if finding else "none",
             by,
             self.declared.alignment or aligned,
+            scale=scaled,
             limits=limits,
         )
         if limits.narrow:
@@ -366,7 +382,7 @@ class AttentionFunction:
             "booleans": meaning.startswith("True"),
             "numbers": takes_numbers,
             "numbers are added": conventions.mask_of_numbers == ADDED,
-            "scale": roles.scale is not None,
+            "scale": roles.scale is not None and self.scale != DIVISOR,
             "gradients": conventions.gradients == BY_AUTOGRAD,
             "cache": self.cache is not None,
             "two dtypes": len(self.limits.dtypes) > 1,

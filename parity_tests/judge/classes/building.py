@@ -85,6 +85,8 @@ FIXED = {
     "masked": False,
     "is_cross_attention": False,
 }
+# A scale that can be left out is wanted.
+SWITCHED_ON = ("scale", "scaled", "use_scale", "with_scale")
 CONFIGURATIONS = (
     *("config", "cfg", "args", "params", "hparams", "conf", "c"),
     *("opts", "options", "settings"),
@@ -176,6 +178,8 @@ def arguments_for(
             )
         elif name in FIXED and (each.required or name == "batch_first"):
             arguments[each.name] = FIXED[name]
+        elif name in SWITCHED_ON and each.default is False:
+            arguments[each.name] = True
         elif size == "biased":
             arguments[each.name] = biased
         elif size and (each.required or is_number(each)):

@@ -48,7 +48,14 @@ def way_to_call(host, thing: Thing, declared: Declared) -> Way:
                 continue
             if way is not None:
                 return way
-    raise NotJudged(next(iter(troubles), "it gave no output"))
+    raise NotJudged(most_telling([*troubles]))
+
+
+def most_telling(troubles: list[str]) -> str:
+    """Of all troubles the first; but a name that is not there, as of a
+    package that is missing, would be in the way of any trial."""
+    missing = (t for t in troubles if t.startswith("it raised NameError"))
+    return next(missing, (troubles or ["it gave no output"])[0])
 
 
 def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:

@@ -58,6 +58,38 @@ class Attention(nn.Module):
         return self.attended(x, x)
 
 
+class ScaledIfWanted(Attention):
+    def __init__(self, d_model, n_heads, scale=False):
+        super().__init__()
+        self.made(d_model, n_heads, n_heads)
+        self.scale = scale
+
+    def queries(self, x):
+        query = self.wq(x)
+        root = (query.shape[-1] // self.heads) ** 0.5
+        return query if self.scale else query * root
+
+
+class OfWhatIsNotThere(Attention):
+    def __init__(self, d_model, n_heads):
+        super().__init__()
+        self.made(d_model, n_heads, n_heads)
+
+    def queries(self, x):
+        return rearrange(self.wq(x), "b n d -> b n d")  # noqa: F821
+
+
+def test_a_scale_that_can_be_left_out_is_wanted():
+    report = judged(ScaledIfWanted)
+    assert report.verdict == "holds", report
+
+
+def test_of_all_troubles_a_missing_name_is_told():
+    report = judged(OfWhatIsNotThere)
+    assert report.verdict == "not judged"
+    assert "NameError: name 'rearrange' is not" in str(report)
+
+
 @dataclass
 class Arguments:
     hidden: int = 64

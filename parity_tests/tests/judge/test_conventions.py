@@ -15,9 +15,9 @@ from parity_tests.judge.attention.calling import (
     TOKENS_FIRST,
     TOKENS_LAST,
 )
-from parity_tests.judge.attention.conventions import Declared
+from parity_tests.judge.attention.conventions import NOT_TESTED, Declared
 from parity_tests.judge.attention.function import AttentionFunction
-from parity_tests.judge.files.judging import hosted
+from parity_tests.judge.files.judging import hosted, judge
 from parity_tests.judge.subject.cases import MASKS
 from parity_tests.judge.verdict.protocol import NotJudged
 
@@ -437,6 +437,40 @@ def test_float32_inside_is_told_and_float64_not_asked():
     detected = conventions(attention)
     assert detected.float64.startswith("in float32 also for float64")
     assert detected.limits.dtypes == ("float32",)
+
+
+def unscaled(q, k, v, scale=None):
+    return scaled_dot_product_attention(q * q.shape[-1] ** 0.5, k, v, ALL)
+
+
+def by_a_factor(q, k, v, scale=None):
+    return unscaled(q if scale is None else q * scale, k, v)
+
+
+def by_a_divisor(q, k, v, scale=None):
+    return unscaled(q if scale is None else q / scale, k, v)
+
+
+def scaled_anyway(q, k, v, scale=None):
+    return by_a_factor(q, k, v, scale or q.shape[-1] ** -0.5)
+
+
+@pytest.mark.parametrize(
+    ("function", "scale", "failing"),
+    [
+        (by_a_factor, "none unless it is passed; 1/√d_head is", False),
+        (by_a_divisor, "none unless it is passed; √d_head is", False),
+        (scaled_anyway, NOT_TESTED, False),
+        (unscaled, NOT_TESTED, True),
+    ],
+)
+def test_a_scale_that_only_its_caller_knows_is_passed(
+    function, scale, failing
+):
+    assert conventions(function).scale == scale
+    report = judge(function, "scaled_dot_product_attention")
+    assert bool(report.failed) == failing
+    assert report.cause == ("the scale is missing" if failing else None)
 
 
 def test_fewer_key_heads_are_taken_or_not():
