@@ -5,6 +5,7 @@ allows to pass a part of it on; the licence stays in the font, and stands
 beside it as a text.
 """
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,8 @@ BLOCKS = (
     *((0x2100, 0x214F), (0x2190, 0x22FF), (0x2300, 0x23FF)),
     *((0x27E0, 0x27FF), (0x1D400, 0x1D7FF)),
 )
+# Which glyphs are kept fills pages, wherever a library has set up a log.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 COPYRIGHT, LICENCE, ADDRESS = 0, 13, 14  # numbers of entries in a font
 
 

@@ -45,6 +45,12 @@ def test_what_is_there_is_not_written_again(folder):
     assert (folder / f"{NAME}.woff").stat().st_mtime_ns == before
 
 
+def test_writing_it_says_nothing(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        write_font(tmp_path)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("package", NEEDED)
 def test_each_package_that_the_site_needs_is_in_an_extra(package):
     text = missing(ModuleNotFoundError(name=package))
