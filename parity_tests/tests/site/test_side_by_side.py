@@ -135,13 +135,12 @@ SYMBOLS |= {"x": "X", "query.shape[-1]": "d"}
         ),
         (
             "weights = softmax(scores)",
-            r"A = \operatorname{softmax}"
+            r"A = \text{softmax}"
             r"\left(S\right)",
         ),
         (
-            "x = linear(x, params.query)",
-            r"X = \operatorname{linear}_{Q}"
-            r"\left(X\right)",
+            "x = linear_map(x, params.query)",
+            r"X = \text{linear map}_{Q}\left(X\right)",
         ),
         ("x = mask[..., None, :, :]", r"X = \text{mask}"),
         ("d_scores = -d_some_sum", r"dS = -\text{d some sum}"),
@@ -150,7 +149,9 @@ SYMBOLS |= {"x": "X", "query.shape[-1]": "d"}
 )
 def test_an_assignment_as_an_equation(code, latex):
     (statement,) = ast.parse(code).body
-    assert equation_of(statement, SYMBOLS, {"softmax", "linear"}) == latex
+    assert (
+        equation_of(statement, SYMBOLS, {"softmax", "linear_map"}) == latex
+    )
 
 
 @pytest.mark.parametrize(

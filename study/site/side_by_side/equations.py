@@ -169,14 +169,14 @@ class Writer:
                 for argument in node.args
                 if not is_parameters(argument)
             ]
-            title = name.replace("_", r"\ ")
+            title = name.replace("_", " ")
             layers = [
                 rf"_{{{self.name(layer)}}}"
                 for argument in node.args
                 if (layer := layer_of(argument))
             ]
             return (
-                rf"\operatorname{{{title}}}{''.join(layers)}"
+                rf"\text{{{title}}}{''.join(layers)}"
                 rf"\left({', '.join(inputs)}\right)"
             ), ATOM
         if name == "sqrt":
