@@ -174,7 +174,7 @@ def as_markdown(rows: list[dict], missing: Iterable[str] = ()) -> str:
         cells([titled(each), *map(each["conventions"].get, COLUMNS)])
         for each in rows
     ]
-    absent = ", ".join(missing)
+    absent = "; ".join(missing)  # a name may have a comma
     lines += ["", f"Not installed: {absent}."] if absent else []
     return "\n".join(lines)
 

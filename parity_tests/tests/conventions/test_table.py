@@ -136,7 +136,7 @@ def test_a_row_becomes_a_line_of_markdown():
     assert head.startswith("| library | mask | numbers in a mask |")
     assert line.startswith("| Ours (a 1.0, b 2) | added | not tested |")
     assert head.count("|") == rule.count("|") == line.count("|")
-    assert (empty, missing) == ("", "Not installed: Theirs, Another.")
+    assert (empty, missing) == ("", "Not installed: Theirs; Another.")
     assert "Not installed" not in as_markdown([row])
 
 

@@ -99,7 +99,14 @@ def row(bug: dict) -> str:
 
 
 def listed(numbers) -> str:
-    """Numbers with commas; an error as it is."""
+    """Numbers with commas, whole ones without a point; a text as it is.
+
+    >>> listed([1.0, 1.5379, "NaN"])
+    '1, 1.5379, NaN'
+    """
     if isinstance(numbers, str):
         return numbers
-    return ", ".join(str(number) for number in numbers)
+    return ", ".join(
+        number if isinstance(number, str) else f"{number:g}"
+        for number in numbers
+    )
