@@ -118,6 +118,17 @@ def test_each_option_of_each_command_is_there(pages):
     assert "Default: `bpe`." in text
 
 
+def test_code_in_a_commands_help_stays_one_piece(pages):
+    assert "`twice generate --model FOLDER`" in pages["api/commands"]
+    assert "list[" not in pages["api/commands"]
+
+
+def test_an_annotation_is_explained_before_the_first(pages):
+    for package in ("numpy_ref", "torch_impl"):
+        before, _ = pages[f"api/{package}"].split("## attention.py")
+        assert "`*batch` is any number of axes" in before
+
+
 def test_an_option_keeps_its_two_dashes():
     text = option("--open / --no-open", "With --file. [default: open]")
     assert text == (

@@ -26,6 +26,12 @@ from .reference import first_paragraph, markdown
 FENCE = "`" * 6  # a docstring may hold a block of code
 PACKAGES = ("numpy_ref", "torch_impl", "bert_viz", "parity_tests", "study")
 LISTED = PACKAGES[:3]  # whose names stand in the index
+SHAPES = (
+    "An annotation has an array's type and its axes: "
+    "`Float[Array, '*batch query d_head']` holds floating-point numbers, "
+    "with a row for each query and a column for each feature of a head; "
+    "`*batch` is any number of axes before them, and `#` allows size 1."
+)
 TITLES = {
     "numpy_ref": "numpy_ref: the reference, in NumPy",
     "torch_impl": "torch_impl: the same, in PyTorch",
@@ -34,7 +40,8 @@ TITLES = {
     "commands": "The commands and their options",
 }
 DEFAULT = re.compile(r"\s*\[default: (.*)\]$")
-OPTION = re.compile(r"(?<!`)(--[a-z-]+)")
+OPTION = re.compile(r"`[^`]*`|--[a-z-]+")
+LIST = re.compile(r"list\[(\w+)\]")
 FILTER = """```{raw} html
 <p class="filter" hidden><label>Show names that contain
 <input type="search"></label> <span role="status"></span></p>
@@ -170,6 +177,8 @@ def api_pages(twice) -> Iterator[tuple[str, str]]:
 
 def api_page(name: str, sections: list[str]) -> tuple[str, str]:
     first = [] if name == "judge" else [FILTER]
+    if name in PACKAGES:
+        first.append(SHAPES)
     parts = [f"# {TITLES[name]}", *first, *sections]
     return f"api/{name}", "\n\n".join(parts) + "\n"
 
@@ -294,7 +303,7 @@ def command_section(name: str, command) -> str:
         [
             f"## {name}",
             f"{FENCE}{{program}} {name}\n{FENCE}",
-            OPTION.sub(r"`\1`", about),
+            with_options_as_code(about),
             *(option(*record) for record in records if record),
         ]
     )
@@ -302,6 +311,16 @@ def command_section(name: str, command) -> str:
 
 def option(names: str, text: str) -> str:
     """An option or an argument of a command, as its help says it."""
+    names = LIST.sub(lambda kind: kind[1].lower(), names)
     names = names.replace(" / ", ", ")
-    text = OPTION.sub(r"`\1`", DEFAULT.sub(r" Default: `\1`.", text))
+    text = with_options_as_code(DEFAULT.sub(r" Default: `\1`.", text))
     return f"{FENCE}{{option}} {names}\n{text}\n{FENCE}"
+
+
+def with_options_as_code(text: str) -> str:
+    """A text with its options as code, and with the code that it has.
+
+    >>> with_options_as_code("With --file, as in `twice --file a.txt`.")
+    'With `--file`, as in `twice --file a.txt`.'
+    """
+    return OPTION.sub(lambda found: f"`{found[0].strip('`')}`", text)
