@@ -32,12 +32,22 @@ from .pages.api import api_pages
 from .pages.classroom import classroom_page
 from .pages.conventions import PAGE as CONVENTIONS
 from .pages.conventions import Conventions, time_machine_page
-from .pages.documents import checkout, document_pages
+from .pages.documents import (
+    checkout,
+    document_pages,
+    in_order_of_the_map,
+)
 from .pages.files import write_bytes_if_new, write_if_new
 from .pages.glossary import glossary_page
 from .pages.notebooks import FOLDER as NOTEBOOKS
 from .pages.notebooks import Pages as NotebookPages
-from .pages.reference import front_page, in_order, name_of, reference_pages
+from .pages.reference import (
+    front_page,
+    how_to_read,
+    in_order,
+    name_of,
+    reference_pages,
+)
 from .pages.references import references_page
 from .pages.viewer import viewer_page
 from .pages.walk import walk_page
@@ -229,8 +239,8 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
     lessons = [f"notebooks/{name}" for name in notebook_names()]
     return {
         "index": front_page(),
-        "reference/index": listing("The reference", files),
-        "docs/index": listing("The guides", guides),
+        "reference/index": how_to_read() + toctree(files),
+        "docs/index": listing("The guides", in_order_of_the_map(guides)),
         "find_the_bug": zoo_page(),
         "time_machine": time_machine_page(),
         "glossary": glossary_page(),
@@ -249,5 +259,9 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
 
 def listing(title: str, names: Iterable[str]) -> str:
     """A page that leads to others."""
+    return f"# {title}\n\n{toctree(names)}"
+
+
+def toctree(names: Iterable[str]) -> str:
     entries = "\n".join(f"/{name}" for name in names)
-    return f"# {title}\n\n```{{toctree}}\n{entries}\n```\n"
+    return f"```{{toctree}}\n{entries}\n```\n"

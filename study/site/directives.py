@@ -1,5 +1,6 @@
-"""Directives of the site: what stands under the steps of a function.
+"""Directives of the site: what stands around the steps of a function.
 
+{inputs} softmax
 {properties} softmax
 {break-it} softmax
 
@@ -8,6 +9,8 @@ The rows above them (`side-by-side`) note the files that a page depends on.
 
 import ast
 import inspect
+import re
+from html import escape
 
 from docutils import nodes
 from jinja2 import Environment, PackageLoader
@@ -25,7 +28,7 @@ from .proof import file_of, lights_of
 from .shipped import shipped_against
 from .side_by_side.tokens import as_html
 from .symbols import HUES
-from .values import result_of, tables
+from .values import inputs_of, result_of, tables
 
 TEMPLATES = Environment(
     loader=PackageLoader(__package__),
@@ -33,7 +36,20 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+CODE = re.compile(r"`([^`]+)`")
 COLOURS = {name: index for index, name in enumerate(HUES)}
+
+
+def with_code(text: str) -> str:
+    """A text as HTML; what stands in backquotes is code.
+
+    >>> with_code("`a` < 2")
+    '<code>a</code> &lt; 2'
+    """
+    return CODE.sub(r"<code>\1</code>", escape(text))
+
+
+TEMPLATES.filters["with_code"] = with_code
 
 
 class Rendered(SphinxDirective):
@@ -45,6 +61,16 @@ class Rendered(SphinxDirective):
     def shown(self, **values) -> list[nodes.Node]:
         html = TEMPLATES.get_template(self.template).render(**values)
         return [nodes.raw("", html, format="html")]
+
+
+class Inputs(Rendered):
+    """`inputs`: with what the steps of an example begin, folded."""
+
+    template = "inputs.html"
+
+    def run(self) -> list[nodes.Node]:
+        (name,) = self.arguments
+        return self.shown(inputs=inputs_of(name))
 
 
 class Properties(Rendered):
@@ -121,6 +147,7 @@ def without_docstring(source: str) -> str:
 
 def setup(app: Sphinx) -> dict:
     """What Sphinx calls."""
+    app.add_directive("inputs", Inputs)
     app.add_directive("properties", Properties)
     app.add_directive("break-it", BreakIt)
     return {"version": "1", "parallel_read_safe": True}

@@ -48,6 +48,14 @@ class Light:
         return self.failed + self.invalid > 0
 
     @property
+    def error(self) -> str:
+        """The largest error, as a share of what rounding allows."""
+        if not self.worst:
+            return "no error"
+        share = max(1, round(100 * self.worst))
+        return f"the worst error is {share} % of what rounding allows"
+
+    @property
     def verdict(self) -> str:
         """What happened, in words, with the number of inputs."""
         if self.failed:

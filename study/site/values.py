@@ -30,6 +30,7 @@ from .examples import example_of
 DIGITS_OF_EXACT, SHOWN_OF_EXACT = 50, 20
 MOST_ROWS, MOST_COLUMNS, MOST_TABLES = 6, 8, 4
 DIGITS = 3
+MINUS = "\u2212"
 UPSTREAM = np.array([1.0, -2, 3, -1, 2])  # no two rows alike
 
 
@@ -83,6 +84,14 @@ def first_of(result):
 def result_of(case: Case):
     """What NumPy's function makes of an example."""
     return case.twin.reference(**case.numpy_arguments())
+
+
+def inputs_of(name: str) -> dict[str, str]:
+    """HTML for each input of an example, a layer's parameters included."""
+    case = example_of(name)
+    layers = {} if case.module is None else case.module.state_dict()
+    inputs = case.arguments | to_numpy(dict(layers))
+    return {each: tables(value) for each, value in inputs.items()}
 
 
 def values_of(file: str, name: str) -> dict[str, str]:
@@ -169,7 +178,7 @@ def short(number) -> str:
         text = "-∞" if np.isneginf(number) else text
     else:
         text = str(number)
-    return text.replace("-", "\u2212")
+    return text.replace("-", MINUS)
 
 
 def checked(comparison: Comparison, exact) -> str:
@@ -185,13 +194,13 @@ def checked(comparison: Comparison, exact) -> str:
 
 
 def exact_there(comparison: Comparison, exact) -> str:
-    """The exact value of the entry that is furthest off,."""
+    """The exact value of the entry at which the sides differ most."""
     import mpmath
 
     at = comparison.at
     value = np.asarray(exact.value)
     number = value[at] if at else value.item()
-    place = f" at {list(at)}" if at else ""
+    place = f" at {list(at)}".replace(", ", ",\xa0") if at else ""
     with mpmath.workdps(DIGITS_OF_EXACT):
         digits = mpmath.nstr(mpmath.mpf(number), SHOWN_OF_EXACT)
-    return f"exactly {digits}{place}"
+    return f"exactly {digits.replace('-', MINUS)}{place}"

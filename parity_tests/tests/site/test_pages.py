@@ -12,10 +12,14 @@ from study.site.pages.conventions import (
     time_machine_page,
     todays_key,
 )
-from study.site.pages.documents import document_pages
+from study.site.pages.documents import (
+    document_pages,
+    in_order_of_the_map,
+)
 from study.site.pages.glossary import entries, glossary_page, pages_of_steps
 from study.site.pages.reference import (
     front_page,
+    how_to_read,
     in_order,
     reference_page,
 )
@@ -30,6 +34,9 @@ def test_a_page_has_each_twin_with_its_equation_and_both_codes():
         "`query` query × d_head, `key` key × d_head → query × key" in page
     )
     assert "```pycon\n>>> import numpy as np" in page
+    assert "```{inputs} masked_softmax" in page
+    assert "## How to read a page" in how_to_read()
+    assert "(index.md#how-to-read-a-page)" in page
 
 
 def test_the_files_stand_in_the_order_of_the_map():
@@ -55,6 +62,13 @@ def test_links_of_the_guides_lead_into_the_site():
     shown = pages["sources/numpy_ref-checked-py"]
     assert "# numpy_ref/checked.py" in shown
     assert "def checked(" in shown
+
+
+def test_the_guides_stand_in_the_order_of_their_map():
+    names = sorted(n for n in dict(document_pages({})) if n[:5] == "docs/")
+    ordered = in_order_of_the_map(names)
+    assert ordered[:3] == ["docs/map", "docs/install", "docs/reading_order"]
+    assert ordered[-1] == "docs/proofs"
 
 
 def test_an_installed_project_without_documents_is_refused(
@@ -141,3 +155,4 @@ def test_the_time_machine_has_each_bug_with_its_report():
     assert "| onnx==1.18.0 | heads are split without a transpose" in page
     assert "https://github.com/onnx/onnx/pull/7118" in page
     assert page.count("([report](") == 10
+    assert "| 2 | <span class='wrong'>1</span> |" in page

@@ -18,11 +18,14 @@ from parity_tests.twins.finding import find_twins
 from study.site import shipped, values
 from study.site.breaking import BREAKABLE, by_name, mutants_of
 from study.site.builtins import TABLE, builtin_of, check
+from study.site.directives import with_code
+from study.site.examples import example_of, says_little
 from study.site.mutant_code import code_of
-from study.site.proof import lights, lights_of
+from study.site.proof import Light, lights, lights_of
 from study.site.shipped import Shipped, shipped_against, shipped_bugs
 from study.site.values import (
     gradients_of,
+    inputs_of,
     steps_of,
     table,
     tables,
@@ -45,13 +48,57 @@ def test_the_weights_shown_are_those_found_by_hand():
 def test_the_exact_value_has_twenty_right_digits():
     html = values_of("attention.py", "softmax")["weights"]
     digits, row, key = re.search(
-        r"exactly ([\d.]+) at \[(\d), (\d)\]", html
+        r"exactly ([\d.]+) at \[(\d),\s(\d)\]", html
     ).groups()
     with mpmath.workdps(60):
         scores = [mpmath.mpf(s) for s in example.SCORES[int(row)]]
         powers = [mpmath.exp(score) for score in scores]
         weight = powers[int(key)] / sum(powers)
         assert digits == mpmath.nstr(weight, 20)
+
+
+def test_an_exact_value_below_zero_has_a_true_minus_sign():
+    html = values_of("attention.py", "softmax")["shifted"]
+    assert "exactly \N{MINUS SIGN}0.6931471805" in html
+
+
+def test_the_inputs_shown_are_those_by_hand_and_a_layers_parameters():
+    query = inputs_of("attention_scores")["query"]
+    (first, *_) = re.findall(r'title="([^"]+)"', query)
+    assert float(first) == pytest.approx(2**0.5 * np.log(2), rel=1e-15)
+    assert list(inputs_of("linear")) == ["x", "weight", "bias"]
+
+
+def test_what_has_no_error_is_not_said_to_have_a_share_of_one():
+    def of(worst):
+        return Light(properties_of("softmax")[0], 32, 0, 0, worst).error
+
+    assert of(0.0) == "no error"
+    assert " 1 % " in of(0.001)
+    assert " 26 % " in of(0.26)
+
+
+def test_backquotes_in_a_claim_become_code():
+    assert with_code("`a` < b") == "<code>a</code> &lt; b"
+
+
+@pytest.mark.parametrize(
+    "name", ["multi_head_attention", "encoder_block", "decoder"]
+)
+def test_an_example_has_several_positions_and_a_key_for_each(name):
+    case = example_of(name)
+    positions, features = case.arguments["x"].shape
+    assert min(positions, features) > 1
+    assert case.arguments["mask"].any(axis=-1).all()
+
+
+def test_inputs_that_say_little_are_known():
+    assert says_little(np.array([[True], [False]]))
+    assert says_little(np.ones((1, 9)))
+    assert says_little(np.ones((7, 1)))
+    assert not says_little(np.array([[True, False]]))
+    assert not says_little(np.ones((2, 3)))
+    assert not says_little(np.ones(1))
 
 
 def test_two_sides_that_differ_are_not_shown(monkeypatch):

@@ -52,6 +52,12 @@ def document_pages(
         yield source_document(path), source_page(root, path)
 
 
+def in_order_of_the_map(names: Iterable[str]) -> list[str]:
+    """The pages of docs/ as their map lists them, the map first."""
+    listed = (checkout() / "docs" / "README.md").read_text("utf-8")
+    return sorted(names, key=lambda name: listed.find(f"({name[5:]}.md)"))
+
+
 def target_of(
     link: re.Match, root: Path, reference: dict[str, str], linked: set[str]
 ) -> str:

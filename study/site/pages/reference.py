@@ -24,18 +24,23 @@ def reference_page(file: str) -> str:
     """The page of a file: each function, with its two versions."""
     source = Path(numpy_ref.__path__[0], file).read_text("utf-8")
     tree = ast.parse(source)
-    parts = [f"# {title_of(file)}", markdown(ast.get_docstring(tree))]
+    parts = [
+        f"# {title_of(file)}",
+        markdown(ast.get_docstring(tree)),
+        "[How to read this page](index.md#how-to-read-a-page)",
+    ]
     for twin in twins_of(file):
         docstring = twin.reference.__doc__ or ""
         parts += [
             f"## {twin.name}",
             markdown(inspect.cleandoc(docstring)),
             shapes(twin),
+            f"```{{inputs}} {twin.name}\n```",
             f"```{{side-by-side}} {file} {twin.name}\n```",
         ]
         if (builtin := builtin_of(twin.name)) is not None:
             parts.append(
-                f"**In PyTorch alone:** `{builtin['call']}`. "
+                f"**In plain PyTorch:** `{builtin['call']}`. "
                 f"{builtin['convention']}"
             )
         if backward(twin) is not None:
@@ -143,6 +148,11 @@ def place_in(listed: str, file: str) -> int:
     if place < 0:
         raise ValueError(f"expected {file} in docs/reading_order.md")
     return place
+
+
+def how_to_read() -> str:
+    """What each page of the reference shows, before the list of them."""
+    return HERE.joinpath("how_to_read.md").read_text("utf-8")
 
 
 def front_page() -> str:
