@@ -28,7 +28,7 @@ from .key_value_cache import KeyValueCache, cached_gpt2
 def greedy(
     logits: Float[Array, "*batch vocabulary"],
 ) -> Int[Array, "*batch"]:
-    r"""Greedy decoding: $\arg\max_v l_v$; of equal tokens, the first."""
+    r"""Greedy decoding: $\text{argmax}_v l_v$; of equals, the first."""
     ids = np.asarray(logits.argmax(axis=-1))
     return ids
 

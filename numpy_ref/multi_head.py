@@ -258,8 +258,8 @@ def multi_head_attention(
 ) -> Float[Array, "*batch position d_model"]:
     r"""Multi-head attention: in several subspaces at once.
 
-    $Y = \operatorname{merge}(\operatorname{attention}(Q, K, V, M)) W_O^\top
-    + b_O$, with $Q$, $K$, $V$ split into heads
+    $O = \operatorname{attention}(Q, K, V, M)$ with $Q$, $K$, $V$ split
+    into heads, then $Y = \operatorname{merge}(O) W_O^\top + b_O$
     (Vaswani et al. 2017, section 3.2.2)
     """
     query = split_heads(linear(x, params.query), heads)

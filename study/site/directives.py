@@ -10,7 +10,7 @@ The rows above them (`side-by-side`) note the files that a page depends on.
 import ast
 import inspect
 import re
-from html import escape
+from html import escape, unescape
 
 from docutils import nodes
 from jinja2 import Environment, PackageLoader
@@ -26,6 +26,7 @@ from .examples import example_of
 from .pages.documents import source_document
 from .proof import file_of, lights_of
 from .shipped import shipped_against
+from .side_by_side.mathml import mathml
 from .side_by_side.tokens import as_html
 from .symbols import HUES
 from .values import inputs_of, result_of, tables
@@ -36,20 +37,21 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-CODE = re.compile(r"`([^`]+)`")
+CODE, MATH = re.compile(r"`([^`]+)`"), re.compile(r"\$([^$]+)\$")
 COLOURS = {name: index for index, name in enumerate(HUES)}
 
 
-def with_code(text: str) -> str:
-    """A text as HTML; what stands in backquotes is code.
+def as_inline_html(text: str) -> str:
+    """A text as HTML; what stands in backquotes is code, in dollars math.
 
-    >>> with_code("`a` < 2")
+    >>> as_inline_html("`a` < 2")
     '<code>a</code> &lt; 2'
     """
-    return CODE.sub(r"<code>\1</code>", escape(text))
+    html = CODE.sub(r"<code>\1</code>", escape(text))
+    return MATH.sub(lambda latex: mathml(unescape(latex[1]), {}, {}), html)
 
 
-TEMPLATES.filters["with_code"] = with_code
+TEMPLATES.filters["as_inline_html"] = as_inline_html
 
 
 class Rendered(SphinxDirective):

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from parity_tests.conventions import table as conventions_table
+from parity_tests.twins.finding import twin_files
 from study.site.pages import conventions, documents
 from study.site.pages.conventions import (
     Conventions,
@@ -24,6 +25,7 @@ from study.site.pages.reference import (
     reference_page,
 )
 from study.site.pages.zoo import zoo_page
+from study.site.side_by_side.mathml import mathml
 
 
 def test_a_page_has_each_twin_with_its_equation_and_both_codes():
@@ -37,6 +39,16 @@ def test_a_page_has_each_twin_with_its_equation_and_both_codes():
     assert "```{inputs} masked_softmax" in page
     assert "## How to read a page" in how_to_read()
     assert "(index.md#how-to-read-a-page)" in page
+
+
+@pytest.mark.parametrize("file", twin_files())
+def test_each_equation_of_a_page_can_be_set(file):
+    """Markdown takes a line that begins with + for an item of a list, and
+    an unknown command of LaTeX stays as it is."""
+    for equation in re.findall(r"\$([^$]+)\$", reference_page(file)):
+        lines = equation.splitlines()
+        assert not any(line.startswith(("+ ", "- ")) for line in lines)
+        assert "\\" not in mathml(equation, {}, {}), equation
 
 
 def test_the_files_stand_in_the_order_of_the_map():

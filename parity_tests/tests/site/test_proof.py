@@ -18,7 +18,7 @@ from parity_tests.twins.finding import find_twins
 from study.site import shipped, values
 from study.site.breaking import BREAKABLE, by_name, mutants_of
 from study.site.builtins import TABLE, builtin_of, check
-from study.site.directives import with_code
+from study.site.directives import as_inline_html
 from study.site.examples import example_of, says_little
 from study.site.mutant_code import code_of
 from study.site.proof import Light, lights, lights_of
@@ -78,8 +78,12 @@ def test_what_has_no_error_is_not_said_to_have_a_share_of_one():
     assert " 26 % " in of(0.26)
 
 
-def test_backquotes_in_a_claim_become_code():
-    assert with_code("`a` < b") == "<code>a</code> &lt; b"
+def test_code_and_math_in_a_claim_are_shown_as_such():
+    assert as_inline_html("`a` < b") == "<code>a</code> &lt; b"
+    html = as_inline_html(r"$\tfrac12 < x$.")
+    assert html.startswith("<math")
+    assert html.endswith("</math>.")
+    assert "\\" not in html
 
 
 @pytest.mark.parametrize(
