@@ -19,6 +19,7 @@ from parity_tests.judge.mutants.attention_parts import (
     in_parts,
     visible,
 )
+from parity_tests.judge.subject.backward import backward_not_asked
 from parity_tests.judge.subject.cases import (
     AttentionCase,
     Range,
@@ -427,6 +428,8 @@ class AttentionFunction:
             missing["gradients"] = conventions.gradients
         if conventions.arrays in NOT_DIFFERENTIATED:
             missing["gradients"] = NOT_DIFFERENTIATED[conventions.arrays]
+        if conventions.gradients != BY_AUTOGRAD:
+            missing |= backward_not_asked(self.caller.thing)
         calling = self.caller.calling
         for name in calling.roles.unknown:
             given = calling.fixed.get(name)

@@ -5,11 +5,17 @@ to be called. A description never raises, whatever the thing does.
 """
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 MOST = 20_000  # characters of a docstring or a source
 CALLS = ("forward", "__call__", "call", "attend", "compute", "apply")
+BACKWARD = re.compile(
+    r"_?(backward\w*|back_?prop\w*|bprop|bwd|vjp|"
+    r"((compute|calculate|calc|get)_)?grad(ient)?s?)",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class Thing:
     `sizes` are the whole numbers among the globals that it uses;
     `library` is that of its arrays, as far as its globals tell; `helpers`
     are the sources of what else of its file it names, `calls` are those
-    that its file makes of it.
+    that its file makes of it; `backward` is the name of a method that
+    computes gradients by hand, "" where there is none.
     """
 
     name: str
@@ -57,6 +64,7 @@ class Thing:
     file: str = ""
     helpers: str = ""
     calls: tuple[str, ...] = ()
+    backward: str = ""
 
     @property
     def is_class(self) -> bool:
@@ -134,7 +142,34 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         own,
         file_of(create),
         text_of("\n".join(dict.fromkeys(map(helpers_of, used)))),
+        backward=backward_of(kind),
     )
+
+
+def backward_of(kind: type) -> str:
+    """The method that computes its gradients by hand, "" if it has none;
+    that of a library's class is not its own."""
+    names = [
+        name
+        for name in guarded(dir, kind, default=())
+        if BACKWARD.fullmatch(name) and has_own(kind, name)
+    ]
+    return min(
+        names, key=lambda name: (name != "backward", name), default=""
+    )
+
+
+def has_own(kind: type, method: str) -> bool:
+    """Whether PyTorch neither wrote a method nor is the one to call it,
+    as it is of an `autograd.Function`."""
+    function = getattr_or(kind, method)
+    bases = guarded(inspect.getmro, kind, default=())
+    modules = [text_of(getattr_or(each, "__module__")) for each in bases]
+    if not inspect.isfunction(function):
+        return False
+    own = text_of(getattr_or(function, "__module__"))
+    by_autograd = "torch.autograd.function" in modules
+    return not (own.startswith("torch.") or by_autograd)
 
 
 def source_of(thing) -> str:

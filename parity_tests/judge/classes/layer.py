@@ -17,6 +17,7 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.backward import backward_not_asked
 from parity_tests.judge.subject.intentions import (
     UNSEEN,
     speaks_of_causal,
@@ -126,6 +127,7 @@ class AttentionLayer(DecodingLayer):
             )
         if self.gradients_by != BY_AUTOGRAD:
             missing["gradients"] = self.gradients_by
+            missing |= backward_not_asked(self.thing)
         if self.body.roles.causal:
             missing["its causal form with fewer queries than keys"] = (
                 "layers are not asked for it"
