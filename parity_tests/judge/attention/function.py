@@ -19,7 +19,6 @@ from parity_tests.judge.mutants.attention_parts import (
     in_parts,
     visible,
 )
-from parity_tests.judge.subject.backward import backward_not_asked
 from parity_tests.judge.subject.cases import (
     AttentionCase,
     Range,
@@ -35,6 +34,7 @@ from parity_tests.judge.subject.intentions import (
 from parity_tests.judge.subject.masks import not_understood
 from parity_tests.judge.subject.roles import (
     aligns_last,
+    backward_not_called,
     gives_zeros,
     is_dropout_mask,
     is_said_to_be_causal,
@@ -428,8 +428,7 @@ class AttentionFunction:
             missing["gradients"] = conventions.gradients
         if conventions.arrays in NOT_DIFFERENTIATED:
             missing["gradients"] = NOT_DIFFERENTIATED[conventions.arrays]
-        if conventions.gradients != BY_AUTOGRAD:
-            missing |= backward_not_asked(self.caller.thing)
+        missing |= backward_not_called(self.caller.thing)
         calling = self.caller.calling
         for name in calling.roles.unknown:
             given = calling.fixed.get(name)

@@ -82,7 +82,8 @@ class Host:
         (return the inputs as they are afterwards), `reuse` (in the very
         objects of the call before), `seed`, `training`, and for gradients
         `upstream`, `result` (a path to the output) and `of` (names of
-        arguments; `parameters` for those of the instance).
+        arguments; `parameters` for those of the instance); or `by_hand`,
+        the method that then takes `upstream`.
         """
         thing = self.instances.get(target, self.things.get(target))
         converter = Converter(
@@ -95,6 +96,8 @@ class Host:
                 given = self.reused(target, given)
             self.keep(given)
             prepare(thing, how)
+            if "by_hand" in how:
+                return by_hand(thing, given, how, converter)
             if "upstream" in how:
                 return gradients(thing, given, how, converter)
             answer = {"value": returned(invoke(thing, given))}
@@ -290,6 +293,16 @@ def gradients(thing, given: dict, how: dict, converter) -> dict:
             n: None if part is None else returned(part) for n, part in pairs
         },
     }
+
+
+def by_hand(thing, given: dict, how: dict, converter) -> dict:
+    """What the method that is the class's own returns for a gradient of
+    the output, right after the forward."""
+    output = returned(invoke(thing, given))
+    method = getattr(thing, how["by_hand"])
+    with np.errstate(all="ignore"):
+        back = method(converter.array(how["upstream"].copy()))
+    return {"value": output, "back": returned(back)}
 
 
 def at_path(value, path):

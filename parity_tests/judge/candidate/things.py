@@ -45,7 +45,8 @@ class Thing:
     `library` is that of its arrays, as far as its globals tell; `helpers`
     are the sources of what else of its file it names, `calls` are those
     that its file makes of it; `backward` is the name of a method that
-    computes gradients by hand, "" where there is none.
+    computes gradients by hand, "" where there is none, and `back` is what
+    that takes.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Thing:
     helpers: str = ""
     calls: tuple[str, ...] = ()
     backward: str = ""
+    back: tuple[Parameter, ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -84,7 +86,7 @@ def thing_from(plain: dict) -> Thing:
     """A description as it came over the wire."""
     known = {field.name for field in fields(Thing)}
     values = {name: part for name, part in plain.items() if name in known}
-    for name in ("parameters", "call"):
+    for name in ("parameters", "call", "back"):
         values[name] = tuple(
             Parameter(**part.members) for part in values[name]
         )
@@ -125,6 +127,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
     )
     create = getattr_or(kind, "__init__")
     first, *call = parameters_of(function) or (None,)
+    backward = backward_of(kind)
     used = [f for f in (create, function) if inspect.isfunction(f)]
     return Thing(
         name,
@@ -142,7 +145,8 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         own,
         file_of(create),
         text_of("\n".join(dict.fromkeys(map(helpers_of, used)))),
-        backward=backward_of(kind),
+        backward=backward,
+        back=parameters_of(getattr_or(kind, backward))[1:],
     )
 
 
@@ -160,16 +164,15 @@ def backward_of(kind: type) -> str:
 
 
 def has_own(kind: type, method: str) -> bool:
-    """Whether PyTorch neither wrote a method nor is the one to call it,
-    as it is of an `autograd.Function`."""
+    """Whether a method is no library's, and is not there for a library to
+    call, as that of an `autograd.Function`."""
     function = getattr_or(kind, method)
-    bases = guarded(inspect.getmro, kind, default=())
-    modules = [text_of(getattr_or(each, "__module__")) for each in bases]
     if not inspect.isfunction(function):
         return False
-    own = text_of(getattr_or(function, "__module__"))
+    bases = guarded(inspect.getmro, kind, default=())
+    modules = [getattr_or(each, "__module__") for each in bases]
     by_autograd = "torch.autograd.function" in modules
-    return not (own.startswith("torch.") or by_autograd)
+    return not by_autograd and "site-packages" not in file_of(function)
 
 
 def source_of(thing) -> str:

@@ -10,6 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from parity_tests.judge.attention.caches import cache_not_asked
+from parity_tests.judge.attention.calling import (
+    as_array,
+    expect_array,
+    part_at,
+)
 from parity_tests.judge.attention.conventions import (
     BY_AUTOGRAD,
     INSIDE_FLOAT32,
@@ -17,7 +22,6 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.candidate.things import Thing
-from parity_tests.judge.subject.backward import backward_not_asked
 from parity_tests.judge.subject.intentions import (
     UNSEEN,
     speaks_of_causal,
@@ -27,6 +31,7 @@ from parity_tests.judge.subject.roles import left_at_defaults
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotAsked, Raised
 
+from .backward import backward_not_asked, way_back
 from .building import left_alone, takes
 from .cases import LayerCase, layer_cases
 from .causes import cause_of_cut_gradients, mutants_of, probes_of
@@ -72,6 +77,7 @@ class AttentionLayer(DecodingLayer):
         self.square_masks = has_square_masks(self)
         self.causal_names_the_mask = names_the_mask(self)
         self.gradients_by = gradients_of(self)
+        self.way_back = way_back(self)
 
     @property
     def understood(self) -> list[str]:
@@ -81,9 +87,7 @@ class AttentionLayer(DecodingLayer):
         """Of all tokens and parameters, for a gradient of the output."""
         shape = (*case.x.shape[:-1], self.plain(case).shape[-1])
         upstream = upstream_of(shape).astype(case.x.dtype)
-        tokens = [
-            n for n in self.arguments(case) if n in self.body.roles.tokens
-        ]
+        tokens = self.tokens_passed(case)
         gradients = self.reply(
             case,
             upstream=self.arranged(upstream),
@@ -97,6 +101,35 @@ class AttentionLayer(DecodingLayer):
             else part
             for n, part in gradients.items()
         }
+
+    def returned_back(self, case: LayerCase, upstream: np.ndarray):
+        """What its backward returns for a gradient of the output, right
+        after the forward of an instance that was never called."""
+        self.renew(case)
+        return self.reply(
+            case,
+            upstream=self.arranged(upstream),
+            by_hand=self.thing.backward,
+        )["back"]
+
+    def renew(self, case: LayerCase) -> None:
+        sizes = self.sizes[case.built]
+        self.body.renew(sizes, case.x.dtype.name)
+
+    def sent_back(self, case: LayerCase, upstream) -> np.ndarray:
+        """The gradient of the tokens, by its own backward. Raises
+        Broken."""
+        back = self.returned_back(case, upstream)
+        return self.gradient_in(back, self.way_back.path)
+
+    def gradient_in(self, back, path: tuple) -> np.ndarray:
+        """The gradient of the tokens at a path. Raises Broken."""
+        return self.arranged(expect_array(as_array(part_at(back, path))))
+
+    def tokens_passed(self, case: LayerCase) -> list[str]:
+        """The arguments of a call that are tokens."""
+        tokens = self.body.roles.tokens
+        return [name for name in self.arguments(case) if name in tokens]
 
     # --- as a subject ----------------------------------------------------
 
@@ -127,7 +160,7 @@ class AttentionLayer(DecodingLayer):
             )
         if self.gradients_by != BY_AUTOGRAD:
             missing["gradients"] = self.gradients_by
-            missing |= backward_not_asked(self.thing)
+        missing |= backward_not_asked(self)
         if self.body.roles.causal:
             missing["its causal form with fewer queries than keys"] = (
                 "layers are not asked for it"

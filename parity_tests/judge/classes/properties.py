@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded, parameters
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
-from parity_tests.judge.mutants.class_parts import layer_of_heads
-from parity_tests.judge.subject.weights import Weights, weights
+from parity_tests.judge.subject.weights import Weights
 from parity_tests.judge.verdict.property import (
     CALLS_IN_A_ROW,
     Comparisons,
@@ -33,6 +31,12 @@ from .cases import (
     cached_cases,
     later_keys,
     with_masks,
+)
+from .derivatives import (
+    derivative,
+    gradient_of_tokens,
+    tokens_by_argument,
+    upstream_for,
 )
 
 BEYOND = 33  # tokens
@@ -318,17 +322,12 @@ class Slope(Comparison):
     along: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
-TINY = 1e-30  # how far into the imaginary: no difference is taken
 CLOSE = 1e-8  # a gradient in float64, as a share of the largest one
+CLOSE_IN_FLOAT32 = 1e-4  # also for what a backward by hand keeps
 
 
 def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
-    r"""The gradients of tokens and weights are the derivatives.
-
-    Exactly, by a complex step: for an analytic f, $f(x + i h v)$ has the
-    imaginary part $h \, f'(x) v$, without a difference in which digits
-    are lost (Squire and Trapp 1998).
-    """
+    """The gradients of tokens and weights are the derivatives."""
     random = np.random.default_rng(case.seed)
     own = {n: a.astype(np.float64) for n, a in case.own_tokens.items()}
     case = replace(case, **own)
@@ -353,47 +352,36 @@ def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
         slopes[name] = by_hand, slope, along
     scale = max(abs(exact) for _, exact, _ in slopes.values())
     for name, (by_hand, exact, along) in slopes.items():
-        bound = scale * (CLOSE if layer.in_float64 else 1e-4)
+        bound = scale * (CLOSE if layer.in_float64 else CLOSE_IN_FLOAT32)
         numbers = (np.array([n]) for n in (by_hand, exact, bound))
         compared = same(f"slope along {name}", *numbers)
         yield Slope(**vars(compared) | {"scale": scale, "along": along})
 
 
-# Where tokens come from: the first of these roles that is passed.
-TAKEN_FROM = {
-    "x": ("x", "query"),
-    "key": ("key", "context", "x"),
-    "value": ("value", "context", "x"),
-}
+def sent_back_cases(layer) -> list[LayerCase]:
+    """A few texts at each of the layer's sizes."""
+    return [
+        layer.case(seed, min(tokens, layer.most_tokens), built)
+        for built in range(len(layer.sizes))
+        for seed, tokens in enumerate((2, 4))
+    ]
 
 
-def tokens_by_argument(layer, case: LayerCase) -> dict[str, list[str]]:
-    """Which tokens of the case each argument is: "x" alone, where others
-    are attended to; "x", "key" and "value", where it attends to itself."""
-    roles, passed = layer.body.roles.tokens, layer.arguments(case)
-    argument_of = {role: n for n, role in roles.items() if n in passed}
-    uses: dict[str, list[str]] = {name: [] for name in argument_of.values()}
-    for use, taken_from in TAKEN_FROM.items():
-        role = next(each for each in taken_from if each in argument_of)
-        uses[argument_of[role]].append(use)
-    return uses
-
-
-def derivative(layer, case: LayerCase, moved, label: str, along):
-    """How the reference's output changes along the tokens that are moved,
-    or, where none are, along a weight."""
-    step = 1j * TINY * along
-    arrays = dict(layer.arrays(case))
-    tokens = {use: case.tokens_by_use[use] + step for use in moved}
-    if not moved:
-        arrays[label] = arrays[label] + step
-    heads = layer.heads_of(layer.sizes[case.built])
-    read = weights(layer.at(case.built, layer.recipe), arrays, heads)
-    complex_case = replace(case, **case.tokens_by_use | tokens)
-    output = complex_case.output_of(
-        partial(layer_of_heads, read), layer.causal
-    )
-    return np.imag(output) / TINY
+def its_backward_gives_the_exact_gradient(
+    layer, case: LayerCase
+) -> Comparisons:
+    """Its own backward, called right after the forward with a gradient of
+    the output, returns the derivative along the tokens."""
+    upstream = upstream_for(layer, case)
+    exact = gradient_of_tokens(layer, case, upstream)
+    got = layer.sent_back(case, upstream)
+    if got.shape != exact.shape:
+        raise Broken(
+            f"its backward returned shape {got.shape}, expected "
+            f"{exact.shape}"
+        )
+    bound = np.full(exact.shape, CLOSE_IN_FLOAT32 * np.abs(exact).max())
+    yield same("gradient of the tokens", got, exact, bound)
 
 
 def properties_of(layer) -> Iterator[Property]:
@@ -425,6 +413,10 @@ def properties_of(layer) -> Iterator[Property]:
         )
     if layer.gradients_by == BY_AUTOGRAD:
         yield Property(gradients_are_the_exact_ones)
+    if layer.way_back.is_asked:
+        yield Property(
+            its_backward_gives_the_exact_gradient, inputs=sent_back_cases
+        )
     thing = layer.thing
     names = {each.name.lower() for each in thing.parameters}
     if thing.is_class and names & {"qkv_bias", "bias", "use_bias"}:

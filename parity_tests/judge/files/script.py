@@ -36,7 +36,13 @@ class Call:
 
     @property
     def value(self):
-        return self.answer["value"]
+        """What the last line returns."""
+        return self.answer["back" if self.by_hand else "value"]
+
+    @property
+    def by_hand(self) -> str:
+        """The method that is called after the forward, "" where none."""
+        return self.how.get("by_hand", "")
 
     @property
     def gradients(self) -> dict:
@@ -56,6 +62,9 @@ class Call:
         lines += self.lines(library)
         if self.gradients:
             lines += self.backward(library)
+        if self.by_hand:
+            lines += [self.upstream(library)]
+            lines += [f"output = module.{self.by_hand}(upstream)"]
         if None in lines:
             return None
         imports = ["import numpy as np", *IMPORTS.get(library, ())]
@@ -87,10 +96,14 @@ class Call:
     def backward(self, library: str) -> Iterator:
         """Lines that send a gradient back from the output."""
         path = "".join(f"[{step!r}]" for step in self.how["result"])
+        yield self.upstream(library)
+        yield f"output{path}.backward(upstream)"
+
+    def upstream(self, library: str) -> str | None:
+        """The line that makes a gradient of the output."""
         upstream = np.ascontiguousarray(self.how["upstream"])
         narrow = self.how.get("narrow", "")
-        yield written("upstream", upstream, library, narrow)
-        yield f"output{path}.backward(upstream)"
+        return written("upstream", upstream, library, narrow)
 
     @property
     def called(self) -> str:

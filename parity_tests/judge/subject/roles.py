@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from parity_tests.judge.candidate.things import Parameter
+from parity_tests.judge.candidate.things import Parameter, Thing
 
 from .caches import CACHE, CacheRoles, cache_roles
 from .forms import TEXTS_LAST
@@ -166,6 +166,16 @@ def left_at_default(name: str) -> tuple[str, str]:
     if CACHE.search(name.lower()):
         return "its cache", f"{name} was left at its default"
     return f"its argument {name}", "left at its default"
+
+
+def backward_not_called(thing: Thing) -> dict[str, str]:
+    """What a report says of a backward by hand that was left alone.
+
+    Without it, half of what is done in training was not asked.
+    """
+    if not thing.backward:
+        return {}
+    return {"its backward": f"{thing.backward} was not called"}
 
 
 # --- what a docstring or an annotation says of a mask --------------------

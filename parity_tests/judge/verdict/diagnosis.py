@@ -162,6 +162,12 @@ PATTERNS = (
         "a backward written by hand",
     ),
     (
+        ("its_backward_gives_the_exact_gradient",),
+        (),
+        "the values are right and only its backward is wrong: look at the "
+        "gradient of the softmax, at the scale, and at what is summed",
+    ),
+    (
         (
             "sizes_beyond_a_tile_are_no_different",
             "more_tokens_than_a_tile_are_no_different",

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
+from parity_tests.judge.classes.backward import GRADIENT
+from parity_tests.judge.classes.derivatives import (
+    gradient_of_tokens,
+    upstream_for,
+)
 from parity_tests.judge.files.judging import hosted
 
-from .test_classes import judge_as, judged
+from .test_classes import failed, judge_as, judged, layer_of
 
 
 class SelfAttention:
@@ -123,3 +129,225 @@ def test_a_module_without_a_graph_says_that_its_backward_was_not_asked():
     report = judged(SelfAttention)
     assert report.verdict == "holds where asked", report
     assert "backward" in report.not_asked["its backward"]
+
+
+# --- what it gives -------------------------------------------------------
+
+
+class ByHand(SelfAttention):
+    """The same, with its backward, the parts of which may be replaced."""
+
+    def backward(self, upstream):
+        return self.of_tokens(*self.of_scores(upstream))
+
+    def of_scores(self, upstream):
+        _, _, _, v, p = self.kept
+        dp = upstream @ v.swapaxes(-1, -2)
+        ds = self.through_softmax(p, dp)
+        return ds / self.root(), p.swapaxes(-1, -2) @ upstream
+
+    def through_softmax(self, p, dp):
+        return p * (dp - (p * dp).sum(-1, keepdims=True))
+
+    def root(self):
+        return np.sqrt(self.Wk.shape[-1])
+
+    def of_tokens(self, ds, dv):
+        _, q, k, _, _ = self.kept
+        dq, dk = ds @ k, ds.swapaxes(-1, -2) @ q
+        return dq @ self.Wq.T + dk @ self.Wk.T + dv @ self.Wv.T
+
+
+class WithoutTheMean(ByHand):
+    def through_softmax(self, p, dp):
+        return p * (1 - p) * dp
+
+
+class WithoutTheScale(ByHand):
+    def root(self):
+        return 1
+
+
+class WithoutTheKeys(ByHand):
+    def of_tokens(self, ds, dv):
+        return ds @ self.kept[2] @ self.Wq.T + dv @ self.Wv.T
+
+
+class OfOtherWeights(ByHand):
+    def of_tokens(self, ds, dv):
+        _, q, k, _, _ = self.kept
+        dq, dk = ds @ k, ds.swapaxes(-1, -2) @ q
+        return dq @ self.Wk.T + dk @ self.Wq.T + dv @ self.Wv.T
+
+
+class NotTransposed(ByHand):
+    def of_scores(self, upstream):
+        ds, _ = super().of_scores(upstream)
+        return ds, self.kept[4] @ upstream
+
+
+class Nothing(ByHand):
+    def backward(self, upstream):
+        return 0 * super().backward(upstream)
+
+
+PROPERTY = "its_backward_gives_the_exact_gradient"
+WRONG = [WithoutTheMean, WithoutTheScale, WithoutTheKeys, OfOtherWeights]
+WRONG += [NotTransposed, Nothing]
+
+
+def in_a_pair(kind):
+    class SelfAttention(kind):
+        def backward(self, d_out):
+            return super().backward(d_out), {"Wq": np.ones((3, 3))}
+
+    return SelfAttention
+
+
+def in_a_dict(kind):
+    class SelfAttention(kind):
+        def backward(self, grad_output):
+            return {"dx": super().backward(grad_output), "d": None}
+
+    return SelfAttention
+
+
+def with_defaults(kind):
+    class SelfAttention(kind):
+        def backward(self, dL_dy, keep=True):
+            return super().backward(dL_dy)
+
+    return SelfAttention
+
+
+def by_another_name(kind):
+    class SelfAttention(kind):
+        def backprop(self, delta):
+            return self.of_tokens(*self.of_scores(delta))
+
+        backward = None
+
+    return SelfAttention
+
+
+def in_float32(kind):
+    class SelfAttention(kind):
+        def backward(self, upstream):
+            return super().backward(upstream.astype(np.float32))
+
+        def of_tokens(self, ds, dv):
+            ds, dv = ds.astype(np.float32), dv.astype(np.float32)
+            return super().of_tokens(ds, dv)
+
+    return SelfAttention
+
+
+FORMS = [lambda kind: kind, in_a_pair, in_a_dict, with_defaults]
+FORMS += [by_another_name, in_float32]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_a_right_backward_is_asked_and_holds(form):
+    report = judge_as("self_attention", form(ByHand))
+    assert report.holds, report
+    assert PROPERTY in [each.name for each in report.of("holds")]
+    assert "for its weights" in report.not_asked["its backward"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_wrong_backward_is_rejected_for_its_gradient(kind):
+    report = judge_as("self_attention", kind)
+    assert report.verdict == "rejected", report
+    assert failed(report) == [PROPERTY]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_a_wrong_backward_is_rejected_in_each_form(form):
+    report = judge_as("self_attention", form(WithoutTheMean))
+    assert failed(report) == [PROPERTY], report
+
+
+# --- what is not clear ---------------------------------------------------
+
+
+class Updating(WithoutTheMean):
+    def backward(self, upstream, rate=0.1):
+        back = super().backward(upstream)
+        self.Wq -= rate * np.ones_like(self.Wq)
+        return back
+
+
+class WithRate(WithoutTheMean):
+    def backward(self, upstream, rate):
+        return super().backward(upstream)
+
+
+class OfATarget(WithoutTheMean):
+    def backward(self, target):
+        return super().backward(target)
+
+
+class OfTheMean(ByHand):
+    def backward(self, upstream):
+        return super().backward(upstream) / len(upstream)
+
+
+class OfMany(WithoutTheMean):
+    def backward(self, upstream):
+        return super().backward(upstream), upstream @ self.Wv.T
+
+
+class ReturnsNone(WithoutTheMean):
+    def backward(self, upstream):
+        self.d_x = super().backward(upstream)
+
+
+class Raising(ByHand):
+    def backward(self, upstream):
+        raise RuntimeError("not at evaluation")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (Updating, "backward changes what the forward gives"),
+        (WithRate, "backward takes upstream and rate"),
+        (OfATarget, "backward takes target"),
+        (OfTheMean, "backward gives a multiple of the gradient"),
+        (OfMany, "backward returns 2 arrays of the shape of x"),
+        (ReturnsNone, "backward returns no arrays of the shape of x"),
+        (Raising, "backward raised RuntimeError: not at evaluation"),
+    ],
+)
+def test_what_is_not_clear_is_left_alone_and_said(kind, why):
+    report = judge_as("self_attention", kind)
+    assert report.verdict == "holds where asked", report
+    assert report.not_asked["its backward"].startswith(why)
+
+
+def test_what_a_gradient_of_the_output_is_called():
+    names = "dy dout d_out dL_dout dLdy dO dvalues grad grad_output g gy"
+    names += " delta upstream upstream_gradient error output_error dY d"
+    others = "x target y_true labels lr rate learning_rate k d_model data"
+    assert all(map(GRADIENT.fullmatch, names.split()))
+    assert not any(map(GRADIENT.fullmatch, others.split()))
+
+
+@pytest.mark.slow
+def test_the_exact_gradient_is_that_of_autograd():
+    layer = layer_of(ByHand)
+    case = layer.case()
+    upstream = upstream_for(layer, case)
+    x = torch.from_numpy(case.x).requires_grad_()
+    query, key, value = (
+        x @ torch.from_numpy(layer.arrays(case)[name])
+        for name in ("Wq", "Wk", "Wv")
+    )
+    output = scaled_dot_product_attention(query, key, value)
+    (expected,) = torch.autograd.grad(output, x, torch.tensor(upstream))
+    exact = gradient_of_tokens(layer, case, upstream)
+    assert np.allclose(exact, expected, 1e-10, 1e-10)

@@ -1,0 +1,73 @@
+r"""Exact derivatives of a layer, by a complex step.
+
+For an analytic f, $f(x + i h v)$ has the imaginary part $h \, f'(x) v$,
+without a difference in which digits are lost (Squire and Trapp 1998).
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from parity_tests.judge.mutants.class_parts import layer_of_heads
+from parity_tests.judge.subject.weights import weights
+
+from .cases import LayerCase
+
+TINY = 1e-30  # how far into the imaginary: no difference is taken
+
+# Where tokens come from: the first of these roles that is passed.
+TAKEN_FROM = {
+    "x": ("x", "query"),
+    "key": ("key", "context", "x"),
+    "value": ("value", "context", "x"),
+}
+
+
+def tokens_by_argument(layer, case: LayerCase) -> dict[str, list[str]]:
+    """Which tokens of the case each argument is: "x" alone, where others
+    are attended to; "x", "key" and "value", where it attends to itself."""
+    roles, passed = layer.body.roles.tokens, layer.arguments(case)
+    argument_of = {role: n for n, role in roles.items() if n in passed}
+    uses: dict[str, list[str]] = {name: [] for name in argument_of.values()}
+    for use, taken_from in TAKEN_FROM.items():
+        role = next(each for each in taken_from if each in argument_of)
+        uses[argument_of[role]].append(use)
+    return uses
+
+
+def derivative(layer, case: LayerCase, moved, label: str, along):
+    """How the reference's output changes along the tokens that are moved,
+    or, where none are, along a weight."""
+    step = 1j * TINY * along
+    arrays = dict(layer.arrays(case))
+    tokens = {use: case.tokens_by_use[use] + step for use in moved}
+    if not moved:
+        arrays[label] = arrays[label] + step
+    heads = layer.heads_of(layer.sizes[case.built])
+    read = weights(layer.at(case.built, layer.recipe), arrays, heads)
+    complex_case = replace(case, **case.tokens_by_use | tokens)
+    output = complex_case.output_of(
+        partial(layer_of_heads, read), layer.causal
+    )
+    return np.imag(output) / TINY
+
+
+def upstream_for(layer, case: LayerCase) -> np.ndarray:
+    """Some gradient of the output of a case, of small whole numbers."""
+    random = np.random.default_rng(case.seed)
+    return random.integers(-3, 4, layer.plain(case).shape).astype(float)
+
+
+def gradient_of_tokens(
+    layer, case: LayerCase, upstream: np.ndarray
+) -> np.ndarray:
+    """The gradient of the tokens, from which and to which it attends, for
+    a gradient of the output."""
+    gradient = np.zeros(case.x.shape)
+    for at in np.ndindex(case.x.shape):
+        along = np.zeros(case.x.shape)
+        along[at] = 1
+        changed = derivative(layer, case, case.tokens_by_use, "", along)
+        gradient[at] = (changed * upstream).sum()
+    return gradient
