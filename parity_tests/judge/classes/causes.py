@@ -9,11 +9,14 @@ import numpy as np
 
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.mutants.attention_parts import NUMBERS
+from parity_tests.judge.mutants.backward_parts import BACKWARD_MUTANTS
 from parity_tests.judge.mutants.class_parts import MUTANTS
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
+from parity_tests.judge.verdict.protocol import attempt
 
 from .cases import LOUD, cached_cases, crossed, later_keys, with_masks
+from .derivatives import CLOSE_IN_FLOAT32, gradient_of_tokens, upstream_for
 
 
 def probes_of(layer) -> list[list]:
@@ -118,3 +121,30 @@ def cause_of_cut_gradients(layer) -> str | None:
         and (part is None or not np.any(np.abs(part) > 1e-12))
     ]
     return f"no gradient reaches {', '.join(sorted(cut))}" if cut else None
+
+
+def cause_of_wrong_backward(layer) -> str | None:
+    """The one mutant that gives what its own backward gives."""
+    if not layer.way_back.is_asked:
+        return None
+    cases = [layer.case(size=built) for built in range(len(layer.sizes))]
+    sent = [(case, upstream_for(layer, case)) for case in cases]
+    got = [attempt(layer.sent_back, *each) for each in sent]
+    known = BACKWARD_MUTANTS | {None: {}}  # the right one, too
+    alike_to = [
+        name
+        for name, parts in known.items()
+        if all(
+            are_close(back, gradient_of_tokens(layer, *each, **parts))
+            for back, each in zip(got, sent, strict=True)
+        )
+    ]
+    return alike_to[0] if len(alike_to) == 1 else None
+
+
+def are_close(got: np.ndarray | None, gradient: np.ndarray) -> bool:
+    """Whether what came back, if anything, is this gradient."""
+    if got is None or got.shape != gradient.shape:
+        return False
+    bound = CLOSE_IN_FLOAT32 * np.abs(gradient).max()
+    return np.allclose(got, gradient, 0, bound)

@@ -14,6 +14,9 @@ from parity_tests.judge.subject.weights import weights
 
 from .cases import LayerCase
 
+# A gradient in float32, as a share of the largest one; also one by hand,
+# which may keep what it needs in float32.
+CLOSE_IN_FLOAT32 = 1e-4
 TINY = 1e-30  # how far into the imaginary: no difference is taken
 
 # Where tokens come from: the first of these roles that is passed.
@@ -36,9 +39,9 @@ def tokens_by_argument(layer, case: LayerCase) -> dict[str, list[str]]:
     return uses
 
 
-def derivative(layer, case: LayerCase, moved, label: str, along):
+def derivative(layer, case: LayerCase, moved, label: str, along, **parts):
     """How the reference's output changes along the tokens that are moved,
-    or, where none are, along a weight."""
+    or, where none are, along a weight; its `parts` may be wrong ones."""
     step = 1j * TINY * along
     arrays = dict(layer.arrays(case))
     tokens = {use: case.tokens_by_use[use] + step for use in moved}
@@ -48,7 +51,7 @@ def derivative(layer, case: LayerCase, moved, label: str, along):
     read = weights(layer.at(case.built, layer.recipe), arrays, heads)
     complex_case = replace(case, **case.tokens_by_use | tokens)
     output = complex_case.output_of(
-        partial(layer_of_heads, read), layer.causal
+        partial(layer_of_heads, read, **parts), layer.causal
     )
     return np.imag(output) / TINY
 
@@ -60,14 +63,18 @@ def upstream_for(layer, case: LayerCase) -> np.ndarray:
 
 
 def gradient_of_tokens(
-    layer, case: LayerCase, upstream: np.ndarray
+    layer,
+    case: LayerCase,
+    upstream: np.ndarray,
+    uses: tuple[str, ...] = ("x", "key", "value"),
+    **parts,
 ) -> np.ndarray:
-    """The gradient of the tokens, from which and to which it attends, for
-    a gradient of the output."""
+    """The gradient of the tokens in all their uses, for a gradient of the
+    output."""
     gradient = np.zeros(case.x.shape)
     for at in np.ndindex(case.x.shape):
         along = np.zeros(case.x.shape)
         along[at] = 1
-        changed = derivative(layer, case, case.tokens_by_use, "", along)
+        changed = derivative(layer, case, uses, "", along, **parts)
         gradient[at] = (changed * upstream).sum()
     return gradient

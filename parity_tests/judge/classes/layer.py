@@ -34,7 +34,12 @@ from parity_tests.judge.verdict.protocol import NotAsked, Raised
 from .backward import backward_not_asked, way_back
 from .building import left_alone, takes
 from .cases import LayerCase, layer_cases
-from .causes import cause_of_cut_gradients, mutants_of, probes_of
+from .causes import (
+    cause_of_cut_gradients,
+    cause_of_wrong_backward,
+    mutants_of,
+    probes_of,
+)
 from .conventions import (
     cross_of,
     gradients_of,
@@ -251,4 +256,4 @@ class AttentionLayer(DecodingLayer):
         return mutants_of(self, probes)
 
     def other_cause(self) -> str | None:
-        return cause_of_cut_gradients(self)
+        return cause_of_cut_gradients(self) or cause_of_wrong_backward(self)

@@ -33,6 +33,7 @@ from .cases import (
     with_masks,
 )
 from .derivatives import (
+    CLOSE_IN_FLOAT32,
     derivative,
     gradient_of_tokens,
     tokens_by_argument,
@@ -323,7 +324,6 @@ class Slope(Comparison):
 
 
 CLOSE = 1e-8  # a gradient in float64, as a share of the largest one
-CLOSE_IN_FLOAT32 = 1e-4  # also for what a backward by hand keeps
 
 
 def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:

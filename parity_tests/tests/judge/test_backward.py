@@ -192,8 +192,14 @@ class Nothing(ByHand):
 
 
 PROPERTY = "its_backward_gives_the_exact_gradient"
-WRONG = [WithoutTheMean, WithoutTheScale, WithoutTheKeys, OfOtherWeights]
-WRONG += [NotTransposed, Nothing]
+WRONG = {
+    WithoutTheMean: "that of a sigmoid",
+    WithoutTheScale: "lack the scale",
+    WithoutTheKeys: "through the keys is left out",
+    OfOtherWeights: None,
+    NotTransposed: None,
+    Nothing: None,
+}
 
 
 def in_a_pair(kind):
@@ -261,6 +267,8 @@ def test_a_wrong_backward_is_rejected_for_its_gradient(kind):
     report = judge_as("self_attention", kind)
     assert report.verdict == "rejected", report
     assert failed(report) == [PROPERTY]
+    cause = WRONG[kind]
+    assert cause in report.cause if cause else report.cause is None
 
 
 @pytest.mark.slow

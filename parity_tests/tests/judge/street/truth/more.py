@@ -13,6 +13,7 @@ from parity_tests.tests.judge.street.truth.classes import (
     TOKENS,
     WIDTH,
     head_of_globals,
+    numpy_layer,
     numpy_projections,
     of_tokens,
     tokens,
@@ -149,6 +150,18 @@ def masks_of_texts(module) -> Pairs:
         yield layer(x, seen), layer.to_out(multi_head(*qkv, HEADS, seen))
 
 
+def numpy_with_backward(module) -> Pairs:
+    """A layer of NumPy, and the gradient of its tokens by autograd."""
+    layer = module.MultiHeadSelfAttention(WIDTH, HEADS)
+    x, upstream = tokens().requires_grad_(), tokens()
+    names = "to_q", "to_k", "to_v"
+    qkv = (numpy_layer(getattr(layer, name), x) for name in names)
+    output = numpy_layer(layer.to_out, multi_head(*qkv, HEADS))
+    yield torch.as_tensor(layer.forward(x.detach().numpy())), output
+    (gradient,) = torch.autograd.grad(output, x, upstream)
+    yield torch.as_tensor(layer.backward(upstream.numpy())), gradient
+
+
 def numpy_heads(axes: int) -> Check:
     return numpy_projections(
         lambda m: m.MultiHeadAttention(WIDTH, HEADS),
@@ -205,6 +218,14 @@ MORE: dict[str, Check] = {
         ("heads_of_the_batch", "heads_before_the_texts"), masks_of_texts
     ),
     "head_scaled_by_the_model": head_of_globals("Head", "n_embd"),
+    **dict.fromkeys(
+        (
+            "numpy_backward",
+            "numpy_backward_like_a_sigmoid",
+            "numpy_backward_without_scale",
+        ),
+        numpy_with_backward,
+    ),
     "numpy_split_by_reshape": numpy_heads(3),
     "numpy_never_transposed": numpy_heads(3),
     "numpy_one_text_reshaped": numpy_heads(2),

@@ -57,6 +57,14 @@ REPAIRS: dict[str, tuple[str, str]] = {
     ),
     "keys_before_values_after": ("[k, kv_cache[0]]", "[kv_cache[0], k]"),
     "layer_scaled_by_the_tokens": ("key.shape[1]", "key.shape[2]"),
+    "numpy_backward_like_a_sigmoid": (
+        "self.p * (1 - self.p) * dp",
+        "self.p * (dp - (self.p * dp).sum(axis=-1, keepdims=True))",
+    ),
+    "numpy_backward_without_scale": (
+        "dlogits = self.p * (dp - mean)",
+        "dlogits = self.p * (dp - mean) * self.scale",
+    ),
     "numpy_split_by_reshape": (
         "return x.reshape(x.shape[0], self.num_heads, -1, self.d_k)\n\n"
         "    def merge_heads(self, x):\n"
