@@ -15,7 +15,7 @@ from parity_tests.judge.attention.calling import paths_of
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.verdict.protocol import FAILED_TRIAL
 
-from .derivatives import gradient_of_tokens, upstream_for
+from .derivatives import CLOSE_IN_FLOAT32, gradient_of_tokens, upstream_for
 
 # What a gradient of the output is called: dout, d_out, dL_dy, grad, delta.
 GRADIENT = re.compile(
@@ -99,6 +99,9 @@ def found(layer) -> WayBack:
             f"shape of {passed[0]}"
         )
     got = layer.gradient_in(back, paths[0])
+    twice = layer.returned_back(case, 2 * upstream)
+    if not are_alike(layer.gradient_in(twice, paths[0]), 2 * got):
+        return WayBack(why_not=f"{name} is not linear, as where it clips")
     exact = gradient_of_tokens(layer, case, upstream)
     if is_multiple(got, exact):
         return WayBack(why_not=f"{name} gives a multiple of the gradient")
@@ -109,9 +112,11 @@ def is_multiple(got: np.ndarray, exact: np.ndarray) -> bool:
     """Whether it is the gradient times some other number than 1, as where
     it is that of a mean over the batch."""
     factor = (got * exact).sum() / (exact * exact).sum()
-    is_one = np.isclose(factor, 1, rtol=1e-3)
-    return bool(
-        factor > 0
-        and not is_one
-        and np.allclose(got, factor * exact, 0, 1e-4 * np.abs(got).max())
-    )
+    is_one = np.isclose(factor, 1, rtol=CLOSE_IN_FLOAT32)
+    return factor > 0 and not is_one and are_alike(got, factor * exact)
+
+
+def are_alike(got: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two gradients are equal, but for rounding."""
+    bound = CLOSE_IN_FLOAT32 * np.abs(other).max()
+    return np.allclose(got, other, 0, bound, equal_nan=True)

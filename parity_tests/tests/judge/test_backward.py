@@ -23,13 +23,17 @@ class SelfAttention:
         draw = np.random.default_rng(0).standard_normal
         self.Wq, self.Wk, self.Wv = draw((3, d_model, d_model))
 
-    def forward(self, x):
+    def attend(self, x, mask=True):
         q, k, v = x @ self.Wq, x @ self.Wk, x @ self.Wv
         scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+        scores = np.where(mask, scores, -1e30)
         e = np.exp(scores - scores.max(-1, keepdims=True))
         p = e / e.sum(-1, keepdims=True)
         self.kept = x, q, k, v, p
         return p @ v
+
+    def forward(self, x):
+        return self.attend(x)
 
 
 class OfQueries:
@@ -278,6 +282,64 @@ def test_a_wrong_backward_is_rejected_in_each_form(form):
     assert failed(report) == [PROPERTY], report
 
 
+# --- other layers ---
+
+
+class Causal(ByHand):
+    def forward(self, x):
+        return self.attend(x, np.tri(x.shape[-2], dtype=bool))
+
+
+class WithWeights(ByHand):
+    """Returns its weights, too."""
+
+    def forward(self, x):
+        return super().forward(x), self.kept[-1]
+
+
+class WithResidual(ByHand):
+    def forward(self, x):
+        return x + super().forward(x)
+
+    def backward(self, upstream):
+        return upstream + super().backward(upstream)
+
+
+class OfOneText(ByHand):
+    """Of a text without a batch."""
+
+    def forward(self, x):
+        assert x.ndim == 2
+        return super().forward(x)
+
+
+class Masked(ByHand):
+    """With a mask, which may be left out."""
+
+    def forward(self, x, mask=None):
+        return self.attend(x, True if mask is None else mask)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", [Causal, WithWeights, WithResidual, OfOneText, Masked]
+)
+def test_a_right_backward_holds_in_other_layers(kind):
+    report = judge_as("self_attention", kind)
+    finding = next(f for f in report.findings if f.name == PROPERTY)
+    assert finding.verdict == "holds", report
+    assert not report.failed, report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Causal, WithResidual, OfOneText])
+def test_a_wrong_backward_is_rejected_in_other_layers(kind):
+    wrong = type("Wrong", (kind, WithoutTheMean), {})
+    report = judge_as("self_attention", wrong)
+    assert failed(report) == [PROPERTY], report
+    assert "that of a sigmoid" in report.cause
+
+
 # --- what is not clear ---------------------------------------------------
 
 
@@ -308,6 +370,11 @@ class OfMany(WithoutTheMean):
         return super().backward(upstream), upstream @ self.Wv.T
 
 
+class Clipping(ByHand):
+    def backward(self, upstream):
+        return super().backward(upstream).clip(-1, 1)
+
+
 class ReturnsNone(WithoutTheMean):
     def backward(self, upstream):
         self.d_x = super().backward(upstream)
@@ -326,6 +393,7 @@ class Raising(ByHand):
         (WithRate, "backward takes upstream and rate"),
         (OfATarget, "backward takes target"),
         (OfTheMean, "backward gives a multiple of the gradient"),
+        (Clipping, "backward is not linear, as where it clips"),
         (OfMany, "backward returns 2 arrays of the shape of x"),
         (ReturnsNone, "backward returns no arrays of the shape of x"),
         (Raising, "backward raised RuntimeError: not at evaluation"),
