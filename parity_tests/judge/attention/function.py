@@ -428,7 +428,8 @@ class AttentionFunction:
             missing["gradients"] = conventions.gradients
         if conventions.arrays in NOT_DIFFERENTIATED:
             missing["gradients"] = NOT_DIFFERENTIATED[conventions.arrays]
-        missing |= backward_not_called(self.caller.thing)
+        if conventions.gradients != BY_AUTOGRAD:
+            missing |= backward_not_called(self.caller.thing)
         calling = self.caller.calling
         for name in calling.roles.unknown:
             given = calling.fixed.get(name)

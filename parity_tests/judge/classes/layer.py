@@ -165,7 +165,7 @@ class AttentionLayer(DecodingLayer):
             )
         if self.gradients_by != BY_AUTOGRAD:
             missing["gradients"] = self.gradients_by
-        missing |= backward_not_asked(self)
+            missing |= backward_not_asked(self)
         if self.body.roles.causal:
             missing["its causal form with fewer queries than keys"] = (
                 "layers are not asked for it"

@@ -112,20 +112,23 @@ def test_nor_is_that_of_attention_without_weights_passed_over():
     assert "backward" in report.not_asked["its backward"]
 
 
+class Module(nn.Module):
+    def __init__(self, d_model):
+        super().__init__()
+        self.Wq = nn.Linear(d_model, d_model)
+        self.Wk = nn.Linear(d_model, d_model)
+        self.Wv = nn.Linear(d_model, d_model)
+
+    def forward(self, x):
+        query, key, value = self.Wq(x), self.Wk(x), self.Wv(x)
+        scores = query @ key.mT / query.shape[-1] ** 0.5
+        return scores.softmax(-1) @ value
+
+
 @pytest.mark.slow
 def test_a_module_without_a_graph_says_that_its_backward_was_not_asked():
-    class SelfAttention(nn.Module):
-        def __init__(self, d_model):
-            super().__init__()
-            self.Wq = nn.Linear(d_model, d_model)
-            self.Wk = nn.Linear(d_model, d_model)
-            self.Wv = nn.Linear(d_model, d_model)
-
-        @torch.no_grad()
-        def forward(self, x):
-            query, key, value = self.Wq(x), self.Wk(x), self.Wv(x)
-            scores = query @ key.mT / query.shape[-1] ** 0.5
-            return scores.softmax(-1) @ value
+    class SelfAttention(Module):
+        forward = torch.no_grad()(Module.forward)
 
         def backward(self, upstream):
             return None
@@ -133,6 +136,21 @@ def test_a_module_without_a_graph_says_that_its_backward_was_not_asked():
     report = judged(SelfAttention)
     assert report.verdict == "holds where asked", report
     assert "backward" in report.not_asked["its backward"]
+
+
+@pytest.mark.slow
+def test_beside_autograd_a_backward_is_asked_where_it_is_clear():
+    class SelfAttention(Module):
+        def gradients(self):
+            return [each.grad for each in self.parameters()]
+
+    assert judged(SelfAttention).verdict == "holds"
+
+    class Attention(Module):
+        def backward(self, upstream):
+            return upstream
+
+    assert failed(judge_as("self_attention", Attention)) == [PROPERTY]
 
 
 # --- what it gives -------------------------------------------------------
