@@ -25,7 +25,7 @@ from torch_impl.self_attention import MatrixAttention
 QUERY, KEY = example.X @ example.QUERY, example.X @ example.KEY
 VALUE = example.X @ example.VALUE
 TEMPERATURE = 0.5  # weights are then fractions of a pencil, too
-DRAWN = 8
+DRAWN = 3
 MOST = 24  # numbers of one array, so that all can be read
 
 
