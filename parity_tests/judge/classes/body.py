@@ -31,6 +31,7 @@ from .building import (
     arguments_for,
     guesses_for,
     is_configuration,
+    optional_sizes,
     size_named,
     sizes_of_globals,
     takes,
@@ -89,7 +90,7 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         each = named[name]
         if name == lengths:
             continue
-        if size_named(name) == "heads":
+        if size_named(name) == "heads" and counts(each):
             fixed[name] = "heads"
         elif has_role(name, "context") and "x" in tokens.values():
             tokens[name] = "context"
@@ -120,6 +121,11 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     )
 
 
+def counts(parameter: Parameter) -> bool:
+    """Whether it may be a number: nothing says that it is None."""
+    return parameter.required or parameter.default is not None
+
+
 def misnamed_tokens(required: list[str]) -> str | None:
     """The first required argument, where it is tokens, though its name
     could be that of a mask: it is "hidden" or "masked_x", or none of the
@@ -144,6 +150,7 @@ class ClassBody:
         self.roles = call_roles(thing.call)
         self.of_all = False  # whether a head's width is that of all heads
         self.guesses: tuple[str, ...] = ()
+        self.optional: tuple[str, ...] = ()  # sizes that are given
         self.values_apart = True  # whether values have their own width
         self.built: dict[tuple, list] = {}
         self.instances = 0  # that were ever built
@@ -153,7 +160,7 @@ class ClassBody:
         key = self.key(sizes, dtype, biased)
         if key not in self.built:
             width = width_of_a_head(self.thing, sizes, self.of_all)
-            guessed = self.guesses, self.values_apart
+            guessed = self.guesses, self.values_apart, self.optional
             arguments = arguments_for(
                 self.thing, sizes, width, biased, *guessed
             )
@@ -170,7 +177,7 @@ class ClassBody:
 
     def key(self, sizes: Sizes, dtype: str, biased: bool) -> tuple:
         """All that an instance is built by."""
-        guessed = self.guesses, self.values_apart
+        guessed = self.guesses, self.values_apart, self.optional
         return (sizes, dtype, biased, self.of_all, *guessed)
 
     def renew(self, sizes: Sizes, dtype: str) -> None:
@@ -221,11 +228,13 @@ class ClassBody:
         """Sizes to build it with, from the most telling on."""
         first = FIRST if self.has_sizes else FIRST[:1]
         first = (*first, *sizes_of_globals(self.thing))
-        ways = product(guesses_for(self.thing), first, (True, False))
-        for guesses, sizes, apart in ways:
+        given = optional_sizes(self.thing)
+        unknown = guesses_for(self.thing)
+        ways = product(given, unknown, first, (True, False))
+        for optional, guesses, sizes, apart in ways:
             for of_all in (False, True):
                 self.guesses, self.of_all = guesses, of_all
-                self.values_apart = apart
+                self.values_apart, self.optional = apart, optional
                 yield sizes
 
 

@@ -110,14 +110,55 @@ def size_named(name: str) -> str | None:
     return None
 
 
+# Words of a name of which a configuration is asked for a size: one of
+# each set, the most telling first.
+WIDTHS = {"dim", "size", "width", "d", "features", "units", "channels"}
+WORDS = (
+    ("dropped", {"drop", "dropout"}),
+    ("biased", {"bias"}),
+    ("kv_heads", {"kv"}, {"heads"}),
+    ("heads", {"heads", "nhead", "nheads"}),
+    ("heads", {"head"}, {"n", "num", "nb", "number", "multi"}),
+    ("d_head", {"head"}, WIDTHS),
+    ("d_head", {"k", "key", "q", "query"}, WIDTHS),
+    ("d_value", {"v", "value"}, WIDTHS),
+    ("context", {"len", "length", "positions", "context", "block"}),
+    ("d_in", {"in", "input"}, WIDTHS),
+    ("d_out", {"hidden", "embed", "embedding", "emb", "model"}, WIDTHS),
+    ("d_out", {"attn", "attention", "encoder", "decoder"}, WIDTHS),
+)
+OF_OTHER_PARTS = {
+    *("ff", "ffn", "mlp", "inner", "intermediate", "vocab", "layers"),
+    *("image", "patch", "kernel"),
+}
+
+
+def size_asked(name: str) -> str | None:
+    """Which size a configuration is asked for by this name, which may
+    have more words than an argument's: "attn_embed_dim"."""
+    words = set(
+        re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")
+    )
+    told = (
+        size
+        for size, *needed in WORDS
+        if all(map(words.intersection, needed))
+    )
+    known = None if words & OF_OTHER_PARTS else next(told, None)
+    return size_named(name) or known
+
+
 def takes(thing: Thing, size: str) -> bool:
     """Whether the constructor takes such a size, or a configuration that
     it asks for it, as far as can be seen."""
-    for each in filter(is_configuration, thing.parameters):
+    others = []
+    for each in thing.parameters:
+        if not is_configured(thing, each):
+            others.append(each)
+            continue
         names = names_asked(thing.source, each.name)
-        if not names or size in map(size_named, names):
+        if not names or size in map(size_asked, names):
             return True
-    others = [p for p in thing.parameters if not is_configuration(p)]
     return names_size(others, size)
 
 
@@ -126,12 +167,12 @@ def names_size(parameters: Iterable[Parameter], size: str) -> bool:
     return any(size_named(each.name) == size for each in parameters)
 
 
-def is_unknown(parameter: Parameter) -> bool:
-    """Whether the name says neither a size nor a configuration."""
+def is_unknown(thing: Thing, parameter: Parameter) -> bool:
+    """Whether nothing says that it is a size or a configuration."""
     return (
         parameter.is_named
         and size_named(parameter.name) is None
-        and not is_configuration(parameter)
+        and not is_configured(thing, parameter)
     )
 
 
@@ -141,11 +182,36 @@ def is_configuration(parameter: Parameter) -> bool:
     return annotated or (name in CONFIGURATIONS and name != "c")
 
 
+def is_configured(thing: Thing, parameter: Parameter) -> bool:
+    """Whether a constructor's argument is a configuration: by its name,
+    or as the class reads a width or a number of heads from it."""
+    asked = names_asked(thing.source, parameter.name)
+    telling = {"d_in", "d_out", "heads"} & set(map(size_asked, asked))
+    return is_configuration(parameter) or (
+        parameter.required and bool(telling)
+    )
+
+
 def names_asked(source: str, configuration: str) -> list[str]:
-    """The names that a class asks its configuration for, by its source."""
-    own = re.escape(configuration)
-    asked = rf"\b{own}(?:\.(\w+)|\[[\"'](\w+)[\"']\])"
-    return ["".join(pair) for pair in re.findall(asked, source)]
+    """The names that a class asks its configuration for, by its source.
+
+    >>> names_asked("C.width + C['heads'] + C.get('bias', 0)", "C")
+    ['width', 'heads', 'bias']
+    """
+    own = rf"\b(?:{configuration}|{unmangled(configuration)})"
+    entry = r"[\"'](\w+)[\"']"
+    asked = rf"{own}(?:\.(\w+)\b(?!\()|\[{entry}\]|\.get\({entry})"
+    return ["".join(found) for found in re.findall(asked, source)]
+
+
+def unmangled(name: str) -> str:
+    """A name as the source of a class has it, where two underscores begin
+    it.
+
+    >>> unmangled("_Attention__config")
+    '__config'
+    """
+    return re.sub(r"^_[a-zA-Z]\w*?(?=__[a-zA-Z])", "", name)
 
 
 def arguments_for(
@@ -155,10 +221,12 @@ def arguments_for(
     biased: bool = True,
     guesses: tuple[str, ...] = (),
     values_apart: bool = False,
+    optional: tuple[str, ...] = (),
 ) -> dict:
     """The constructor's arguments; `head` is what a head's width is, and
     `guesses` which sizes arguments of unknown names may be. Values have
-    a width of their own where they stand `values_apart`.
+    a width of their own where they stand `values_apart`. Sizes that are
+    None by default are given if they are among the `optional`.
 
     Raises NotJudged for an argument without a default that is unknown.
     """
@@ -172,7 +240,7 @@ def arguments_for(
         size = "d_in" if each.name == first_width else size
         if not each.is_named:
             continue
-        if is_configuration(each):
+        if is_configured(thing, each):
             arguments[each.name] = configuration(
                 thing, each.name, each.annotation, values
             )
@@ -182,7 +250,9 @@ def arguments_for(
             arguments[each.name] = True
         elif size == "biased":
             arguments[each.name] = biased
-        elif size and (each.required or is_number(each)):
+        elif size and (
+            each.required or is_number(each) or each.name in optional
+        ):
             arguments[each.name] = values[size]
         elif each.required:
             unknown.append(each)
@@ -238,7 +308,7 @@ def guesses_for(thing: Thing) -> Iterator[tuple[str, ...]]:
     """What sizes the constructor's unknown arguments may be."""
     count = sum(
         each.required
-        and is_unknown(each)
+        and is_unknown(thing, each)
         and each.name.lower() not in FIXED
         for each in thing.parameters
     )
@@ -247,13 +317,26 @@ def guesses_for(thing: Thing) -> Iterator[tuple[str, ...]]:
         yield from product(GUESSES, repeat=count)
 
 
+def optional_sizes(thing: Thing) -> Iterator[tuple[str, ...]]:
+    """Which sizes that are None by default to give: none of them; then,
+    for a class that needs one, the widths of the model, or all."""
+    sizes = {
+        each.name: size_named(each.name)
+        for each in thing.parameters
+        if not each.required and each.default is None and each.is_named
+    }
+    known = tuple(name for name, size in sizes.items() if size)
+    widths = tuple(n for n in known if sizes[n] in ("d_in", "d_out"))
+    yield from dict.fromkeys(((), widths, known))
+
+
 def left_alone(thing: Thing) -> tuple[str, ...]:
     """The constructor's arguments that keep their defaults, though others
     could give other answers."""
     return tuple(
         each.name
         for each in thing.parameters
-        if is_unknown(each)
+        if is_unknown(thing, each)
         and is_left_alone(each)
         and each.name != "batch_first"
     )
@@ -319,7 +402,7 @@ def configuration(
         for name in names
     }
     for asked in names_asked(thing.source, name):
-        size = size_named(asked)
+        size = size_asked(asked)
         if size is not None:
             sizes[asked] = values[size]
     own = [n for n in thing.configurations if n in annotation]

@@ -126,7 +126,7 @@ def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
         stacked([layer_of(part, arrays, count) for part in parts])
         for parts in (recipe.query, recipe.key, recipe.value)
     )
-    output = recipe.output and layer_of(recipe.output, arrays, count)
+    output = recipe.output and output_of(recipe.output, arrays, count)
     norm = None
     if recipe.norm:
         gain, shift = recipe.norm
@@ -167,6 +167,18 @@ def layer_of(part: Part, arrays: dict, heads: int) -> Layer:
     else:
         chunk = np.split(whole, count)[which]
     return chunk[:, :-1], chunk[:, -1]
+
+
+def output_of(part: Part, arrays: dict, heads: int) -> Layer:
+    """The output's layer; of a matrix for each head, what comes of the
+    heads is summed."""
+    matrix = arrays[part.matrix]
+    if matrix.ndim == 3:  # (heads, in, out)
+        matrix = matrix.swapaxes(1, 2) if part.turned else matrix
+        joined = matrix.reshape(-1, matrix.shape[-1])
+        arrays = arrays | {part.matrix: joined.T}
+        part = replace(part, turned=False)
+    return layer_of(part, arrays, heads)
 
 
 # --- recipes -------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import accumulate
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -14,7 +15,10 @@ from parity_tests.tests.judge.street.truth.classes import (
     WIDTH,
     head_of_globals,
     numpy_layer,
+    keys_mask,
     numpy_projections,
+    of_joined_tokens,
+    of_three,
     of_tokens,
     tokens,
 )
@@ -171,7 +175,68 @@ def numpy_heads(axes: int) -> Check:
     )
 
 
+def hidden_in_turn(layer, query, key, value, seen):
+    """Values come first, and True hides a key, beside an axis of heads."""
+    hidden = None if seen is None else ~seen[:, None]
+    return layer(value, key, query, hidden)
+
+
+def matrices_of_heads(module) -> Pairs:
+    """A matrix for each head, of the output too."""
+    layer = built(module.MultiHeadAttention(HEADS, 7, embed_dim=WIDTH))
+    x = tokens(7)
+    qkv = (layer.W_query, layer.W_key, layer.W_value)
+    for seen in (None, some(BATCH, TOKENS, TOKENS)):
+        hidden = None if seen is None else ~seen
+        heads = [
+            dot_product(*(x @ part[head] for part in qkv), seen)
+            @ layer.W_out[head]
+            for head in range(HEADS)
+        ]
+        yield layer(x, mask=hidden), sum(heads)
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("sizes_of_a_mangled_name", "mangled_name_wrong_scale"),
+        of_three(
+            lambda m: m.MHA(
+                SimpleNamespace(
+                    HIDDEN_SIZE=WIDTH,
+                    MULTI_HEAD=HEADS,
+                    HIDDEN_SIZE_HEAD=WIDTH // HEADS,
+                    DROPOUT_R=0.1,
+                )
+            ),
+            "to_q to_k to_v merge",
+            hidden_in_turn,
+            keys_mask,
+        ),
+    ),
+    **dict.fromkeys(
+        ("args_with_a_prefix", "args_and_a_copied_line"),
+        of_tokens(
+            lambda m: m.CausalSelfAttention(
+                SimpleNamespace(
+                    attn_embed_dim=WIDTH,
+                    attn_n_heads=HEADS,
+                    attn_drop_rate=0.1,
+                )
+            ),
+            "q_proj k_proj v_proj out_proj",
+            causal=True,
+        ),
+    ),
+    "entries_of_an_unknown": of_joined_tokens(
+        lambda m: m.SelfAttention(
+            {"encoder_hidden_dim": WIDTH, "encoder_num_heads": HEADS}
+        ),
+        "qkv proj",
+    ),
+    **dict.fromkeys(
+        ("one_width_of_two", "one_width_of_two_wrong_axis"),
+        matrices_of_heads,
+    ),
     **dict.fromkeys(
         (
             *("past_and_use_cache", "past_without_offset"),

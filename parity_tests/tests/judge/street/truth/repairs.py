@@ -4,6 +4,7 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "args_and_a_copied_line": ("v = self.k_proj", "v = self.v_proj"),
     "backward_by_hand": (
         "ds = p * (dp - (dp * p).sum(dim=-1, keepdim=True))",
         "ds = p * (dp - (dp * p).sum(dim=-1, keepdim=True)) "
@@ -137,6 +138,10 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "q @ k.transpose(-2, -1)",
         "q @ k.transpose(-2, -1) * k.shape[-1] ** -0.5",
     ),
+    "mangled_name_wrong_scale": (
+        "self.__C.HIDDEN_SIZE)\n        if",
+        "q.size(-1))\n        if",
+    ),
     "mask_plus_scores": ("else mask", "else mask.log()"),
     "masks_of_other_texts": (
         "valid_lens.repeat(",
@@ -153,6 +158,7 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "weights.sum()",
         "weights.sum(-1, keepdims=True)",
     ),
+    "one_width_of_two_wrong_axis": ("dim=-2", "dim=-1"),
     "ones_hide": ("mask == 1", "mask == 0"),
     "padding_as_a_bias": (
         "attention_mask[:, None, None, :]",
