@@ -370,17 +370,23 @@ def is_lazy(parameter) -> bool:
     return "Uninitialized" in type(parameter).__name__
 
 
+CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
+
+
 def owner_name(owner) -> str:
     """The type of what holds a parameter.
 
-    A Linear that is not PyTorch's own may hold its matrix turned.
+    A Linear that is not PyTorch's own may hold its matrix turned. Of a
+    group norm it tells how many groups it has.
     """
     names = [base.__name__ for base in type(owner).__mro__]
     known = ("LayerNorm", "Conv1D", "Embedding", "RMSNorm")
     for base in type(owner).__mro__:
         is_torch = base.__module__.startswith("torch.nn")
-        if base.__name__ == "Linear" and is_torch:
-            return "Linear"
+        if is_torch and base.__name__ in ("Linear", *CONVOLUTIONS):
+            return base.__name__
+        if is_torch and base.__name__ == "GroupNorm":
+            return f"GroupNorm of {owner.num_groups}"
     own = next((name for name in known if name in names), "")
     return own or f"own {names[0]}"
 

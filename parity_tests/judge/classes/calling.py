@@ -31,6 +31,7 @@ from .building import (
 )
 from .cases import LayerCase
 from .function import FunctionBody
+from .images import from_image, to_image
 
 TEXTS = 2  # of a trial
 KEPT = 50  # draws of weights
@@ -42,6 +43,7 @@ class Way:
 
     `width(sizes)` is that of its tokens; `forms` are those in which a
     required mask may allow everything; `result` is the path to the output.
+    Where it is `of_images`, tokens are the positions of an image.
     """
 
     body: ClassBody | FunctionBody
@@ -49,6 +51,7 @@ class Way:
     width: Callable[[Sizes], int]
     forms: dict[str, MaskForm] = field(default_factory=dict)
     result: tuple = ()
+    of_images: bool = False
 
 
 class CalledLayer:
@@ -63,6 +66,7 @@ class CalledLayer:
         self.body, self.width, self.result = way.body, way.width, way.result
         self.thing, self.host = way.body.thing, way.body.host
         self.sizes, self.forms = [way.sizes], dict(way.forms)
+        self.of_images = way.of_images
         first = next(iter(self.body.roles.tokens), "")
         self.tokens_first = puts_tokens_first(
             self.thing.docs, self.thing.source, first.lower()
@@ -98,7 +102,12 @@ class CalledLayer:
         """Whether it can be built and called with other sizes."""
         before, self.sizes = self.sizes, [*self.sizes, sizes]
         try:
-            return self.accepts(size=len(before))
+            built = len(before)
+            # A group norm takes no channel of a single number.
+            is_alone = {"texts": 1, "tokens": 1} if self.of_images else {}
+            return self.accepts(size=built) and self.accepts(
+                size=built, **is_alone
+            )
         finally:
             self.sizes = before
 
@@ -203,8 +212,19 @@ class CalledLayer:
         return constant
 
     def arranged(self, array: np.ndarray) -> np.ndarray:
-        """Texts first or tokens first, as the layer is said to have it."""
+        """Texts first or tokens first, as the layer is said to have it,
+        or images."""
+        if self.of_images and array.ndim == 3:
+            return to_image(array)
         return array.swapaxes(0, 1) if self.turns(array) else array
+
+    def arranged_back(self, array):
+        """What came of arranged tokens, with its tokens before its
+        features; what is no such array is left alone."""
+        axes = getattr(array, "ndim", 0)
+        if self.of_images:
+            return from_image(array) if axes == 4 else array
+        return self.arranged(array) if axes else array
 
     def turns(self, array: np.ndarray) -> bool:
         return self.tokens_first and array.ndim == 3
@@ -232,7 +252,7 @@ class CalledLayer:
     def read(self, value, case: LayerCase, path=None) -> np.ndarray:
         path = self.result if path is None else path
         output = expect_array(as_array(part_at(value, path)))
-        output = self.arranged(output)
+        output = self.arranged_back(output)
         if output.shape[:-1] != case.x.shape[:-1]:
             raise Broken(
                 f"returned shape {output.shape}, expected "

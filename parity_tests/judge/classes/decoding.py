@@ -36,7 +36,7 @@ class DecodingLayer(ReadLayer):
         return np.concatenate(self.decoded(case, self.cache), axis=-2)
 
     def arranged_output(self, array: np.ndarray) -> np.ndarray:
-        return self.arranged(array)
+        return self.arranged_back(array)
 
     def case_in_parts(
         self, parts: tuple[int, ...], built: int = 0

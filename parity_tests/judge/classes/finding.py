@@ -26,6 +26,7 @@ from .function import (
     holds_heads,
     parts_to_try,
 )
+from .images import takes_images
 
 # A docstring that gives a matrix two equal sizes: "W_Q: (d, d)".
 SQUARE = re.compile(r"[wW]\w*[^\n]*\((\w+),\s*\1\)")
@@ -97,8 +98,9 @@ def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
     ]
     roles = body.roles
     forms = open_forms(roles.required_masks, roles.lengths, 1)
-    for each, width in product(forms, width_by_sizes):
-        way = Way(body, sizes, width, each)
+    layouts = (False, True)[: 1 + takes_images(body.thing)]
+    for each, width, image in product(forms, width_by_sizes, layouts):
+        way = Way(body, sizes, width, each, of_images=image)
         result = path_to_output(way, widths, troubles)
         if result is not None:
             return replace(way, result=result)
@@ -116,11 +118,11 @@ def path_to_output(way: Way, widths: set, troubles: dict) -> tuple | None:
             troubles.setdefault(f"it {error}", None)
             continue
         for path, part in paths_of(value):
-            array = as_array(part)
+            array = layer.arranged_back(as_array(part))
             shape = getattr(array, "shape", ())
             # Anything as wide as there are tokens could be the weights.
             wide = shape and (shape[-1] != TOKENS or TOKENS in widths)
-            if wide and shape[:-1] == layer.arranged(case.x).shape[:-1]:
+            if wide and shape[:-1] == case.x.shape[:-1]:
                 # A NaN may come from the wrong form of a mask.
                 if np.isfinite(array).all() or not way.forms:
                     return path

@@ -101,7 +101,7 @@ class AttentionLayer(DecodingLayer):
             parameters=True,
         )["gradients"]
         return gradients and {
-            n: self.arranged(part)
+            n: self.arranged_back(part)
             if n in tokens and part is not None
             else part
             for n, part in gradients.items()
@@ -210,10 +210,15 @@ class AttentionLayer(DecodingLayer):
             detected["float64"] = INSIDE_FLOAT32
         if self.tokens_first:
             detected["layout"] = "tokens, batch, features"
+        if self.of_images:
+            detected["layout"] = "batch, channels, rows, columns"
         if self.cache:
             detected["cache"] = self.cache.roles.names
         if self.recipe.inside:
-            detected["around"] = AROUND[self.recipe.inside]
+            around = AROUND[self.recipe.inside]
+            if self.recipe.groups:
+                around = around.replace("layer norm", "group norm")
+            detected["around"] = around
         if self.body.has_sizes:
             detected["sizes"] = [
                 f"{s.d_in} to {s.d_out} features in {s.heads} heads"

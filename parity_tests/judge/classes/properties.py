@@ -13,6 +13,14 @@ from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded, parameters
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.subject.weights import Weights
+from parity_tests.judge.mutants.class_parts import layer_of_heads
+from parity_tests.judge.subject.weights import (
+    Weights,
+    in_groups,
+    norm_in_groups,
+    out_of_groups,
+    weights,
+)
 from parity_tests.judge.verdict.property import (
     CALLS_IN_A_ROW,
     Comparisons,
@@ -88,7 +96,13 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
 
 
 def normed(read: Weights, x):
-    """Layer norm, as it is defined, with an error bound."""
+    """Layer norm, or group norm, as it is defined, with an error bound."""
+    if read.groups:
+        tokens = x.shape[-2]
+        norm = norm_in_groups(read, tokens)
+        alike = replace(read, norm=norm, groups=0)
+        y = normed(alike, x.moved(lambda a: in_groups(a, read.groups)))
+        return y.moved(lambda a: out_of_groups(a, tokens))
     gain, bias = map(bounded, read.norm)
     norm = parameters(weight=gain, bias=bias)
     return exact_layers.layer_norm(x, norm, read.epsilon)["y"]

@@ -16,13 +16,19 @@ import numpy as np
 from parity_tests.judge.mutants.class_parts import layer_of_heads
 from parity_tests.judge.subject.intentions import builds_causal_mask
 from parity_tests.judge.subject.roles import is_said_to_be_causal
-from parity_tests.judge.subject.weights import Recipe, recipes, weights
+from parity_tests.judge.subject.weights import (
+    Recipe,
+    groups_of,
+    is_norm,
+    recipes,
+    weights,
+)
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotJudged, Raised, attempt
 
 from .building import names_size
 from .calling import CalledLayer, Way
-from .cases import LayerCase
+from .cases import LOUD, LayerCase
 
 EPSILONS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-3)
 HEADS = (2, 3, 4, 8)  # to be tried where no argument is called so
@@ -84,12 +90,15 @@ class ReadLayer(CalledLayer):
         of another length."""
         if self.heads_at.get(built):
             recipe = replace(recipe, heads=self.heads_at[built])
+        parameters = self.body.parameters(self.sizes[built])
+        recipe = replace(recipe, groups=groups_of(parameters))
         if built == 0 or len(recipe.query) == 1:
             return recipe
-        others = recipes(self.body.parameters(self.sizes[built]))
+        others = recipes(parameters)
         read = {r.layout: r for r in others if len(r.query) > 1}
         around = {
-            n: getattr(recipe, n) for n in ("inside", "norm", "epsilon")
+            n: getattr(recipe, n)
+            for n in ("inside", "norm", "epsilon", "groups")
         }
         return replace(read[recipe.layout], **around)
 
@@ -241,7 +250,7 @@ class ReadLayer(CalledLayer):
         key = (self.sizes[case.built], case.seed, case.x.dtype.name)
         self.arrays_of[key] = {
             label: arrays[label]
-            if owner.endswith("Norm") or "norm" in label.lower()
+            if is_norm(owner) or "norm" in label.lower()
             else np.zeros_like(arrays[label])
             for label, _, owner in parameters
         }
@@ -256,16 +265,28 @@ class ReadLayer(CalledLayer):
             left = attempt(self.of, case)
         if left is None:
             return ("",)
+        order = -1 if self.norms_first(case, left) else 1
         if not np.abs(left).max(initial=0) > 1e-9:
-            return ("", "norm first")
+            return ("", "norm first")[::order]
         if left.shape == case.x.shape and np.allclose(left, case.x):
-            return ("residual", "norm first, residual")
+            return ("residual", "norm first, residual")[::order]
         return ("residual, norm last", "norm last")
+
+    def norms_first(self, case: LayerCase, left: np.ndarray) -> bool:
+        """Whether tokens much larger make no difference, but for what is
+        `left` where attention gives nothing."""
+        output = attempt(self.of, case)
+        loud = attempt(self.of, replace(case, x=case.x * LOUD))
+        if output is None or loud is None:
+            return False
+        output, loud = output - left, loud - left * LOUD
+        apart = np.abs(loud - output).max(initial=0)
+        return bool(apart < 0.01 * np.abs(output).max(initial=0))
 
     def likeliest(self, recipe: Recipe, insides, case) -> Recipe:
         """The first variant that leaves as much as the layer does where
         it is emptied; else the first of all."""
-        variants = list(self.variants(recipe, insides))
+        variants = list(self.variants(recipe, insides, self.epsilons()))
         with self.emptied(case):
             left = attempt(self.of, case)
             for each in variants if left is not None else ():
@@ -273,7 +294,16 @@ class ReadLayer(CalledLayer):
                     return each
         return variants[0]
 
-    def variants(self, recipe: Recipe, insides) -> Iterator[Recipe]:
+    def epsilons(self) -> tuple[float, ...]:
+        """Those of a norm, from the likeliest on: the source has it."""
+        source = self.thing.source
+        written = re.findall(r"\beps\w*\s*=\s*([\d.]+e-?\d+)", source)
+        said = (e for e in EPSILONS if e in map(float, written))
+        return tuple(dict.fromkeys((*said, *EPSILONS)))
+
+    def variants(
+        self, recipe: Recipe, insides, epsilons=EPSILONS
+    ) -> Iterator[Recipe]:
         """The recipe, with the numbers of heads it may have, and with
         what may be around it."""
         heads: tuple = (None, 1) if self.takes_heads else (1,)
@@ -285,7 +315,7 @@ class ReadLayer(CalledLayer):
             has_norm = "norm" in inside
             if has_norm and not recipe.norm:
                 continue
-            for epsilon in EPSILONS if has_norm else EPSILONS[:1]:
+            for epsilon in epsilons if has_norm else EPSILONS[:1]:
                 yield replace(
                     recipe, inside=inside, heads=count, epsilon=epsilon
                 )

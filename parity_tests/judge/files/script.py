@@ -215,7 +215,7 @@ def weights_written(weights: dict, seed: int | None) -> str | None:
         f"random = np.random.default_rng({seed})\n"
         f"shapes = {shapes}\n"
         "weights = {\n"
-        "    name: (random.normal(size=shape) * 1.5 / shape[-1] ** 0.5)"
+        "    name: (random.normal(size=shape) * 1.5 / shape[:2][-1] ** 0.5)"
         f".astype({dtype!r})\n"
         "    for name, shape in shapes.items()\n}"
     )

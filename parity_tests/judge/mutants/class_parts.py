@@ -6,13 +6,18 @@ projection serves for what, and what is done at the end.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
 
 import numpy as np
 
-from parity_tests.judge.subject.weights import Weights
+from parity_tests.judge.subject.weights import (
+    Weights,
+    in_groups,
+    norm_in_groups,
+    out_of_groups,
+)
 
 from .attention_parts import (
     JOINED_MASKS,
@@ -121,7 +126,13 @@ def layer_of_heads(
 
 
 def normed(weights: Weights, x: np.ndarray) -> np.ndarray:
-    """Layer norm with the layer's own gain and bias."""
+    """Layer norm, or group norm, with the layer's own gain and bias."""
+    if weights.groups:
+        tokens = x.shape[-2]
+        norm = norm_in_groups(weights, tokens)
+        alike = replace(weights, norm=norm, groups=0)
+        y = normed(alike, in_groups(x, weights.groups))
+        return out_of_groups(y, tokens)
     gain, bias = weights.norm
     mean = x.mean(axis=-1, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)

@@ -14,6 +14,8 @@ from itertools import permutations, product
 
 import numpy as np
 
+from parity_tests.judge.candidate.host import CONVOLUTIONS
+
 Layer = tuple[np.ndarray, np.ndarray]
 
 END = (
@@ -33,6 +35,8 @@ ROLES = {
     ),
 }
 NORMS = ("LayerNorm", "RMSNorm")
+GROUPS = re.compile(r"GroupNorm of (\d+)")
+OTHER_NORMS = re.compile(r"(Batch|Instance)Norm")
 GAIN = r"(weight|gamma|gain|scale|(^|[._])g)$"
 SHIFT = r"(bias|beta|shift|(^|[._])b)$"
 LAST = ("weight", "bias", "w", "b", "kernel", "matrix", "gamma", "beta")
@@ -48,7 +52,8 @@ class Weights:
     """The weights of a layer of heads, and what it does beside.
 
     `output` is None where no layer mixes the heads. `inside` tells what
-    else the layer does: "residual", "norm last", "norm first".
+    else the layer does: "residual", "norm last", "norm first". The norm
+    is a layer norm, or a group norm of so many `groups`.
     """
 
     query: Layer
@@ -59,6 +64,7 @@ class Weights:
     inside: str = ""
     norm: Layer | None = None
     epsilon: float = 1e-5
+    groups: int = 0
 
     @property
     def width_in(self) -> int:
@@ -102,6 +108,7 @@ class Recipe:
     inside: str = ""
     norm: tuple[str, str | None] | None = None
     epsilon: float = 1e-5
+    groups: int = 0
     by_name: bool = True
 
     @property
@@ -135,7 +142,7 @@ def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
     d_head, rest = divmod(len(query[0]), count)
     if rest or len(key[0]) % d_head or count % (len(key[0]) // d_head or 1):
         raise ValueError(f"{len(query[0])} features in {count} heads")
-    beside = recipe.inside, norm, recipe.epsilon
+    beside = recipe.inside, norm, recipe.epsilon, recipe.groups
     return Weights(query, key, value, output, count, *beside)
 
 
@@ -147,6 +154,8 @@ def stacked(layers: list[Layer]) -> Layer:
 
 def layer_of(part: Part, arrays: dict, heads: int) -> Layer:
     matrix = arrays[part.matrix]
+    if is_of_single_positions(matrix.shape):
+        matrix = matrix.reshape(matrix.shape[:2])
     if matrix.ndim == 3:  # a matrix for each head: (heads, in, out)
         matrix = matrix.swapaxes(1, 2) if not part.turned else matrix
         matrix = matrix.reshape(-1, matrix.shape[-1])
@@ -169,16 +178,44 @@ def layer_of(part: Part, arrays: dict, heads: int) -> Layer:
     return chunk[:, :-1], chunk[:, -1]
 
 
+def is_of_single_positions(shape: tuple[int, ...]) -> bool:
+    """Whether it is a convolution that is a matrix: (out, in, 1, 1)."""
+    return len(shape) > 2 and set(shape[2:]) == {1}
+
+
 def output_of(part: Part, arrays: dict, heads: int) -> Layer:
     """The output's layer; of a matrix for each head, what comes of the
     heads is summed."""
     matrix = arrays[part.matrix]
-    if matrix.ndim == 3:  # (heads, in, out)
+    if matrix.ndim == 3 and not is_of_single_positions(matrix.shape):
         matrix = matrix.swapaxes(1, 2) if part.turned else matrix
         joined = matrix.reshape(-1, matrix.shape[-1])
         arrays = arrays | {part.matrix: joined.T}
         part = replace(part, turned=False)
     return layer_of(part, arrays, heads)
+
+
+def in_groups(x: np.ndarray, groups: int) -> np.ndarray:
+    """The channels of each group at all positions, one after the other:
+    a group norm is the layer norm of these."""
+    *batch, tokens, width = x.shape
+    parts = x.reshape(*batch, tokens, groups, width // groups)
+    return parts.swapaxes(-3, -2).reshape(*batch, groups, -1)
+
+
+def out_of_groups(x: np.ndarray, tokens: int) -> np.ndarray:
+    """Tokens by channels again."""
+    *batch, groups, size = x.shape
+    parts = x.reshape(*batch, groups, tokens, size // tokens)
+    return parts.swapaxes(-3, -2).reshape(*batch, tokens, -1)
+
+
+def norm_in_groups(read: Weights, tokens: int) -> list[np.ndarray]:
+    """A group norm's gain and bias, as its groups have them."""
+    return [
+        in_groups(np.broadcast_to(each, (tokens, len(each))), read.groups)
+        for each in read.norm
+    ]
 
 
 # --- recipes -------------------------------------------------------------
@@ -196,7 +233,7 @@ class Named:
 
     @property
     def can_turn(self) -> bool:
-        return self.owner != "Linear"
+        return self.owner not in ("Linear", *CONVOLUTIONS)
 
     def part(self, turned: bool, chunk=None) -> Part:
         is_turned = self.owner == "Conv1D" or (self.can_turn and turned)
@@ -217,26 +254,44 @@ def named_layers(parameters) -> list[Named]:
     biases = {
         key_of(label): label
         for label, shape, owner in parameters
-        if len(shape) == 1 and owner not in NORMS
+        if len(shape) == 1 and not is_norm(owner)
     }
     return [
         Named(key_of(label), label, biases.get(key_of(label)), owner, shape)
         for label, shape, owner in parameters
-        if len(shape) in (2, 3)
+        if is_a_layer(shape, owner)
         and owner not in (*NORMS, "Embedding")
         and not IGNORED.search(label)
     ]
 
 
+def is_a_layer(shape: tuple[int, ...], owner: str) -> bool:
+    """Whether it is a matrix, a matrix for each head, or a convolution
+    that looks at one position at a time."""
+    is_matrix = len(shape) in (2, 3) and owner not in CONVOLUTIONS
+    return is_matrix or is_of_single_positions(shape)
+
+
+def is_norm(owner: str) -> bool:
+    return owner in NORMS or GROUPS.match(owner) is not None
+
+
+def groups_of(parameters) -> int:
+    """How many groups its norm has; 0 where it is no group norm."""
+    found = (GROUPS.match(owner) for _, _, owner in parameters)
+    return next((int(match[1]) for match in found if match), 0)
+
+
 def norm_of(parameters) -> tuple[str, str | None] | None:
-    """The names of a layer norm's gain and bias."""
-    owned = [label for label, _, owner in parameters if owner in NORMS]
+    """The names of a layer norm's gain and bias, or a group norm's."""
+    owned = [label for label, _, owner in parameters if is_norm(owner)]
     if not owned:
         owned = [
             label
-            for label, shape, _ in parameters
+            for label, shape, owner in parameters
             if len(shape) == 1
             and re.search(r"(norm|ln|gamma|beta)", label, re.I)
+            and not OTHER_NORMS.search(owner)
         ]
     gain = next((n for n in owned if re.search(GAIN, n)), None)
     shift = next((n for n in owned if re.search(SHIFT, n)), None)
@@ -266,11 +321,12 @@ def recipes(parameters) -> Iterator[Recipe]:
     What names say of query, key and value, no trial contradicts.
     """
     layers, norm = named_layers(parameters), norm_of(parameters)
+    groups = groups_of(parameters)
     named = list(by_name(layers))
     said = {r.matrices for r in named if len(set(r.matrices)) > 2}
     tried = [r for r in by_trial(layers) if not said or r.matrices in said]
     for recipe in named + tried:
-        yield replace(recipe, norm=norm)
+        yield replace(recipe, norm=norm, groups=groups)
 
 
 def by_name(layers: list[Named]) -> Iterator[Recipe]:
