@@ -240,16 +240,11 @@ class ClassBody:
 
 def drawn(parameters: list, seed: int, dtype: str) -> dict:
     """Weights of normal numbers, in the order of the parameters."""
-    generator = np.random.default_rng(seed)
-    features = {
-        name: max(1, shape[:2][-1]) for name, shape, _ in parameters
-    }
-    return {
-        name: (
-            generator.normal(size=shape) * 1.5 / features[name] ** 0.5
-        ).astype(dtype)
-        for name, shape, _ in parameters
-    }
+    generator, arrays = np.random.default_rng(seed), {}
+    for name, shape, _ in parameters:
+        spread = 1.5 / max(1, shape[:2][-1]) ** 0.5
+        arrays[name] = (generator.normal(size=shape) * spread).astype(dtype)
+    return arrays
 
 
 def second_sizes(first: Sizes) -> Iterator[Sizes]:

@@ -170,6 +170,11 @@ class ReadLayer(CalledLayer):
         fitting = [r for r in named if self.fits_shapes(r, case, output)]
         if not fitting:
             raise NotJudged("its weights do not fit each other")
+        if "norm" in inside[0] and not fitting[0].norm:
+            raise NotJudged(
+                "it seems to have a norm without weights, which the judge "
+                "does not know"
+            )
         recipe = self.likeliest(fitting[0], inside, case)
         buffers = self.body.buffers(self.sizes[0])
         others = sorted(labels - recipe.labels())
@@ -260,7 +265,8 @@ class ReadLayer(CalledLayer):
             self.arrays_of[key] = arrays
 
     def inside(self, case: LayerCase) -> tuple[str, ...]:
-        """What is around the attention: a residual or a layer norm."""
+        """What is around the attention, the likeliest first: a residual
+        or a norm."""
         with self.emptied(case):
             left = attempt(self.of, case)
         if left is None:

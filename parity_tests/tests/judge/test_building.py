@@ -304,6 +304,42 @@ def test_the_epsilon_of_a_norm_is_found_around_a_wrong_attention():
     assert report.cause == "the values go through the key's projection"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_norm_without_weights_is_not_judged(first):
+    class Block(Attention):
+        def __init__(self, d_model, heads):
+            super().__init__()
+            self.made(d_model, heads, heads)
+            self.norm = nn.LayerNorm(d_model, elementwise_affine=False)
+
+        def forward(self, x):
+            if first:
+                return x + self.attended(self.norm(x), self.norm(x))
+            return self.norm(x + self.attended(x, x))
+
+    report = judged(Block)
+    assert report.verdict == "not judged", report
+    assert "a norm without weights" in report.trouble
+
+
+def test_the_norm_before_a_wrong_attention_is_seen():
+    class Block(Attention):
+        def __init__(self, d_model, heads):
+            super().__init__()
+            self.made(d_model, heads, heads)
+            self.norm = nn.LayerNorm(d_model, eps=1e-12)
+
+        def forward(self, x):
+            normed = self.norm(x)
+            return x + self.attended(normed, normed)
+
+        def values(self, x):
+            return self.wk(x)
+
+    report = judged(Block)
+    assert report.cause == "the values go through the key's projection"
+
+
 def test_attention_along_the_batch_ends_no_judgement():
     class Along(nn.MultiheadAttention):
         def __init__(self, d_model, num_heads, dropout=0.0):

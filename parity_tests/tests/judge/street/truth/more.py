@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import group_norm
 
 from parity_tests.tests.judge.street.truth import Check, Pairs
 from parity_tests.tests.judge.street.truth.classes import (
@@ -196,7 +197,32 @@ def matrices_of_heads(module) -> Pairs:
         yield layer(x, mask=hidden), sum(heads)
 
 
+def images(make, names: str, heads: int, groups: int, eps: float) -> Check:
+    """A group norm, attention over positions, and a residual."""
+
+    def check(module) -> Pairs:
+        layer, x = built(make(module)), uniform(BATCH, 64, 3, 2)
+        norm = layer.norm.weight, layer.norm.bias, eps
+        normed = group_norm(x, groups, *norm)
+        *layers, out = (layer.get_submodule(n) for n in names.split())
+        projected = [part(normed).flatten(2).mT for part in layers]
+        if len(layers) == 1:
+            projected = projected[0].chunk(3, dim=-1)
+        context = multi_head(*projected, heads)
+        yield layer(x), x + out(context.mT.unflatten(-1, (3, 2)))
+
+    return check
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("image_group_norm", "image_values_over_queries"),
+        images(lambda m: m.AttnBlock(64), "q k v proj_out", 1, 32, 1e-6),
+    ),
+    **dict.fromkeys(
+        ("image_heads_and_groups", "image_heads_wrong_scale"),
+        images(lambda m: m.AttentionBlock(64), "qkv to_out", 4, 8, 1e-5),
+    ),
     **dict.fromkeys(
         ("sizes_of_a_mangled_name", "mangled_name_wrong_scale"),
         of_three(

@@ -120,6 +120,14 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "self.hid_dim**0.5",
         "(self.hid_dim / self.n_heads) ** 0.5",
     ),
+    "image_heads_wrong_scale": (
+        "c**-0.5",
+        "(c // self.num_heads) ** -0.5",
+    ),
+    "image_values_over_queries": (
+        "(v, weights)",
+        "(v, weights.transpose(1, 2))",
+    ),
     "key_twice": ("(query, key, key)", "(query, key, value)"),
     "keys_detached": ("k.detach()", "k"),
     "keys_remembered": ("if id(keys) not in _transposed:", "if True:"),
