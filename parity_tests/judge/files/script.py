@@ -14,7 +14,7 @@ import numpy as np
 from parity_tests.judge.candidate.values import CONFIGURATION
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.classes.body import drawn
-from parity_tests.judge.classes.building import names_asked
+from parity_tests.judge.classes.building import names_asked, unmangled
 from parity_tests.judge.verdict.example import expression, written
 
 UNWRITTEN = ("seed", "training", "reuse")
@@ -143,7 +143,8 @@ class Call:
         taken = {each.name for each in own.parameters} if own else set()
         asked = taken.union(names_asked(source, name))
         sizes = {n: v for n, v in record.members.items() if n in asked}
-        if own is None and re.search(rf"\b{name}\[", source):
+        entries = rf"\b{unmangled(name)}(\[|\.get\()"
+        if own is None and re.search(entries, source):
             yield f"{name} = {sizes}"
             return
         is_taken = {n: own is None or n in taken for n in sizes}

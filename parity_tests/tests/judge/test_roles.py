@@ -3,8 +3,19 @@
 import pytest
 
 from parity_tests.judge.candidate.host import Host
-from parity_tests.judge.candidate.things import Parameter, parameters_of
+from parity_tests.judge.candidate.things import (
+    Parameter,
+    described,
+    parameters_of,
+)
 from parity_tests.judge.classes.body import call_roles
+from parity_tests.judge.classes.building import (
+    is_configured,
+    names_asked,
+    optional_sizes,
+    size_asked,
+)
+from parity_tests.judge.classes.images import takes_images
 from parity_tests.judge.subject.roles import (
     aligns_last,
     comments_on,
@@ -445,3 +456,94 @@ def test_what_is_not_causal_is_not_said_to_be():
 def test_a_large_negative_number_is_added():
     said = "mask: [b, 1, 1, n], 0.0 for tokens and -10000.0 for padding"
     assert stated_meaning(said, "mask") == "added"
+
+
+# --- what a constructor takes --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("HIDDEN_SIZE", "d_out"),
+        ("HIDDEN_SIZE_HEAD", "d_head"),
+        ("MULTI_HEAD", "heads"),
+        ("DROPOUT_R", "dropped"),
+        ("attn_embed_dim", "d_out"),
+        ("attn_n_heads", "heads"),
+        ("encoderHiddenDim", "d_out"),
+        ("encoder_attention_heads", "heads"),
+        ("attn_key_dim", "d_head"),
+        ("encoder_max_len", "context"),
+        ("ff_hidden_size", None),
+        ("vocab_size", None),
+        ("num_layers", None),
+        ("use_cuda", None),
+    ],
+)
+def test_a_configuration_is_asked_for_sizes_by_words(name, size):
+    assert size_asked(name) == size
+
+
+class OfAMangledName:
+    def __init__(self, __C):
+        self.width = __C.HIDDEN_SIZE
+
+    def forward(self, x):
+        return x
+
+
+class OfAnUnknownName:
+    def __init__(self, stuff, layer, eps):
+        self.width = stuff["hidden_size"]
+        self.layer, self.weight = layer, layer.weight
+
+    def forward(self, x):
+        return x
+
+
+def test_what_sizes_are_read_from_is_a_configuration():
+    (mangled,) = (thing := described("", OfAMangledName)).parameters
+    assert mangled.name == "_OfAMangledName__C"
+    assert names_asked(thing.source, mangled.name) == ["HIDDEN_SIZE"]
+    assert is_configured(thing, mangled)
+    thing = described("", OfAnUnknownName)
+    told = [is_configured(thing, each) for each in thing.parameters]
+    assert told == [True, False, False]
+
+
+def test_optional_sizes_are_given_one_kind_after_the_other():
+    class Optional:
+        def __init__(self, heads, width=None, d_k=None, norm=None, p=0.1):
+            pass
+
+        def forward(self, x):
+            return x
+
+    thing = described("", Optional)
+    assert [*optional_sizes(thing)] == [(), ("width",), ("width", "d_k")]
+
+
+def test_an_h_that_is_none_by_default_is_no_number_of_heads():
+    def asked(x, h=None):
+        pass
+
+    def counted(x, h):
+        pass
+
+    assert call_roles(parameters_of(asked)).fixed == {}
+    assert call_roles(parameters_of(counted)).fixed == {"h": "heads"}
+
+
+def test_four_sizes_are_those_of_images():
+    class Of4:
+        def forward(self, x):
+            b, c, h, w = x.shape
+            return x.reshape(b, c, h * w)
+
+    class Of3(Of4):
+        def forward(self, x):
+            b, t, c = x.shape
+            return x.reshape(b, t * c)
+
+    assert takes_images(described("", Of4))
+    assert not takes_images(described("", Of3))
