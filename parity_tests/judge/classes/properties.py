@@ -12,14 +12,11 @@ from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded, parameters
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
-from parity_tests.judge.subject.weights import Weights
-from parity_tests.judge.mutants.class_parts import layer_of_heads
 from parity_tests.judge.subject.weights import (
     Weights,
     in_groups,
     norm_in_groups,
     out_of_groups,
-    weights,
 )
 from parity_tests.judge.verdict.property import (
     CALLS_IN_A_ROW,
