@@ -351,7 +351,11 @@ def test_a_cache_is_asked_in_float32_where_that_is_inside():
 
 
 @pytest.mark.parametrize(
-    "name", ["past_without_offset", "kept_and_not_counted"]
+    "name",
+    [
+        *("past_without_offset", "kept_and_not_counted"),
+        "numpy_backward_like_a_sigmoid",
+    ],
 )
 def test_a_script_makes_all_calls_one_after_the_other(name, tmp_path):
     folder = Path(__file__).parent / "street" / "more"
