@@ -212,11 +212,13 @@ def weights_written(weights: dict, seed: int | None) -> str | None:
     ):
         return written("weights", weights, "numpy", "")
     shapes = {name: shape for name, shape, _ in parameters}
+    are_flat = all(len(shape) < 3 for shape in shapes.values())
+    features = "shape[-1]" if are_flat else "shape[:2][-1]"
     return (
         f"random = np.random.default_rng({seed})\n"
         f"shapes = {shapes}\n"
         "weights = {\n"
-        "    name: (random.normal(size=shape) * 1.5 / shape[:2][-1] ** 0.5)"
+        f"    name: (random.normal(size=shape) * 1.5 / {features} ** 0.5)"
         f".astype({dtype!r})\n"
         "    for name, shape in shapes.items()\n}"
     )
