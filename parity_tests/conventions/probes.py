@@ -6,10 +6,12 @@ and what a query sees from values that name their key.
 """
 
 from collections.abc import Callable
+from functools import partial
 from math import exp
 
 import numpy as np
 
+from parity_tests.judge.attention.calling import Caller
 from parity_tests.judge.attention.conventions import (
     FIRST,
     LAST,
@@ -46,25 +48,33 @@ def scale_of(subject: AttentionFunction, without_scale=None) -> str:
     query, key, value = two_keys(subject, 4)
     if without_scale and attempt(without_scale, query, key, value) is None:
         return "must be given"
+    calling = subject.caller.calling
+    named = calling.roles.scale
+    fixed = {n: v for n, v in calling.fixed.items() if n != named}
+    attend = subject.caller.changed(fixed=fixed)  # its own scale
+    weights_at = partial(is_scaled_by, attend, subject)
     default = next(
         (
             name
             for name, scale in SCALES.items()
-            if all(is_scaled_by(subject, d, scale(d)) for d in (4, 9))
+            if all(weights_at(d, scale(d)) for d in (4, 9))
         ),
         "something else",
     )
-    takes_another = subject.caller.calling.roles.scale is not None
-    if takes_another and is_scaled_by(subject, 4, 0.3, scale=0.3):
+    if named is not None and weights_at(4, 0.3, scale=0.3):
         return f"{default}, or as given"
     return default
 
 
 def is_scaled_by(
-    subject: AttentionFunction, d_head: int, expected: float, **options
+    attend: Caller,
+    subject: AttentionFunction,
+    d_head: int,
+    expected: float,
+    **options,
 ) -> bool:
     """Whether the weights of scores 0 and 1 are those of this scale."""
-    context = attempt(subject, *two_keys(subject, d_head), **options)
+    context = attempt(attend, *two_keys(subject, d_head), **options)
     second = 1 / (1 + exp(-expected))
     return context is not None and np.allclose(
         context, second, rtol=0, atol=TOLERANCE

@@ -10,6 +10,7 @@ nearly one-hot. Masks have fully masked rows; arrays have odd strides.
 import inspect
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from math import prod
 from typing import get_args
 
@@ -158,7 +159,7 @@ class _Drawer:
         for larger, smaller in NESTED.items():
             if larger in sizes and smaller in sizes:
                 sizes[larger] += sizes[smaller]
-        batch = self.draw(st.lists(st.integers(1, 3), max_size=batch_axes))
+        batch = self.draw(_batches(batch_axes))
         return sizes | {"*batch": batch, "*shape": [sizes["heads"], *batch]}
 
     def value(self, name: str, annotation):
@@ -279,6 +280,16 @@ def _different_sizes(count: int) -> st.SearchStrategy[list[int]]:
     """As many sizes, no two alike."""
     sizes = st.integers(1, count + 2)
     return st.lists(sizes, min_size=count, max_size=count, unique=True)
+
+
+@cache
+def _batches(most_axes: int) -> st.SearchStrategy[list[int]]:
+    """The sizes of a batch: none, or some of 1 to 3; of more axes there
+    are more. One choice, so that small inputs have them, too."""
+    shapes = [[], []]
+    for axes in range(1, most_axes + 1):
+        shapes += map(list, product(range(1, 4), repeat=axes))
+    return st.sampled_from(shapes)
 
 
 @st.composite

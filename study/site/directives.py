@@ -51,7 +51,7 @@ def as_inline_html(text: str) -> str:
     return MATH.sub(lambda latex: mathml(unescape(latex[1]), {}, {}), html)
 
 
-TEMPLATES.filters["as_inline_html"] = as_inline_html
+TEMPLATES.filters.update(as_inline_html=as_inline_html)
 
 
 class Rendered(SphinxDirective):

@@ -83,6 +83,12 @@ EXTREME: dict[str, list[dict]] = {
             "table": merge_table(np.array([[3, 2], [2, 1]])),
         }
     ],
+    "merge_lowest": [  # pairs that overlap
+        {
+            "ids": np.array([1, 1, 1, 2]),
+            "table": merge_table(np.array([[1, 1], [1, 2]])),
+        }
+    ],
     "log_sum_exp": [{"logits": FAR_ROWS}],
     "cross_entropy": [
         {"logits": FAR_ROWS, "targets": np.array([0, 2]), "ignored": -100},

@@ -118,12 +118,12 @@ SCORES: Mutants = {
     ),
 }
 
-# Parts of attention, without numbers in place of -inf, which few inputs
-# would show.
+# Parts of attention that has no cache, without numbers in place of -inf,
+# which few inputs would show.
 PARTS = {
     name: parts
     for name, parts in MUTANT_PARTS.items()
-    if not {"visible", "repeat"} & {*parts}
+    if not {"visible", "repeat", "kept"} & {*parts}
     and not any(number in name for number in ("1e3", "1e4", "-100"))
 } | {
     "the mask is inverted": {"visible": inverted},

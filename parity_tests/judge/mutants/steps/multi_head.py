@@ -70,13 +70,15 @@ def of_heads(
     return finish(merge(attention(probe, **parts)), output, heads)
 
 
+# One mask for all texts, as of a step, does not tell these.
+OF_A_BATCH = ("along the batch, not the tokens", "[head by head]")
 OF_LAYERS = {"sources", "joined", "scale", "one_for_all"}
 MUTANTS: dict[str, Mutants] = {
     "merge_heads": MERGE_HEADS,
     "multi_head_attention": {
         n: partial(of_heads, **p)
         for n, p in (PARTS_OF_A_TOKEN | MUTANT_LAYERS).items()
-        if "along the batch" not in n and not {*p} & OF_LAYERS
+        if not n.endswith(OF_A_BATCH) and not {*p} & OF_LAYERS
     },
     "split_heads": SPLIT_HEADS,
     "stacked_heads": STACKED_HEADS,
