@@ -29,8 +29,8 @@ from .case import Case, laid_out
 from .finding import Twin
 from .replaying import to_numpy
 
-# 1, -1, 2, -2 ... 16, -16, and 0: what comes first is drawn most, and a
-# failing input is made of it.
+# 1, -1, 2, -2 ... 16, -16, and 0: a failing input is made of what comes
+# first.
 SIZES_AND_SIGNS = [size * sign for size in range(1, 17) for sign in (1, -1)]
 LATTICE = [*SIZES_AND_SIGNS, 0]
 SEEDS = st.integers(0, 2**32 - 1)

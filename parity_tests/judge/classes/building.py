@@ -246,7 +246,7 @@ def arguments_for(
             )
         elif name in FIXED and (each.required or name == "batch_first"):
             arguments[each.name] = FIXED[name]
-        elif name in SWITCHED_ON and each.default is False:
+        elif each.name in switched_on(thing):
             arguments[each.name] = True
         elif size == "biased":
             arguments[each.name] = biased
@@ -330,6 +330,16 @@ def optional_sizes(thing: Thing) -> Iterator[tuple[str, ...]]:
     yield from dict.fromkeys(((), widths, known))
 
 
+def switched_on(thing: Thing) -> tuple[str, ...]:
+    """The constructor's arguments that are False by default, and True
+    here."""
+    return tuple(
+        each.name
+        for each in thing.parameters
+        if each.name.lower() in SWITCHED_ON and each.default is False
+    )
+
+
 def left_alone(thing: Thing) -> tuple[str, ...]:
     """The constructor's arguments that keep their defaults, though others
     could give other answers."""
@@ -338,7 +348,7 @@ def left_alone(thing: Thing) -> tuple[str, ...]:
         for each in thing.parameters
         if is_unknown(thing, each)
         and is_left_alone(each)
-        and each.name != "batch_first"
+        and each.name not in ("batch_first", *switched_on(thing))
     )
 
 

@@ -32,7 +32,7 @@ from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotAsked, Raised
 
 from .backward import backward_not_asked, way_back
-from .building import left_alone, takes
+from .building import left_alone, switched_on, takes
 from .cases import LayerCase, layer_cases
 from .causes import (
     cause_of_cut_gradients,
@@ -129,7 +129,9 @@ class AttentionLayer(DecodingLayer):
 
     def gradient_in(self, back, path: tuple) -> np.ndarray:
         """The gradient of the tokens at a path. Raises Broken."""
-        return self.arranged(expect_array(as_array(part_at(back, path))))
+        return self.arranged_back(
+            expect_array(as_array(part_at(back, path)))
+        )
 
     def tokens_passed(self, case: LayerCase) -> list[str]:
         """The arguments of a call that are tokens."""
@@ -210,6 +212,8 @@ class AttentionLayer(DecodingLayer):
             detected["float64"] = INSIDE_FLOAT32
         if self.tokens_first:
             detected["layout"] = "tokens, batch, features"
+        if given := switched_on(self.thing):
+            detected["given"] = [f"{name}=True" for name in given]
         if self.of_images:
             detected["layout"] = "batch, channels, rows, columns"
         if self.cache:

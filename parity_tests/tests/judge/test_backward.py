@@ -45,6 +45,41 @@ class OfQueries:
         return e / e.sum(-1, keepdims=True) @ value
 
 
+class OverAnImage(SelfAttention):
+    """Its tokens are the positions of an image."""
+
+    def forward(self, image):
+        b, c, h, w = image.shape
+        x = image.reshape(b, c, h * w).swapaxes(1, 2)
+        return self.attend(x).swapaxes(1, 2).reshape(b, c, h, w)
+
+    def backward(self, dout):
+        b, c, h, w = dout.shape
+        d = dout.reshape(b, c, h * w).swapaxes(1, 2)
+        _, q, k, v, p = self.kept
+        dp = d @ v.swapaxes(-1, -2)
+        ds = p * (dp - (dp * p).sum(-1, keepdims=True))
+        ds = ds / np.sqrt(q.shape[-1])
+        dx = ds @ k @ self.Wq.T + ds.swapaxes(-1, -2) @ q @ self.Wk.T
+        dx = dx + p.swapaxes(-1, -2) @ d @ self.Wv.T
+        return dx.swapaxes(1, 2).reshape(b, c, h, w)
+
+
+class WronglyOverAnImage(OverAnImage):
+    """Of b c h w; tokens and channels are mixed on the way back."""
+
+    def backward(self, dout):
+        return super().backward(dout).swapaxes(-1, -2).reshape(dout.shape)
+
+
+@pytest.mark.slow
+def test_a_backward_over_an_image_is_asked():
+    right = judged(OverAnImage)
+    assert right.verdict == "holds where asked", right
+    assert "only what it returns" in right.not_asked["its backward"]
+    assert judged(WronglyOverAnImage).verdict == "rejected"
+
+
 def method_of(kind, name: str) -> str:
     """The backward that is seen in a class that has a method so called."""
     made = type(kind.__name__, (kind,), {name: lambda self, g: None})

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from parity_tests.judge.classes.finding import most_telling
 from parity_tests.judge.files.judging import hosted, role_by_name
 
 from .test_classes import failed, judged
@@ -82,12 +83,19 @@ class OfWhatIsNotThere(Attention):
 def test_a_scale_that_can_be_left_out_is_wanted():
     report = judged(ScaledIfWanted)
     assert report.verdict == "holds", report
+    assert report.conventions["given"] == ["scale=True"]
+    assert "scale" not in str(report.not_asked)
 
 
 def test_of_all_troubles_a_missing_name_is_told():
     report = judged(OfWhatIsNotThere)
     assert report.verdict == "not judged"
     assert "NameError: name 'rearrange' is not" in str(report)
+    shapes = "it raised RuntimeError: shapes cannot be multiplied"
+    name = "it raised NameError: name 'rearrange' is not defined"
+    assert most_telling([shapes, name]) == name
+    assert most_telling([shapes, "it returned a NaN"]) == shapes
+    assert most_telling([]) == "it gave no output"
 
 
 @dataclass

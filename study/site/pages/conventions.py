@@ -40,11 +40,8 @@ class Conventions:
         if not cache.is_file():
             return text
         known = json.loads(cache.read_text("utf-8"))
-        return (
-            with_table(text, known)
-            if known["key"] == todays_key()
-            else text
-        )
+        is_of_today = known["key"] == todays_key()
+        return with_table(text, known) if is_of_today else text
 
     def read(self, app, docname: str, source: list[str]) -> None:
         """Ask the libraries where the page has no table yet."""
