@@ -10,6 +10,12 @@ times e_j to the shifted scores. With A = e / T these are the same terms,
 in up to n + 8 roundings. It goes on through the maximum, too, which gets
 minus the sum of a row: exactly 0, in floats the sum of what is there,
 errors included. That falls on the entries that may have been the maximum.
+
+**Paths.** What goes on along several paths gets the sum of what comes
+back along each, and automatic differentiation adds one after the other as
+it meets them. A partial sum may be as large as the terms' magnitudes
+together, even where the whole is small: n terms are off by their own
+errors and gamma(n - 1) times the sum of their magnitudes.
 """
 
 import numpy as np
@@ -61,6 +67,18 @@ def quotient(a: Bounded, b: Bounded, least: float = 0.0) -> Bounded:
     with np.errstate(divide="ignore"):  # where b may be 0, all may be
         propagated = (a.error + absolute(value) * b.error) / lowest
     return a.rounded(value, propagated, 2)
+
+
+def along_paths(*terms: Bounded) -> Bounded:
+    """The sum of what comes back along several paths, in any order."""
+    rounding, sums = terms[0].rounding, len(terms) - 1
+    error = sum(term.error for term in terms) + sums * rounding.eta
+    magnitude = sum(term.magnitude for term in terms)
+    return Bounded(
+        sum(term.value for term in terms),
+        error + rounding.gamma(sums) * magnitude,
+        rounding,
+    )
 
 
 def over_tokens(a: Bounded, b: Bounded) -> Bounded:

@@ -2,6 +2,7 @@ import math
 
 from parity_tests.bounds import layers as layer_bounds
 from parity_tests.bounds.gradients import (
+    along_paths,
     negative,
     over_tokens,
     quotient,
@@ -66,7 +67,8 @@ def layer_norm_backward(d_y, x, params, epsilon):
     spread = (centred * d_variance).times(2).over(features)
     d_centred = quotient(d_normalised, deviation, least) + spread
     d_mean = negative(d_centred.total())
-    d_x = d_centred + d_mean.over(features)
+    paths = (d_centred, d_mean.over(features))
+    d_x = along_paths(*paths)
     d_weight = total_of_tokens(d_y * normalised)
     d_bias = total_of_tokens(d_y)
     d_params = parameters(weight=d_weight, bias=d_bias)
@@ -101,8 +103,8 @@ def gelu_tanh_backward(d_y, x):
     one, factor = constant(x, 1), math.sqrt(2 / math.pi)
     d_tanh = (d_y * x).over(2)
     d_cubic = (d_tanh * (one - tanh * tanh)).times(factor)
-    slope = one + (x * x).times(3 * 0.044715)
-    d_x = (d_y * (one + tanh)).over(2) + d_cubic * slope
+    d_cube = d_cubic * (x * x).times(3 * 0.044715)
+    d_x = along_paths((d_y * (one + tanh)).over(2), d_cubic, d_cube)
     return locals()
 
 

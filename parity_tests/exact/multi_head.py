@@ -1,3 +1,4 @@
+from parity_tests.bounds.gradients import along_paths
 from parity_tests.bounds.rounding import (
     affine,
     distribution,
@@ -48,9 +49,7 @@ def stacked_heads_backward(d_y, x, params, dropout_mask, rate):
         )
         for index, head in enumerate(params.heads)
     ]
-    d_x = parts[0]["d_x"]
-    for part in parts[1:]:
-        d_x = d_x + part["d_x"]
+    d_x = along_paths(*(path for part in parts for path in part["paths"]))
     d_params = parameters(
         heads=tuple(part["d_params"] for part in parts),
         output=outer["d_params"],

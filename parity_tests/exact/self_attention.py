@@ -1,6 +1,7 @@
 import numpy as np
 
 from parity_tests.bounds.gradients import (
+    along_paths,
     over_tokens,
     softmax_gradient,
     transposed,
@@ -40,7 +41,7 @@ def simple_attention_backward(d_context, x):
     as_value = gradient_of_values(weights, d_context)
     as_query = product("...qk,...ki->...qi", d_similarity, x)
     as_key = product("...kq,...qi->...ki", transposed(d_similarity), x)
-    d_x = as_value + as_query + as_key
+    d_x = along_paths(as_value, as_query, as_key)
     return locals()
 
 
@@ -60,7 +61,7 @@ def matrix_attention_backward(d_context, x, params):
         product("...o,io->...i", steps[f"d_{name}"], getattr(params, name))
         for name in ("query", "key", "value")
     )
-    d_x = as_query + as_key + as_value
+    d_x = along_paths(as_query, as_key, as_value)
     d_params = parameters(
         query=over_tokens(x, steps["d_query"]),
         key=over_tokens(x, steps["d_key"]),
@@ -125,13 +126,12 @@ def projections_backward(steps, x, params):
         name: linear_backward(steps[f"d_{name}"], x, getattr(params, name))
         for name in ("query", "key", "value")
     }
-    d_x = (
-        parts["query"]["d_x"] + parts["key"]["d_x"] + parts["value"]["d_x"]
-    )
+    paths = tuple(part["d_x"] for part in parts.values())
     d_params = parameters(
         **{name: part["d_params"] for name, part in parts.items()}
     )
-    return {"d_x": d_x, "d_params": d_params}
+    d_x = along_paths(*paths)
+    return {"paths": paths, "d_x": d_x, "d_params": d_params}
 
 
 def earlier(positions):

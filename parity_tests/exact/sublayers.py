@@ -1,3 +1,4 @@
+from parity_tests.bounds.gradients import along_paths
 from parity_tests.bounds.rounding import affine
 
 from .layers import (
@@ -49,7 +50,7 @@ def through_norm(d_after_attention, inner, x, params, epsilon):
     d_attention_output = d_dropped = d_after_attention
     d_normed = inner["d_x"]
     outer = layer_norm_backward(d_normed, x, params.norm, epsilon)
-    d_x = d_after_attention + outer["d_x"]
+    d_x = along_paths(d_after_attention, *outer["paths"])
     d_params = parameters(
         norm=outer["d_params"], attention=inner["d_params"]
     )
@@ -76,7 +77,7 @@ def network_backward(d_y, d_mlp_output, x, params, epsilon):
     )
     d_mlp_input = inner["d_x"]
     outer = layer_norm_backward(d_mlp_input, x, params.norm, epsilon)
-    d_x = d_y + outer["d_x"]
+    d_x = along_paths(d_y, *outer["paths"])
     d_params = parameters(
         norm=outer["d_params"], feed_forward=inner["d_params"]
     )

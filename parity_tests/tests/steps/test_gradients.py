@@ -5,13 +5,16 @@ from dataclasses import is_dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_ref.parameters import state_dict
+from numpy_ref import sublayers
+from numpy_ref.parameters import from_state_dict, state_dict
 from parity_tests.bounds.rounding import Bounded
 from parity_tests.exact.numbers import bounded
 from parity_tests.tests.conftest import expect_holds
+from parity_tests.twins.case import Case, to_torch
 from parity_tests.twins.comparing import with_exact, within
 from parity_tests.twins.finding import find_twins
 from parity_tests.twins.gradients import (
@@ -24,8 +27,10 @@ from parity_tests.twins.gradients import (
     slope_by_hand,
     with_gradient,
 )
+from parity_tests.twins.replaying import to_numpy
 from parity_tests.twins.rules import WITHOUT_GRADIENT
 from parity_tests.twins.strategies import SEEDS, cases
+from torch_impl.sublayers import FeedForwardSublayer
 
 TWINS = with_gradient()
 (ATTENTION,) = [
@@ -83,8 +88,38 @@ def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
             for comparison in with_exact(name, values[name], exact):
                 expect_holds(
                     f"gradients by {side} and exact ones, {dtype}",
-                    replace(comparison, scale=both.scale),
+                    replace(
+                        comparison,
+                        scale=both.scale,
+                        sides=(side, "the exact value"),
+                    ),
                 )
+
+
+def test_next_to_nothing_may_come_through_a_norm():
+    """Automatic differentiation rounds a large sum twice then."""
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    module = FeedForwardSublayer(8, 8)
+    weights = to_numpy(module.state_dict()) | {
+        "norm.weight": np.full(8, 1e-7, np.float32)
+    }
+    module.load_state_dict({n: to_torch(a) for n, a in weights.items()})
+    (twin,) = [t for t in TWINS if t.name == "feed_forward_sublayer"]
+    x, upstream = rng.normal(size=(2, 100, 8)).astype(np.float32)
+    params = from_state_dict(sublayers.FeedForwardSublayer, weights)
+    case = Case(twin, {"x": x, "epsilon": 1e-5}, params, module)
+    both = gradients(case, upstream, digits=True)
+    (comparison,) = with_exact("x", both.theirs["x"], both.exact["x"])
+    assert comparison.holds
+    assert not comparison.is_wide
+    rounded_once = Bounded(
+        both.exact["x"].value,
+        np.spacing(np.abs(upstream)) / 2,
+        both.exact["x"].rounding,
+    )
+    (once,) = with_exact("x", both.theirs["x"], rounded_once)
+    assert not once.holds
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)

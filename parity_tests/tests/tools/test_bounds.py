@@ -1,5 +1,7 @@
 """The bounds hold on hard inputs, and are not wide enough to hide a bug."""
 
+from itertools import permutations
+
 import mpmath
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_ref import attention
+from parity_tests.bounds.gradients import along_paths
 from parity_tests.bounds.rounding import (
     Bounded,
     Rounding,
@@ -42,6 +45,20 @@ def test_a_sum_is_off_by_its_operands_errors_and_one_rounding():
         rounding = 2.0**-53 * (value + 0.75)
         assert result.value == value
         assert result.error == pytest.approx(0.75 + rounding, rel=1e-15)
+
+
+def test_what_comes_along_paths_may_be_added_in_any_order():
+    u = np.float32(2.0**-24)
+    parts = [np.float32(1), 1.01 * u, 1.5 * u]
+    terms = [exactly(part, dtype="float32") for part in parts]
+    total = along_paths(*terms)
+    assert total.value == sum(map(float, parts))
+    errors = [
+        abs((first + second) + third - float(total.value[0]))
+        for first, second, third in permutations(parts)
+    ]
+    assert (terms[0] + (terms[1] + terms[2])).error < max(errors)
+    assert max(errors) <= total.error < 2.1 * u
 
 
 def test_a_quotient_has_its_dividends_error_and_three_roundings():
