@@ -33,14 +33,14 @@ class Mutant:
     lights: tuple[Light, ...]
 
 
-def mutants_of(name: str) -> list[Mutant]:
+def mutants_of(name: str, lights=lights) -> list[Mutant]:
     """Each mutant of a step that a property tells from the right one."""
     mutants = [
         Mutant(
             cause,
             code_of(mutant),
             result(mutant, name),
-            lights(by_name(mutant, name), name),
+            lights(by_name(mutant, name), name, cause),
         )
         for cause, mutant in MUTANTS[name].items()
     ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from study.site.revision import revision
+from study.site.revision import results_revision, revision
 from study.site.symbols import HUES, SYMBOLS
 
 project = "Attention, Twice"
@@ -44,4 +44,5 @@ side_by_side_packages = {"NumPy": "numpy_ref", "PyTorch": "torch_impl"}
 side_by_side_symbols = SYMBOLS
 side_by_side_hues = HUES
 side_by_side_revision = revision()
+lights_revision = results_revision()
 side_by_side_values = "study.site.values:values_of"

@@ -10,7 +10,9 @@ The rows above them (`side-by-side`) note the files that a page depends on.
 import ast
 import inspect
 import re
+from collections.abc import Callable
 from html import escape, unescape
+from pathlib import Path
 
 from docutils import nodes
 from jinja2 import Environment, PackageLoader
@@ -23,6 +25,7 @@ from parity_tests.judge.verdict.property import Property
 
 from .breaking import mutants_of
 from .examples import example_of
+from .kept import Kept
 from .pages.documents import source_document
 from .proof import file_of, lights_of
 from .shipped import shipped_against
@@ -60,6 +63,12 @@ class Rendered(SphinxDirective):
     required_arguments = 1
     template = ""
 
+    @property
+    def lights(self) -> Callable:
+        """The lights of a function: kept ones, where they are of now."""
+        folder = Path(self.env.doctreedir).with_name("lights")
+        return Kept(folder, self.config.lights_revision).lights
+
     def shown(self, **values) -> list[nodes.Node]:
         html = TEMPLATES.get_template(self.template).render(**values)
         return [nodes.raw("", html, format="html")]
@@ -82,13 +91,13 @@ class Properties(Rendered):
 
     def run(self) -> list[nodes.Node]:
         (name,) = self.arguments
-        lights = [light for light in lights_of(name) if light.asked]
+        asked = lights_of(name, self.lights)
         tests = {each.name: test_of(each) for each in properties_of(name)}
         return self.shown(
             name=name,
-            lights=lights,
+            lights=[light for light in asked if light.asked],
             tests=tests,
-            shipped=shipped_against(name),
+            shipped=shipped_against(name, self.lights),
         )
 
 
@@ -104,7 +113,7 @@ class BreakIt(Rendered):
             "cause": "as it should be",
             "code": code_of(inspect.getsource(twin.reference)),
             "value": tables(result_of(example_of(name))),
-            "lights": lights_of(name),
+            "lights": lights_of(name, self.lights),
         }
         mutants = [
             {
@@ -115,7 +124,7 @@ class BreakIt(Rendered):
                 else tables(mutant.result),
                 "lights": mutant.lights,
             }
-            for mutant in mutants_of(name)
+            for mutant in mutants_of(name, self.lights)
         ]
         return self.shown(name=name, versions=[right, *mutants])
 
@@ -149,6 +158,7 @@ def without_docstring(source: str) -> str:
 
 def setup(app: Sphinx) -> dict:
     """What Sphinx calls."""
+    app.add_config_value("lights_revision", "", "")
     app.add_directive("inputs", Inputs)
     app.add_directive("properties", Properties)
     app.add_directive("break-it", BreakIt)

@@ -65,21 +65,26 @@ class Light:
         return f"holds on {self.asked} inputs"
 
 
-@cache
-def lights_of(name: str) -> tuple[Light, ...]:
-    """The properties of NumPy's function; AssertionError if one fails."""
-    own = lights(twin_of(name).reference, name)
-    for light in own:
-        assert not light.is_off, f"{name}: {light.claim} fails"
-    return own
+def lights(
+    function: Callable, name: str, of: str = ""
+) -> tuple[Light, ...]:
+    """The properties of a step, asked of this function.
 
-
-def lights(function: Callable, name: str) -> tuple[Light, ...]:
-    """The properties of a step, asked of this function."""
+    `of` says in words whose they are: `Kept.lights` knows them by it.
+    """
     asked = StepSubject(function, name).asked
     return tuple(
         light_of(each, asked, name) for each in properties_of(name)
     )
+
+
+@cache
+def lights_of(name: str, lights=lights) -> tuple[Light, ...]:
+    """The properties of NumPy's function; AssertionError if one fails."""
+    own = lights(twin_of(name).reference, name, "NumPy's function")
+    for light in own:
+        assert not light.is_off, f"{name}: {light.claim} fails"
+    return own
 
 
 def inputs_of(name: str) -> list[StepCase]:

@@ -5,12 +5,15 @@ bounds, properties and templates come from this project's other files: when
 one of those changes, or NumPy or PyTorch, all pages are made again.
 """
 
+import ast
 import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy_ref
 import parity_tests
 import study.site
+import torch_impl
 
 # Texts in Markdown become the sources of pages, and styles stand beside.
 SUFFIXES = {".py", ".html", ".toml"}
@@ -27,6 +30,32 @@ def revision() -> str:
             if is_part(path.relative_to(root)):
                 digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def results_revision() -> str:
+    """A checksum of all that the properties of the steps are asked with.
+
+    Of the steps' own packages it is what they do that counts.
+    """
+    digest = hashlib.sha256(revision().encode())
+    for module in (numpy_ref, torch_impl):
+        for path in sorted(Path(module.__path__[0]).rglob("*.py")):
+            digest.update(meaning_of(path.read_text("utf-8")).encode())
+    return digest.hexdigest()
+
+
+def meaning_of(source: str) -> str:
+    """What Python does by a source: comments and docstrings are left out.
+
+    >>> meaning_of("x = 1  # one") == meaning_of("x = 1")
+    True
+    """
+    tree = ast.parse(source)
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, False):
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def is_part(path: Path) -> bool:

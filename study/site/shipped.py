@@ -31,7 +31,7 @@ def shipped_bugs() -> tuple[Shipped, ...]:
 
 
 @cache
-def shipped_against(step: str) -> dict[str, list[Shipped]]:
+def shipped_against(step: str, lights=lights) -> dict[str, list[Shipped]]:
     """The bugs that break each property of a step, by its name.
 
     Raises AssertionError for a bug that breaks none.
@@ -41,7 +41,8 @@ def shipped_against(step: str) -> dict[str, list[Shipped]]:
         if bug.step != step:
             continue
         mutant = by_name(MUTANTS[step][bug.mutant], step)
-        broken = [light for light in lights(mutant, step) if light.is_off]
+        asked = lights(mutant, step, bug.mutant)
+        broken = [light for light in asked if light.is_off]
         assert broken, f"{step}: {bug.mutant} breaks no property"
         for light in broken:
             against.setdefault(light.property.name, []).append(bug)

@@ -20,6 +20,7 @@ from study.site.breaking import BREAKABLE, by_name, mutants_of
 from study.site.builtins import TABLE, builtin_of, check
 from study.site.directives import as_inline_html
 from study.site.examples import example_of, says_little
+from study.site.kept import Kept
 from study.site.mutant_code import code_of
 from study.site.proof import Light, lights, lights_of
 from study.site.shipped import Shipped, shipped_against, shipped_bugs
@@ -126,6 +127,33 @@ def test_of_a_large_array_a_part_is_shown():
     assert table(np.zeros((2, 9))).count("<td>…</td>") == 2
     assert tables(np.zeros((5, 2, 2))).count("<table") == 4
     assert "nothing" in tables(np.zeros((0, 3)))
+
+
+def test_lights_are_kept_until_what_they_depend_on_changes(tmp_path):
+    calls = []
+
+    def wrong(scores):
+        calls.append(scores)
+        return softmax(scores) * 2
+
+    expected = lights(wrong, "softmax")
+    assert any(light.worst > 1 for light in expected)
+
+    def asks(revision, of):
+        calls.clear()
+        kept = Kept(tmp_path, revision)
+        assert kept.lights(wrong, "softmax", of) == expected
+        return bool(calls)
+
+    assert asks("now", "a cause")
+    assert not asks("now", "a cause")
+    assert asks("now", "another cause")
+    assert not asks("now", "a cause")
+    assert asks("then", "a cause")
+    assert not asks("then", "a cause")
+    for path in tmp_path.iterdir():
+        path.write_text("no JSON")
+    assert asks("then", "a cause")
 
 
 def test_the_lights_of_a_right_step_are_on_and_those_of_a_wrong_one_off():

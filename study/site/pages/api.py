@@ -8,7 +8,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import cache
 
@@ -112,15 +112,28 @@ def with_names_in_full(node: ast.AST, names: dict[str, str]) -> ast.AST:
     Both sides have a `LayerNorm`, and each link leads to its own; Sphinx
     shows the names short again.
     """
-    copy = deepcopy(node)
-    places = [*ast.walk(copy)]
+    head = deepcopy(head_of(node))
+    places = [*ast.walk(head)]
     annotations = [getattr(each, "annotation", None) for each in places]
     annotations += [getattr(each, "returns", None) for each in places]
     for annotation in filter(None, annotations):
         for part in ast.walk(annotation):
             if isinstance(part, ast.Name):
                 part.id = names.get(part.id, part.id)
-    return copy
+    return head
+
+
+def head_of(node: ast.AST) -> ast.AST:
+    """A definition without what it does; a class keeps its fields, and
+    the heads of its methods."""
+    head = copy(node)
+    head.body = [
+        part if isinstance(part, ast.AnnAssign) else head_of(part)
+        for part in node.body
+        if isinstance(node, ast.ClassDef)
+        and isinstance(part, ast.AnnAssign | ast.FunctionDef)
+    ]
+    return head
 
 
 def imported_by(module: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from PIL import Image  # Matplotlib brings it
 from study import notebooks
 from study.notebooks.command import build, hash_of, notebook_names
 
+from ..revision import meaning_of
 from .api import PACKAGES
 from .documents import checkout
 from .files import write_bytes_if_new, write_if_new
@@ -134,9 +135,9 @@ def execute(notebook: NotebookNode) -> None:
 
 
 def checksum(path: Path) -> str:
-    """A checksum of a file; an empty one where it is gone."""
-    data = path.read_bytes() if path.is_file() else b""
-    return hashlib.sha256(data).hexdigest()
+    """A checksum of what a source does; an empty one where it is gone."""
+    source = path.read_text("utf-8") if path.is_file() else ""
+    return hashlib.sha256(meaning_of(source).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -60,8 +60,9 @@ def docstrings() -> Iterator[tuple[Path, ast.AST, str]]:
     for path in filter(cites, sources()):
         tree = tree_of(".".join(path.with_suffix("").parts))
         for node in ast.walk(tree):
-            if isinstance(node, kinds) and ast.get_docstring(node):
-                yield path, node, ast.get_docstring(node)
+            docstring = isinstance(node, kinds) and ast.get_docstring(node)
+            if docstring:
+                yield path, node, docstring
 
 
 def cites(path: Path) -> bool:
