@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError, SphinxParallelError
+from sphinx.util.parallel import make_chunks
 
 from parity_tests.judge.steps.all_properties import (
     judged_steps,
@@ -25,6 +27,7 @@ from parity_tests.judge.steps.all_properties import (
 from parity_tests.twins.finding import twin_files
 from study.notebooks.command import notebook_names
 
+from .breaking import BREAKABLE
 from .card import write_card
 from .claims.pages import claim_pages, claim_tests
 from .math_font import write_font
@@ -38,7 +41,7 @@ from .pages.documents import (
     in_order_of_the_map,
 )
 from .pages.files import write_bytes_if_new, write_if_new
-from .pages.glossary import glossary_page
+from .pages.glossary import glossary_page, pages_of_steps
 from .pages.notebooks import FOLDER as NOTEBOOKS
 from .pages.notebooks import Pages as NotebookPages
 from .pages.reference import (
@@ -149,7 +152,7 @@ def run_sphinx(
                 "html_extra_path": [str(folder.resolve() / "extra")],
             },
         )
-        app.connect("env-before-read-docs", apart)
+        app.connect("env-before-read-docs", slow_first)
         for read in late:
             app.connect("source-read", read)
         show(app, lambda pages: progress.advance(bar, pages))
@@ -160,19 +163,31 @@ def run_sphinx(
     return folder / "html" / "index.html"
 
 
-def apart(app, env, docnames: list[str]) -> None:
-    """Have Sphinx read slow pages far apart: each process gets a few
-    pages that follow one another."""
-    slow = [name for name in docnames if is_slow(name)]
-    quick = [name for name in docnames if not is_slow(name)]
-    distance = len(docnames) // max(len(slow), 1)
-    for place, name in enumerate(slow):
-        quick.insert(place * distance, name)
-    docnames[:] = quick
+def slow_pages() -> list[str]:
+    """The pages that take longest to read, the slowest ones first."""
+    return [
+        *(f"{NOTEBOOKS}/{name}" for name in notebook_names()),
+        CONVENTIONS,
+        *dict.fromkeys(pages_of_steps()[name] for name in BREAKABLE),
+    ]
 
 
-def is_slow(name: str) -> bool:
-    return name == CONVENTIONS or name.startswith(f"{NOTEBOOKS}/")
+def slow_first(app, env, docnames: list[str]) -> None:
+    """Have Sphinx read slow pages first, each in another process.
+
+    A process reads a chunk of the pages as they are listed. The first
+    chunks are read at once, the others from the last one backwards.
+    """
+    cores = app.parallel
+    sizes = [len(chunk) for chunk in make_chunks(docnames, cores)]
+    places = [*range(len(sizes))]
+    in_turn = places[:cores] + places[cores:][::-1]
+    slow = [name for name in slow_pages() if name in docnames]
+    quick = iter(name for name in docnames if name not in slow)
+    chunks = [slow[in_turn.index(place) :: len(sizes)] for place in places]
+    for size, chunk in zip(sizes, chunks, strict=True):
+        chunk += islice(quick, max(0, size - len(chunk)))
+    docnames[:] = chain(*chunks)
 
 
 def show(app: Sphinx, advance: Callable[[int], None]) -> None:

@@ -1,12 +1,14 @@
 """`twice study`: what it says when the site cannot be built or opened."""
 
 import webbrowser
+from types import SimpleNamespace
 
 import pytest
 import torch
 from docutils.parsers.rst import directives
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.parallel import make_chunks
 
 from study.site import build as building
 
@@ -122,21 +124,23 @@ def test_what_another_process_refuses_is_said_in_its_own_words(
         building.build(tmp_path, twice=None)
 
 
-def test_slow_pages_are_read_far_apart():
-    names = [
-        "api/a",
-        "conventions",
-        *"bcdefg",
-        "notebooks/a",
-        "notebooks/b",
-    ]
-    building.apart(None, None, names)
-    assert names == [
-        *("conventions", "api/a", "b", "notebooks/a", "c"),
-        *("d", "notebooks/b", "e", "f", "g"),
-    ]
-    building.apart(None, None, few := ["b", "c"])
-    assert few == ["b", "c"]
+def test_slow_pages_are_read_first_and_each_in_another_process():
+    slow = building.slow_pages()
+    quick = [f"sources/{index}" for index in range(150)]
+    names = quick[:100] + slow[::-1] + quick[100:]
+    building.slow_first(SimpleNamespace(parallel=2), None, names)
+    assert sorted(names) == sorted(quick + slow)
+    chunks = make_chunks(names, 2)
+    # Sphinx starts with as many as there are cores, then takes the last.
+    in_turn = [*chunks[:2], *chunks[:1:-1]]
+    assert [chunk[0] for chunk in in_turn] == slow[: len(chunks)]
+
+
+def test_a_few_pages_are_read_in_any_case():
+    for count in range(8):
+        names = building.slow_pages()[:count]
+        building.slow_first(SimpleNamespace(parallel=2), None, names)
+        assert sorted(names) == sorted(building.slow_pages()[:count])
 
 
 def test_pytorch_has_its_threads_again_after_a_build(tmp_path, monkeypatch):
