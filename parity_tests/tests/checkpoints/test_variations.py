@@ -7,6 +7,8 @@ head, in float64 to 1e-10 of the largest value.
 """
 
 import json
+from copy import deepcopy
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,6 +41,11 @@ FIRST = {
 
 def random_model(kind: str) -> nn.Module:
     """A small model of transformers, no parameter of it 0 or 1."""
+    return deepcopy(made_once(kind))
+
+
+@cache
+def made_once(kind: str) -> nn.Module:
     torch.manual_seed(0)
     eager = {"attn_implementation": "eager"}
     if kind == "bert":

@@ -79,10 +79,15 @@ def numbers_of(function) -> list[str]:
     ]
 
 
+# What hands its numbers on to its steps, which are tried by themselves.
+HAND_ON = MODELS | {
+    *("encoder_block", "decoder_block", "cached_decoder_block"),
+    *("decoder_block_with_dropout", "attention_sublayer_with_dropout"),
+}
+
 TWINS = [
-    # A model hands its numbers on to its steps.
     pytest.param(
-        twin, marks=pytest.mark.slow if twin.name in MODELS else ()
+        twin, marks=pytest.mark.slow if twin.name in HAND_ON else ()
     )
     for twin in find_twins()
     if numbers_of(twin.reference)

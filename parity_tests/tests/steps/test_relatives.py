@@ -6,7 +6,9 @@ errors pile up, and are held as in `test_bert`. The twins and each of
 their steps are held by `test_bert_walk`.
 """
 
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,16 +52,34 @@ RELATIVES = {
     ),
     "albert": ("Albert", ALBERT),
 }
+# Of one architecture, differing from it in a name or a number alone.
+VARIANTS = ("xlm-roberta", "camembert", "roberta, padding 4")
+
+
+def marks(relative: str, kind: str):
+    """A model without a head is the same up to its head."""
+    is_like_another = relative in VARIANTS or kind == "Model"
+    return pytest.mark.slow if is_like_another else ()
+
+
 MODELS = [
-    pytest.param(relative, kind, marks=marks)
+    pytest.param(relative, kind, marks=marks(relative, kind))
     for relative in RELATIVES
-    # A model without a head is the same up to its head.
-    for kind, marks in (("ForMaskedLM", ()), ("Model", pytest.mark.slow))
+    for kind in ("ForMaskedLM", "Model")
 ]
 
 
 def save_relative(folder, relative: str, kind: str = "Model", **changes):
     """A folder as transformers writes it; all but sines is random."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files_of(relative, kind, **changes).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@cache
+def files_of(relative: str, kind: str, **changes) -> dict[str, bytes]:
+    """What transformers writes, made once for all tests."""
     name, fields = RELATIVES[relative]
     config = getattr(transformers, f"{name}Config")(**fields | changes)
     torch.manual_seed(0)
@@ -69,8 +89,9 @@ def save_relative(folder, relative: str, kind: str = "Model", **changes):
         if not (sines and "position" in parameter_name):
             parameter.data += 0.5 * torch.randn(parameter.shape)
     model.tie_weights()
-    model.save_pretrained(folder)
-    return folder
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return {p.name: p.read_bytes() for p in Path(folder).iterdir()}
 
 
 def texts(padding: int) -> Batch:
@@ -84,39 +105,28 @@ def texts(padding: int) -> Batch:
     return Batch(ids, rng.integers(0, 2, ids.shape), np.array([17, 5, 9]))
 
 
-@pytest.fixture(scope="module")
-def folder_of(tmp_path_factory):
-    """The folder of one of MODELS, saved when it is first asked for."""
-
-    @cache
-    def folder_of(relative: str, kind: str = "Model"):
-        folder = tmp_path_factory.mktemp("relative")
-        return save_relative(folder, relative, kind)
-
-    return folder_of
-
-
 @pytest.mark.parametrize(("relative", "kind"), MODELS)
 def test_a_relative_is_transformers_at_every_layer_and_head(
-    folder_of, relative, kind
+    tmp_path, relative, kind
 ):
-    folder = folder_of(relative, kind)
+    folder = save_relative(tmp_path, relative, kind)
+    name = f"{RELATIVES[relative][0]}{kind}"
+    model = oracle_model(name, folder, "float32")
     runs = {}
     for dtype in ("float64", "float32"):
         checkpoint = load_bert(folder, dtype)
         batch = texts(checkpoint.config.padding or 0)
-        name = f"{RELATIVES[relative][0]}{kind}"
-        model = oracle_model(name, folder, dtype)
-        runs[dtype] = ours(checkpoint, batch), theirs(model, batch)
+        oracle = model.to(getattr(torch, dtype))
+        runs[dtype] = ours(checkpoint, batch), theirs(oracle, batch)
         expect_as_the_oracle(dtype, *runs[dtype], runs["float64"][1])
     assert len(runs["float64"][0]) >= 1 + 3 * 5
     assert runs["float64"][0]["2/weights"].shape == (3, 4, 17, 17)
     assert runs["float64"][0]["2/weights"].max() > 0.5
 
 
-def test_padding_moves_no_position_of_a_roberta(folder_of):
+def test_padding_moves_no_position_of_a_roberta(tmp_path):
     """The ids of real padding: what no token of a text sees differs."""
-    folder = folder_of("roberta")
+    folder = save_relative(tmp_path, "roberta")
     checkpoint, batch = load_bert(folder, "float64"), texts(1)
     outside = np.arange(17) >= batch.lengths[:, None]
     batch = batch._replace(ids=np.where(outside, 1, batch.ids))
@@ -129,20 +139,23 @@ def test_padding_moves_no_position_of_a_roberta(folder_of):
     assert abs(our_run["x"] - oracle_run["x"])[outside].max() > 0.01
 
 
-def test_padding_in_a_text_of_a_roberta_is_refused(folder_of):
-    checkpoint, batch = load_bert(folder_of("roberta")), texts(1)
+def test_padding_in_a_text_of_a_roberta_is_refused(tmp_path):
+    checkpoint, batch = (
+        load_bert(save_relative(tmp_path, "roberta")),
+        texts(1),
+    )
     ids = batch.ids.copy()
     ids[1, 3] = 1
     message = "without the padding token of a RoBERTa, id 1, .* got one"
     with pytest.raises(ValueError, match=message):
         ours(checkpoint, batch._replace(ids=ids))
     mask = np.ones((1, 1), bool)
-    other = load_bert(folder_of("albert"))
+    other = load_bert(save_relative(tmp_path, "albert"))
     run_model(other, ids, batch.segments, mask)  # where it is any token
 
 
-def test_as_many_tokens_fit_as_a_roberta_has_positions(folder_of):
-    checkpoint = load_bert(folder_of("roberta"))
+def test_as_many_tokens_fit_as_a_roberta_has_positions(tmp_path):
+    checkpoint = load_bert(save_relative(tmp_path, "roberta"))
     assert checkpoint.config.positions == 23 - 2
     mask = np.ones((1, 1), bool)
     ids = np.full((1, 22), 5)
