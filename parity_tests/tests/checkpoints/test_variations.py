@@ -7,8 +7,6 @@ head, in float64 to 1e-10 of the largest value.
 """
 
 import json
-from copy import deepcopy
-from functools import cache
 
 import numpy as np
 import pytest
@@ -41,11 +39,6 @@ FIRST = {
 
 def random_model(kind: str) -> nn.Module:
     """A small model of transformers, no parameter of it 0 or 1."""
-    return deepcopy(made_once(kind))
-
-
-@cache
-def made_once(kind: str) -> nn.Module:
     torch.manual_seed(0)
     eager = {"attn_implementation": "eager"}
     if kind == "bert":
@@ -202,8 +195,21 @@ VARIATIONS = {
 }
 
 
+# Other wrappers stand among the rest, and among `test_wrong_weights`.
+ONE_MORE_WRAPPER = {"_orig_mod.", "_orig_mod.module."}
+
+
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-@pytest.mark.parametrize("variation", VARIATIONS)
+@pytest.mark.parametrize(
+    "variation",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.slow if name in ONE_MORE_WRAPPER else (),
+        )
+        for name in VARIATIONS
+    ],
+)
 def test_a_checkpoint_is_the_model_that_wrote_it(tmp_path, variation, kind):
     model = random_model(kind)
     VARIATIONS[variation](model, tmp_path)

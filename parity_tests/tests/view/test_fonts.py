@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from bert_viz import from_arrays
 from bert_viz.plots import fonts
+from bert_viz.plots.describing import LAST_RESORT
 from bert_viz.plots.head import plot_head
 from bert_viz.plots.saving import save
 
@@ -26,9 +27,10 @@ def as_shipped(monkeypatch):
     monkeypatch.setattr(font_manager.fontManager, "ttflist", entries)
 
 
-def titled(text: str) -> Figure:
+def titled(text: str, *boxes: str) -> Figure:
+    """A figure with a title alone; `boxes` is a font that has only them."""
     figure = Figure()
-    figure.suptitle(text, fontfamily=["DejaVu Sans"])
+    figure.suptitle(text, fontfamily=["DejaVu Sans", *boxes])
     return figure
 
 
@@ -67,17 +69,21 @@ def test_nothing_is_read_where_nothing_is_lacking(monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf"])
 def test_a_saved_plot_says_what_is_a_box(as_shipped, tmp_path, suffix):
-    attention = from_arrays(["cat", NOWHERE[0]], [[0.5, 0.5], [0.25, 0.75]])
-    axes = plot_head(attention, 0, 0)
+    figure = titled(f"cat {NOWHERE[0]}", LAST_RESORT)
     with pytest.warns(UserWarning, match=f"boxes: {NOWHERE[0]}; no font"):
-        save(axes, tmp_path / f"plot{suffix}")
+        save(figure, tmp_path / f"plot{suffix}")
+
+
+def test_a_label_of_a_plot_has_its_fonts_too(as_shipped):
+    attention = from_arrays(["cat", NOWHERE[0]], [[0.5, 0.5], [0.25, 0.75]])
+    figure = plot_head(attention, 0, 0).figure
+    assert fonts.give_fonts(figure) == NOWHERE[0]
 
 
 def test_text_in_svg_is_left_to_the_fonts_of_its_reader(
     as_shipped, tmp_path, recwarn
 ):
-    attention = from_arrays(["cat", NOWHERE[0]], [[0.5, 0.5], [0.25, 0.75]])
-    save(plot_head(attention, 0, 0), tmp_path / "plot.svg")
+    save(titled(f"cat {NOWHERE[0]}", LAST_RESORT), tmp_path / "plot.svg")
     assert not recwarn.list
     assert NOWHERE[0] in (tmp_path / "plot.svg").read_text(encoding="utf-8")
 
