@@ -207,9 +207,8 @@ class Remote:
         try:
             return self.awaited(deadline)
         except Silent:
-            seconds = time.monotonic() - self.began
             lost = TimedOut(
-                f"there was no answer within {seconds:.0f} seconds, "
+                f"there was no answer within {self.limit_of(deadline)}, "
                 f"while {doing}"
             )
         except Closed:
@@ -223,6 +222,13 @@ class Remote:
                 f"({error}), while {doing}"
             )
         raise self.lose(lost)
+
+    def limit_of(self, deadline: float) -> str:
+        """The time that was over, in words: that of one answer, or all
+        that the file has; of which the last answer may have had none."""
+        if deadline == self.deadline:
+            return f"{self.limits.seconds:.0f} seconds in all"
+        return f"{deadline - self.began:.0f} seconds"
 
     def awaited(self, deadline: float) -> dict:
         """The next frame that bears the number of the request."""

@@ -188,8 +188,21 @@ def test_the_time_of_the_file_is_a_limit_too(path):
     with Remote(path, Limits(1)) as remote:
         remote.begin_loading(str(path), 1)
         time.sleep(1)  # for as long as something else is done
-        with pytest.raises(TimedOut, match="no answer within 1 seconds"):
+        with pytest.raises(
+            TimedOut, match="within 1 seconds in all, while"
+        ):
             remote.loaded()
+
+
+def test_a_call_that_comes_too_late_is_told_the_whole_time(path):
+    """Not what was left for the call, which is nothing."""
+    with Remote(path, Limits(60)) as remote:
+        remote.load(str(path), 60)
+        remote.deadline = time.monotonic()
+        with pytest.raises(
+            TimedOut, match="within 60 seconds in all, while"
+        ):
+            remote.call("square", {"x": X}, {})
 
 
 def test_the_end_of_its_process_is_told_and_it_stays_lost(remote):
