@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.candidate.wire import Other
 from parity_tests.judge.subject.cases import Range, normal_arrays
 from parity_tests.judge.subject.forms import (
     MaskForm,
@@ -176,7 +177,10 @@ def part_at(value, path: tuple):
 
 
 def as_array(value):
-    """Nested lists of numbers as an array; anything else as it is."""
+    """Nested lists of numbers as an array; anything else as it is, but
+    for complex numbers, which are no output."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "c":
+        return Other(f"an array of {value.dtype}")
     if not isinstance(value, list | tuple):
         return value
     try:

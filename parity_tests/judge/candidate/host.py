@@ -86,6 +86,7 @@ class Host:
         the method that then takes `upstream`.
         """
         thing = self.instances.get(target, self.things.get(target))
+        thing = self.visible.get(target) if thing is None else thing
         converter = Converter(
             how.get("library", "numpy"), how.get("narrow", ""), self.visible
         )

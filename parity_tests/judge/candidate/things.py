@@ -11,6 +11,11 @@ from dataclasses import dataclass, fields
 
 MOST = 20_000  # characters of a docstring or a source
 CALLS = ("forward", "__call__", "call", "attend", "compute", "apply")
+MAKES_A_TABLE = re.compile(
+    r"(?!apply|rotate|reshape).*(freqs|frequencies|rope|rotary|_cis|"
+    r"cos_?(and_?)?sin|sin_?(and_?)?cos).*",
+    re.I,
+)
 BACKWARD = re.compile(
     r"_?(backward\w*|back_?prop\w*|bprop|bwd|vjp|"
     r"((compute|calculate|calc|get)_)?grad(ient)?s?)",
@@ -46,7 +51,8 @@ class Thing:
     are the sources of what else of its file it names, `calls` are those
     that its file makes of it; `backward` is the name of a method that
     computes gradients by hand, "" where there is none, and `back` is what
-    that takes.
+    that takes; `tables` are the functions of its file that make a rotary
+    table, each with the arguments that it requires.
     """
 
     name: str
@@ -67,6 +73,7 @@ class Thing:
     calls: tuple[str, ...] = ()
     backward: str = ""
     back: tuple[Parameter, ...] = ()
+    tables: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -90,7 +97,7 @@ def thing_from(plain: dict) -> Thing:
         values[name] = tuple(
             Parameter(**part.members) for part in values[name]
         )
-    for name in ("sizes", "configurations", "calls"):
+    for name in ("sizes", "configurations", "calls", "tables"):
         values[name] = tuple(map(freeze, values[name]))
     return Thing(**values)
 
@@ -115,6 +122,7 @@ def described(name: str, thing, own: bool = True) -> Thing | None:
         own=own,
         file=file_of(function),
         helpers=helpers_of(function),
+        tables=tables_of(function),
     )
 
 
@@ -147,6 +155,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         text_of("\n".join(dict.fromkeys(map(helpers_of, used)))),
         backward=backward,
         back=parameters_of(getattr_or(kind, backward))[1:],
+        tables=tables_of(create),
     )
 
 
@@ -314,6 +323,19 @@ def configurations_of(create) -> tuple[str, ...]:
         name
         for name, value in list(visible.items())
         if inspect.isclass(value) and name.lower().endswith("config")
+    )
+
+
+def tables_of(function) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The functions of a file that make a rotary table, by their names,
+    and what each requires."""
+    visible = getattr_or(function, "__globals__")
+    if not isinstance(visible, dict):
+        return ()
+    return tuple(
+        (name, tuple(p.name for p in parameters_of(each) if p.required))
+        for name, each in list(visible.items())
+        if MAKES_A_TABLE.fullmatch(name) and inspect.isfunction(each)
     )
 
 

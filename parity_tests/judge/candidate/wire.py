@@ -20,7 +20,7 @@ LENGTHS = struct.Struct("<IQ")  # of the head, of the arrays
 MOST_HEAD, MOST_BYTES = 2**24, 2**29
 MOST_PARTS, DEEPEST = 100_000, 20
 LONGEST = 20_000  # characters of a text
-KINDS = "biuf"  # of arrays that are carried
+KINDS = "biufc"  # of arrays that are carried
 
 
 class Broken(Exception):

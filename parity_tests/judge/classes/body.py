@@ -21,6 +21,7 @@ from parity_tests.judge.subject.roles import (
     is_left_alone,
     qkv_of,
 )
+from parity_tests.judge.subject.rotary import rotary_names
 from parity_tests.judge.subject.weights import IGNORED
 from parity_tests.judge.verdict.protocol import NotJudged, answered
 
@@ -57,6 +58,7 @@ class CallRoles:
     dropout_masks: tuple[str, ...] = ()
     left_alone: tuple[str, ...] = ()
     cache: CacheRoles = field(default_factory=CacheRoles)
+    rotary: tuple[str, ...] = ()
 
 
 def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
@@ -66,7 +68,8 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     }
     names = list(named)
     dropped = tuple(filter(is_dropout_mask, names))
-    rest = [n for n in names if n not in dropped]
+    rotary = rotary_names(named.values())
+    rest = [n for n in names if n not in (*dropped, *rotary)]
     causal = first_of(rest, "causal")
     misnamed = misnamed_tokens([n for n in rest if named[n].required])
     no_masks = (causal, misnamed)
@@ -85,6 +88,8 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     lengths = first_of(others, "lengths")
     fixed: dict[str, object] = dict.fromkeys(settings, "configuration")
     fixed |= cache.at_rest
+    may_be_none = [n for n in masks if is_optional(named[n])]
+    fixed |= dict.fromkeys(may_be_none)
     left_alone = []
     for name in others:
         each = named[name]
@@ -111,14 +116,26 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     return CallRoles(
         tokens,
         masks,
-        tuple(name for name in required if named[name].required),
+        tuple(
+            name
+            for name in required
+            if named[name].required and name not in may_be_none
+        ),
         lengths,
         causal,
         fixed,
         dropped,
         tuple(left_alone),
         cache,
+        rotary,
     )
+
+
+def is_optional(parameter: Parameter) -> bool:
+    """Whether it must be passed, and its annotation says that None may
+    be."""
+    may_be_none = re.search(r"Optional\b|\bNone\b", parameter.annotation)
+    return parameter.required and may_be_none is not None
 
 
 def counts(parameter: Parameter) -> bool:

@@ -19,6 +19,11 @@ from parity_tests.judge.subject.roles import (
     puts_tokens_first,
     stated_rank,
 )
+from parity_tests.judge.subject.rotary import (
+    Table,
+    Turn,
+    takes_the_whole,
+)
 from parity_tests.judge.verdict.protocol import Broken, attempt
 
 from .body import TOKENS, ClassBody, drawn, second_sizes
@@ -43,7 +48,8 @@ class Way:
 
     `width(sizes)` is that of its tokens; `forms` are those in which a
     required mask may allow everything; `result` is the path to the output.
-    Where it is `of_images`, tokens are the positions of an image.
+    Where it is `of_images`, tokens are the positions of an image; a
+    rotary `table` is passed where it takes one.
     """
 
     body: ClassBody | FunctionBody
@@ -52,6 +58,7 @@ class Way:
     forms: dict[str, MaskForm] = field(default_factory=dict)
     result: tuple = ()
     of_images: bool = False
+    table: Table | None = None
 
 
 class CalledLayer:
@@ -66,7 +73,8 @@ class CalledLayer:
         self.body, self.width, self.result = way.body, way.width, way.result
         self.thing, self.host = way.body.thing, way.body.host
         self.sizes, self.forms = [way.sizes], dict(way.forms)
-        self.of_images = way.of_images
+        self.of_images, self.table = way.of_images, way.table
+        self.pairs = ""  # of features, that a table turns together
         first = next(iter(self.body.roles.tokens), "")
         self.tokens_first = puts_tokens_first(
             self.thing.docs, self.thing.source, first.lower()
@@ -186,6 +194,9 @@ class CalledLayer:
             optional = source == "context" and not self.is_required(name)
             if not (is_self and optional):
                 named[name] = self.arranged(sources[source].copy())
+        for name, constant in roles.fixed.items():
+            named[name] = self.constant(name, constant, case)
+        named |= self.rotary(case)
         named |= passed_masks(
             self.forms,
             case.masks,
@@ -195,11 +206,37 @@ class CalledLayer:
         )
         for name in roles.dropout_masks:
             named[name] = np.ones((1, *case.shape[-2:]), bool)
-        for name, constant in roles.fixed.items():
-            named[name] = self.constant(name, constant, case)
         if roles.causal:
             named[roles.causal] = case.causal
         return named
+
+    def rotary(self, case: LayerCase) -> dict:
+        """A rotary table at the positions of the tokens, where it takes
+        one."""
+        names = self.body.roles.rotary
+        if not names:
+            return {}
+        whole = takes_the_whole(names[0], self.thing.source)
+        rows = self.table.rows(
+            self.d_head_at(case.built),
+            case.positions(whole),
+            case.x.dtype,
+        )
+        return dict(
+            zip(names, rows if len(names) == 2 else [rows], strict=True)
+        )
+
+    def turn(self, case: LayerCase) -> Turn | None:
+        """How the reference turns queries and keys, if it does."""
+        if not (case.turned and self.pairs):
+            return None
+        d_head = self.d_head_at(case.built)
+        return self.table.turn(d_head, self.pairs)
+
+    def d_head_at(self, size: int) -> int:
+        """How wide a head is, for the sizes of that index."""
+        sizes = self.sizes[size]
+        return sizes.d_out // self.heads_of(sizes)
 
     def constant(self, name: str, constant, case: LayerCase):
         """An argument that is no array: a number, or a configuration."""

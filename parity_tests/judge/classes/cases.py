@@ -23,7 +23,9 @@ class LayerCase:
     `key` and `value` are the tokens attended to, where they are not `x`
     themselves; `built` is the index of the sizes it is built with;
     `causal` asks for the layer's causal form; `parts` for its cache: so
-    many tokens are new, call by call.
+    many tokens are new, call by call. Where it takes a rotary table, each
+    token is at position 0, unless they are `turned`: then they stand one
+    after the other, the first at `begin`.
     """
 
     x: np.ndarray
@@ -34,6 +36,8 @@ class LayerCase:
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     causal: bool = False
     parts: tuple[int, ...] = ()
+    turned: bool = False
+    begin: int = 0
 
     @property
     def keys(self) -> np.ndarray:
@@ -92,7 +96,14 @@ class LayerCase:
         ends = accumulate(self.parts)
         for end, count in zip(ends, self.parts, strict=True):
             x = self.x[..., end - count : end, :]
-            yield replace(self, x=x, parts=())
+            yield replace(self, x=x, parts=(), begin=end - count)
+
+    def positions(self, whole: bool = False) -> np.ndarray:
+        """The rows of a rotary table that it needs: those of its tokens,
+        or all from the first on."""
+        count = self.x.shape[-2]
+        rows = np.arange(0 if whole else self.begin, self.begin + count)
+        return rows if self.turned else 0 * rows
 
     @property
     def mask(self) -> np.ndarray:
@@ -146,6 +157,7 @@ def cached_cases(layer) -> list[LayerCase]:
         for seed, parts in enumerate(layer.cache.parts)
     ]
     forms = (False, True) if layer.body.roles.causal else (False,)
+    plain += [replace(case, turned=True) for case in plain if layer.pairs]
     return [replace(case, causal=form) for form in forms for case in plain]
 
 

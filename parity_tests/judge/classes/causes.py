@@ -35,6 +35,8 @@ def probes_of(layer) -> list[list]:
     if layer.body.roles.causal:
         masked = [c for c in others if c.masks]
         others += [replace(c, causal=True) for c in first + masked]
+    if layer.pairs:
+        others += [replace(c, turned=True) for c in plain]
     others += cached_cases(layer)
     loud = [
         replace(c, x=c.x * LOUD, masks=later_keys(layer, c)) for c in first
@@ -90,6 +92,7 @@ def possible(layer) -> dict:
         and name not in of_a_width
         and (1 in layer.batch_axes or "batch" not in name)
         and (grouped or "key heads are" not in name)
+        and (layer.pairs or "their positions" not in name)
     }
 
 

@@ -15,15 +15,23 @@ from parity_tests.judge.attention.conventions import (
     NOT_DIFFERENTIATED,
     Declared,
 )
+from parity_tests.judge.mutants.class_parts import (
+    TURNINGS,
+    layer_of_heads,
+    turning,
+)
 from parity_tests.judge.subject.masks import (
     SHARED,
     MaskFinding,
     find_masks,
 )
+from parity_tests.judge.subject.rotary import PAIRS
+from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import FAILED_TRIAL, attempt
 
 from .body import TOKENS
 from .cases import crossed
+from .finding import tables_for
 
 
 def masks_of(layer, declared: Declared) -> list[MaskFinding]:
@@ -96,6 +104,53 @@ def seen_through(layer, case, name, form, mask) -> np.ndarray:
     if layer.causal:
         seen = seen | mask & ~np.tri(TOKENS, dtype=bool)
     return seen
+
+
+def pairs_of(layer) -> str:
+    """Which features its rotary table turns together: those with which
+    the reference gives its numbers, or one of the mutants of turning. The
+    table is then of the form for which that is so. "" where no form gives
+    them, or where it takes no table."""
+    roles = layer.body.roles
+    if not roles.rotary:
+        return ""
+    case, first = replace(layer.case(), turned=True), layer.table
+    for table in (first, *tables_for(layer)):
+        layer.table = table
+        output = attempt(layer.of, case)
+        for pairs in PAIRS if output is not None else ():
+            if is_turned_by(layer, case, pairs, output):
+                return pairs
+    layer.table = first
+    return ""
+
+
+def ignores_its_table(layer) -> bool:
+    """Whether the numbers of its rotary table change nothing."""
+    case = layer.case()
+    plain, turned = (
+        attempt(layer.of, replace(case, turned=each))
+        for each in (False, True)
+    )
+    if plain is None or turned is None:
+        return False
+    return np.array_equal(plain, turned)
+
+
+def is_turned_by(layer, case, pairs: str, output: np.ndarray) -> bool:
+    """Whether such pairs give its output, in the right turning or in a
+    wrong one that is known."""
+    turn = layer.table.turn(layer.d_head_at(case.built), pairs)
+    read = replace(layer.weights(case), turn=turn)
+    return any(
+        alike(
+            output,
+            case.output_of(
+                partial(layer_of_heads, read, turning=part), layer.causal
+            ),
+        )
+        for part in (turning, *TURNINGS.values())
+    )
 
 
 def cross_of(layer) -> str:

@@ -9,6 +9,7 @@ from parity_tests.judge.mutants.class_parts import apply, normed
 
 from .calling import Way
 from .cases import LayerCase
+from .conventions import pairs_of
 from .reading import ReadLayer
 
 
@@ -22,6 +23,7 @@ class DecodingLayer(ReadLayer):
     def __init__(self, way: Way, role: str):
         """Raises NotJudged where it cannot be read."""
         super().__init__(way, role)
+        self.pairs = pairs_of(self)
         roles = self.body.roles.cache
         can_keep = roles.holders or self.thing.is_class
         self.cache = cache_of(self, roles) if roles and can_keep else None

@@ -15,6 +15,7 @@ from parity_tests.judge.attention.calling import (
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.forms import libraries_to_try, open_forms
+from parity_tests.judge.subject.rotary import Table, tables_to_try
 from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 
 from .body import TOKENS, ClassBody
@@ -99,12 +100,22 @@ def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
     roles = body.roles
     forms = open_forms(roles.required_masks, roles.lengths, 1)
     layouts = (False, True)[: 1 + takes_images(body.thing)]
-    for each, width, image in product(forms, width_by_sizes, layouts):
-        way = Way(body, sizes, width, each, of_images=image)
+    tables = tables_for(CalledLayer(Way(body, sizes, width_by_sizes[0])))
+    ways = product(tables, forms, width_by_sizes, layouts)
+    for table, each, width, image in ways:
+        way = Way(body, sizes, width, each, of_images=image, table=table)
         result = path_to_output(way, widths, troubles)
         if result is not None:
             return replace(way, result=result)
     return None
+
+
+def tables_for(layer: CalledLayer) -> list[Table | None]:
+    """The rotary tables that it may take; None where it takes none."""
+    count = len(layer.body.roles.rotary)
+    told = layer.host, layer.thing, layer.body.library
+    width = layer.d_head_at(0)
+    return [*tables_to_try(*told, count, width)] if count else [None]
 
 
 def path_to_output(way: Way, widths: set, troubles: dict) -> tuple | None:

@@ -44,6 +44,7 @@ from .conventions import (
     cross_of,
     gradients_of,
     has_square_masks,
+    ignores_its_table,
     masks_of,
     names_the_mask,
 )
@@ -180,6 +181,13 @@ class AttentionLayer(DecodingLayer):
             missing["a causal form"] = "it has none"
             if not self.masks and speaks_of_causal(self.thing):
                 missing["its causal mask"] = UNSEEN
+        if self.table and not self.pairs:
+            missing["its rotary embedding"] = (
+                "its table changed nothing"
+                if ignores_its_table(self)
+                else "which features its table turns together was not "
+                "recognised"
+            )
         if len(self.sizes) < 2:
             missing["other sizes"] = "it can be built in one size only"
         if self.thing.is_class and not takes(self.thing, "dropped"):
@@ -216,6 +224,10 @@ class AttentionLayer(DecodingLayer):
             detected["given"] = [f"{name}=True" for name in given]
         if self.of_images:
             detected["layout"] = "batch, channels, rows, columns"
+        if self.table:
+            detected["rotary"] = self.table.name
+            if self.pairs:
+                detected["rotary"] += f"; pairs are {self.pairs}"
         if self.cache:
             detected["cache"] = self.cache.roles.names
         if self.recipe.inside:
@@ -248,7 +260,7 @@ class AttentionLayer(DecodingLayer):
         return {
             name: (value, np.asarray(back[name]))
             for name, value in before.items()
-            if isinstance(value, np.ndarray)
+            if isinstance(value, np.ndarray) and value.dtype.kind != "c"
         }
 
     def changes(self, probe) -> bool:

@@ -12,6 +12,10 @@ from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded, parameters
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
+from parity_tests.judge.subject.rotary import (
+    may_do_without,
+    turned_exactly,
+)
 from parity_tests.judge.subject.weights import (
     Weights,
     in_groups,
@@ -37,6 +41,7 @@ from .cases import (
     later_keys,
     with_masks,
 )
+from .conventions import ignores_its_table
 from .derivatives import (
     CLOSE_IN_FLOAT32,
     derivative,
@@ -73,6 +78,7 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
         exact_heads.split_heads(x, count)["split"]
         for x, count in zip(projected, heads, strict=True)
     )
+    query, key = (turned_exactly(read.turn, x) for x in (query, key))
     if read.key_heads < read.heads:  # each serves neighbouring heads
         shared = read.heads // read.key_heads
         key, value = (
@@ -249,6 +255,33 @@ def decoding_with_its_cache_is_the_same_as_all_at_once(
         begin += got.shape[-2]
 
 
+def its_rotary_table_turns_queries_and_keys(
+    layer, case: LayerCase
+) -> Comparisons:
+    """Queries and keys are turned by the angles of their positions, and
+    nothing else is."""
+    yield from equals_the_reference(layer, replace(case, turned=True))
+
+
+FURTHER = 7  # positions
+
+
+def only_the_distance_of_tokens_counts(
+    layer, case: LayerCase
+) -> Comparisons:
+    """Moved on by some positions, all tokens together, they give the same
+    outputs."""
+    here = replace(case, turned=True)
+    output = layer.of(here)
+    if ignores_its_table(layer) and not may_do_without(layer.thing.source):
+        raise Broken("looked at no number of its rotary table")
+    if not layer.table.is_sure:
+        return
+    bound = np.full(output.shape, CLOSE_IN_FLOAT32 * np.abs(output).max())
+    moved = layer.of(replace(here, begin=FURTHER))
+    yield same("moved outputs", moved, output, bound)
+
+
 def long_cases(layer) -> list[LayerCase]:
     """A long text at each of the layer's sizes."""
     counts = map(layer.tokens_at, range(len(layer.sizes)))
@@ -417,6 +450,12 @@ def properties_of(layer) -> Iterator[Property]:
     )
     if layer.body.roles.causal:
         yield Property(its_causal_form_sees_no_later_token)
+    if layer.pairs:
+        yield Property(its_rotary_table_turns_queries_and_keys)
+    elif layer.table:
+        yield Property(
+            only_the_distance_of_tokens_counts, inputs=long_cases
+        )
     if layer.cache:
         yield Property(
             decoding_with_its_cache_is_the_same_as_all_at_once,

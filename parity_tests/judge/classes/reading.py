@@ -83,7 +83,8 @@ class ReadLayer(CalledLayer):
         """The weights by the recipe, as the reference takes them."""
         heads = self.heads_of(self.sizes[case.built])
         read = self.at(case.built, recipe or self.recipe)
-        return weights(read, self.arrays(case), heads)
+        plain = weights(read, self.arrays(case), heads)
+        return replace(plain, turn=self.turn(case))
 
     def at(self, built: int, recipe: Recipe) -> Recipe:
         """The same recipe for other sizes, with which a list of heads is

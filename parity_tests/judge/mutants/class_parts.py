@@ -12,6 +12,7 @@ from math import sqrt
 
 import numpy as np
 
+from parity_tests.judge.subject.rotary import Turn, turned
 from parity_tests.judge.subject.weights import (
     Weights,
     in_groups,
@@ -73,6 +74,11 @@ def sources(tokens: Tokens) -> tuple:
     return tokens.query, tokens.key, tokens.value
 
 
+def turning(turn: Turn | None, past: int, query, key, value) -> tuple:
+    """Queries and keys, turned by their positions."""
+    return turned(turn, query, past), turned(turn, key), value
+
+
 def finish(merged: np.ndarray, output, heads: int = 1) -> np.ndarray:
     return merged if output is None else apply(output, merged)
 
@@ -91,6 +97,7 @@ def layer_of_heads(
     sources: Callable = sources,
     joined: Callable = joined,
     finish: Callable = finish,
+    turning: Callable = turning,
     scale: Callable | None = None,
     one_for_all: bool = False,
     **parts,
@@ -109,6 +116,8 @@ def layer_of_heads(
         split(apply(layer, x), count)
         for layer, x, count in zip(layers, inputs, heads, strict=True)
     )
+    turn, past = weights.turn, tokens.past
+    query, key, value = turning(turn, past, query, key, value)
     mask = joined(tokens.masks)
     if mask is not None and mask.ndim > 2:
         mask = mask[..., None, :, :]  # the same for all heads
@@ -265,6 +274,25 @@ FINISHES = {
         lambda merged, output, heads: 2 * finish(merged, output)
     ),
 }
+TURNINGS = {
+    "the keys are not turned by their positions": (
+        lambda turn, past, q, k, v: (turned(turn, q, past), k, v)
+    ),
+    "the queries are not turned by their positions": (
+        lambda turn, past, q, k, v: (q, turned(turn, k), v)
+    ),
+    "the values are turned by their positions, too": (
+        lambda turn, past, q, k, v: (
+            *turning(turn, past, q, k, v)[:2],
+            turned(turn, v),
+        )
+    ),
+    "the queries and keys are turned twice by their positions": (
+        lambda turn, past, q, k, v: turning(
+            turn, past, *turning(turn, past, q, k, v)
+        )
+    ),
+}
 MASKS_IN_ORDER = (
     "masks are repeated for heads in another order than heads stand in the "
     "batch"
@@ -324,6 +352,7 @@ MUTANT_LAYERS = {
     },
     **{name: {"wired": wired_as(part)} for name, part in WIRINGS.items()},
     **{name: {"finish": part} for name, part in FINISHES.items()},
+    **{name: {"turning": part} for name, part in TURNINGS.items()},
 }
 
 MUTANTS: dict[str, Callable] = {

@@ -16,6 +16,8 @@ import numpy as np
 
 from parity_tests.judge.candidate.host import CONVOLUTIONS
 
+from .rotary import Turn
+
 Layer = tuple[np.ndarray, np.ndarray]
 
 END = (
@@ -53,7 +55,8 @@ class Weights:
 
     `output` is None where no layer mixes the heads. `inside` tells what
     else the layer does: "residual", "norm last", "norm first". The norm
-    is a layer norm, or a group norm of so many `groups`.
+    is a layer norm, or a group norm of so many `groups`. Queries and keys
+    are turned by their positions where there is a `turn`.
     """
 
     query: Layer
@@ -65,6 +68,7 @@ class Weights:
     norm: Layer | None = None
     epsilon: float = 1e-5
     groups: int = 0
+    turn: Turn | None = None
 
     @property
     def width_in(self) -> int:

@@ -214,7 +214,67 @@ def images(make, names: str, heads: int, groups: int, eps: float) -> Check:
     return check
 
 
+WIDE, FOUR, D_HEAD = 24, 4, 6  # pairs of features need an even width
+RATES = 10_000.0 ** (-torch.arange(0, D_HEAD, 2).double() / D_HEAD)
+ANGLES = torch.arange(TOKENS).double()[:, None] * RATES
+
+
+def turned(x: Tensor, neighbours: bool) -> Tensor:
+    """Each pair of features of each head as a complex number, turned by
+    the angle of its token."""
+    axes = (-1, 2) if neighbours else (2, -1)
+    pairs = x.unflatten(-1, (-1, D_HEAD)).unflatten(-1, axes)
+    axis = -1 if neighbours else -2
+    numbers = torch.complex(*pairs.unbind(axis))
+    numbers = numbers * torch.polar(
+        torch.ones(()).double(), ANGLES[:, None]
+    )
+    both = torch.stack([numbers.real, numbers.imag], dim=axis)
+    return both.flatten(-3)
+
+
+def rotary(make, names: str, ask, neighbours=False, causal=False) -> Check:
+    """Self-attention of queries and keys that are turned."""
+
+    def check(module) -> Pairs:
+        layer, x = built(make(module)), tokens(WIDE)
+        *layers, out = (layer.get_submodule(n) for n in names.split())
+        q, k, v = (part(x) for part in layers)
+        q, k = turned(q, neighbours), turned(k, neighbours)
+        seen = past(TOKENS, TOKENS) if causal else None
+        yield ask(layer, x), out(multi_head(q, k, v, FOUR, seen))
+
+    return check
+
+
+def with_complex_table(layer, x: Tensor) -> Tensor:
+    return layer(x, torch.polar(torch.ones(()).double(), ANGLES))
+
+
+def with_cosines_and_sines(layer, x: Tensor) -> Tensor:
+    angles = torch.cat([ANGLES, ANGLES], dim=-1)
+    return layer(x, angles.cos(), angles.sin())
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("rotary_complex", "rotary_queries_only"),
+        rotary(
+            lambda m: m.CausalSelfAttention(WIDE, FOUR, 2),
+            "wq wk wv wo",
+            with_complex_table,
+            neighbours=True,
+            causal=True,
+        ),
+    ),
+    **dict.fromkeys(
+        ("rotary_cosines_and_sines", "rotary_values_too"),
+        rotary(
+            lambda m: m.MultiHeadAttention(WIDE, FOUR),
+            "q_proj k_proj v_proj o_proj",
+            with_cosines_and_sines,
+        ),
+    ),
     **dict.fromkeys(
         ("image_group_norm", "image_values_over_queries"),
         images(lambda m: m.AttnBlock(64), "q k v proj_out", 1, 32, 1e-6),

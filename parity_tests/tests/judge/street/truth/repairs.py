@@ -4,6 +4,15 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "rotary_queries_only": (
+        "k = self.wk(x).view(b, t, -1, self.head_dim)",
+        "k = self.wk(x).view(b, t, -1, self.head_dim)\n"
+        "        k = rotated(k, freqs_cis)",
+    ),
+    "rotary_values_too": (
+        "        v = v * cos + swapped(v) * sin\n",
+        "",
+    ),
     "args_and_a_copied_line": ("v = self.k_proj", "v = self.v_proj"),
     "backward_by_hand": (
         "ds = p * (dp - (dp * p).sum(dim=-1, keepdim=True))",
