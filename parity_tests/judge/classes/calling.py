@@ -49,7 +49,8 @@ class Way:
     `width(sizes)` is that of its tokens; `forms` are those in which a
     required mask may allow everything; `result` is the path to the output.
     Where it is `of_images`, tokens are the positions of an image; a
-    rotary `table` is passed where it takes one.
+    rotary `table` is passed where it takes one. With `heads_apart`, what
+    comes back has an axis for heads, after that for tokens.
     """
 
     body: ClassBody | FunctionBody
@@ -59,6 +60,7 @@ class Way:
     result: tuple = ()
     of_images: bool = False
     table: Table | None = None
+    heads_apart: bool = False
 
 
 class CalledLayer:
@@ -74,6 +76,7 @@ class CalledLayer:
         self.thing, self.host = way.body.thing, way.body.host
         self.sizes, self.forms = [way.sizes], dict(way.forms)
         self.of_images, self.table = way.of_images, way.table
+        self.heads_apart = way.heads_apart
         self.pairs = ""  # of features, that a table turns together
         first = next(iter(self.body.roles.tokens), "")
         self.tokens_first = puts_tokens_first(
@@ -263,6 +266,23 @@ class CalledLayer:
             return from_image(array) if axes == 4 else array
         return self.arranged(array) if axes else array
 
+    def output_from(self, array, case: LayerCase):
+        """An output with its tokens before its features, of all heads."""
+        array = self.arranged_back(array)
+        heads = self.heads_of(self.sizes[case.built])
+        expected = (*case.x.shape[:-1], heads)
+        shape = getattr(array, "shape", ())
+        if self.heads_apart and shape[:-1] == expected:
+            return array.reshape(*shape[:-2], -1)
+        return array
+
+    def upstream(self, array: np.ndarray, case: LayerCase) -> np.ndarray:
+        """A gradient of the output, in the output's own axes."""
+        if self.heads_apart:
+            heads = self.heads_of(self.sizes[case.built])
+            array = array.reshape(*array.shape[:-1], heads, -1)
+        return self.arranged(array)
+
     def turns(self, array: np.ndarray) -> bool:
         return self.tokens_first and array.ndim == 3
 
@@ -289,7 +309,7 @@ class CalledLayer:
     def read(self, value, case: LayerCase, path=None) -> np.ndarray:
         path = self.result if path is None else path
         output = expect_array(as_array(part_at(value, path)))
-        output = self.arranged_back(output)
+        output = self.output_from(output, case)
         if output.shape[:-1] != case.x.shape[:-1]:
             raise Broken(
                 f"returned shape {output.shape}, expected "

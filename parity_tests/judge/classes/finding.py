@@ -106,7 +106,8 @@ def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
         way = Way(body, sizes, width, each, of_images=image, table=table)
         result = path_to_output(way, widths, troubles)
         if result is not None:
-            return replace(way, result=result)
+            path, apart = result
+            return replace(way, result=path, heads_apart=apart)
     return None
 
 
@@ -119,7 +120,8 @@ def tables_for(layer: CalledLayer) -> list[Table | None]:
 
 
 def path_to_output(way: Way, widths: set, troubles: dict) -> tuple | None:
-    """Where the output is in what is returned; None if there is none."""
+    """Where the output is in what is returned, and whether its heads are
+    apart; None if there is none."""
     layer = CalledLayer(way)
     for axes in layer.batch_axes:
         case = layer.case(axes=axes, dtype="float32")
@@ -128,15 +130,16 @@ def path_to_output(way: Way, widths: set, troubles: dict) -> tuple | None:
         except (NotAsked, Raised) as error:
             troubles.setdefault(f"it {error}", None)
             continue
-        for path, part in paths_of(value):
-            array = layer.arranged_back(as_array(part))
+        for apart, (path, part) in product((False, True), paths_of(value)):
+            layer.heads_apart = apart
+            array = layer.output_from(as_array(part), case)
             shape = getattr(array, "shape", ())
             # Anything as wide as there are tokens could be the weights.
             wide = shape and (shape[-1] != TOKENS or TOKENS in widths)
             if wide and shape[:-1] == case.x.shape[:-1]:
                 # A NaN may come from the wrong form of a mask.
                 if np.isfinite(array).all() or not way.forms:
-                    return path
+                    return path, apart
                 troubles.setdefault("it returned a NaN", None)
         got = shape_of(value)
         troubles.setdefault(f"it returned {got}, expected {TOKENS} tokens")

@@ -96,7 +96,7 @@ class AttentionLayer(DecodingLayer):
         tokens = self.tokens_passed(case)
         gradients = self.reply(
             case,
-            upstream=self.arranged(upstream),
+            upstream=self.upstream(upstream, case),
             result=list(self.result),
             of=tokens,
             parameters=True,
@@ -114,7 +114,7 @@ class AttentionLayer(DecodingLayer):
         self.renew(case)
         return self.reply(
             case,
-            upstream=self.arranged(upstream),
+            upstream=self.upstream(upstream, case),
             by_hand=self.thing.backward,
         )["back"]
 
@@ -222,6 +222,8 @@ class AttentionLayer(DecodingLayer):
             detected["layout"] = "tokens, batch, features"
         if given := switched_on(self.thing):
             detected["given"] = [f"{name}=True" for name in given]
+        if self.heads_apart:
+            detected["layout"] = "batch, tokens, heads, d_head"
         if self.of_images:
             detected["layout"] = "batch, channels, rows, columns"
         if self.table:

@@ -16,7 +16,12 @@ from parity_tests.judge.verdict.protocol import attempt
 
 from .callers import passed_meaning
 from .forms import GROUPS, LENGTHS, MEANINGS, OF_KEYS, MaskForm, axes_to_try
-from .roles import comments_on, stated_axes, stated_meaning
+from .roles import (
+    comments_on,
+    is_adjacency,
+    stated_axes,
+    stated_meaning,
+)
 
 DECLARED = {
     "True may attend": "attends",
@@ -97,6 +102,8 @@ def find_masks(
         )
         if said is None and "bias" in name.lower():
             said = "added"
+        if said is None and is_adjacency(name):
+            said = "attends"  # along an edge
         axes = axes_to_try(batch_axes, name, name == roles.lengths)
         stated = stated_axes(f"{thing.docs}\n{comments}", name)
         axes.sort(key=lambda each, first=stated: each != first)

@@ -22,7 +22,8 @@ PATTERNS = {
     "value": r"x?v(al(ue)?s?)?s?",
     "lengths": r"(valid|key|seq|text|src|context)?_?(len(gth)?s?)",
     "mask": r".*mask.*|m|.*bias|hidden|hide|visible|allowed|keep|seen|"
-    r"blocked|padding|.*_pad|valid|may_attend|ignored",
+    r"blocked|padding|.*_pad|valid|may_attend|ignored|"
+    r"adj(acency)?(_?mat(rix)?)?",
     "causal": r"(is_?)?causal|use_causal.*|mask_future|autoregressive",
     "scale": r"(softmax_?|sm_?|qk_?)?scal(e|ing)(_factor)?",
     "d_head": r"d_?k|dk|d_?head|head_?dim|d_?model|dim|d|dim_k|"
@@ -52,6 +53,11 @@ def has_role(name: str, role: str) -> bool:
     # "hidden" is a mask, "hidden_states" is none.
     name = name.lower() if role == "mask" else plain_name(name)
     return re.fullmatch(PATTERNS[role], name) is not None
+
+
+def is_adjacency(name: str) -> bool:
+    """Whether a mask tells which nodes of a graph have an edge."""
+    return re.search(r"(^|_)adj(acency)?", name.lower()) is not None
 
 
 def is_dropout_mask(name: str) -> bool:
@@ -211,6 +217,9 @@ PLAINLY_HIDES = (
 ENTRY = r"\b(?!true\b|false\b)[a-z_]\w*\s*(?:\([^)]*\)\s*)?:"
 NEARBY = r"(?:(?!\btrue\b|\bfalse\b)[^.;()])*"
 MINUS = "[-\N{MINUS SIGN}]"
+SELF_LOOPS = (
+    r"\badd(ed|s)?\b(?=[^.]*self.?loop)|self.?loops?[^.]*?\badded\b"
+)
 LOW = rf"{MINUS}\s?(inf|1e\d|10[0_,]{{2,}}|∞)|\bfinfo\b|large negative"
 FILLED = r"\b(fill\w*|sets?|replac\w*|becom\w*|gets?|assign\w*)\b"
 
@@ -219,7 +228,7 @@ def stated_meaning(text: str, name: str) -> str | None:
     """What is said of a mask: "attends", "hidden", "added", or None."""
     said = " ".join(" ".join(sentences_of(text.lower(), name)).split())
     # Scores that are set to -inf say nothing of what the mask holds.
-    own = re.sub(rf"{FILLED}[^.]*?{LOW}", "", said)
+    own = re.sub(rf"{FILLED}[^.]*?{LOW}|{SELF_LOOPS}", "", said)
     if re.search(rf"\badd(ed|itive|s)?\b|{LOW}", own):
         return "added"
     for number, does, meaning in (

@@ -51,6 +51,8 @@ def roles(function):
         ("attn_mask", "mask"),
         ("attention_bias", "mask"),
         ("key_padding_mask", "mask"),
+        ("adj", "mask"),
+        ("adjacency_matrix", "mask"),
         ("valid_lens", "lengths"),
         ("is_causal", "causal"),
         ("softmax_scale", "scale"),
@@ -72,6 +74,7 @@ def test_a_name_says_what_an_argument_is_for(name, role):
         ("keyword", "key"),
         ("v_heads", "value"),
         ("hidden_states", "mask"),
+        ("adjusted", "mask"),
         ("max_length", "lengths"),
         ("rescaled", "scale"),
         ("probability", "dropout"),
@@ -299,6 +302,15 @@ def test_what_stands_behind_a_star_is_no_argument():
 )
 def test_what_a_docstring_says_of_a_mask(text, meaning):
     assert stated_meaning(text, "mask") == meaning
+
+
+def test_self_loops_that_are_added_add_no_mask():
+    said = "adj: adjacency, {}; self-loops are added"
+    assert stated_meaning(said.format("1 for an edge"), "adj") is None
+    hidden = stated_meaning(said.format("0 is visible"), "adj")
+    assert hidden == "hidden"
+    biased = said.format("-inf where there is no edge")
+    assert stated_meaning(biased, "adj") == "added"
 
 
 def test_a_mask_of_another_name_is_known_by_its_name():

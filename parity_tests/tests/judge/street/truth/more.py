@@ -256,7 +256,20 @@ def with_cosines_and_sines(layer, x: Tensor) -> Tensor:
     return layer(x, angles.cos(), angles.sin())
 
 
+def nodes_of_graphs(module) -> Pairs:
+    """Every node has an edge to itself."""
+    layer = built(module.GraphAttentionHeads(WIDTH, 5, HEADS))
+    x, edges = tokens(), torch.rand(BATCH, TOKENS, TOKENS) < 0.5
+    edges = edges | torch.eye(TOKENS, dtype=torch.bool)
+    qkv = layer.query(x), layer.key(x), layer.value(x)
+    heads = multi_head(*qkv, HEADS, edges).unflatten(-1, (HEADS, -1))
+    yield layer(x, edges.double()), heads
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("adjacency", "adjacency_after_the_softmax"), nodes_of_graphs
+    ),
     **dict.fromkeys(
         ("rotary_complex", "rotary_queries_only"),
         rotary(

@@ -4,6 +4,10 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "adjacency_after_the_softmax": (
+        "weights = torch.softmax(scores, dim=-1) * adj[:, None]",
+        "weights = torch.softmax(scores + adj[:, None].log(), dim=-1)",
+    ),
     "rotary_queries_only": (
         "k = self.wk(x).view(b, t, -1, self.head_dim)",
         "k = self.wk(x).view(b, t, -1, self.head_dim)\n"
