@@ -16,6 +16,7 @@ from parity_tests.judge.candidate.wire import Other
 from parity_tests.judge.subject.cases import Range, normal_arrays
 from parity_tests.judge.subject.forms import (
     MaskForm,
+    is_held,
     libraries_to_try,
     open_forms,
     passed_masks,
@@ -281,6 +282,7 @@ def callings(
     if roles.heads is not None:
         layouts = (HEADS_JOINED, *layouts)
     unknown = roles.unknown[:3]
+    held = any(is_held(thing, name) for name in roles.required_masks)
     chosen = list(product(VALUES_TO_TRY, repeat=len(unknown)))
     for narrow, lib, layout, values in product(
         ("", "bfloat16", "float16"), libraries, layouts, chosen
@@ -290,7 +292,9 @@ def callings(
         fixed = dict(roles.fixed)
         fixed |= dict(zip(unknown, values, strict=True))
         calling = Calling(roles, lib, narrow, layout, fixed=fixed)
-        for forms in open_forms(roles.required_masks, roles.lengths, 2):
+        for forms in open_forms(
+            roles.required_masks, roles.lengths, 2, held
+        ):
             yield replace(calling, forms=forms)
 
 

@@ -189,6 +189,8 @@ class Host:
         names = inspect.signature(kind).parameters
         chosen = {n: v for n, v in value.members.items() if n in names}
         configuration = kind(**chosen)
+        if callable(configuration):  # an attention
+            return configuration
         own = guarded(vars, configuration, default={})
         for name, size in value.members.items():
             if name not in own:  # an attribute of the class may be there

@@ -16,6 +16,11 @@ MAKES_A_TABLE = re.compile(
     r"cos_?(and_?)?sin|sin_?(and_?)?cos).*",
     re.I,
 )
+PASSED_ATTENTION = re.compile(
+    r"((self|inner|base|core)_)?(attention|attn)"
+    r"(_?(fn|func(tion)?|op|module|layer|mechanism))?",
+    re.I,
+)
 BACKWARD = re.compile(
     r"_?(backward\w*|back_?prop\w*|bprop|bwd|vjp|"
     r"((compute|calculate|calc|get)_)?grad(ient)?s?)",
@@ -52,7 +57,9 @@ class Thing:
     that its file makes of it; `backward` is the name of a method that
     computes gradients by hand, "" where there is none, and `back` is what
     that takes; `tables` are the functions of its file that make a rotary
-    table, each with the arguments that it requires.
+    table, each with the arguments that it requires; `attentions` are the
+    classes of query, key and value that a constructor may be passed an
+    instance of.
     """
 
     name: str
@@ -74,6 +81,7 @@ class Thing:
     backward: str = ""
     back: tuple[Parameter, ...] = ()
     tables: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    attentions: tuple["Thing", ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -99,6 +107,9 @@ def thing_from(plain: dict) -> Thing:
         )
     for name in ("sizes", "configurations", "calls", "tables"):
         values[name] = tuple(map(freeze, values[name]))
+    values["attentions"] = tuple(
+        thing_from(vars(each)) for each in values.get("attentions", ())
+    )
     return Thing(**values)
 
 
@@ -135,6 +146,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
     )
     create = getattr_or(kind, "__init__")
     first, *call = parameters_of(function) or (None,)
+    attentions = attentions_for(kind)
     backward = backward_of(kind)
     used = [f for f in (create, function) if inspect.isfunction(f)]
     return Thing(
@@ -152,10 +164,20 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         configurations_of(create),
         own,
         file_of(create),
-        text_of("\n".join(dict.fromkeys(map(helpers_of, used)))),
+        text_of(
+            "\n".join(
+                dict.fromkeys(
+                    [
+                        *map(helpers_of, used),
+                        *(f"{a.source}\n{a.helpers}" for a in attentions),
+                    ]
+                )
+            )
+        ),
         backward=backward,
         back=parameters_of(getattr_or(kind, backward))[1:],
         tables=tables_of(create),
+        attentions=attentions,
     )
 
 
@@ -324,6 +346,37 @@ def configurations_of(create) -> tuple[str, ...]:
         for name, value in list(visible.items())
         if inspect.isclass(value) and name.lower().endswith("config")
     )
+
+
+def takes_attention(parameter: Parameter) -> bool:
+    """Whether an argument of a constructor is an attention, by its name."""
+    named = PASSED_ATTENTION.fullmatch(parameter.name) is not None
+    return named and parameter.required
+
+
+def attentions_for(kind: type) -> tuple[Thing, ...]:
+    """The classes of its file, called with query, key and value, of which
+    its constructor may take an instance: it has an argument for one."""
+    create = getattr_or(kind, "__init__")
+    visible = getattr_or(create, "__globals__")
+    takes_one = any(map(takes_attention, parameters_of(kind)))
+    if not takes_one or not isinstance(visible, dict):
+        return ()
+    others = [
+        described_class(name, each, True)
+        for name, each in list(visible.items())
+        if inspect.isclass(each)
+        and each is not kind
+        and re.search(r"attention|attn|dot_?product", name, re.I)
+        and not any(map(takes_attention, parameters_of(each)))
+    ]
+    return tuple(t for t in others if takes_query_key_value(t))
+
+
+def takes_query_key_value(thing: Thing) -> bool:
+    """Whether it is called with these three first."""
+    letters = [each.name.lower()[:1] for each in thing.call[:3]]
+    return sorted(letters) == ["k", "q", "v"]
 
 
 def tables_of(function) -> tuple[tuple[str, tuple[str, ...]], ...]:

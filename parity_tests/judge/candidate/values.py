@@ -14,6 +14,7 @@ import numpy as np
 from .wire import Other, Record, laid_over, members_of, reach_of
 
 CONFIGURATION, IDENTITY = "=configuration", "=identity"
+HOLDER = "=holder"  # of what is given as attributes
 
 
 class Configuration(SimpleNamespace):
@@ -85,6 +86,8 @@ class Converter:
         if name == CONFIGURATION:
             return Configuration(**record.members)
         members = {n: self.given(v) for n, v in record.members.items()}
+        if name == HOLDER:
+            return SimpleNamespace(**members)
         kind = self.class_called(name, set(members))
         if record.is_tuple:
             return (kind or namedtuple(name, members))(**members)

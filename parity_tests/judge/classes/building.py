@@ -10,7 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from parity_tests.judge.candidate.things import Parameter, Thing
+from parity_tests.judge.candidate.things import (
+    Parameter,
+    Thing,
+    takes_attention,
+)
 from parity_tests.judge.candidate.values import CONFIGURATION
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.subject.roles import is_left_alone
@@ -87,6 +91,7 @@ FIXED = {
 }
 # A scale that can be left out is wanted.
 SWITCHED_ON = ("scale", "scaled", "use_scale", "with_scale")
+SWITCHED_ON += ("mask_flag", "use_mask")  # and so is a mask
 CONFIGURATIONS = (
     *("config", "cfg", "args", "params", "hparams", "conf", "c"),
     *("opts", "options", "settings"),
@@ -159,6 +164,8 @@ def takes(thing: Thing, size: str) -> bool:
         names = names_asked(thing.source, each.name)
         if not names or size in map(size_asked, names):
             return True
+    if size == "dropped":  # which an attention that is passed on may do
+        others += (p for each in thing.attentions for p in each.parameters)
     return names_size(others, size)
 
 
@@ -172,8 +179,14 @@ def is_unknown(thing: Thing, parameter: Parameter) -> bool:
     return (
         parameter.is_named
         and size_named(parameter.name) is None
+        and not is_an_attention(thing, parameter)
         and not is_configured(thing, parameter)
     )
+
+
+def is_an_attention(thing: Thing, parameter: Parameter) -> bool:
+    """Whether an argument takes an attention, of a class of its file."""
+    return bool(thing.attentions) and takes_attention(parameter)
 
 
 def is_configuration(parameter: Parameter) -> bool:
@@ -244,6 +257,8 @@ def arguments_for(
             arguments[each.name] = configuration(
                 thing, each.name, each.annotation, values
             )
+        elif is_an_attention(thing, each):
+            arguments[each.name] = an_attention(thing, sizes, head, biased)
         elif name in FIXED and (each.required or name == "batch_first"):
             arguments[each.name] = FIXED[name]
         elif each.name in switched_on(thing):
@@ -262,6 +277,21 @@ def arguments_for(
         else:
             arguments[each.name] = by_annotation(thing, each, values)
     return arguments
+
+
+PLAIN = re.compile(r"full|scaled|dot|plain|vanilla", re.I)
+
+
+def an_attention(
+    thing: Thing, sizes: Sizes, head: int, biased: bool
+) -> Record:
+    """An attention of the file, to be made for a constructor: one that is
+    called plain before others."""
+    every = sorted(
+        thing.attentions, key=lambda each: not PLAIN.search(each.name)
+    )
+    arguments = arguments_for(every[0], sizes, head, biased)
+    return Record(every[0].name, False, **arguments)
 
 
 def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:

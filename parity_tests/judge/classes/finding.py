@@ -14,7 +14,11 @@ from parity_tests.judge.attention.calling import (
 )
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.candidate.things import Thing
-from parity_tests.judge.subject.forms import libraries_to_try, open_forms
+from parity_tests.judge.subject.forms import (
+    is_held,
+    libraries_to_try,
+    open_forms,
+)
 from parity_tests.judge.subject.rotary import Table, tables_to_try
 from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 
@@ -98,7 +102,8 @@ def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
         *((lambda _, width=width: width) for width in sorted(own)),
     ]
     roles = body.roles
-    forms = open_forms(roles.required_masks, roles.lengths, 1)
+    held = any(is_held(body.thing, name) for name in roles.required_masks)
+    forms = open_forms(roles.required_masks, roles.lengths, 1, held)
     layouts = (False, True)[: 1 + takes_images(body.thing)]
     tables = tables_for(CalledLayer(Way(body, sizes, width_by_sizes[0])))
     ways = product(tables, forms, width_by_sizes, layouts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity_tests.judge.candidate.values import CONFIGURATION
+from parity_tests.judge.candidate.values import CONFIGURATION, HOLDER
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.classes.body import drawn
 from parity_tests.judge.classes.building import names_asked, unmangled
@@ -155,6 +155,8 @@ class Call:
                 yield f"{name}.{size} = {value}"
 
     def is_configuration(self, record: Record) -> bool:
+        if record.record_name == HOLDER:
+            return False
         return self.build is not None or record.record_name == CONFIGURATION
 
     def instance(self, library: str, seed: int | None) -> Iterator:

@@ -4,6 +4,7 @@ Ours is True where a query may attend, and broadcasts to the scores. A
 form that cannot say what a mask says is not asked about that mask.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +13,8 @@ from math import inf
 import numpy as np
 
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.candidate.values import HOLDER
+from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.verdict.protocol import NotAsked
 
 MEANINGS = {
@@ -35,17 +38,24 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class MaskForm:
-    """A form of masks: `meaning` of MEANINGS, `axes` of AXES."""
+    """A form of masks: `meaning` of MEANINGS, `axes` of AXES; one that is
+    `held` is the attribute `mask` of an object."""
 
     meaning: str
     axes: str = "any"
+    held: bool = False
 
     def __str__(self) -> str:
         axes = "" if self.axes == "any" else f", of ({self.axes})"
-        return f"{self.meaning}{axes}"
+        held = ", as .mask of an object" if self.held else ""
+        return f"{self.meaning}{axes}{held}"
 
-    def passed(self, mask, shape: tuple[int, ...], dtype) -> np.ndarray:
+    def passed(self, mask, shape: tuple[int, ...], dtype):
         """The mask as the subject takes it. Raises NotAsked."""
+        array = self.array(mask, shape, dtype)
+        return Record(HOLDER, False, mask=array) if self.held else array
+
+    def array(self, mask, shape: tuple[int, ...], dtype) -> np.ndarray:
         if "text" in self.axes and len(shape) < 3:
             raise NotAsked(f"its masks are of ({self.axes})")
         own = AXES[self.axes](mask, shape)
@@ -63,7 +73,7 @@ def passed_masks(
     required: tuple[str, ...],
     shape: tuple[int, ...],
     dtype,
-) -> dict[str, np.ndarray]:
+) -> dict:
     """Each mask in its form; one that is required, and that nobody gave,
     allows everything. Raises NotAsked."""
     open_masks = dict.fromkeys(required, np.ones(shape[-2:], bool))
@@ -151,8 +161,17 @@ def libraries_to_try(thing: Thing, declared: str | None) -> tuple[str, ...]:
     return ("torch", "numpy")[:: 1 if thing.library == "torch" else -1]
 
 
+def is_held(thing: Thing, name: str) -> bool:
+    """Whether a mask is an object, of which the attribute `mask` is."""
+    own = rf"\b{re.escape(name)}\.mask\b"
+    return re.search(own, thing.source + thing.helpers) is not None
+
+
 def open_forms(
-    required: tuple[str, ...], lengths: str | None, batch_axes: int
+    required: tuple[str, ...],
+    lengths: str | None,
+    batch_axes: int,
+    held: bool = False,
 ) -> Iterator[dict[str, MaskForm]]:
     """Forms in which required masks may allow everything."""
     if not required:
@@ -160,7 +179,7 @@ def open_forms(
         return
     axes_of_masks = axes_to_try(batch_axes, required[0], False)
     for axes, meaning in product(axes_of_masks, MEANINGS):
-        forms = dict.fromkeys(required, MaskForm(meaning, axes))
+        forms = dict.fromkeys(required, MaskForm(meaning, axes, held))
         if lengths in forms:
             forms[lengths] = MaskForm(AS_LENGTHS, LENGTHS)
         yield forms

@@ -15,7 +15,15 @@ from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.verdict.protocol import attempt
 
 from .callers import passed_meaning
-from .forms import GROUPS, LENGTHS, MEANINGS, OF_KEYS, MaskForm, axes_to_try
+from .forms import (
+    GROUPS,
+    LENGTHS,
+    MEANINGS,
+    OF_KEYS,
+    MaskForm,
+    axes_to_try,
+    is_held,
+)
 from .roles import (
     comments_on,
     is_adjacency,
@@ -94,26 +102,46 @@ def find_masks(
     """
     findings = []
     for name in (*roles.masks, *filter(None, [roles.lengths])):
-        comments = comments_on(thing.source, name)
-        said = (
-            DECLARED.get(declared)
-            or stated_meaning(thing.docs, name)
-            or stated_meaning(comments, name)
-        )
-        if said is None and "bias" in name.lower():
-            said = "added"
-        if said is None and is_adjacency(name):
-            said = "attends"  # along an edge
+        said = said_of(thing, name, declared)
         axes = axes_to_try(batch_axes, name, name == roles.lengths)
+        comments = comments_on(thing.source, name)
         stated = stated_axes(f"{thing.docs}\n{comments}", name)
         axes.sort(key=lambda each, first=stated: each != first)
         seen = partial(visible, name)
-        finding = find_form(name, seen, shape, axes, said)
+        held = is_held(thing, name)
+        find = partial(find_form, name, seen, shape, axes, held=held)
+        finding = find(said)
         passed = said or finding.hides or passed_meaning(thing, name)
         if passed in GROUPS and not said:
-            finding = find_form(name, seen, shape, axes, passed)
+            finding = find(passed)
         findings.append(widened(finding) if finding.hides else finding)
     return sorted(findings, key=lambda finding: finding.rank)
+
+
+def said_of(thing: Thing, name: str, declared: str | None) -> str | None:
+    """What is said of a mask: by the caller of the judge, the docs, the
+    comments, or its name."""
+    said = (
+        DECLARED.get(declared)
+        or stated_meaning(thing.docs, name)
+        or stated_meaning(comments_on(thing.source, name), name)
+    )
+    if said:
+        return said
+    if "bias" in name.lower():
+        return "added"
+    if is_held(thing, name):
+        return meaning_of_triangle(thing.source + thing.helpers)
+    return "attends" if is_adjacency(name) else None  # along an edge
+
+
+def meaning_of_triangle(source: str) -> str | None:
+    """What the triangle means that a file makes of its masks: the future
+    is above the diagonal."""
+    upper, lower = (f"{name}(" in source for name in ("triu", "tril"))
+    if upper == lower:
+        return None
+    return "hidden" if upper else "attends"
 
 
 def find_form(
@@ -122,6 +150,7 @@ def find_form(
     shape: tuple[int, int],
     axes_tried: list[str],
     said: str | None,
+    held: bool = False,
 ) -> MaskFinding:
     """The form in which a mask hides what it should.
 
@@ -135,7 +164,7 @@ def find_form(
     for axes in axes_tried:
         mask = trial_mask(shape, axes)
         for meaning in meanings[:1] if axes == LENGTHS else meanings:
-            form = MaskForm(meaning, axes)
+            form = MaskForm(meaning, axes, held)
             seen = attempt(visible, form, mask)
             if seen is None:
                 continue

@@ -11,6 +11,7 @@ from torch.nn.functional import group_norm
 from parity_tests.tests.judge.street.truth import Check, Pairs
 from parity_tests.tests.judge.street.truth.classes import (
     BATCH,
+    CONTEXT,
     HEADS,
     TOKENS,
     WIDTH,
@@ -266,7 +267,31 @@ def nodes_of_graphs(module) -> Pairs:
     yield layer(x, edges.double()), heads
 
 
+def passed_in(module) -> Pairs:
+    inner = module._DotProductAttention(mask_flag=True)
+    layer = built(module.AttentionLayer(inner, WIDTH, HEADS))
+    x, others = tokens(), uniform(BATCH, CONTEXT, WIDTH)
+    qkv = (
+        layer.to_queries(x),
+        layer.to_keys(others),
+        layer.to_values(others),
+    )
+    for seen in (
+        torch.ones(BATCH, TOKENS, CONTEXT, dtype=torch.bool),
+        some(BATCH, TOKENS, CONTEXT),
+    ):
+        got = layer(x, others, others, SimpleNamespace(mask=~seen[:, None]))
+        yield got, layer.to_out(multi_head(*qkv, HEADS, seen))
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        (
+            *("attention_passed_in", "attention_passed_in_wrong_scale"),
+            "mask_object_without_effect",
+        ),
+        passed_in,
+    ),
     **dict.fromkeys(
         ("adjacency", "adjacency_after_the_softmax"), nodes_of_graphs
     ),

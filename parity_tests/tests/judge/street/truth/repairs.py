@@ -4,6 +4,11 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "attention_passed_in_wrong_scale": ("(heads * width)", "(width)"),
+    "mask_object_without_effect": (
+        "scores.masked_fill(",
+        "scores.masked_fill_(",
+    ),
     "adjacency_after_the_softmax": (
         "weights = torch.softmax(scores, dim=-1) * adj[:, None]",
         "weights = torch.softmax(scores + adj[:, None].log(), dim=-1)",
