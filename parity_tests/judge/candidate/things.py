@@ -4,10 +4,13 @@ Signatures, defaults, annotations and docstrings say how a function wants
 to be called. A description never raises, whatever the thing does.
 """
 
+import ast
 import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from itertools import pairwise
+from textwrap import dedent
 
 MOST = 20_000  # characters of a docstring or a source
 CALLS = ("forward", "__call__", "call", "attend", "compute", "apply")
@@ -152,7 +155,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
     return Thing(
         name,
         "class",
-        parameters_of(kind),
+        parameters_to_build(kind),
         text_of(getattr_or(kind, "__doc__")),
         source_of(kind),
         "torch" if is_module else library_of(*used),
@@ -219,6 +222,46 @@ def calls_with(kind: type, method: str) -> bool:
         return False
     module = text_of(getattr_or(function, "__module__"))
     return not module.startswith("torch.nn.modules.module")
+
+
+def parameters_to_build(kind: type) -> tuple[Parameter, ...]:
+    """Of a class's constructor, and of those that it passes what it does
+    not name on to: `super().__init__(*args, **kwargs)`."""
+    own = parameters_of(kind)
+    creating = [
+        vars(each)["__init__"]
+        for each in guarded(inspect.getmro, kind, default=())
+        if "__init__" in vars(each)
+    ]
+    for create, inherited in pairwise(creating):
+        given = passed_on(create)
+        if given is None or not is_defined_in(file_of(create), inherited):
+            break
+        first, *taken = parameters_of(inherited) or (None,)
+        names = {each.name for each in own}.union(given)
+        own = tuple(p for p in own if p.is_named)
+        own += tuple(p for p in taken if p.name not in names)
+    return own
+
+
+def passed_on(create) -> set[str] | None:
+    """What a constructor gives to that of its base beside all that it does
+    not name; None where it does not pass that on by name."""
+    source = dedent(text_of(guarded(inspect.getsource, create)))
+    tree = guarded(ast.parse, source)
+    for node in ast.walk(tree) if tree else ():
+        called = (
+            ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        )
+        if re.fullmatch(r"super\(.*\)\.__init__", called):
+            names = {each.arg for each in node.keywords}
+            by_place = [
+                a for a in node.args if not isinstance(a, ast.Starred)
+            ]
+            return (
+                names - {None} if None in names and not by_place else None
+            )
+    return None
 
 
 def parameters_of(thing) -> tuple[Parameter, ...]:

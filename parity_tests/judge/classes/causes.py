@@ -62,7 +62,7 @@ def mutants_of(layer, probes) -> Iterator:
 def output_of(layer, mutant, recipe, probe):
     """What the layer would give with this mistake, read by this recipe."""
     read = layer.weights(probe, recipe)
-    return probe.output_of(partial(mutant, read), layer.causal)
+    return probe.output_of(partial(mutant, read), layer.causal_for(probe))
 
 
 OF_TEXTS = ("masks are repeated", "the mask of another")

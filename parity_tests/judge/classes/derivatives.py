@@ -51,7 +51,7 @@ def derivative(layer, case: LayerCase, moved, label: str, along, **parts):
     read = weights(layer.at(case.built, layer.recipe), arrays, heads)
     complex_case = replace(case, **case.tokens_by_use | tokens)
     output = complex_case.output_of(
-        partial(layer_of_heads, read, **parts), layer.causal
+        partial(layer_of_heads, read, **parts), layer.causal_for(case)
     )
     return np.imag(output) / TINY
 

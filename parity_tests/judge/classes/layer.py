@@ -203,6 +203,8 @@ class AttentionLayer(DecodingLayer):
         """What was detected, for a report."""
         formed = [str(each) for each in self.masks[:1] if each.form]
         causal = "always" if self.causal else self.body.roles.causal
+        if self.causal and self.causal_by_default:
+            causal = "where no mask is passed"
         detected = {
             "arrays": self.body.library,
             "mask": next(iter(formed), "none"),

@@ -56,7 +56,7 @@ BEYOND = 33  # tokens
 def expected(layer, case: LayerCase):
     """The reference's output with these weights, and its error."""
     mask = case.mask
-    if layer.causal or case.causal:
+    if layer.causal_for(case) or case.causal:
         mask = mask & causal_mask(*case.shape[-2:])
     return by_the_reference(layer.weights(case), case, mask)
 

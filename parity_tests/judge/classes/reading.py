@@ -14,7 +14,10 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.mutants.class_parts import layer_of_heads
-from parity_tests.judge.subject.intentions import builds_causal_mask
+from parity_tests.judge.subject.intentions import (
+    builds_causal_mask,
+    is_causal_by_default,
+)
 from parity_tests.judge.subject.roles import is_said_to_be_causal
 from parity_tests.judge.subject.weights import (
     Recipe,
@@ -51,6 +54,11 @@ class ReadLayer(CalledLayer):
         self.name, self.kind = self.thing.name, role
         self.explore()
         self.heads_at: dict[int, int] = {}
+        self.causal_by_default = {
+            name
+            for name in self.body.roles.masks
+            if is_causal_by_default(self.thing.source, name)
+        }
         self.recipe, self.causal = self.recognised()
         self.batch_axes, self.other_axes = self.axes_it_is_for()
         try:
@@ -133,9 +141,14 @@ class ReadLayer(CalledLayer):
     ) -> np.ndarray:
         """The reference's output in plain NumPy, for trials."""
         layer = partial(layer_of_heads, self.weights(case, recipe))
-        return case.output_of(
-            layer, self.causal if causal is None else causal
-        )
+        causal = self.causal_for(case) if causal is None else causal
+        return case.output_of(layer, causal)
+
+    def causal_for(self, case: LayerCase) -> bool:
+        """Whether no token sees a later one: a mask that is passed may
+        stand in place of the causal one."""
+        replaced = self.causal_by_default.intersection(case.masks)
+        return self.causal and not replaced
 
     def recognised(self) -> tuple[Recipe, bool]:
         """How its weights are read, and whether it is causal.

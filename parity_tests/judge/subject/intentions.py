@@ -100,6 +100,18 @@ def switched(definition: Definition) -> bool:
     )
 
 
+def is_causal_by_default(source: str, mask: str) -> bool:
+    """Whether a causal mask is made where no mask is passed: "if mask is
+    None: mask = torch.tril(…)"."""
+    own = re.escape(mask)
+    made = rf"\bif {own} is None:\s*{own} = [^\n]*"
+    found = re.search(made, source)
+    kinds = rf"{'|'.join(TRIANGLES)}|{AHEAD}"
+    return (
+        found is not None and re.search(kinds, found[0], re.I) is not None
+    )
+
+
 def always_run(node: ast.AST) -> Iterator[ast.AST]:
     """What is below a node, without what is run on a condition only."""
     for child in ast.iter_child_nodes(node):

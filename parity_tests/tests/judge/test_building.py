@@ -295,6 +295,37 @@ def test_a_mask_of_other_tokens_is_asked_for_where_it_is_taken():
 # --- what stands around a wrong attention --------------------------------
 
 
+class CausalByDefault(Attention):
+    """A triangle, where no mask is passed."""
+
+    def __init__(self, d_model, n_heads):
+        super().__init__()
+        self.made(d_model, n_heads, n_heads)
+
+    def forward(self, x, mask=None):
+        if mask is None:
+            mask = torch.full((x.shape[1],) * 2, -torch.inf).triu(1)
+        return self.attended(x, x, mask)
+
+
+def test_a_mask_that_is_passed_may_stand_for_the_causal_one():
+    report = judged(CausalByDefault)
+    assert report.verdict == "holds", report
+    said = report.conventions["causal"]
+    assert said == "where no mask is passed"
+
+
+def test_a_causal_mask_that_is_lost_beside_another_is_found():
+    class Lost(CausalByDefault):
+        def forward(self, x, mask=None):
+            n = x.shape[1]
+            ahead = torch.full((n, n), -torch.inf).triu(1)
+            return self.attended(x, x, ahead if mask is None else mask)
+
+    report = judged(Lost)
+    assert failed(report) == ["a_mask_hides_what_it_should"], report
+
+
 def test_the_epsilon_of_a_norm_is_found_around_a_wrong_attention():
     class Block(Attention):
         def __init__(self, d_model, heads):

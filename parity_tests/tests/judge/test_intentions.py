@@ -11,6 +11,7 @@ from parity_tests.judge.candidate.things import Thing, described
 from parity_tests.judge.subject.callers import meaning_of, passed_meaning
 from parity_tests.judge.subject.intentions import (
     builds_causal_mask,
+    is_causal_by_default,
     speaks_of_causal,
 )
 
@@ -168,3 +169,17 @@ def test_calls_that_contradict_each_other_tell_nothing():
     ]:
         fields = vars(thing) | {"calls": texts}
         assert passed_meaning(Thing(**fields), "mask") == meaning
+
+
+@pytest.mark.parametrize(
+    ("source", "is_so"),
+    [
+        ("if mask is None:\n    mask = torch.tril(ones)", True),
+        ("if mask is None: mask = causal_mask(n)", True),
+        ("if mask is None:\n    mask = torch.ones(n, n)", False),
+        ("if mask is not None:\n    mask = mask & torch.tril(ones)", False),
+        ("if hidden is None:\n    hidden = torch.triu(ones)", False),
+    ],
+)
+def test_a_causal_mask_may_be_that_where_none_is_passed(source, is_so):
+    assert is_causal_by_default(source, "mask") is is_so
