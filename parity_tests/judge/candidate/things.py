@@ -157,7 +157,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         "class",
         parameters_to_build(kind),
         text_of(getattr_or(kind, "__doc__")),
-        source_of(kind),
+        text_of("\n\n".join(map(source_of, with_bases(kind)))),
         "torch" if is_module else library_of(*used),
         is_module,
         method,
@@ -182,6 +182,19 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         tables=tables_of(create),
         attentions=attentions,
     )
+
+
+def with_bases(kind: type) -> list[type]:
+    """A class, and those of its file that it inherits from."""
+    own = file_of(getattr_or(kind, "__init__"))
+    bases = guarded(inspect.getmro, kind, default=(kind,))[1:]
+    module = getattr_or(kind, "__module__")
+    return [kind] + [
+        each
+        for each in bases
+        if getattr_or(each, "__module__") == module
+        and is_defined_in(own, each)
+    ]
 
 
 def backward_of(kind: type) -> str:
@@ -237,7 +250,7 @@ def parameters_to_build(kind: type) -> tuple[Parameter, ...]:
         given = passed_on(create)
         if given is None or not is_defined_in(file_of(create), inherited):
             break
-        first, *taken = parameters_of(inherited) or (None,)
+        taken = parameters_of(inherited)[1:]  # all but self
         names = {each.name for each in own}.union(given)
         own = tuple(p for p in own if p.is_named)
         own += tuple(p for p in taken if p.name not in names)

@@ -6,7 +6,10 @@ import pytest
 from torch import nn
 
 from parity_tests.judge.candidate.host import Host
-from parity_tests.judge.candidate.things import described
+from parity_tests.judge.candidate.things import (
+    described,
+    parameters_to_build,
+)
 from parity_tests.judge.candidate.values import HOLDER, Converter
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.classes.building import (
@@ -117,3 +120,60 @@ def test_an_object_that_is_given_has_tensors_for_a_module():
 )
 def test_the_triangle_of_a_file_says_what_its_masks_mean(source, meaning):
     assert meaning_of_triangle(source) == meaning
+
+
+# --- what a constructor leaves to that of its base -----------------------
+
+
+class Base:
+    def __init__(self, d_model, n_heads=4, bias=True): ...
+
+    def forward(self, x): ...
+
+
+class All(Base):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
+
+class Beside(Base):
+    def __init__(self, rate, **kwargs):
+        super().__init__(bias=False, **kwargs)
+
+
+class Again(Beside):
+    def __init__(self, name, **others):
+        super().__init__(**others)
+
+
+class ByPlace(Base):
+    def __init__(self, width, **kwargs):
+        super().__init__(width, **kwargs)
+
+
+class Nothing(Base):
+    def __init__(self, width, **kwargs):
+        super().__init__(width, width)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (Base, ["d_model", "n_heads", "bias"]),
+        (All, ["d_model", "n_heads", "bias"]),
+        (Beside, ["rate", "d_model", "n_heads"]),
+        (Again, ["name", "rate", "d_model", "n_heads"]),
+        (ByPlace, ["width", "kwargs"]),
+        (Nothing, ["width", "kwargs"]),
+    ],
+)
+def test_a_constructor_takes_what_it_passes_on_to_its_base(kind, names):
+    assert [each.name for each in parameters_to_build(kind)] == names
+
+
+def test_a_class_is_read_with_those_of_its_file_that_it_inherits_from():
+    source = described("Again", Again).source
+    order = [source.index(f"class {name}") for name in ("Again", "Base")]
+    assert order == sorted(order)
+    assert "class Beside" in source
+    assert "class Module" not in described("Layer", Layer).source

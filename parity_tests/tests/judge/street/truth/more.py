@@ -284,7 +284,31 @@ def passed_in(module) -> Pairs:
         yield got, layer.to_out(multi_head(*qkv, HEADS, seen))
 
 
+def causal_where_none_is_passed(module) -> Pairs:
+    layer, x = built(module.SelfAttention(WIDTH)), tokens()
+    qkv = layer.query(x), layer.key(x), layer.value(x)
+    yield layer(x), dot_product(*qkv, past(TOKENS, TOKENS))
+    seen = some(BATCH, TOKENS, TOKENS)
+    yield layer(x, seen), dot_product(*qkv, seen)
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("layer_causal_by_default", "layer_causal_by_default_lost"),
+        causal_where_none_is_passed,
+    ),
+    **dict.fromkeys(
+        ("sizes_of_a_base", "sizes_of_a_base_wrong_merge"),
+        of_tokens(
+            lambda m: m.CausalSelfAttention(
+                SimpleNamespace(
+                    decoder_embed_dim=WIDTH, decoder_attention_heads=HEADS
+                )
+            ),
+            "to_query to_key to_value to_out",
+            causal=True,
+        ),
+    ),
     **dict.fromkeys(
         (
             *("attention_passed_in", "attention_passed_in_wrong_scale"),

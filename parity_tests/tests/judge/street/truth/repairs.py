@@ -4,6 +4,14 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "layer_causal_by_default_lost": (
+        "        mask = torch.tril(",
+        "        if mask is None:\n            mask = torch.tril(",
+    ),
+    "sizes_of_a_base_wrong_merge": (
+        "context.reshape(x.shape)",
+        "context.transpose(1, 2).flatten(2)",
+    ),
     "attention_passed_in_wrong_scale": ("(heads * width)", "(width)"),
     "mask_object_without_effect": (
         "scores.masked_fill(",
