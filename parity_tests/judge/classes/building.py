@@ -63,7 +63,7 @@ NAMES = {
     r"(dim|size)_?per_?head|d_?(key|value|query)s?|qkv_?dim|"
     r"(hidden|attention)_?head_?size",
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
-    r"heads?|heads?|h|nheads?",
+    r"heads?|heads?|h|nheads?|heads?_?(num|count|number)",
     "kv_heads": r"(num|n)_?(key_?value|kv|query)_?(heads|groups)",
     "texts": r"(max_?)?(batch|bs|bsz|texts)(_?size)?",
     "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"

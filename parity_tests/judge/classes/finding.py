@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from parity_tests.judge.subject.forms import (
     libraries_to_try,
     open_forms,
 )
+from parity_tests.judge.subject.masks import forms_told
 from parity_tests.judge.subject.rotary import Table, tables_to_try
 from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 
@@ -103,7 +104,11 @@ def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
     ]
     roles = body.roles
     held = any(is_held(body.thing, name) for name in roles.required_masks)
-    forms = open_forms(roles.required_masks, roles.lengths, 1, held)
+    told = forms_told(body.thing, roles.required_masks)
+    forms = chain(
+        [told] if told else [],
+        open_forms(roles.required_masks, roles.lengths, 1, held),
+    )
     layouts = (False, True)[: 1 + takes_images(body.thing)]
     tables = tables_for(CalledLayer(Way(body, sizes, width_by_sizes[0])))
     ways = product(tables, forms, width_by_sizes, layouts)

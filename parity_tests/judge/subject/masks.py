@@ -84,6 +84,23 @@ class MaskFinding:
         return not self.hides, of_keys
 
 
+def forms_told(
+    thing: Thing, required: tuple[str, ...]
+) -> dict[str, MaskForm] | None:
+    """The form of each of several masks that are required, as it is told;
+    None where that of one is not."""
+    forms = {}
+    for name in required:
+        said = said_of(thing, name, None)
+        comments = comments_on(thing.source, name)
+        axes = stated_axes(f"{thing.docs}\n{comments}", name)
+        if said is None or axes is None:
+            return None
+        held = is_held(thing, name)
+        forms[name] = MaskForm(GROUPS[said][0], axes, held)
+    return forms if len(forms) > 1 else None
+
+
 def find_masks(
     thing: Thing,
     roles,

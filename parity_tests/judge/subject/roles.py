@@ -227,6 +227,12 @@ FILLED = r"\b(fill\w*|sets?|replac\w*|becom\w*|gets?|assign\w*)\b"
 def stated_meaning(text: str, name: str) -> str | None:
     """What is said of a mask: "attends", "hidden", "added", or None."""
     said = " ".join(" ".join(sentences_of(text.lower(), name)).split())
+    entry = own_entry(said, name.lower())
+    return meaning_in(entry) or meaning_in(said) or meaning_nearby(entry)
+
+
+def meaning_in(said: str) -> str | None:
+    """What is said right beside a number."""
     # Scores that are set to -inf say nothing of what the mask holds.
     own = re.sub(rf"{FILLED}[^.]*?{LOW}|{SELF_LOOPS}", "", said)
     if re.search(rf"\badd(ed|itive|s)?\b|{LOW}", own):
@@ -239,7 +245,7 @@ def stated_meaning(text: str, name: str) -> str | None:
     ):
         if re.search(number + LINK + does, said):
             return meaning
-    return meaning_nearby(own_entry(said, name.lower()))
+    return None
 
 
 def comments_on(source: str, name: str) -> str:
@@ -327,7 +333,7 @@ def stated_axes(text: str, name: str) -> str | None:
         return None
     axes = [part.strip().lower() for part in match[1].split(",")]
     ones = [part.startswith("1") for part in axes]
-    of_texts = re.match(r"b|n$|text", axes[0]) is not None
+    of_texts = re.match(r"b|[nu]$|text|user", axes[0]) is not None
     if len(axes) == 4 and of_texts:
         return (
             "text, 1, 1, key" if all(ones[1:3]) else "text, 1, query, key"
@@ -337,7 +343,8 @@ def stated_axes(text: str, name: str) -> str | None:
     if len(axes) == 3 and re.match(r"b|text", axes[2]):
         return TEXTS_LAST
     if len(axes) == 2:
-        return "text, key" if of_texts else "query, key"
+        of_keys = of_texts and axes[0] != axes[1]
+        return "text, key" if of_keys else "query, key"
     return None
 
 

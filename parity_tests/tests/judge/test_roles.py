@@ -14,8 +14,11 @@ from parity_tests.judge.classes.building import (
     names_asked,
     optional_sizes,
     size_asked,
+    size_named,
 )
 from parity_tests.judge.classes.images import takes_images
+from parity_tests.judge.subject.forms import MaskForm
+from parity_tests.judge.subject.masks import forms_told
 from parity_tests.judge.subject.roles import (
     aligns_last,
     comments_on,
@@ -313,6 +316,22 @@ def test_self_loops_that_are_added_add_no_mask():
     assert stated_meaning(biased, "adj") == "added"
 
 
+def test_each_of_two_masks_is_passed_in_the_form_that_is_told():
+    def layer(x, pad_mask, attn_mask, other_mask):
+        """
+        pad_mask: (users, tokens), True for padding
+        attn_mask: (tokens, tokens), 1 where it may attend
+        """
+
+    thing = described("layer", layer)
+    assert forms_told(thing, ("pad_mask", "attn_mask")) == {
+        "pad_mask": MaskForm("True is masked", "text, key"),
+        "attn_mask": MaskForm("True may attend", "query, key"),
+    }
+    assert forms_told(thing, ("pad_mask", "other_mask")) is None
+    assert forms_told(thing, ("pad_mask",)) is None
+
+
 def test_a_mask_of_another_name_is_known_by_its_name():
     assert stated_meaning("valid: True may be seen", "valid") == "attends"
     assert stated_meaning("valid: True may be seen", "other") is None
@@ -326,6 +345,8 @@ def test_a_mask_of_another_name_is_known_by_its_name():
         ("`mask`: (B, 1, 1, T), or None", "text, 1, 1, key"),
         ("mask of shape (N, 1, L)", "text, 1, key"),
         ("mask: (B, T)", "text, key"),
+        ("mask: (users, T)", "text, key"),
+        ("mask: (N, N)", "query, key"),
         ("mask (tokens, tokens)", "query, key"),
         ("`mask` has shape `[query, key, batch]`", "query, key, text"),
         ("mask: (optional)", None),
@@ -521,6 +542,11 @@ def test_what_sizes_are_read_from_is_a_configuration():
     thing = described("", OfAnUnknownName)
     told = [is_configured(thing, each) for each in thing.parameters]
     assert told == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["head_num", "heads_count", "headnum"])
+def test_a_number_of_heads_may_end_with_that_word(name):
+    assert size_named(name) == "heads"
 
 
 def test_optional_sizes_are_given_one_kind_after_the_other():

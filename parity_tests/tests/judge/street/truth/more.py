@@ -292,7 +292,19 @@ def causal_where_none_is_passed(module) -> Pairs:
     yield layer(x, seen), dot_product(*qkv, seen)
 
 
+def of_two_masks(module) -> Pairs:
+    layer, x = built(module.MultiHeadAttention(WIDTH, HEADS)), tokens()
+    qkv = layer.query_layer(x), layer.key_layer(x), layer.value_layer(x)
+    real, seen = some(BATCH, TOKENS), some(TOKENS, TOKENS)
+    both = real[:, None] & seen
+    yield layer(x, x, ~real, ~seen), multi_head(*qkv, HEADS, both)
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("two_masks_required", "two_masks_in_another_order"),
+        of_two_masks,
+    ),
     **dict.fromkeys(
         ("layer_causal_by_default", "layer_causal_by_default_lost"),
         causal_where_none_is_passed,

@@ -4,6 +4,10 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "two_masks_in_another_order": (
+        "hidden.repeat_interleave(heads, 0)",
+        "hidden.repeat(heads, 1, 1)",
+    ),
     "layer_causal_by_default_lost": (
         "        mask = torch.tril(",
         "        if mask is None:\n            mask = torch.tril(",
