@@ -157,7 +157,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         "class",
         parameters_to_build(kind),
         text_of(getattr_or(kind, "__doc__")),
-        text_of("\n\n".join(map(source_of, with_bases(kind)))),
+        text_of(f"{source_of(kind)}\n\n{inherited_source(kind)}".strip()),
         "torch" if is_module else library_of(*used),
         is_module,
         method,
@@ -184,17 +184,23 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
     )
 
 
-def with_bases(kind: type) -> list[type]:
-    """A class, and those of its file that it inherits from."""
-    own = file_of(getattr_or(kind, "__init__"))
-    bases = guarded(inspect.getmro, kind, default=(kind,))[1:]
-    module = getattr_or(kind, "__module__")
-    return [kind] + [
-        each
-        for each in bases
-        if getattr_or(each, "__module__") == module
-        and is_defined_in(own, each)
-    ]
+def inherited_source(kind: type) -> str:
+    """The methods that a class inherits from others of its file, and all
+    their constructors, which may be called."""
+    first, *bases = guarded(inspect.getmro, kind, default=(kind,))
+    taken, methods = set(vars(first)), []
+    for base in bases:
+        if getattr_or(base, "__module__") != getattr_or(kind, "__module__"):
+            continue
+        methods += [
+            method
+            for name, method in vars(base).items()
+            if inspect.isfunction(method)
+            and (name == "__init__" or name not in taken)
+        ]
+        taken |= set(vars(base))
+    sources = (text_of(guarded(inspect.getsource, m)) for m in methods)
+    return "\n\n".join(map(dedent, sources))
 
 
 def backward_of(kind: type) -> str:

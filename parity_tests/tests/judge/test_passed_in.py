@@ -171,9 +171,14 @@ def test_a_constructor_takes_what_it_passes_on_to_its_base(kind, names):
     assert [each.name for each in parameters_to_build(kind)] == names
 
 
-def test_a_class_is_read_with_those_of_its_file_that_it_inherits_from():
+def test_a_class_is_read_with_what_it_inherits_and_does_not_replace():
     source = described("Again", Again).source
-    order = [source.index(f"class {name}") for name in ("Again", "Base")]
-    assert order == sorted(order)
-    assert "class Beside" in source
-    assert "class Module" not in described("Layer", Layer).source
+    assert "super().__init__(bias=False, **kwargs)" in source
+    assert "def __init__(self, d_model, n_heads=4" in source
+    assert "def forward(self, x)" in source
+    assert "named_parameters" not in described("Layer", Layer).source
+
+    class Other(Base):
+        def forward(self, tokens): ...
+
+    assert "def forward(self, x)" not in described("Other", Other).source
