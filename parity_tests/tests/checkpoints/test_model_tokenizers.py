@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import transformers
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import (
     ByteLevelBPETokenizer,
@@ -221,6 +221,7 @@ def expect_the_same(ours, theirs, *texts: str) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 @given(text=TEXT, second=TEXT)
+@settings(max_examples=settings().max_examples // 2)
 @example(text=SPACED, second="GRAFT  Naïve 中人有")
 def test_a_saved_tokenizer_is_read_as_transformers_reads_it(
     saved, kind, text, second

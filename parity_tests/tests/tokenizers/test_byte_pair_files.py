@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import (
     AddedToken,
@@ -274,6 +274,7 @@ def both(kind: str):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=TYPED)
+@settings(max_examples=settings().max_examples // 2)
 @example(text="a<m> <r>  b\u3000<m>gato<pad>\n")
 def test_ids_of_each_kind_of_folder_are_those_of_transformers(kind, text):
     """With its special tokens, and without any."""
