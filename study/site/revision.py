@@ -7,6 +7,7 @@ one of those changes, or NumPy or PyTorch, all pages are made again.
 
 import ast
 import hashlib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,8 +45,11 @@ def results_revision() -> str:
     return digest.hexdigest()
 
 
+@cache
 def meaning_of(source: str) -> str:
-    """What Python does by a source: comments and docstrings are left out.
+    """A checksum of what Python does by a source.
+
+    Comments and docstrings are left out.
 
     >>> meaning_of("x = 1  # one") == meaning_of("x = 1")
     True
@@ -55,7 +59,7 @@ def meaning_of(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, documented) and ast.get_docstring(node, False):
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def is_part(path: Path) -> bool:
