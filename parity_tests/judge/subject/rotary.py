@@ -161,13 +161,15 @@ def cosines_and_sines(table, d_head: int) -> tuple | None:
 
 def half_of(array: np.ndarray, d_head: int) -> np.ndarray | None:
     """One number for each pair, where the table has it twice."""
-    for columns in (slice(d_head // 2), slice(0, d_head, 2)):
-        half = array[..., columns]
-        if array.shape == (ROWS, d_head // 2):
-            return array
-        for twice in (np.tile(half, 2), np.repeat(half, 2, axis=-1)):
-            if np.array_equal(twice, array) and len(array) == ROWS:
-                return half
+    if array.shape == (ROWS, d_head // 2):
+        return array
+    if array.shape != (ROWS, d_head):
+        return None
+    first_half, every_other = array[:, : d_head // 2], array[:, ::2]
+    if np.array_equal(np.tile(first_half, 2), array):
+        return first_half
+    if np.array_equal(np.repeat(every_other, 2, axis=-1), array):
+        return every_other
     return None
 
 
