@@ -180,21 +180,19 @@ class Host:
             return {"error": error_of(error, thing)}
 
     def configured(self, value):
-        """A configuration: of the file's own dataclass, if one is named."""
+        """A configuration: of the file's own class, if one is named."""
         if not isinstance(value, Record):
             return None
         kind = self.visible.get(value.record_name)
         if not isinstance(kind, type):
             return None
-        names = inspect.signature(kind).parameters
+        made = guarded(inspect.signature, kind)  # a dict's has none
+        names = made.parameters if made else ()
         chosen = {n: v for n, v in value.members.items() if n in names}
         configuration = kind(**chosen)
         if callable(configuration):  # an attention
             return configuration
-        own = guarded(vars, configuration, default={})
-        for name, size in value.members.items():
-            if name not in own:  # an attribute of the class may be there
-                guarded(setattr, configuration, name, size)
+        with_missing(configuration, value.members)
         return configuration
 
     def assign(self, instance: str, arrays: dict) -> dict:
@@ -215,6 +213,18 @@ class Host:
         self.instances.pop(instance, None)
         self.kept.pop(instance, None)
         return {}
+
+
+def with_missing(configuration, members: dict) -> None:
+    """Add what it does not have: as entries of a dict, or else as
+    attributes."""
+    if isinstance(configuration, dict):
+        own, add = configuration, type(configuration).__setitem__
+    else:
+        own, add = guarded(vars, configuration, default={}), setattr
+    for name, size in members.items():
+        if name not in own:  # an attribute of the class may be there
+            guarded(add, configuration, name, size)
 
 
 def calls_to(thing: Thing, calls: dict) -> tuple[str, ...]:

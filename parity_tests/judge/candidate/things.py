@@ -19,6 +19,11 @@ MAKES_A_TABLE = re.compile(
     r"cos_?(and_?)?sin|sin_?(and_?)?cos).*",
     re.I,
 )
+HOLDS_SIZES = re.compile(
+    r"(config(uration)?|conf|cfg|args|arguments|(hyper|h)?_?param(eter)?s|"
+    r"options|settings)$",
+    re.I,
+)
 PASSED_ATTENTION = re.compile(
     r"((self|inner|base|core)_)?(attention|attn)"
     r"(_?(fn|func(tion)?|op|module|layer|mechanism))?",
@@ -60,7 +65,8 @@ class Thing:
     that its file makes of it; `backward` is the name of a method that
     computes gradients by hand, "" where there is none, and `back` is what
     that takes; `tables` are the functions of its file that make a rotary
-    table, each with the arguments that it requires; `attentions` are the
+    table, and `configurations` its classes that hold sizes, each with the
+    arguments that it requires; `attentions` are the
     classes of query, key and value that a constructor may be passed an
     instance of.
     """
@@ -76,7 +82,7 @@ class Thing:
     call: tuple[Parameter, ...] = ()
     call_doc: str = ""
     sizes: tuple[tuple[str, int], ...] = ()
-    configurations: tuple[str, ...] = ()
+    configurations: tuple[tuple[str, tuple[str, ...]], ...] = ()
     own: bool = True
     file: str = ""
     helpers: str = ""
@@ -398,15 +404,16 @@ def sizes_of(function) -> tuple[tuple[str, int], ...]:
     )
 
 
-def configurations_of(create) -> tuple[str, ...]:
-    """The classes of configurations that the constructor's file has."""
+def configurations_of(create) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The classes of configurations that the constructor's file has, by
+    their names, and what each requires."""
     visible = getattr_or(create, "__globals__")
     if not isinstance(visible, dict):
         return ()
     return tuple(
-        name
-        for name, value in list(visible.items())
-        if inspect.isclass(value) and name.lower().endswith("config")
+        (name, tuple(p.name for p in parameters_of(each) if p.required))
+        for name, each in list(visible.items())
+        if inspect.isclass(each) and HOLDS_SIZES.search(name)
     )
 
 

@@ -22,7 +22,7 @@ from parity_tests.judge.subject.roles import (
     qkv_of,
 )
 from parity_tests.judge.subject.rotary import rotary_names
-from parity_tests.judge.subject.weights import IGNORED
+from parity_tests.judge.subject.weights import IGNORED, is_a_gradient
 from parity_tests.judge.verdict.protocol import NotJudged, answered
 
 from .building import (
@@ -76,6 +76,8 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
     masks = tuple(
         n for n in rest if has_role(n, "mask") and n not in no_masks
     )
+    if len(masks) > 1:
+        masks = tuple(n for n in masks if not is_handed_on(named[n]))
     settings = [n for n in rest if is_configuration(named[n])]
     rest = [n for n in rest if n not in (*masks, *settings, causal)]
     qkv = qkv_of(rest)
@@ -129,6 +131,13 @@ def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
         cache,
         rotary,
     )
+
+
+def is_handed_on(parameter: Parameter) -> bool:
+    """Whether it is what another layer has made of positions and masks,
+    as in T5: it then stands in place of the masks of a call."""
+    of_positions = re.search(r"pos(ition)?(al)?_?bias", parameter.name)
+    return not parameter.required and of_positions is not None
 
 
 def is_optional(parameter: Parameter) -> bool:
@@ -213,7 +222,12 @@ class ClassBody:
 
     def parameters(self, sizes: Sizes, biased=True) -> list:
         _, parameters, _, _ = self.build(sizes, biased=biased)
-        return [p for p in parameters if not IGNORED.search(p[0])]
+        shapes = {label: shape for label, shape, _ in parameters}
+        return [
+            p
+            for p in parameters
+            if not (IGNORED.search(p[0]) or is_a_gradient(p[0], shapes))
+        ]
 
     def buffers(self, sizes: Sizes) -> list[str]:
         return self.build(sizes)[2]
@@ -259,8 +273,10 @@ def drawn(parameters: list, seed: int, dtype: str) -> dict:
     """Weights of normal numbers, in the order of the parameters."""
     generator, arrays = np.random.default_rng(seed), {}
     for name, shape, _ in parameters:
-        spread = 1.5 / max(1, shape[:2][-1]) ** 0.5
-        arrays[name] = (generator.normal(size=shape) * spread).astype(dtype)
+        *_, columns = (1, *shape[:2])  # of a number alone, one
+        spread = 1.5 / max(1, columns) ** 0.5
+        numbers = generator.normal(size=shape) * spread
+        arrays[name] = np.asarray(numbers, dtype)
     return arrays
 
 

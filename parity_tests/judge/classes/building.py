@@ -125,11 +125,12 @@ WORDS = (
     ("heads", {"heads", "nhead", "nheads"}),
     ("heads", {"head"}, {"n", "num", "nb", "number", "multi"}),
     ("d_head", {"head"}, WIDTHS),
-    ("d_head", {"k", "key", "q", "query"}, WIDTHS),
+    ("d_head", {"k", "key", "q", "query", "kv"}, WIDTHS),
     ("d_value", {"v", "value"}, WIDTHS),
     ("context", {"len", "length", "positions", "context", "block"}),
     ("d_in", {"in", "input"}, WIDTHS),
-    ("d_out", {"hidden", "embed", "embedding", "emb", "model"}, WIDTHS),
+    ("d_out", {"embed", "embedding", "emb", "model"}, WIDTHS),
+    ("d_out", {"hidden", "hidn", "hid"}, WIDTHS),
     ("d_out", {"attn", "attention", "encoder", "decoder"}, WIDTHS),
 )
 OF_OTHER_PARTS = {
@@ -445,10 +446,24 @@ def configuration(
         size = size_asked(asked)
         if size is not None:
             sizes[asked] = values[size]
-    own = [n for n in thing.configurations if n in annotation]
-    if not own and len(thing.configurations) == 1:
-        own = list(thing.configurations)
-    return Record(own[0] if own else CONFIGURATION, False, **sizes)
+    own, required = own_configuration(thing, annotation)
+    for each in required:  # a number, also where attention has no use of it
+        sizes.setdefault(each, values[size_asked(each) or "d_out"])
+    return Record(own, False, **sizes)
+
+
+def own_configuration(
+    thing: Thing, annotation: str
+) -> tuple[str, tuple[str, ...]]:
+    """The file's configuration class, and what it requires: one that is
+    annotated, or the only one that is called so."""
+    annotated = [n for n in thing.configurations if n[0] in annotation]
+    called = [
+        n for n in thing.configurations if n[0].lower().endswith("config")
+    ]
+    if annotated or len(called) == 1:
+        return (annotated or called)[0]
+    return CONFIGURATION, ()
 
 
 def width_of_a_head(thing: Thing, sizes: Sizes, of_all: bool) -> int:

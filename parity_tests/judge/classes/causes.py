@@ -49,7 +49,7 @@ def mutants_of(layer, probes) -> Iterator:
     parameters = layer.body.parameters(layer.sizes[0])
     own, probe = layer.recipe, probes[0]
     readings = [own] + [
-        replace(recipe, inside=own.inside, heads=own.heads)
+        replace(recipe, **own.around, heads=own.heads)
         for recipe in recipes(parameters)
         if recipe.by_name
         and layer.fits_shapes(recipe, probe, layer.plain(probe))

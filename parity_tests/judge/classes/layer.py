@@ -239,6 +239,10 @@ class AttentionLayer(DecodingLayer):
             if self.recipe.groups:
                 around = around.replace("layer norm", "group norm")
             detected["around"] = around
+        if self.recipe.gate:
+            detected["gate"] = self.recipe.gate
+        if self.recipe.unscaled:
+            detected["scale"] = "none, as it is meant"
         if self.body.has_sizes:
             detected["sizes"] = [
                 f"{s.d_in} to {s.d_out} features in {s.heads} heads"

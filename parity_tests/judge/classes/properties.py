@@ -79,6 +79,8 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
         for x, count in zip(projected, heads, strict=True)
     )
     query, key = (turned_exactly(read.turn, x) for x in (query, key))
+    if read.unscaled:
+        query = query.times(query.shape[-1] ** 0.5)
     if read.key_heads < read.heads:  # each serves neighbouring heads
         shared = read.heads // read.key_heads
         key, value = (
@@ -91,6 +93,8 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
     output = exact_heads.merge_heads(context)["merged"]
     if read.output is not None:
         output = affine(output, *map(bounded, read.output))
+    if read.gate is not None:
+        output = output * bounded(read.gate)
     if "residual" in read.inside:
         output = output + tokens[0]
     if read.inside.endswith("norm last"):

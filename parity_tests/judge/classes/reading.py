@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from parity_tests.judge.mutants.class_parts import layer_of_heads
 from parity_tests.judge.subject.intentions import (
     builds_causal_mask,
     is_causal_by_default,
+    is_meant_unscaled,
+    is_off,
 )
 from parity_tests.judge.subject.roles import is_said_to_be_causal
 from parity_tests.judge.subject.weights import (
@@ -105,11 +108,7 @@ class ReadLayer(CalledLayer):
             return recipe
         others = recipes(parameters)
         read = {r.layout: r for r in others if len(r.query) > 1}
-        around = {
-            n: getattr(recipe, n)
-            for n in ("inside", "norm", "epsilon", "groups")
-        }
-        return replace(read[recipe.layout], **around)
+        return replace(read[recipe.layout], **recipe.around)
 
     def heads_for(self, built: int) -> int:
         """How many heads it has at other sizes: as many, or so many that
@@ -164,7 +163,8 @@ class ReadLayer(CalledLayer):
             raise NotJudged(f"it {error}") from error
         inside = self.inside(case)
         parameters = self.body.parameters(self.sizes[0])
-        read = list(recipes(parameters))
+        gate = self.gate(case)
+        read = [replace(each, gate=gate) for each in recipes(parameters)]
         stated = self.should_be_causal()
         options = (True, False) if stated else (False, True)
         for recipe, causal in product(read, options):
@@ -259,26 +259,59 @@ class ReadLayer(CalledLayer):
             self.thing, when_built=not roles.masks
         ):
             return True
-        free = not roles.masks and roles.causal is None
+        free = not (roles.masks or roles.causal or is_off(self.thing))
         return free and is_said_to_be_causal("", self.thing.docs)
 
     @contextmanager
     def emptied(self, case: LayerCase) -> Iterator[None]:
         """With all matrices and biases zero, but for those of norms:
         attention gives nothing, and what is around it is left."""
-        parameters = self.body.parameters(self.sizes[case.built])
+        arrays = self.arrays(case)
+        zeros = {
+            label: np.zeros_like(arrays[label])
+            for label, _, owner in self.parameters(case)
+            if not (is_norm(owner) or "norm" in label.lower())
+        }
+        with self.given(case, zeros):
+            yield
+
+    @contextmanager
+    def given(self, case: LayerCase, others: dict) -> Iterator[None]:
+        """With other numbers for some of its weights."""
         arrays = self.arrays(case)
         key = (self.sizes[case.built], case.seed, case.x.dtype.name)
-        self.arrays_of[key] = {
-            label: arrays[label]
-            if is_norm(owner) or "norm" in label.lower()
-            else np.zeros_like(arrays[label])
-            for label, _, owner in parameters
-        }
+        self.arrays_of[key] = arrays | others
         try:
             yield
         finally:
             self.arrays_of[key] = arrays
+
+    def parameters(self, case: LayerCase) -> list:
+        return self.body.parameters(self.sizes[case.built])
+
+    def gate(self, case: LayerCase) -> str | None:
+        """The one number of its weights that attention is multiplied by:
+        at 0 nothing of it is left, and at 2 it is twice that at 1."""
+        with self.emptied(case):
+            left = attempt(self.of, case)
+        for label, shape, _ in self.parameters(case):
+            if prod(shape) != 1 or left is None:
+                continue
+            outputs = []
+            for number in (0.0, 1.0, 2.0):
+                other = np.full(shape, number, case.x.dtype)
+                with self.given(case, {label: other}):
+                    outputs.append(attempt(self.of, case))
+            if all(each is not None for each in outputs):
+                none, once, twice = (each - left for each in outputs)
+                moves = np.abs(once).max(initial=0) > 1e-9
+                if (
+                    moves
+                    and alike(left + none, left)
+                    and alike(twice, 2 * once)
+                ):
+                    return label
+        return None
 
     def inside(self, case: LayerCase) -> tuple[str, ...]:
         """What is around the attention, the likeliest first: a residual
@@ -337,10 +370,22 @@ class ReadLayer(CalledLayer):
             has_norm = "norm" in inside
             if has_norm and not recipe.norm:
                 continue
-            for epsilon in epsilons if has_norm else EPSILONS[:1]:
+            tried = epsilons if has_norm else EPSILONS[:1]
+            for epsilon, unscaled in product(tried, self.scales(recipe)):
                 yield replace(
-                    recipe, inside=inside, heads=count, epsilon=epsilon
+                    recipe,
+                    inside=inside,
+                    heads=count,
+                    epsilon=epsilon,
+                    unscaled=unscaled,
                 )
+
+    def scales(self, recipe: Recipe) -> tuple[bool, ...]:
+        """Whether its scores may be unscaled: where it says so, or as in
+        SAGAN, where attention over an image comes with a gate."""
+        by_design = self.of_images and recipe.gate is not None
+        is_meant = by_design or is_meant_unscaled(self.thing)
+        return (True, False) if is_meant else (False,)
 
     def gives(self, recipe: Recipe, causal, case, output) -> bool:
         """Whether this reading gives the layer's own numbers."""

@@ -105,6 +105,8 @@ def layer_of_heads(
     """A layer of heads, any part of which may be a wrong one."""
     if scale is not None:
         parts = parts | {"factor": lambda probe: scale(weights)}
+    if weights.unscaled:
+        parts = {"factor": lambda probe: 1} | parts
     layers = wired(weights.query, weights.key, weights.value)
     if one_for_all:
         layers = (weights.output,) * 3
@@ -127,6 +129,8 @@ def layer_of_heads(
     probe = Probe(query, key, value, mask, **how)
     merged = merge(attention(probe, **parts))
     output = finish(merged, weights.output, weights.heads)
+    if weights.gate is not None:
+        output = output * weights.gate
     if "residual" in weights.inside:
         output = output + tokens.query
     if weights.inside.endswith("norm last"):

@@ -23,6 +23,11 @@ SPOKEN = re.compile(
     r"future (tokens?|positions?|inputs?|words?|keys?)",
     re.I,
 )
+UNSCALED = re.compile(
+    r"\b(no|not|never|without( any)?)\b(?! (yet|need))[^.\n]{0,12}"
+    r"(\bscal(es?|ed|ing)\b|\b1\s*/\s*(sqrt|√)|\bsqrt\b)|\bunscaled\b",
+    re.I,
+)
 UNSEEN = "its source speaks of one, and later tokens reach earlier outputs"
 
 Definition = ast.FunctionDef | ast.ClassDef
@@ -46,6 +51,14 @@ def has_switch(thing: Thing) -> bool:
     """Whether an argument may tell if it is causal."""
     arguments = (*thing.parameters, *thing.call)
     return any(SWITCH.search(each.name) for each in arguments)
+
+
+def is_off(thing: Thing) -> bool:
+    """Whether such an argument of its constructor is False by default."""
+    return any(
+        SWITCH.search(each.name) and each.default is False
+        for each in thing.parameters
+    )
 
 
 def definitions(source: str) -> list[Definition]:
@@ -119,6 +132,17 @@ def always_run(node: ast.AST) -> Iterator[ast.AST]:
             continue
         yield child
         yield from always_run(child)
+
+
+def is_meant_unscaled(thing: Thing) -> bool:
+    """Whether its docs or a comment say that scores are not scaled, or it
+    is T5's attention, which has the scale in its first weights."""
+    comments = re.findall(r"#[^\n]*", thing.source)
+    said = "\n".join([thing.docs, *comments])
+    is_t5 = re.search(r"t5", thing.name, re.I) or re.search(
+        r"\bd_kv\b", thing.source
+    )
+    return is_t5 is not None or UNSCALED.search(said) is not None
 
 
 def speaks_of_causal(thing: Thing) -> bool:

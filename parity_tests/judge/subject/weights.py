@@ -22,9 +22,12 @@ Layer = tuple[np.ndarray, np.ndarray]
 
 END = (
     r"(_?(proj|projections?|projector|linear|lin|layer|weights?|matrix|mat|"
-    r"w|fc|net|dense|transform|embed|map))?s?"
+    r"w|fc|net|dense|transform|embed|map|conv(olution)?[123]?d?))?s?"
 )
-BEGIN = r"(to_?|fc_?|linear_?|lin_?|proj_?|w_?|mat_?|dense_?|attn_?|c_?)?"
+BEGIN = (
+    r"(to_?|fc_?|linear_?|lin_?|proj_?|w_?|mat_?|dense_?|attn_?|c_?|"
+    r"conv(olution)?[123]?d?_?)?"
+)
 ROLES = {
     "joined": rf"{BEGIN}(qkv|kqv|in|attn|query_?key_?value|qkvs){END}",
     "kv": rf"{BEGIN}(kv|key_?value|k_v){END}",
@@ -56,7 +59,9 @@ class Weights:
     `output` is None where no layer mixes the heads. `inside` tells what
     else the layer does: "residual", "norm last", "norm first". The norm
     is a layer norm, or a group norm of so many `groups`. Queries and keys
-    are turned by their positions where there is a `turn`.
+    are turned by their positions where there is a `turn`; attention is
+    multiplied by a number that is learned where there is a `gate`, and its
+    scores by 1, not 1/√d_head, where they are `unscaled`.
     """
 
     query: Layer
@@ -68,6 +73,8 @@ class Weights:
     norm: Layer | None = None
     epsilon: float = 1e-5
     groups: int = 0
+    gate: np.ndarray | None = None
+    unscaled: bool = False
     turn: Turn | None = None
 
     @property
@@ -113,7 +120,15 @@ class Recipe:
     norm: tuple[str, str | None] | None = None
     epsilon: float = 1e-5
     groups: int = 0
+    gate: str | None = None
+    unscaled: bool = False
     by_name: bool = True
+
+    @property
+    def around(self) -> dict:
+        """What it says that is not of query, key, value and output."""
+        names = "inside", "norm", "epsilon", "groups", "gate", "unscaled"
+        return {name: getattr(self, name) for name in names}
 
     @property
     def matrices(self) -> tuple[str, ...]:
@@ -125,7 +140,8 @@ class Recipe:
         """The names of all arrays that it uses."""
         parts = [*self.query, *self.key, *self.value, self.output]
         used = {n for p in parts if p for n in (p.matrix, p.bias) if n}
-        return used | {name for name in self.norm or () if name}
+        beside = (*(self.norm or ()), self.gate)
+        return used | {name for name in beside if name}
 
 
 def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
@@ -146,7 +162,9 @@ def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
     d_head, rest = divmod(len(query[0]), count)
     if rest or len(key[0]) % d_head or count % (len(key[0]) // d_head or 1):
         raise ValueError(f"{len(query[0])} features in {count} heads")
-    beside = recipe.inside, norm, recipe.epsilon, recipe.groups
+    gate = recipe.gate and arrays[recipe.gate].reshape(())
+    around = recipe.inside, norm, recipe.epsilon, recipe.groups
+    beside = *around, gate, recipe.unscaled
     return Weights(query, key, value, output, count, *beside)
 
 
@@ -253,6 +271,23 @@ def key_of(label: str) -> str:
     return ".".join([*path, "" if last in LAST else last])
 
 
+GRADIENTS = r"^(d_?|grads?_?)(?=\w)|(?<=\w)_grads?$"  # around a name
+
+
+def is_a_gradient(label: str, shapes: dict) -> bool:
+    """Whether an array is kept for the gradient of another one of these:
+    "dW" beside "W", or "grads.W" beside "W" or "params.W".
+
+    >>> is_a_gradient("q.dW", {"q.W": (2, 3), "q.dW": (2, 3)})
+    True
+    """
+    *path, last = label.split(".")
+    if any(re.fullmatch(r"grad(ient)?s?", part) for part in path):
+        return True
+    of = ".".join([*path, re.sub(GRADIENTS, "", last, count=1)])
+    return of != label and shapes.get(of) == shapes[label]
+
+
 def named_layers(parameters) -> list[Named]:
     """Layers of the parameters: (name, shape, owner), norms excluded."""
     biases = {
@@ -294,6 +329,7 @@ def norm_of(parameters) -> tuple[str, str | None] | None:
             label
             for label, shape, owner in parameters
             if len(shape) == 1
+            and shape != (1,)  # which is a gate
             and re.search(r"(norm|ln|gamma|beta)", label, re.I)
             and not OTHER_NORMS.search(owner)
         ]

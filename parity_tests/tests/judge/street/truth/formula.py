@@ -7,7 +7,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 def uniform(*shape: int) -> Tensor:
     """Numbers from -2 to 2, in float64."""
-    return 4 * torch.rand(*shape, dtype=torch.float64) - 2
+    return 4 * torch.rand(shape, dtype=torch.float64) - 2
 
 
 def some(*shape: int) -> Tensor:

@@ -22,6 +22,7 @@ from parity_tests.tests.judge.street.truth.classes import (
     of_joined_tokens,
     of_three,
     of_tokens,
+    three,
     tokens,
 )
 from parity_tests.tests.judge.street.truth.formula import (
@@ -300,7 +301,96 @@ def of_two_masks(module) -> Pairs:
     yield layer(x, x, ~real, ~seen), multi_head(*qkv, HEADS, both)
 
 
+def padding_hidden(layer, query, key, value, seen):
+    """The mask is required, and True where a key is hidden."""
+    mask = (
+        torch.ones(BATCH, 1, CONTEXT, dtype=bool) if seen is None else seen
+    )
+    return layer(query, key, value, ~mask)[0]
+
+
+def unscaled(q: Tensor) -> Tensor:
+    """Queries whose scores are, with the scale, what they are without."""
+    return q * q.shape[-1] ** 0.5
+
+
+def in_buckets(module) -> Pairs:
+    """As in T5, the scale is in the first weights of the queries."""
+    settings = module.T5Settings(WIDTH, 4, HEADS)
+    layer, (x, others, _) = built(module.T5Attention(settings)), three()
+    q = layer.q(x).unflatten(-1, (HEADS, -1))
+    q = unscaled(q).flatten(-2)
+    for source, seen in ((x, None), (others, some(BATCH, CONTEXT))):
+        pairs = None if seen is None else seen[:, None]
+        context = multi_head(
+            q, layer.k(source), layer.v(source), HEADS, pairs
+        )
+        mask = None if seen is None else seen.double()
+        yield layer(x, source, mask=mask)[0], layer.o(context)
+
+
+def image_with_a_gate(module) -> Pairs:
+    """As in SAGAN: without a scale, and with a residual."""
+    layer, x = built(module.SelfAttention2d(64)), uniform(BATCH, 64, 3, 2)
+    q, k, v = (
+        part(x).flatten(2).mT
+        for part in (layer.query_conv, layer.key_conv, layer.value_conv)
+    )
+    context = dot_product(unscaled(q), k, v).mT.unflatten(-1, (3, 2))
+    yield layer(x)[0], x + layer.gamma * context
+
+
+def residual_with_a_gate(module) -> Pairs:
+    layer, x = built(module.SelfAttention(WIDTH, HEADS)), tokens()
+    qkv = layer.query(x), layer.key(x), layer.value(x)
+    context = layer.proj(multi_head(*qkv, HEADS))
+    yield layer(x), x + layer.alpha * context
+
+
+def numpy_with_gradients(module) -> Pairs:
+    layer = module.MultiHeadAttention(WIDTH, HEADS)
+    x, upstream = tokens().requires_grad_(), tokens()
+    qkv = (numpy_layer(part, x) for part in (layer.wq, layer.wk, layer.wv))
+    output = numpy_layer(layer.wo, multi_head(*qkv, HEADS))
+    yield torch.as_tensor(layer.forward(x.detach().numpy())), output
+    (gradient,) = torch.autograd.grad(output, x, upstream)
+    yield torch.as_tensor(layer.backward(upstream.numpy())), gradient
+
+
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("config_that_requires", "config_that_requires_wrong_scale"),
+        of_tokens(
+            lambda m: m.CausalSelfAttention(
+                m.ModelConfig(9, TOKENS, n_embd=WIDTH, n_head=HEADS)
+            ),
+            "query key value out",
+            causal=True,
+        ),
+    ),
+    **dict.fromkeys(
+        ("config_of_entries", "config_of_entries_mask_too_late"),
+        of_three(
+            lambda m: m.MultiHeadAttention(
+                m.Config(d_hidn=WIDTH, n_head=HEADS, d_head=4, dropout=0.1)
+            ),
+            "W_Q W_K W_V linear",
+            padding_hidden,
+            keys_mask,
+        ),
+    ),
+    **dict.fromkeys(("t5_sizes", "t5_sizes_and_a_copied_line"), in_buckets),
+    **dict.fromkeys(
+        ("image_gate", "image_gate_transposed"), image_with_a_gate
+    ),
+    **dict.fromkeys(
+        ("gate_without_axes", "gate_without_axes_wrong_axis"),
+        residual_with_a_gate,
+    ),
+    **dict.fromkeys(
+        ("numpy_gradients_beside", "numpy_gradients_beside_wrong_scale"),
+        numpy_with_gradients,
+    ),
     **dict.fromkeys(
         ("two_masks_required", "two_masks_in_another_order"),
         of_two_masks,

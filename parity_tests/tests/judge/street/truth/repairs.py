@@ -4,6 +4,24 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "config_that_requires_wrong_scale": ("(x.size(-1))", "(q.size(-1))"),
+    "config_of_entries_mask_too_late": (
+        "weights = weights.masked_fill(padding, 0.0)",
+        "weights = scores.masked_fill(padding, -1e9).softmax(-1)",
+    ),
+    "t5_sizes_and_a_copied_line": (
+        "v = self.heads(self.k(",
+        "v = self.heads(self.v(",
+    ),
+    "image_gate_transposed": (
+        "(value, attention)",
+        "(value, attention.mT)",
+    ),
+    "gate_without_axes_wrong_axis": ("dim=-2", "dim=-1"),
+    "numpy_gradients_beside_wrong_scale": (
+        "np.sqrt(x.shape[-1])",
+        "np.sqrt(q.shape[-1])",
+    ),
     "two_masks_in_another_order": (
         "hidden.repeat_interleave(heads, 0)",
         "hidden.repeat(heads, 1, 1)",
