@@ -23,7 +23,7 @@ from parity_tests.judge.subject.roles import (
 )
 from parity_tests.judge.subject.rotary import rotary_names
 from parity_tests.judge.subject.weights import IGNORED, is_a_gradient
-from parity_tests.judge.verdict.protocol import NotJudged, answered
+from parity_tests.judge.verdict.protocol import NotJudged, answered, attempt
 
 from .building import (
     FIRST,
@@ -185,11 +185,7 @@ class ClassBody:
         """The name of an instance, and its parameters. Raises Raised."""
         key = self.key(sizes, dtype, biased)
         if key not in self.built:
-            width = width_of_a_head(self.thing, sizes, self.of_all)
-            guessed = self.guesses, self.values_apart, self.optional
-            arguments = arguments_for(
-                self.thing, sizes, width, biased, *guessed
-            )
+            arguments = self.arguments(sizes, biased)
             self.instances += 1
             name = f"{self.thing.name}#{self.instances}"
             how = {"instance": name, "dtype": dtype}
@@ -200,6 +196,12 @@ class ClassBody:
             parameters = [tuple(p) for p in answer["parameters"]]
             self.built[key] = [name, parameters, answer["buffers"], None]
         return self.built[key]
+
+    def arguments(self, sizes: Sizes, biased=True) -> dict:
+        """The constructor's. Raises NotJudged for one that is unknown."""
+        width = width_of_a_head(self.thing, sizes, self.of_all)
+        guessed = self.guesses, self.values_apart, self.optional
+        return arguments_for(self.thing, sizes, width, biased, *guessed)
 
     def key(self, sizes: Sizes, dtype: str, biased: bool) -> tuple:
         """All that an instance is built by."""
@@ -256,7 +258,9 @@ class ClassBody:
         return any(takes(self.thing, s) for s in ("d_in", "d_out", "heads"))
 
     def choices(self) -> Iterator[Sizes]:
-        """Sizes to build it with, from the most telling on."""
+        """Sizes to build it with, from the most telling on; not again what
+        comes to the same arguments."""
+        tried = set()
         first = FIRST if self.has_sizes else FIRST[:1]
         first = (*first, *sizes_of_globals(self.thing))
         given = optional_sizes(self.thing)
@@ -266,7 +270,11 @@ class ClassBody:
             for of_all in (False, True):
                 self.guesses, self.of_all = guesses, of_all
                 self.values_apart, self.optional = apart, optional
-                yield sizes
+                arguments = attempt(self.arguments, sizes)
+                key = sizes, repr(arguments)
+                if arguments is None or key not in tried:
+                    tried.add(key)
+                    yield sizes
 
 
 def drawn(parameters: list, seed: int, dtype: str) -> dict:

@@ -37,11 +37,25 @@ from .images import takes_images
 # A docstring that gives a matrix two equal sizes: "W_Q: (d, d)".
 SQUARE = re.compile(r"[wW]\w*[^\n]*\((\w+),\s*\1\)")
 
+# Attention of other kinds, by what their sources have: scores from the
+# tanh of a sum or of what is joined, and no product of queries and keys.
+SUM_IN_TANH = re.compile(r"tanh\([^\n]*?(\bcat\w*\(|\w+ \+ \w+)")
+PRODUCTS = re.compile(
+    r"\s@\s|(matmul|einsum|bmm|mm|dot|dot_product_attention|"
+    r"MultiheadAttention)\("
+)
+IN_WINDOWS = re.compile(r"relative_(position|coords)_?(bias|index|table)")
+
 Body = ClassBody | FunctionBody
 
 
 def way_to_call(host, thing: Thing, declared: Declared) -> Way:
     """The first way that gives an output. Raises NotJudged."""
+    if is_additive(thing):
+        raise NotJudged(
+            "it seems to have additive attention, with scores from the "
+            "tanh of a sum, which the judge does not know"
+        )
     troubles: dict[str, None] = {}  # in order
     for body in bodies(host, thing, declared):
         for sizes in body.choices():
@@ -55,7 +69,19 @@ def way_to_call(host, thing: Thing, declared: Declared) -> Way:
                 continue
             if way is not None:
                 return way
+    if IN_WINDOWS.search(thing.source):
+        raise NotJudged(
+            "it seems to have attention in windows of a size that it is "
+            "built for, with a bias for each distance, which the judge "
+            "does not know"
+        )
     raise NotJudged(most_telling([*troubles]))
+
+
+def is_additive(thing: Thing) -> bool:
+    """Whether it seems to have no scores that are products."""
+    is_sum = SUM_IN_TANH.search(thing.source) is not None
+    return is_sum and not PRODUCTS.search(thing.source + thing.helpers)
 
 
 def most_telling(troubles: list[str]) -> str:

@@ -290,28 +290,37 @@ class ReadLayer(CalledLayer):
         return self.body.parameters(self.sizes[case.built])
 
     def gate(self, case: LayerCase) -> str | None:
-        """The one number of its weights that attention is multiplied by:
-        at 0 nothing of it is left, and at 2 it is twice that at 1."""
+        """The one number of its weights that attention is multiplied by,
+        if there is one."""
+        numbers = [
+            (label, shape)
+            for label, shape, _ in self.parameters(case)
+            if prod(shape) == 1
+        ]
+        if not numbers:
+            return None
         with self.emptied(case):
             left = attempt(self.of, case)
-        for label, shape, _ in self.parameters(case):
-            if prod(shape) != 1 or left is None:
-                continue
-            outputs = []
-            for number in (0.0, 1.0, 2.0):
-                other = np.full(shape, number, case.x.dtype)
-                with self.given(case, {label: other}):
-                    outputs.append(attempt(self.of, case))
-            if all(each is not None for each in outputs):
-                none, once, twice = (each - left for each in outputs)
-                moves = np.abs(once).max(initial=0) > 1e-9
-                if (
-                    moves
-                    and alike(left + none, left)
-                    and alike(twice, 2 * once)
-                ):
-                    return label
-        return None
+        if left is None:
+            return None
+        gates = (n for n in numbers if self.multiplies(*n, case, left))
+        return next(gates, (None,))[0]
+
+    def multiplies(self, label: str, shape, case: LayerCase, left) -> bool:
+        """Whether attention is multiplied by this number: at 0 nothing
+        but what is `left` without it comes out, and at 2 twice as much
+        beside that as at 1."""
+        outputs = []
+        for number in (0.0, 1.0, 2.0):
+            array = np.full(shape, number, case.x.dtype)
+            with self.given(case, {label: array}):
+                outputs.append(attempt(self.of, case))
+        if any(each is None for each in outputs):
+            return False
+        none, once, twice = outputs
+        moves = np.abs(once - left).max(initial=0) > 1e-9
+        is_linear = alike(twice - left, 2 * (once - left))
+        return bool(moves and alike(none, left) and is_linear)
 
     def inside(self, case: LayerCase) -> tuple[str, ...]:
         """What is around the attention, the likeliest first: a residual

@@ -24,8 +24,9 @@ SPOKEN = re.compile(
     re.I,
 )
 UNSCALED = re.compile(
-    r"\b(no|not|never|without( any)?)\b(?! (yet|need))[^.\n]{0,12}"
-    r"(\bscal(es?|ed|ing)\b|\b1\s*/\s*(sqrt|√)|\bsqrt\b)|\bunscaled\b",
+    r"\b(no|not|never) ((be|to|is|are|any|divided|by) )*"
+    r"(scal(es?|ed|ing)\b(?! (is )?(need|necess))|(1 ?/ ?)?(sqrt|√))|"
+    r"\bunscaled\b",
     re.I,
 )
 UNSEEN = "its source speaks of one, and later tokens reach earlier outputs"

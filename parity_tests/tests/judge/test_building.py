@@ -391,3 +391,57 @@ def test_attention_along_the_batch_ends_no_judgement():
     assert report.trouble is None
     assert "texts_do_not_mix" in failed(report)
     assert report.cause == "attention runs along the batch, not the tokens"
+
+
+class OfATemperature(Attention):
+    """Its softmax is sharper the larger a number is that it learns."""
+
+    def __init__(self, d_model, n_heads):
+        super().__init__()
+        self.made(d_model, n_heads, n_heads)
+        self.temperature = nn.Parameter(torch.tensor(0.0))
+
+    def queries(self, x):
+        return self.wq(x) * self.temperature.exp()
+
+
+def test_a_number_that_is_no_gate_is_told():
+    report = judged(OfATemperature)
+    assert report.verdict == "not judged"
+    assert "it has temperature, which plain attention" in str(report)
+
+
+class Additive(nn.Module):
+    def __init__(self, enc_hid_dim, dec_hid_dim):
+        super().__init__()
+        joined = enc_hid_dim * 2 + dec_hid_dim
+        self.attn = nn.Linear(joined, dec_hid_dim)
+        self.v = nn.Linear(dec_hid_dim, 1, bias=False)
+
+    def forward(self, hidden, outputs, mask):
+        hidden = hidden[:, None].expand(-1, len(outputs), -1)
+        joined = torch.cat((hidden, outputs.transpose(0, 1)), dim=2)
+        scores = self.v(torch.tanh(self.attn(torch.cat((joined,), 2))))
+        return scores[..., 0].masked_fill(mask == 0, -1e10).softmax(1)
+
+
+class OfWindows(nn.Module):
+    def __init__(self, dim, window_size, num_heads):
+        super().__init__()
+        rows, columns = window_size
+        self.relative_position_bias_table = nn.Parameter(
+            torch.zeros((2 * rows - 1) * (2 * columns - 1), num_heads)
+        )
+
+    def forward(self, x):
+        return x @ self.relative_position_bias_table
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(Additive, "additive attention"), (OfWindows, "in windows")],
+)
+def test_attention_of_another_kind_is_named(kind, said):
+    report = judged(kind)
+    assert report.verdict == "not judged"
+    assert said in str(report)

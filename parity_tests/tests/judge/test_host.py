@@ -5,6 +5,7 @@ import pytest
 
 from parity_tests.judge.candidate import host as hosts
 from parity_tests.judge.candidate.host import Host
+from parity_tests.judge.candidate.wire import Record
 
 
 @pytest.fixture
@@ -57,3 +58,24 @@ def test_jax_gets_its_own_arrays_and_keeps_them_as_they_are():
         answer = host.call("attend", arguments, {"library": "jax"} | how)
         assert answer["value"].tolist() == [[0, 0, 0], [1, 1, 1]]
     assert kinds == [True] * 3
+
+
+class Entries(dict):
+    __getattr__ = dict.__getitem__
+
+
+class Required:
+    width = 5
+
+    def __init__(self, words, **others):
+        self.words, self.others = words, others
+
+
+@pytest.mark.parametrize("kind", [Entries, Required])
+def test_a_configuration_is_one_of_the_files_own(kind):
+    host = Host.of("Required", Required)
+    sizes = {"words": 3, "width": 7}
+    made = host.configured(Record(kind.__name__, False, **sizes))
+    assert isinstance(made, kind)
+    assert (made.words, made.width) == (3, 7)
+    assert made == sizes if kind is Entries else made.others == {}

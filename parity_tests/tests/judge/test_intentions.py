@@ -12,6 +12,7 @@ from parity_tests.judge.subject.callers import meaning_of, passed_meaning
 from parity_tests.judge.subject.intentions import (
     builds_causal_mask,
     is_causal_by_default,
+    is_meant_unscaled,
     speaks_of_causal,
 )
 
@@ -183,3 +184,41 @@ def test_calls_that_contradict_each_other_tell_nothing():
 )
 def test_a_causal_mask_may_be_that_where_none_is_passed(source, is_so):
     assert is_causal_by_default(source, "mask") is is_so
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "no scaling, as in the paper",
+        "scores are not scaled",
+        "there is no 1/sqrt(d) here",
+        "unscaled dot products",
+    ],
+)
+def test_scores_may_be_said_to_be_unscaled(said):
+    source = f"class Heads:\n    pass  # {said}\n"
+    assert is_meant_unscaled(Thing("Heads", "class", source=source))
+    assert is_meant_unscaled(Thing("Heads", "class", doc=said))
+    code = f"class Heads:\n    said = {said!r}\n"
+    assert not is_meant_unscaled(Thing("Heads", "class", source=code))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "without scaling, the softmax would saturate",
+        "never forget to scale the scores",
+        "no scaling needed: the library scales",
+        "not yet scaled",
+        "scaled by 1/sqrt(d)",
+    ],
+)
+def test_what_is_said_of_a_scale_does_not_take_it_away(said):
+    source = f"class Heads:\n    pass  # {said}\n"
+    assert not is_meant_unscaled(Thing("Heads", "class", source=source))
+
+
+def test_t5_has_its_scale_in_its_first_weights():
+    assert is_meant_unscaled(Thing("T5Attention", "class"))
+    source = "class Heads:\n    width = config.d_kv\n"
+    assert is_meant_unscaled(Thing("Heads", "class", source=source))

@@ -506,6 +506,8 @@ def test_a_large_negative_number_is_added():
         ("encoderHiddenDim", "d_out"),
         ("encoder_attention_heads", "heads"),
         ("attn_key_dim", "d_head"),
+        ("d_kv", "d_head"),
+        ("d_hidn", "d_out"),
         ("encoder_max_len", "context"),
         ("ff_hidden_size", None),
         ("vocab_size", None),
