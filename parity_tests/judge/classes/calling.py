@@ -313,7 +313,7 @@ class CalledLayer:
         if output.shape[:-1] != case.x.shape[:-1]:
             raise Broken(
                 f"returned shape {output.shape}, expected "
-                f"{(*case.x.shape[:-1], output.shape[-1])}"
+                f"{(*case.x.shape[:-1], *output.shape[-1:])}"
             )
         if output.dtype == np.float64 and case.x.dtype == np.float32:
             return output.astype(np.float32)

@@ -41,7 +41,7 @@ SQUARE = re.compile(r"[wW]\w*[^\n]*\((\w+),\s*\1\)")
 # tanh of a sum or of what is joined, and no product of queries and keys.
 SUM_IN_TANH = re.compile(r"tanh\([^\n]*?(\bcat\w*\(|\w+ \+ \w+)")
 PRODUCTS = re.compile(
-    r"\s@\s|(matmul|einsum|bmm|mm|dot|dot_product_attention|"
+    r"[\w)\]] ?@ ?[\w(]|(matmul|einsum|bmm|mm|dot|dot_product_attention|"
     r"MultiheadAttention)\("
 )
 IN_WINDOWS = re.compile(r"relative_(position|coords)_?(bias|index|table)")

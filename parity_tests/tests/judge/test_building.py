@@ -445,3 +445,19 @@ def test_attention_of_another_kind_is_named(kind, said):
     report = judged(kind)
     assert report.verdict == "not judged"
     assert said in str(report)
+
+
+class ANumberForOneToken(Attention):
+    def __init__(self, d_model, n_heads):
+        super().__init__()
+        self.made(d_model, n_heads, n_heads)
+
+    def forward(self, x):
+        output = super().forward(x)
+        return output.sum() if x.shape[1] == 1 else output
+
+
+def test_an_output_without_axes_is_a_wrong_one():
+    report = judged(ANumberForOneToken)
+    assert report.verdict == "rejected", report
+    assert "returned shape ()" in str(report)
