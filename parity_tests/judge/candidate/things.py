@@ -66,9 +66,8 @@ class Thing:
     computes gradients by hand, "" where there is none, and `back` is what
     that takes; `tables` are the functions of its file that make a rotary
     table, and `configurations` its classes that hold sizes, each with the
-    arguments that it requires; `attentions` are the
-    classes of query, key and value that a constructor may be passed an
-    instance of.
+    arguments that it requires; `attentions` are the classes of query, key
+    and value that a constructor may be passed an instance of.
     """
 
     name: str
