@@ -55,7 +55,8 @@ def has_switch(thing: Thing) -> bool:
 
 
 def is_off(thing: Thing) -> bool:
-    """Whether such an argument of its constructor is False by default."""
+    """Whether its constructor makes it causal on demand only: such an
+    argument is False by default."""
     return any(
         SWITCH.search(each.name) and each.default is False
         for each in thing.parameters
