@@ -32,6 +32,11 @@ def known_exactly(numbers, a):
     return Bounded(like(a, numbers), np.zeros(numbers.shape), a.rounding)
 
 
+def known_within(numbers, error, a):
+    """Numbers that come with such an error, in the precision of `a`."""
+    return Bounded(like(a, numbers), error, a.rounding)
+
+
 def constant(a, number):
     """One number of the code, rounded to the precision of `a`."""
     error = np.asarray(abs(number) * a.rounding.u)

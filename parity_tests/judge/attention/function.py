@@ -17,6 +17,8 @@ from parity_tests.judge.mutants.attention_parts import (
     MUTANTS,
     attention,
     in_parts,
+    joined,
+    mutants_of_one_mask,
     visible,
 )
 from parity_tests.judge.subject.cases import (
@@ -26,6 +28,7 @@ from parity_tests.judge.subject.cases import (
     causal,
     mask_along,
 )
+from parity_tests.judge.subject.forms import OF_KEYS
 from parity_tests.judge.subject.intentions import (
     UNSEEN,
     builds_causal_mask,
@@ -107,6 +110,12 @@ class AttentionFunction:
         self.name, self.declared = thing.name, declared
         caller, limits = calling_of(host, thing, library or declared.arrays)
         self.masks = masks_of(caller, limits, declared)
+        self.square_masks = [m.name for m in self.masks if m.form is None]
+        if self.square_masks:
+            own_tokens = replace(limits, square=True)
+            found = masks_of(caller, own_tokens, declared)
+            if all(each.is_understood for each in found):
+                self.masks, limits = found, own_tokens
         self.mask = next(iter(self.understood), None)
         forms = {m.name: m.form for m in self.masks if m.form is not None}
         for finding in self.masks[:1]:
@@ -412,6 +421,10 @@ class AttentionFunction:
         missing = not_understood(self.masks)
         if not self.masks:
             missing["masks"] = "it takes none"
+        if self.square_masks and not missing:
+            missing["other keys than queries"] = (
+                f"the mask {self.square_masks[0]} takes as many of each"
+            )
         for name in self.understood[2:]:
             missing[f"the mask {name}"] = (
                 "only two masks are asked at a time"
@@ -492,6 +505,19 @@ class AttentionFunction:
                 continue
             if batch or "batch" not in name:
                 yield name, partial(in_parts, mutant)
+        forms = self.caller.calling.forms
+        of_keys = {n: forms[n].axes in OF_KEYS for n in self.two_masks}
+        for name, parts, changed in mutants_of_one_mask(of_keys):
+            mutant = partial(attention, **parts)
+            yield name, partial(self.given_other_masks, mutant, changed)
+
+    def given_other_masks(self, mutant, changed, probe) -> np.ndarray:
+        masks = {
+            name: np.broadcast_to(mask, probe.shape)
+            for name, mask in self.masks_of(probe).items()
+        }
+        masks = tuple(changed(masks).values())
+        return mutant(replace(probe, mask=joined(masks), second_mask=None))
 
     def agree(self, output, expected, probe) -> bool:
         """Equal, but for rounding and for fully masked rows."""

@@ -29,6 +29,7 @@ PASSED_ATTENTION = re.compile(
     r"(_?(fn|func(tion)?|op|module|layer|mechanism))?",
     re.I,
 )
+CALLS_A_BASE = r"\bsuper\([^()]*\)\.(\w+)\("
 BACKWARD = re.compile(
     r"_?(backward\w*|back_?prop\w*|bprop|bwd|vjp|"
     r"((compute|calculate|calc|get)_)?grad(ient)?s?)",
@@ -190,9 +191,10 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
 
 
 def inherited_source(kind: type) -> str:
-    """The methods that a class inherits from others of its file, and all
-    their constructors, which may be called."""
+    """The methods that a class inherits from others of its file, and those
+    that it calls though it has its own; constructors may be called."""
     first, *bases = guarded(inspect.getmro, kind, default=(kind,))
+    called = {"__init__", *re.findall(CALLS_A_BASE, source_of(kind))}
     taken, methods = set(vars(first)), []
     for base in bases:
         if getattr_or(base, "__module__") != getattr_or(kind, "__module__"):
@@ -201,7 +203,7 @@ def inherited_source(kind: type) -> str:
             method
             for name, method in vars(base).items()
             if inspect.isfunction(method)
-            and (name == "__init__" or name not in taken)
+            and (name in called or name not in taken)
         ]
         taken |= set(vars(base))
     sources = (text_of(guarded(inspect.getsource, m)) for m in methods)

@@ -16,7 +16,7 @@ from parity_tests.judge.attention.calling import (
 )
 from parity_tests.judge.subject.forms import MaskForm, passed_masks
 from parity_tests.judge.subject.roles import (
-    puts_tokens_first,
+    stated_first,
     stated_rank,
 )
 from parity_tests.judge.subject.rotary import (
@@ -78,18 +78,23 @@ class CalledLayer:
         self.of_images, self.table = way.of_images, way.table
         self.heads_apart = way.heads_apart
         self.pairs = ""  # of features, that a table turns together
-        first = next(iter(self.body.roles.tokens), "")
-        self.tokens_first = puts_tokens_first(
-            self.thing.docs, self.thing.source, first.lower()
+        self.first_axis = stated_first(
+            self.thing.docs, self.thing.source, self.body.roles.tokens
         )
-        self.batch_axes, self.most_tokens = (1, 0), TOKENS
+        self.tokens_first = self.first_axis == "tokens"
+        self.batch_axes = (1,) if self.of_images else (1, 0)
+        self.most_tokens = TOKENS
         self.arrays_of: dict[tuple, dict] = {}
 
     def explore(self) -> None:
         """Find out what else it takes: other sizes, one text alone, more
         tokens, and whether tokens come first."""
-        if "batch_first" in self.thing.docs:  # which then says both
-            self.tokens_first = self.attends_along_the_first_axis()
+        says_both = "batch_first" in self.thing.docs
+        if says_both or self.first_axis is None:
+            self.tokens_first = self.attends_along_the_first_axis_alone()
+        self.order_is_open = self.tokens_first and not (
+            says_both or self.first_axis
+        )
         accepted = [n for n in self.batch_axes if self.accepts(axes=n)]
         stated = [n for n in accepted if n + 2 in self.stated_ranks()]
         self.batch_axes = tuple(stated or accepted) or self.batch_axes[:1]
@@ -122,18 +127,22 @@ class CalledLayer:
         finally:
             self.sizes = before
 
-    def attends_along_the_first_axis(self) -> bool:
-        """Whether a change of one entry along the first axis reaches the
-        others: then that is the axis of tokens."""
+    def attends_along_the_first_axis_alone(self) -> bool:
+        """Whether a change of the first entry along the first axis reaches
+        the others, and one along the second does not: then the first is
+        the axis of tokens."""
         self.tokens_first = False
         case = self.case(axes=1)
-        other = case.x.copy()
-        other[0] += 1
-        before = attempt(self.of, case)
-        after = attempt(self.of, replace(case, x=other))
-        if before is None or after is None:
-            return False
-        return bool((before[1:] != after[1:]).any())
+        before, reached = attempt(self.of, case), []
+        for rest in (np.s_[1:], np.s_[:, 1:]):
+            changed = np.ones_like(case.x)
+            changed[rest] = 0
+            moved = replace(case, x=case.x + changed)
+            after = attempt(self.of, moved)
+            if before is None or after is None:
+                return False
+            reached.append(bool((before[rest] != after[rest]).any()))
+        return reached == [True, False]
 
     def accepts(self, **how) -> bool:
         """Whether it takes such a case."""
@@ -231,10 +240,15 @@ class CalledLayer:
 
     def turn(self, case: LayerCase) -> Turn | None:
         """How the reference turns queries and keys, if it does."""
-        if not (case.turned and self.pairs):
+        if not (self.pairs and (case.turned or self.turns_inside)):
             return None
         d_head = self.d_head_at(case.built)
         return self.table.turn(d_head, self.pairs)
+
+    @property
+    def turns_inside(self) -> bool:
+        """Whether it turns by a table that no call takes."""
+        return self.table is not None and self.table.is_inside
 
     def d_head_at(self, size: int) -> int:
         """How wide a head is, for the sizes of that index."""

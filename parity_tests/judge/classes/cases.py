@@ -157,7 +157,8 @@ def cached_cases(layer) -> list[LayerCase]:
         for seed, parts in enumerate(layer.cache.parts)
     ]
     forms = (False, True) if layer.body.roles.causal else (False,)
-    plain += [replace(case, turned=True) for case in plain if layer.pairs]
+    if layer.pairs and not layer.turns_inside:
+        plain += [replace(case, turned=True) for case in plain]
     return [replace(case, causal=form) for form in forms for case in plain]
 
 

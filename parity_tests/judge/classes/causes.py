@@ -8,9 +8,12 @@ from functools import partial
 import numpy as np
 
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
-from parity_tests.judge.mutants.attention_parts import NUMBERS
+from parity_tests.judge.mutants.attention_parts import (
+    NUMBERS,
+    mutants_of_one_mask,
+)
 from parity_tests.judge.mutants.backward_parts import BACKWARD_MUTANTS
-from parity_tests.judge.mutants.class_parts import MUTANTS
+from parity_tests.judge.mutants.class_parts import MUTANTS, layer_of_heads
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
 from parity_tests.judge.verdict.protocol import attempt
@@ -35,7 +38,7 @@ def probes_of(layer) -> list[list]:
     if layer.body.roles.causal:
         masked = [c for c in others if c.masks]
         others += [replace(c, causal=True) for c in first + masked]
-    if layer.pairs:
+    if layer.pairs and not layer.turns_inside:
         others += [replace(c, turned=True) for c in plain]
     others += cached_cases(layer)
     loud = [
@@ -57,12 +60,24 @@ def mutants_of(layer, probes) -> Iterator:
     for name, mutant in possible(layer).items():
         for recipe in dict.fromkeys(readings):
             yield name, partial(output_of, layer, mutant, recipe)
+    of_keys = {
+        name: layer.forms[name].axes in (*OF_KEYS, LENGTHS)
+        for name in layer.understood[:2]
+    }
+    for name, parts, changed in mutants_of_one_mask(of_keys):
+        mutant = partial(layer_of_heads, **parts)
+        given = partial(output_of, layer, mutant, own)
+        yield name, partial(given_other_masks, given, changed)
 
 
 def output_of(layer, mutant, recipe, probe):
     """What the layer would give with this mistake, read by this recipe."""
     read = layer.weights(probe, recipe)
     return probe.output_of(partial(mutant, read), layer.causal_for(probe))
+
+
+def given_other_masks(given, changed, probe):
+    return given(replace(probe, masks=changed(probe.masks)))
 
 
 OF_TEXTS = ("masks are repeated", "the mask of another")

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from parity_tests.judge.attention.caches import Cache, cache_of
-from parity_tests.judge.mutants.class_parts import apply, normed
+from parity_tests.judge.mutants.class_parts import apply, normed, split
+from parity_tests.judge.subject.rotary import turned
 
 from .calling import Way
 from .cases import LayerCase
@@ -23,7 +24,7 @@ class DecodingLayer(ReadLayer):
     def __init__(self, way: Way, role: str):
         """Raises NotJudged where it cannot be read."""
         super().__init__(way, role)
-        self.pairs = pairs_of(self)
+        self.pairs = self.pairs or pairs_of(self)
         roles = self.body.roles.cache
         can_keep = roles.holders or self.thing.is_class
         self.cache = cache_of(self, roles) if roles and can_keep else None
@@ -74,5 +75,6 @@ class DecodingLayer(ReadLayer):
         read = self.weights(case)
         first = read.inside.startswith("norm first")
         x = normed(read, case.x) if first else case.x
-        both = (apply(layer, x).ravel() for layer in (read.key, read.value))
-        return np.concatenate(list(both))
+        key, value = (apply(layer, x) for layer in (read.key, read.value))
+        key = turned(read.turn, split(key, read.key_heads))
+        return np.concatenate([key.ravel(), value.ravel()])

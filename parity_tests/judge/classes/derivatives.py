@@ -49,6 +49,7 @@ def derivative(layer, case: LayerCase, moved, label: str, along, **parts):
         arrays[label] = arrays[label] + step
     heads = layer.heads_of(layer.sizes[case.built])
     read = weights(layer.at(case.built, layer.recipe), arrays, heads)
+    read = replace(read, turn=layer.turn(case))
     complex_case = replace(case, **case.tokens_by_use | tokens)
     output = complex_case.output_of(
         partial(layer_of_heads, read, **parts), layer.causal_for(case)

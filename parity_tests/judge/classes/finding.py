@@ -21,6 +21,7 @@ from parity_tests.judge.subject.forms import (
 )
 from parity_tests.judge.subject.masks import forms_told
 from parity_tests.judge.subject.rotary import Table, tables_to_try
+from parity_tests.judge.subject.weights import role_of
 from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 
 from .body import TOKENS, ClassBody
@@ -45,6 +46,7 @@ PRODUCTS = re.compile(
     r"MultiheadAttention)\("
 )
 IN_WINDOWS = re.compile(r"relative_(position|coords)_?(bias|index|table)")
+NO_LAYER = "it makes none of its own: its call takes"
 
 Body = ClassBody | FunctionBody
 
@@ -75,7 +77,18 @@ def way_to_call(host, thing: Thing, declared: Declared) -> Way:
             "built for, with a bias for each distance, which the judge "
             "does not know"
         )
-    raise NotJudged(most_telling([*troubles]))
+    raise NotJudged(most_telling([*troubles, *joined_tokens(thing)]))
+
+
+def joined_tokens(thing: Thing) -> list[str]:
+    """What is in the way where all three come in one array."""
+    required = [each.name for each in thing.call if each.required]
+    if len(required) == 1 and role_of(required[0].lower()) == "joined":
+        return [
+            f"{NO_LAYER} {required[0]}, queries, keys and values in one "
+            "array; a layer that makes them is judged"
+        ]
+    return []
 
 
 def is_additive(thing: Thing) -> bool:
@@ -86,8 +99,10 @@ def is_additive(thing: Thing) -> bool:
 
 def most_telling(troubles: list[str]) -> str:
     """Of all troubles the first; but a name that is not there, as of a
-    package that is missing, would be in the way of any trial."""
-    missing = (t for t in troubles if t.startswith("it raised NameError"))
+    package that is missing, would be in the way of any trial, and so is
+    what is no layer of tokens."""
+    always = ("it raised NameError", NO_LAYER)
+    missing = (t for t in troubles if t.startswith(always))
     return next(missing, (troubles or ["it gave no output"])[0])
 
 
@@ -135,7 +150,7 @@ def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:
         [told] if told else [],
         open_forms(roles.required_masks, roles.lengths, 1, held),
     )
-    layouts = (False, True)[: 1 + takes_images(body.thing)]
+    layouts = (True, False) if takes_images(body.thing) else (False,)
     tables = tables_for(CalledLayer(Way(body, sizes, width_by_sizes[0])))
     ways = product(tables, forms, width_by_sizes, layouts)
     for table, each, width, image in ways:

@@ -14,12 +14,14 @@ from parity_tests.judge.candidate.things import Thing
 SIZE = r"\w+\s*,\s*"
 OF_IMAGES = re.compile(
     rf"Conv2d|({SIZE}){{3}}\w+\s*=\s*\w+\.(shape|size\(\))|"
-    r"\b(b|n|bs|batch\w*) c h w\b"
+    r"\b(b|n|bs|batch\w*) c h w\b|"
+    rf"({SIZE}){{2}}\*\w+\s*=\s*\w+\.(shape|size\(\))"
 )
 
 
 def takes_images(thing: Thing) -> bool:
-    """Whether its source convolves images, or takes four sizes apart."""
+    """Whether its source convolves images, or takes four sizes apart, or
+    two and as many as there are."""
     return OF_IMAGES.search(thing.source) is not None
 
 

@@ -157,6 +157,11 @@ class AttentionLayer(DecodingLayer):
                 if len(self.body.roles.tokens) < 2 or self.causal
                 else "it takes no other tokens"
             )
+        if self.order_is_open:
+            missing["its layout"] = (
+                "nothing says whether texts or tokens come first; it was "
+                "asked with tokens first, along which it attends"
+            )
         if self.other_axes:
             missing["a text without a batch"] = (
                 "it takes it for something else, and nothing says that it "
@@ -279,7 +284,8 @@ class AttentionLayer(DecodingLayer):
         return not all(np.array_equal(*p, equal_nan=True) for p in pairs)
 
     def agree(self, output, expected, probe) -> bool:
-        return alike(output, np.asarray(expected))
+        digits = "float64" if self.in_float64 else "float32"
+        return alike(output.astype(digits), np.asarray(expected))
 
     def mutants(self, probes) -> Iterator:
         return mutants_of(self, probes)

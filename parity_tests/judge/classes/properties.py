@@ -447,16 +447,15 @@ def properties_of(layer) -> Iterator[Property]:
     yield Property(answers_do_not_depend_on_calls_before, inputs=long_cases)
     yield Property(texts_do_not_mix)
     yield Property(large_tokens_stay_finite)
-    yield Property(
-        a_later_token_changes_no_earlier_output
-        if layer.causal
-        else tokens_have_no_order
-    )
+    if layer.causal:
+        yield Property(a_later_token_changes_no_earlier_output)
+    elif not layer.turns_inside:
+        yield Property(tokens_have_no_order)
     if layer.body.roles.causal:
         yield Property(its_causal_form_sees_no_later_token)
-    if layer.pairs:
+    if layer.pairs and not layer.turns_inside:
         yield Property(its_rotary_table_turns_queries_and_keys)
-    elif layer.table:
+    elif layer.table and not layer.turns_inside:
         yield Property(
             only_the_distance_of_tokens_counts, inputs=long_cases
         )

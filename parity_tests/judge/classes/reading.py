@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from parity_tests.judge.mutants.class_parts import layer_of_heads
+from parity_tests.judge.mutants.class_parts import MUTANTS, layer_of_heads
 from parity_tests.judge.subject.intentions import (
     builds_causal_mask,
     is_causal_by_default,
@@ -22,6 +22,11 @@ from parity_tests.judge.subject.intentions import (
     is_off,
 )
 from parity_tests.judge.subject.roles import is_said_to_be_causal
+from parity_tests.judge.subject.rotary import (
+    PAIRS,
+    tables_inside,
+    turns_inside,
+)
 from parity_tests.judge.subject.weights import (
     Recipe,
     groups_of,
@@ -39,6 +44,7 @@ from .cases import LOUD, LayerCase
 EPSILONS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-3)
 HEADS = (2, 3, 4, 8)  # to be tried where no argument is called so
 MOST_HEADS = 64  # where no configuration can have them either
+Reading = tuple[Recipe, bool]  # and whether it is causal
 MISFITS = (ValueError, KeyError, TypeError, IndexError)
 # What a buffer is called that plain attention has not.
 ODD = re.compile(r"rel|pos|rot|freq|cos|sin|alibi|slope|gate|decay|memory")
@@ -136,10 +142,15 @@ class ReadLayer(CalledLayer):
         return bool(1e-11 < max(apart) < 1e-5)
 
     def plain(
-        self, case: LayerCase, causal=None, recipe=None
+        self,
+        case: LayerCase,
+        causal=None,
+        recipe=None,
+        mutant=layer_of_heads,
     ) -> np.ndarray:
-        """The reference's output in plain NumPy, for trials."""
-        layer = partial(layer_of_heads, self.weights(case, recipe))
+        """The output of the reference, or of a mutant, in plain NumPy,
+        for trials."""
+        layer = partial(mutant, self.weights(case, recipe))
         causal = self.causal_for(case) if causal is None else causal
         return case.output_of(layer, causal)
 
@@ -149,7 +160,7 @@ class ReadLayer(CalledLayer):
         replaced = self.causal_by_default.intersection(case.masks)
         return self.causal and not replaced
 
-    def recognised(self) -> tuple[Recipe, bool]:
+    def recognised(self) -> Reading:
         """How its weights are read, and whether it is causal.
 
         Where no reading gives its numbers, the first one by name is kept;
@@ -167,12 +178,20 @@ class ReadLayer(CalledLayer):
         read = [replace(each, gate=gate) for each in recipes(parameters)]
         stated = self.should_be_causal()
         options = (True, False) if stated else (False, True)
-        for recipe, causal in product(read, options):
-            for trial in self.variants(recipe, inside):
-                if self.gives(trial, causal, case, output):
-                    read_as = self.with_nearest_epsilon(trial, causal, case)
-                    return read_as, causal or stated
         named = [recipe for recipe in read if recipe.by_name]
+        readings = self.readings(read, options, inside)
+        if found := self.reading_of(case, output, readings):
+            trial, causal = found
+            read_as = self.with_nearest_epsilon(trial, causal, case)
+            return read_as, causal or stated
+        if not self.body.roles.rotary and turns_inside(self.thing):
+            readings = [*self.readings(named or read, options, inside)]
+            if found := self.turned_reading(readings):
+                return found[0], found[1] or stated
+            raise NotJudged(
+                "it seems to turn queries and keys by their positions, in "
+                "a way that the judge does not recognise"
+            )
         labels = {label for label, _, _ in parameters}
         if not named:
             got = ", ".join(sorted(labels)) or "none"
@@ -201,6 +220,50 @@ class ReadLayer(CalledLayer):
                 "not, so it may be a variant"
             )
         return recipe, stated or self.looks_causal(case)
+
+    def readings(self, read, options, inside) -> Iterator[Reading]:
+        """All variants of recipes, each causal or not."""
+        for recipe, causal in product(read, options):
+            for trial in self.variants(recipe, inside):
+                yield trial, causal
+
+    def reading_of(
+        self, case: LayerCase, output, readings, mutants=(layer_of_heads,)
+    ) -> Reading | None:
+        """The first reading by which the right layer, or one of these
+        mutants, gives the layer's own numbers."""
+        return next(
+            (
+                (recipe, causal)
+                for mutant in mutants
+                for recipe, causal in readings
+                if self.gives(recipe, causal, case, output, mutant)
+            ),
+            None,
+        )
+
+    def turned_reading(self, readings: list[Reading]) -> Reading | None:
+        """The same of a layer that turns queries and keys by their
+        positions itself, maybe in float32: the right one tells by which
+        table, or else a mutant, with the likeliest reading."""
+        case = self.case(dtype="float32")
+        output = attempt(self.of, case)
+        first = (recipe for recipe, _ in readings[:1])
+        likeliest = [*product(first, (True, False))]
+        ways = (
+            ((layer_of_heads,), readings),
+            (tuple(MUTANTS.values()), likeliest),
+        )
+        tables = [*tables_inside(self.thing)]
+        for (mutants, some), self.table, self.pairs in product(
+            ways if output is not None else (), tables, PAIRS
+        ):
+            with np.errstate(all="ignore"):
+                found = self.reading_of(case, output, some, mutants)
+            if found:
+                return found
+        self.table, self.pairs = None, ""
+        return None
 
     def with_nearest_epsilon(
         self, recipe: Recipe, causal: bool, case: LayerCase
@@ -396,10 +459,12 @@ class ReadLayer(CalledLayer):
         is_meant = by_design or is_meant_unscaled(self.thing)
         return (True, False) if is_meant else (False,)
 
-    def gives(self, recipe: Recipe, causal, case, output) -> bool:
+    def gives(
+        self, recipe: Recipe, causal, case, output, mutant=layer_of_heads
+    ) -> bool:
         """Whether this reading gives the layer's own numbers."""
         try:
-            expected = self.plain(case, causal, recipe)
+            expected = self.plain(case, causal, recipe, mutant)
         except MISFITS:
             return False
         return alike(output, expected)

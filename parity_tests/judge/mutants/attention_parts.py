@@ -219,21 +219,20 @@ def one_key_less(probe):
     return mask & after & triangle(probe)
 
 
-def transposed_mask(probe):
-    mask = own_mask(probe)
-    if mask.shape[-1] != mask.shape[-2]:
-        return visible(probe)
-    return mask.swapaxes(-2, -1) & triangle(probe)
+def transposed(mask: np.ndarray) -> np.ndarray:
+    """The mask with queries for keys, where there are as many."""
+    is_square = mask.shape[-1] == mask.shape[-2]
+    return mask.swapaxes(-2, -1) if is_square else mask
 
 
-def padding_on_queries(probe):
+def on_queries(mask: np.ndarray) -> np.ndarray:
     """The padding mask of a text's keys, applied to its queries."""
-    mask = own_mask(probe)
-    if mask.shape[-1] != mask.shape[-2]:
-        return visible(probe)
-    first = mask[..., :1, :].swapaxes(-2, -1)
     same = (mask == mask[..., :1, :]).all()
-    return (first if same else mask) & triangle(probe)
+    return transposed(mask) if same else mask
+
+
+def of_own_mask(change: Callable) -> Callable:
+    return lambda probe: change(own_mask(probe)) & triangle(probe)
 
 
 def causal_alone(probe):
@@ -349,8 +348,8 @@ FROM_THE_FIRST = (
     "the cache is forgotten: the last queries are taken for the first"
 )
 VISIBLE_KEYS = {
-    "the mask is transposed": transposed_mask,
-    ON_QUERIES: padding_on_queries,
+    "the mask is transposed": of_own_mask(transposed),
+    ON_QUERIES: of_own_mask(on_queries),
     "the mask is ignored": causal_alone,
     "the causal mask is missing": own_mask,
     "causal is dropped when another mask is given": lambda probe: (
@@ -488,12 +487,16 @@ MUTANT_PARTS = (
             "visible": inverted,
             "weigh": filled(-1e9),
         },
+        "the mask is inverted [and a row of none gets NaN]": {
+            "visible": inverted,
+            "weigh": or_nothing,
+        },
         f"{ON_QUERIES} [and a hidden one gets the mean]": {
-            "visible": padding_on_queries,
+            "visible": of_own_mask(on_queries),
             "weigh": filled(-1e9),
         },
         f"{ON_QUERIES} [and a hidden one gets NaN]": {
-            "visible": padding_on_queries,
+            "visible": of_own_mask(on_queries),
             "weigh": or_nothing,
         },
         "the keys are reshaped, not transposed": {
@@ -518,6 +521,41 @@ JOINED_MASKS = {
         joined, join=np.logical_or
     ),
 }
+
+
+# What may be wrong with one of several masks alone; and how a query to
+# which nothing is left comes out.
+OF_ONE_MASK = {
+    "is inverted": np.logical_not,
+    "acts on the queries, not the keys": on_queries,
+    "is transposed": transposed,
+    "is ignored": np.ones_like,
+}
+ROWS_OF_NONE = {
+    "": {},
+    " [and a row of none gets the mean]": {"weigh": filled(-1e9)},
+    " [and a row of none gets NaN]": {"weigh": or_nothing},
+}
+
+
+def mutants_of_one_mask(
+    masks: dict[str, bool],
+) -> Iterator[tuple[str, dict, Callable]]:
+    """Causes, each with other parts of attention, and with what it makes
+    of masks by their names. `masks` tells which are of keys only: such a
+    one acts on the queries where it is transposed."""
+    for mask, of_keys in masks.items() if len(masks) > 1 else ():
+        for wrong, change in OF_ONE_MASK.items():
+            if change is (transposed if of_keys else on_queries):
+                continue
+            for rows, parts in ROWS_OF_NONE.items():
+                cause = f"of its masks, {mask} {wrong}{rows}"
+                yield cause, parts, partial(with_changed, mask, change)
+
+
+def with_changed(mask: str, change: Callable, masks: dict) -> dict:
+    """The masks, of which one is changed where it is there."""
+    return masks | {n: change(m) for n, m in masks.items() if n == mask}
 
 
 def masks_joined_by(joined: Callable, probe: Probe) -> np.ndarray:

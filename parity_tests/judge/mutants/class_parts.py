@@ -74,9 +74,16 @@ def sources(tokens: Tokens) -> tuple:
     return tokens.query, tokens.key, tokens.value
 
 
-def turning(turn: Turn | None, past: int, query, key, value) -> tuple:
+def turning(turn: Turn | None, calls: tuple, query, key, value) -> tuple:
     """Queries and keys, turned by their positions."""
-    return turned(turn, query, past), turned(turn, key), value
+    return turned(turn, query, sum(calls)), turned(turn, key), value
+
+
+def turned_anew(turn: Turn | None, calls: tuple, query, key, value):
+    """In each call new tokens are turned as if they were the first."""
+    parts = np.split(key, np.cumsum(calls, dtype=int), axis=-2)
+    keys = [turned(turn, part) for part in parts]
+    return turned(turn, query), np.concatenate(keys, axis=-2), value
 
 
 def finish(merged: np.ndarray, output, heads: int = 1) -> np.ndarray:
@@ -118,8 +125,8 @@ def layer_of_heads(
         split(apply(layer, x), count)
         for layer, x, count in zip(layers, inputs, heads, strict=True)
     )
-    turn, past = weights.turn, tokens.past
-    query, key, value = turning(turn, past, query, key, value)
+    turn, calls = weights.turn, tokens.calls
+    query, key, value = turning(turn, calls, query, key, value)
     mask = joined(tokens.masks)
     if mask is not None and mask.ndim > 2:
         mask = mask[..., None, :, :]  # the same for all heads
@@ -280,22 +287,24 @@ FINISHES = {
 }
 TURNINGS = {
     "the keys are not turned by their positions": (
-        lambda turn, past, q, k, v: (turned(turn, q, past), k, v)
+        lambda turn, calls, q, k, v: (turned(turn, q, sum(calls)), k, v)
     ),
     "the queries are not turned by their positions": (
-        lambda turn, past, q, k, v: (q, turned(turn, k), v)
+        lambda turn, calls, q, k, v: (q, turned(turn, k), v)
     ),
     "the values are turned by their positions, too": (
-        lambda turn, past, q, k, v: (
-            *turning(turn, past, q, k, v)[:2],
+        lambda turn, calls, q, k, v: (
+            *turning(turn, calls, q, k, v)[:2],
             turned(turn, v),
         )
     ),
     "the queries and keys are turned twice by their positions": (
-        lambda turn, past, q, k, v: turning(
-            turn, past, *turning(turn, past, q, k, v)
+        lambda turn, calls, q, k, v: turning(
+            turn, calls, *turning(turn, calls, q, k, v)
         )
     ),
+    "new tokens are turned as if their positions were the first, whatever "
+    "is in the cache": turned_anew,
 }
 MASKS_IN_ORDER = (
     "masks are repeated for heads in another order than heads stand in the "

@@ -24,7 +24,7 @@ PATTERNS = {
     "mask": r".*mask.*|m|.*bias|hidden|hide|visible|allowed|keep|seen|"
     r"blocked|padding|.*_pad|valid|may_attend|ignored|"
     r"adj(acency)?(_?mat(rix)?)?",
-    "causal": r"(is_?)?causal|use_causal.*|mask_future|autoregressive",
+    "causal": r"(is_?)?causal|use_causal.*|mask_future\w*|autoregressive",
     "scale": r"(softmax_?|sm_?|qk_?)?scal(e|ing)(_factor)?",
     "d_head": r"d_?k|dk|d_?head|head_?dim|d_?model|dim|d|dim_k|"
     r"key_?dim|head_?size|d_?keys?|embed_?dim|depth|n_?features",
@@ -190,22 +190,29 @@ ATTENDS = (
     r"(kept?|keeps?|see[ns]?|attend\w*|may|can|visible|valid|real|allow\w*|"
     r"tokens?(?=\s*(?:[.,;)]|$|and\b|else\b))|unmasked|look\w*|"
     r"use[ds]?\b(?! an?\b)|participat\w*|present|to keep|"
-    r"takes? part|no padding)"
+    r"takes? part|no padding|真实|有效|可见|可以?看|保留|参与)"
 )
 HIDES = (
     r"(hid\w*|mask\w*|ignor\w*|pad\w*|block\w*|forbid\w*|future|drop\w*|"
     r"exclud\w*|remov\w*|(?:not|never) (?:to )?(?:be )?"
-    r"(?:attend|see|use|allow|look)\w*|may not|must not|cannot|disallow\w*)"
+    r"(?:attend|see|use|allow|look)\w*|may not|must not|cannot|disallow\w*|"
+    r"填充|屏蔽|遮|忽略|无效|不可见|不能看|不参与)"
 )
 ONE = r"(?:true|\bones?\b|(?<![\d.])1(?:\.0?)?s?(?![\d.])|nonzero)"
 ZERO = r"(?:false|\bzeros?\b|(?<![\d.])0(?:\.0?)?s?(?![\d.]))"
 BETWEEN = (
     r"means?|marks?|is|are|for|where|at|to|if|indicates?|->|→|:|=|a|an|the|"
     r"every|positions?|pairs?|keys?|we|of|that|query|queries|one|it|to|be|"
-    r"tokens?|entries|values?|attention|will|do|does|should|\s"
+    r"tokens?|entries|values?|attention|will|do|does|should|"
+    r"表示|代表|意味着|标记|为|是|的|位置|处|\s"
 )
 MARKS = r"[\s=:`'*<>\[\]]*"  # as around `<pad>` and [PAD]
 LINK = rf"{MARKS}(?:{BETWEEN})*{MARKS}"
+# Of what is hidden or seen, said before its number.
+IS_MARKED_BY = (
+    r" (is|are) (indicated|marked|denoted|flagged|represented|encoded) "
+    rf"(by|with|as) (an? )?{MARKS}"
+)
 # Further away, only words that cannot be meant of anything else.
 PLAINLY_ATTENDS = (
     r"(kept\b|visible|valid|real\b|attend|takes? part|participat|seen\b)"
@@ -243,7 +250,8 @@ def meaning_in(said: str) -> str | None:
         (ZERO, HIDES, "attends"),
         (ZERO, ATTENDS, "hidden"),
     ):
-        if re.search(number + LINK + does, said):
+        marked = rf"\b{does}( \w+)?{IS_MARKED_BY}{number}"
+        if re.search(rf"{number}{LINK}{does}|{marked}", said):
             return meaning
     return None
 
@@ -381,11 +389,16 @@ LAST_QUERIES = re.compile(
     r"quer(y|ies) (are|is|stands?) (at )?the (last|end)|"
     r"new(est)? (query|queries|tokens?)"
 )
-SIZE = r"\b(seq\w*|tokens|length|len|src_len|tgt_len|t|l|s|n)"
-TEXTS = r"(batch\w*|b|n|bs|bsz|texts)"
-TOKENS_FIRST = re.compile(
-    rf"[\[(]\s*{SIZE}\s*,\s*{TEXTS}\s*,\s*[\w/* ]+[\])]"
-)
+SIZE = r"\b(seq\w*|time|tokens|len(gth)?\w*|\w+_len(gth)?|t|l|s|n)"
+TEXTS = r"\b(n?_?batch\w*|b|n|bs|bsz|texts)"
+# A third axis of tokens would be that of a mask, or of weights.
+NO_THIRD = rf"(?!\s*({SIZE}|{TEXTS})\W)"
+ORDERS = {"tokens": (SIZE, TEXTS), "texts": (TEXTS, SIZE)}
+ORDER_IN_A_WORD = {
+    "tokens": r"\b((lnd|tbc|lbd|tnc|sbh|lne)|"
+    r"(seq(uence)?|time|tokens?)[- ](first|major))\b",
+    "texts": r"\b((nld|btc|bld|ntc|bsh|nle)|batch[- ](first|major))\b",
+}
 ZEROS = re.compile(
     r"(fully masked|may attend to nothing|attends? to nothing|no keys?|"
     r"nothing to attend)[^.]*(zeros?|\b0\b)"
@@ -409,13 +422,34 @@ def aligns_last(docs: str) -> bool:
     return LAST_QUERIES.search(docs.lower()) is not None
 
 
-def puts_tokens_first(docs: str, source: str = "", name: str = "") -> bool:
-    """Whether arrays are said to be (tokens, batch, features), or the
-    source takes the shape of the argument `name` apart so."""
-    sizes = rf"{SIZE}\s*,\s*{TEXTS}\s*,\s*\w+"
-    apart = rf"{sizes}\s*=\s*{name}\.(shape|size\()"
-    said = TOKENS_FIRST.search(docs.lower())
-    return bool(said or (name and re.search(apart, source.lower())))
+def stated_first(
+    docs: str, source: str = "", names: Iterable[str] = ()
+) -> str | None:
+    """Which axis of its tokens comes first, "tokens" or "texts"; None
+    where nothing tells.
+
+    Docstrings, and comments on the arguments `names`, go before how the
+    source takes the shapes of these apart.
+    """
+    comments = (comments_on(source, name) for name in names)
+    said = "\n".join([docs, *comments]).lower()
+    code = source.lower()
+    named = "|".join(re.escape(name.lower()) for name in names)
+    every = rf"\s*=\s*({named})\.(shape|size\()"
+    first = rf"\s*=\s*({named})\.(shape\[0\]|size\(0\))"
+    ways = (
+        (said, r"[\[(]\s*{0}\s*,\s*{1}\s*," + NO_THIRD + r"[\w/* ]+[\])]"),
+        (said, r"{0} [x×] {1} [x×] \w+"),
+        (said, r"{2}"),
+        (code, rf"{{0}}\s*,\s*{{1}}\s*,\s*\w+{every}"),
+        (code, rf"(?!n\b){{0}}{first}"),
+    )
+    for text, way in ways[: None if named else 3]:
+        for which, axes in ORDERS.items():
+            pattern = way.format(*axes, ORDER_IN_A_WORD[which])
+            if re.search(pattern, text):
+                return which
+    return None
 
 
 def gives_zeros(docs: str) -> bool:

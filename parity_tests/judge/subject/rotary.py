@@ -15,11 +15,18 @@ from itertools import product
 
 import numpy as np
 
-from parity_tests.exact.numbers import joined, known_exactly
+from parity_tests.bounds.rounding import FUNCTION_ROUNDINGS
+from parity_tests.exact.numbers import joined, known_within
 from parity_tests.judge.candidate.things import Thing
 
 ROWS = 97  # positions of a table: a number that no other axis has
 THETA = 10_000.0
+OTHER_BASES, LEAST_BASE = (500_000.0, 1_000_000.0, 1000.0, 100.0), 50
+NUMBER = r"(?<![\w.])\d[\d_]*(?:\.\d*)?(?:e\d+)?"
+COMPLEX = r"\bpolar\b|\bview_as_complex\b|\b1j\b"
+# In a frequency, base ** (-2 i / d): of a power, of its exponent times the
+# logarithm of a base of up to a million, and of products.
+OF_AN_ANGLE = FUNCTION_ROUNDINGS + 2 * 14 + 4
 TABLE = re.compile(
     r"(freqs?|frequencies|rope|rotary|rotation|rot)_?"
     r"(cis|complex|emb(edding)?s?|tables?|cache|pos_?emb|cos_?sin)?|"
@@ -54,11 +61,16 @@ def rotary_names(parameters) -> tuple[str, ...]:
 @dataclass(frozen=True, eq=False)
 class Turn:
     """Cosines and sines of (position, pair), and which features are a
-    pair: "neighbours", or those of two "halves"."""
+    pair: "neighbours", or those of two "halves".
+
+    Each may come with so many `roundings`, where a layer computes them
+    itself.
+    """
 
     cos: np.ndarray
     sin: np.ndarray
     pairs: str
+    roundings: np.ndarray | float = 0.0
 
     def at(self, begin: int, like: np.ndarray) -> tuple:
         """Of the positions of an array's tokens, from `begin` on."""
@@ -90,7 +102,11 @@ def turned_exactly(turn: Turn | None, x):
     if turn is None:
         return x
     first, second, order = turn.columns(x.shape[-1])
-    cos, sin = (known_exactly(t, x) for t in turn.at(0, x.value))
+    roundings = turn.roundings + np.zeros(turn.cos.shape)
+    cos, sin = (
+        known_within(t, roundings[: len(t)] * x.rounding.u, x)
+        for t in turn.at(0, x.value)
+    )
     a, b = (
         x.moved(lambda v: v[..., first]),
         x.moved(lambda v: v[..., second]),
@@ -107,12 +123,14 @@ class Table:
     """How a table is made: `make(d_head)` gives one or two arrays, of
     ROWS positions.
 
-    It `is_sure` where no other form could be meant.
+    It `is_sure` where no other form could be meant, and `is_inside` where
+    no call takes it: the layer turns by it of its own.
     """
 
     name: str
     make: Callable[[int], object]
     is_sure: bool = False
+    is_inside: bool = False
 
     def rows(self, d_head: int, positions: np.ndarray, dtype):
         """The table's arrays at these positions."""
@@ -120,7 +138,12 @@ class Table:
         return taken(self.make(d_head), positions, dtype, wide)
 
     def turn(self, d_head: int, pairs: str) -> Turn:
-        return Turn(*cosines_and_sines(self.make(d_head), d_head), pairs)
+        cos, sin = cosines_and_sines(self.make(d_head), d_head)
+        roundings = 0.0
+        if self.is_inside:
+            places = np.arange(ROWS)[:, None] * np.ones_like(cos)
+            roundings = OF_AN_ANGLE * places + FUNCTION_ROUNDINGS
+        return Turn(cos, sin, pairs, roundings)
 
 
 def taken(table, positions: np.ndarray, real, wide):
@@ -173,8 +196,8 @@ def half_of(array: np.ndarray, d_head: int) -> np.ndarray | None:
     return None
 
 
-def angles(d_head: int) -> np.ndarray:
-    frequencies = THETA ** -(np.arange(0, d_head, 2) / d_head)
+def angles(d_head: int, theta: float = THETA) -> np.ndarray:
+    frequencies = theta ** -(np.arange(0, d_head, 2) / d_head)
     return np.outer(np.arange(ROWS), frequencies)
 
 
@@ -254,6 +277,28 @@ def tables_to_try(
         if fits and cosines_and_sines(made, d_head) is not None:
             yield table
     yield from standard(count)
+
+
+def turns_inside(thing: Thing) -> bool:
+    """Whether its source has cosines and sines, or complex numbers, to
+    turn by."""
+    source = thing.source + thing.helpers
+    both = re.search(r"\bcos\b", source) and re.search(r"\bsin\b", source)
+    return bool(both) or re.search(COMPLEX, source) is not None
+
+
+def tables_inside(thing: Thing) -> Iterator[Table]:
+    """The tables by which it may turn of its own: of each base that its
+    source has, and of the usual ones."""
+    written = re.findall(NUMBER, thing.source + thing.helpers)
+    bases = [float(n.replace("_", "")) for n in written]
+    for base in dict.fromkeys((THETA, *bases, *OTHER_BASES)):
+        if base >= LEAST_BASE:
+            yield Table(
+                f"its own, of base {base:g}",
+                lambda d, base=base: np.exp(1j * angles(d, base)),
+                is_inside=True,
+            )
 
 
 def may_do_without(source: str) -> bool:

@@ -379,15 +379,19 @@ def test_the_norm_before_a_wrong_attention_is_seen():
     assert report.cause == "the values go through the key's projection"
 
 
+class Along(nn.MultiheadAttention):
+    def __init__(self, d_model, num_heads, dropout=0.0):
+        super().__init__(d_model, num_heads, dropout)
+
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=False)[0]
+
+
 def test_attention_along_the_batch_ends_no_judgement():
-    class Along(nn.MultiheadAttention):
-        def __init__(self, d_model, num_heads, dropout=0.0):
-            super().__init__(d_model, num_heads, dropout)
+    class OfTexts(Along):
+        """Attention of x, (batch, tokens, d_model)."""
 
-        def forward(self, x):
-            return super().forward(x, x, x, need_weights=False)[0]
-
-    report = judged(Along)
+    report = judged(OfTexts)
     assert report.trouble is None
     assert "texts_do_not_mix" in failed(report)
     assert report.cause == "attention runs along the batch, not the tokens"
@@ -461,3 +465,19 @@ def test_an_output_without_axes_is_a_wrong_one():
     report = judged(ANumberForOneToken)
     assert report.verdict == "rejected", report
     assert "returned shape ()" in str(report)
+
+
+def test_a_layout_that_nothing_tells_is_that_in_which_it_attends():
+    class OfValues(Along):
+        def forward(self, x):
+            both = {"need_weights": False}
+            return nn.MultiheadAttention.forward(self, x, x, 2 * x, **both)[
+                0
+            ]
+
+    right, wrong = judged(Along), judged(OfValues)
+    assert right.verdict == "holds where asked", right
+    assert "its layout" in right.not_asked
+    assert right.conventions["layout"] == "tokens, batch, features"
+    assert "equals_the_reference" in failed(wrong)
+    assert "texts_do_not_mix" not in failed(wrong)

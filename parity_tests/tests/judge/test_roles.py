@@ -27,9 +27,9 @@ from parity_tests.judge.subject.roles import (
     is_left_alone,
     is_said_to_be_causal,
     left_at_defaults,
-    puts_tokens_first,
     roles_of,
     stated_axes,
+    stated_first,
     stated_meaning,
     stated_rank,
 )
@@ -260,6 +260,19 @@ def test_what_stands_behind_a_star_is_no_argument():
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
+        (
+            "mask: batch x keys, where padding items are marked by 1s",
+            "hidden",
+        ),
+        (
+            "a mask, in which real tokens are indicated with a `1`",
+            "attends",
+        ),
+        ("mask: padding is denoted by 0.", "attends"),
+        ("mask: 1 表示真实的词, 0 表示填充", "attends"),
+        ("mask: (batch, n) 0 为有效位置", "hidden"),
+        ("mask: True 表示不可见", "hidden"),
+        ("mask: 下三角矩阵", None),
         ("mask: True where a query may attend", "attends"),
         ("`mask` is 1 for tokens to keep and 0 for padding.", "attends"),
         ("mask: positions with 0 are ignored", "attends"),
@@ -361,32 +374,43 @@ def test_which_axes_a_docstring_gives_a_mask(text, axes):
 
 
 @pytest.mark.parametrize(
-    ("text", "is_so"),
+    ("text", "first"),
     [
-        ("x: (seq, batch, d_model)", True),
-        ("of shape [T, B, C]", True),
-        ("(L, N, E)", True),
-        ("(batch, seq, d_model)", False),
-        ("(B, T, C)", False),
-        ("(tokens, features)", False),
+        ("x: (seq, batch, d_model)", "tokens"),
+        ("of shape [T, B, C]", "tokens"),
+        ("(L, N, E)", "tokens"),
+        ("Shapes are Time x Batch x Features", "tokens"),
+        ("x is LND, as in CLIP", "tokens"),
+        ("sequence-first, as before 1.9", "tokens"),
+        ("(batch, seq, d_model)", "texts"),
+        ("(B, T, C)", "texts"),
+        ("batch x length x width", "texts"),
+        ("(tokens, features)", None),
+        ("a mask of (batch, tgt_len, src_len), or (B, len_q, len_k)", None),
+        ("Attention over tokens of a batch.", None),
     ],
 )
-def test_whether_tokens_are_said_to_come_first(text, is_so):
-    assert puts_tokens_first(text) is is_so
+def test_which_axis_of_tokens_is_said_to_come_first(text, first):
+    assert stated_first(text) == first
 
 
 @pytest.mark.parametrize(
-    ("source", "is_so"),
+    ("source", "first"),
     [
-        ("seq_len, bsz, _ = x.shape", True),
-        ("T, B, C = x.size()", True),
-        ("B, T, C = x.size()", False),
-        ("seq_len, bsz, _ = other.shape", False),
-        ("tgt_len, bsz = x.shape[:2]", False),
+        ("seq_len, bsz, _ = x.shape", "tokens"),
+        ("T, B, C = x.size()", "tokens"),
+        ("src_len, bsz, d = memory.size()", "tokens"),
+        ("n = x.shape[1]\nL = x.shape[0]", "tokens"),
+        ("# x: (T, B, C)\nout = x", "tokens"),
+        ("B, T, C = x.size()", "texts"),
+        ("nbatches = x.size(0)", "texts"),
+        ("n = x.size(0)", None),
+        ("seq_len, bsz, _ = other.shape", None),
+        ("tgt_len, bsz = x.shape[:2]", None),
     ],
 )
-def test_how_a_shape_is_taken_apart_says_which_axis_is_first(source, is_so):
-    assert puts_tokens_first("", source, "x") is is_so
+def test_how_shapes_are_taken_apart_says_which_axis_is_first(source, first):
+    assert stated_first("", source, ("x", "memory")) == first
 
 
 @pytest.mark.parametrize(
@@ -585,5 +609,11 @@ def test_four_sizes_are_those_of_images():
             b, t, c = x.shape
             return x.reshape(b, t * c)
 
+    class OfAny(Of4):
+        def forward(self, x):
+            b, c, *places = x.shape
+            return x.reshape(b, c, -1).reshape(b, c, *places)
+
     assert takes_images(described("", Of4))
+    assert takes_images(described("", OfAny))
     assert not takes_images(described("", Of3))

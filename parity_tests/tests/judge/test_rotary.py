@@ -14,6 +14,7 @@ from parity_tests.judge.subject.rotary import (
     rotary_names,
     size_taken,
     standard,
+    tables_inside,
     takes_the_whole,
     turned,
     turned_exactly,
@@ -189,3 +190,91 @@ def test_positions_that_count_by_themselves_are_found():
 
     report = judged(Longer)
     assert failed(report) == ["only_the_distance_of_tokens_counts"], report
+
+
+# --- turned inside, by no table of a call --------------------------------
+
+
+class Inside(nn.Module):
+    """One head that turns its queries and keys itself, in float32."""
+
+    base, part = 500.0, 1
+
+    def __init__(self, dim):
+        super().__init__()
+        self.wq = nn.Linear(dim, dim)
+        self.wk = nn.Linear(dim, dim)
+        self.wv = nn.Linear(dim, dim)
+        rates = torch.arange(0, dim // self.part, 2) / (dim // self.part)
+        self.register_buffer("inv_freq", 500.0**-rates)
+
+    def turned(self, x):
+        places = torch.arange(x.shape[-2]).float()
+        angles = torch.outer(places, self.inv_freq.float())
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        a, b, rest = x.tensor_split([cos.shape[1], 2 * cos.shape[1]], -1)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
+
+    def keys(self, x):
+        return self.turned(self.wk(x))
+
+    def forward(self, x):
+        scores = self.turned(self.wq(x)) @ self.keys(x).mT
+        weights = (scores / x.shape[-1] ** 0.5).softmax(dim=-1)
+        return weights @ self.wv(x)
+
+
+def test_the_bases_that_a_source_has_are_tried_after_the_usual_one():
+    tables = [*tables_inside(described("Inside", Inside))]
+    assert tables[0].name == "its own, of base 10000"
+    assert tables[1].name == "its own, of base 500"
+    turn = tables[1].turn(D_HEAD, "halves")
+    angle = 5 * 500 ** (-2 / 6)
+    assert np.isclose(turn.cos[5, 1], np.cos(angle))
+    assert np.isclose(turn.sin[5, 1], np.sin(angle))
+
+
+def test_what_a_layer_computes_itself_comes_with_its_rounding():
+    table = next(tables_inside(described("Inside", Inside)))
+    x = np.random.default_rng(0).normal(size=(9, D_HEAD))
+    x = x.astype(np.float32)
+    rates = np.float32(10_000) ** (np.arange(3, dtype=np.float32) / -3)
+    angles = np.arange(9, dtype=np.float32)[:, None] * rates
+    rough = Turn(np.cos(angles), np.sin(angles), "halves")
+    exact = turned_exactly(table.turn(D_HEAD, "halves"), bounded(x))
+    apart = np.abs(turned(rough, x) - exact.value)
+    assert (apart <= exact.error).all()
+    given = turned_exactly(standard_turn("halves"), bounded(x))
+    assert (given.error < exact.error).all()
+
+
+def standard_turn(pairs):
+    return next(standard(1)).turn(D_HEAD, pairs)
+
+
+@pytest.mark.slow
+def test_a_layer_that_turns_by_itself_holds():
+    report = judged(Inside)
+    assert report.verdict == "holds", report
+    said = "its own, of base 500; pairs are halves"
+    assert report.conventions["rotary"] == said
+
+
+@pytest.mark.slow
+def test_keys_that_are_not_turned_inside_are_found():
+    class OfQueries(Inside):
+        def keys(self, x):
+            return self.wk(x)
+
+    cause = "the keys are not turned by their positions"
+    assert judged(OfQueries).cause == cause
+
+
+@pytest.mark.slow
+def test_turning_that_is_not_recognised_is_not_judged():
+    class Partly(Inside):
+        part = 2
+
+    report = judged(Partly)
+    assert report.verdict == "not judged"
+    assert "does not recognise" in report.trouble

@@ -1,7 +1,7 @@
 """What was met later: caches, asked call by call, and masks of heads."""
 
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, product
 from types import SimpleNamespace
 
 import torch
@@ -16,10 +16,12 @@ from parity_tests.tests.judge.street.truth.classes import (
     TOKENS,
     WIDTH,
     head_of_globals,
+    identity,
     keys_mask,
     numpy_layer,
     numpy_projections,
     of_joined_tokens,
+    of_library,
     of_three,
     of_tokens,
     three,
@@ -249,6 +251,41 @@ def rotary(make, names: str, ask, neighbours=False, causal=False) -> Check:
     return check
 
 
+def function_of_two_masks(module) -> Pairs:
+    qkv = [uniform(BATCH, HEADS, TOKENS, 6) for _ in "qkv"]
+    real, pairs = some(BATCH, TOKENS), past(TOKENS, TOKENS)
+    real[:, 0] = True
+    seen = real[:, None, None] & pairs
+    got = module.attention(*qkv, real.long(), pairs[None].long())
+    yield got, dot_product(*qkv, seen)
+    yield module.attention(*qkv), dot_product(*qkv)
+
+
+def rotary_inside(module) -> Pairs:
+    """At once, and call by call with what comes back."""
+    layer, x = built(module.GroupedAttention(WIDE, FOUR, 2)), tokens(WIDE)
+    q = turned(layer.q_proj(x), neighbours=True)
+    k = turned(layer.k_proj(x), neighbours=True)
+    seen = past(TOKENS, TOKENS)
+    context = multi_head(q, k, layer.v_proj(x), FOUR, seen)
+    whole = layer.o_proj(context)
+    yield from in_parts(
+        lambda kept, begin, x: layer(x, kept), whole, [x], PARTS
+    )
+
+
+def rotary_from_the_first(module) -> Pairs:
+    params = {name: uniform(WIDE, WIDE) for name in ("q", "k", "v", "o")}
+    x = tokens(WIDE)
+    q, k = (turned(x @ params[n], neighbours=False) for n in ("q", "k"))
+    seen = past(TOKENS, TOKENS)
+    whole = multi_head(q, k, x @ params["v"], FOUR, seen) @ params["o"]
+    yield from in_parts(
+        lambda kept, begin, x: module.attention(params, x, kept),
+        *(whole, [x], PARTS),
+    )
+
+
 def with_complex_table(layer, x: Tensor) -> Tensor:
     return layer(x, torch.polar(torch.ones(()).double(), ANGLES))
 
@@ -357,6 +394,85 @@ def numpy_with_gradients(module) -> Pairs:
     yield torch.as_tensor(layer.backward(upstream.numpy())), gradient
 
 
+def time_by_batch(module) -> Pairs:
+    layer = built(module.MultiheadAttention(WIDTH, HEADS))
+    inputs = [tokens(), *(uniform(BATCH, CONTEXT, WIDTH) for _ in "kv")]
+    parts = zip(
+        *(layer.in_proj.weight.chunk(3), layer.in_proj.bias.chunk(3)),
+        strict=True,
+    )
+    qkv = [
+        x @ weight.mT + bias
+        for x, (weight, bias) in zip(inputs, parts, strict=True)
+    ]
+    real = some(BATCH, CONTEXT)
+    turned = [x.transpose(0, 1) for x in inputs]
+    for seen, padding in ((None, None), (real[:, None], ~real)):
+        got = layer(*turned, key_padding_mask=padding)
+        expected = layer.out_proj(multi_head(*qkv, HEADS, seen))
+        yield got.transpose(0, 1), expected
+    turned = [turned[0]] * 3
+    got = layer(*turned, mask_future_steps=True).transpose(0, 1)
+    own = layer.in_proj(inputs[0]).chunk(3, dim=-1)
+    context = multi_head(*own, HEADS, past(TOKENS, TOKENS))
+    yield got, layer.out_proj(context)
+
+
+def layout_not_told(module) -> Pairs:
+    layer, x = built(module.SelfAttention(WIDTH, HEADS)), tokens()
+    got = layer(x.transpose(0, 1)).transpose(0, 1)
+    yield got, of_library(layer.attend, x, x, x)
+
+
+def with_a_base(module) -> Pairs:
+    layer, x = built(module.CausalAttention(WIDTH, HEADS, 9)), tokens()
+    qkv = layer.in_proj(x).chunk(3, dim=-1)
+    context = multi_head(*qkv, HEADS, past(TOKENS, TOKENS))
+    got = layer(x.transpose(0, 1)).transpose(0, 1)
+    yield got, layer.out_proj(context)
+
+
+def of_padding_and_pairs(make, names: str, ask) -> Check:
+    """Neither mask, each alone, and both."""
+
+    def check(module) -> Pairs:
+        layer, x = built(make(module)), tokens()
+        *layers, out = [layer.get_submodule(n) for n in names.split(" ")]
+        out = identity if out is layer else out
+        qkv = [part(x) for part in layers]
+        real, pairs = some(BATCH, TOKENS), past(TOKENS, TOKENS)
+        real[:, 0] = True  # which each query sees
+        nothing = torch.ones(1, 1, dtype=torch.bool)
+        for padding, ahead in product((None, real), (None, pairs)):
+            seen = nothing if padding is None else padding[:, None]
+            seen = seen if ahead is None else seen & ahead
+            context = multi_head(*qkv, HEADS, seen)
+            yield ask(layer, x, padding, ahead), out(context)
+
+    return check
+
+
+def hidden_by_two(layer, x: Tensor, *masks) -> Tensor:
+    return layer(x, *(m if m is None else ~m for m in masks))
+
+
+def shown_by_two(layer, x: Tensor, *masks) -> Tensor:
+    return layer(x, x, x, *(m if m is None else m.long() for m in masks))
+
+
+def image_of_any_axes(module) -> Pairs:
+    """Query, key and value of a head, then those of the next."""
+    layer = built(module.PositionsAttention(64, HEADS_OF_64))
+    x = uniform(BATCH, 64, 3, 2)
+    norm = layer.norm.weight, layer.norm.bias, 1e-5
+    projected = layer.qkv(group_norm(x, 8, *norm).flatten(2)).mT
+    by_head = projected.unflatten(-1, (HEADS_OF_64, 3, -1))
+    qkv = (part.flatten(-2) for part in by_head.unbind(-2))
+    out = layer.proj_out(multi_head(*qkv, HEADS_OF_64).mT)
+    yield layer(x), x + out.unflatten(-1, (3, 2))
+
+
+HEADS_OF_64 = 4
 MORE: dict[str, Check] = {
     **dict.fromkeys(
         ("config_that_requires", "config_that_requires_wrong_scale"),
@@ -391,6 +507,30 @@ MORE: dict[str, Check] = {
         ("numpy_gradients_beside", "numpy_gradients_beside_wrong_scale"),
         numpy_with_gradients,
     ),
+    **dict.fromkeys(
+        ("image_of_any_axes", "image_of_any_axes_wrong_scale"),
+        image_of_any_axes,
+    ),
+    "padding_shown_of_two_masks": of_padding_and_pairs(
+        lambda m: m.ItemsAttention(WIDTH, HEADS, 0.1),
+        "to_q to_k to_v ",
+        hidden_by_two,
+    ),
+    "padding_on_queries_of_two_masks": of_padding_and_pairs(
+        lambda m: m.MultiHeadedAttention(HEADS, WIDTH),
+        "query key value out",
+        shown_by_two,
+    ),
+    **dict.fromkeys(
+        ("rotary_inside", "rotary_inside_groups_in_turn"), rotary_inside
+    ),
+    "rotary_from_the_first": rotary_from_the_first,
+    **dict.fromkeys(
+        ("time_by_batch", "time_by_batch_keeps_padding"), time_by_batch
+    ),
+    "padding_on_queries_of_a_function": function_of_two_masks,
+    "layout_not_told": layout_not_told,
+    "mask_of_ones_of_a_base": with_a_base,
     **dict.fromkeys(
         ("two_masks_required", "two_masks_in_another_order"),
         of_two_masks,

@@ -22,6 +22,37 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "np.sqrt(x.shape[-1])",
         "np.sqrt(q.shape[-1])",
     ),
+    "time_by_batch_keeps_padding": (
+        "(~key_padding_mask.bool())",
+        "key_padding_mask.bool()",
+    ),
+    "padding_on_queries_of_a_function": (
+        "pad_mask[:, None, :, None]",
+        "pad_mask[:, None, None, :]",
+    ),
+    "image_of_any_axes_wrong_scale": ("c**-0.25", "q.shape[1] ** -0.25"),
+    "padding_shown_of_two_masks": (
+        "shown = key_padding_mask",
+        "shown = ~key_padding_mask",
+    ),
+    "padding_on_queries_of_two_masks": (
+        "pad_mask[:, None, :, None]",
+        "pad_mask[:, None, None, :]",
+    ),
+    "rotary_inside_groups_in_turn": (
+        "a.repeat(1, self.shared, 1, 1)",
+        "a.repeat_interleave(self.shared, dim=1)",
+    ),
+    "rotary_from_the_first": (
+        "    q, k = turned(q), turned(k)\n",
+        "    past = 0 if kv_cache is None else kv_cache.keys.shape[2]\n"
+        "    q, k = (\n"
+        "        turned(torch.cat([x[:, :, :1].expand(-1, -1, past, -1)"
+        ", x], 2))[:, :, past:]\n"
+        "        for x in (q, k)\n"
+        "    )\n",
+    ),
+    "mask_of_ones_of_a_base": ("ones.tril()", "ones.tril().log()"),
     "two_masks_in_another_order": (
         "hidden.repeat_interleave(heads, 0)",
         "hidden.repeat(heads, 1, 1)",
