@@ -216,6 +216,11 @@ REFERENCES = {
         "R. (2020). ALBERT: A Lite BERT for Self-supervised Learning of "
         "Language Representations. ICLR 2020. arXiv:1909.11942."
     ),
+    "Su et al. 2021": (
+        "Su, J., Lu, Y., Pan, S., Murtadha, A., Wen, B., Liu, Y. (2021). "
+        "RoFormer: Enhanced Transformer with Rotary Position Embedding. "
+        "arXiv:2104.09864."
+    ),
     "Dao et al. 2022": (
         "Dao, T., Fu, D. Y., Ermon, S., Rudra, A., Ré, C. (2022). "
         "FlashAttention: Fast and Memory-Efficient Exact Attention with "
