@@ -507,7 +507,9 @@ class AttentionFunction:
                 yield name, partial(in_parts, mutant)
         forms = self.caller.calling.forms
         of_keys = {n: forms[n].axes in OF_KEYS for n in self.two_masks}
-        for name, parts, changed in mutants_of_one_mask(of_keys):
+        for name, parts, changed in mutants_of_one_mask(
+            of_keys, alone=self.two_masks[:1]
+        ):
             mutant = partial(attention, **parts)
             yield name, partial(self.given_other_masks, mutant, changed)
 

@@ -64,7 +64,7 @@ def mutants_of(layer, probes) -> Iterator:
         name: layer.forms[name].axes in (*OF_KEYS, LENGTHS)
         for name in layer.understood[:2]
     }
-    for name, parts, changed in mutants_of_one_mask(of_keys):
+    for name, parts, changed in mutants_of_one_mask(of_keys, alone=of_keys):
         mutant = partial(layer_of_heads, **parts)
         given = partial(output_of, layer, mutant, own)
         yield name, partial(given_other_masks, given, changed)

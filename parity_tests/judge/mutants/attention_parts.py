@@ -4,7 +4,7 @@ The parts are a factor for the scores, what is visible, and how weights are
 made of the two. Each of `MUTANTS` has a wrong part in place of a right one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import accumulate
@@ -539,14 +539,17 @@ ROWS_OF_NONE = {
 
 
 def mutants_of_one_mask(
-    masks: dict[str, bool],
+    masks: dict[str, bool], alone: Container[str]
 ) -> Iterator[tuple[str, dict, Callable]]:
     """Causes, each with other parts of attention, and with what it makes
     of masks by their names. `masks` tells which are of keys only: such a
-    one acts on the queries where it is transposed."""
+    one acts on the queries where it is transposed. Those that probes never
+    have `alone` may be ignored beside the other only."""
     for mask, of_keys in masks.items() if len(masks) > 1 else ():
         for wrong, change in OF_ONE_MASK.items():
             if change is (transposed if of_keys else on_queries):
+                continue
+            if change is np.ones_like and mask not in alone:
                 continue
             for rows, parts in ROWS_OF_NONE.items():
                 cause = f"of its masks, {mask} {wrong}{rows}"
