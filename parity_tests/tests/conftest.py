@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -52,6 +53,15 @@ ENOUGH = 200  # where so many were compared; of few it says nothing
 MOST_WORKERS = 4  # each takes about a gigabyte
 
 TALLIES: dict[str, Tally] = defaultdict(Tally)
+
+
+def one_in(count: int, names: Iterable) -> list:
+    """Parameters of a test, of which the first and then one in `count` is
+    tried by default, and all others with `-m slow`."""
+    return [
+        pytest.param(name, marks=pytest.mark.slow if place % count else ())
+        for place, name in enumerate(names)
+    ]
 
 
 def expect_holds(claim: str, comparison: Comparison) -> None:

@@ -26,6 +26,7 @@ import parity_tests.oracles.gpt2 as gpt2_oracle
 from numpy_ref.checkpoints.bert import load_bert
 from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.gpt2 import gpt2
+from parity_tests.tests.conftest import one_in
 
 FILE = "model.safetensors"
 
@@ -195,21 +196,8 @@ VARIATIONS = {
 }
 
 
-# Other wrappers stand among the rest, and among `test_wrong_weights`.
-ONE_MORE_WRAPPER = {"_orig_mod.", "_orig_mod.module."}
-
-
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-@pytest.mark.parametrize(
-    "variation",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.slow if name in ONE_MORE_WRAPPER else (),
-        )
-        for name in VARIATIONS
-    ],
-)
+@pytest.mark.parametrize("variation", one_in(2, VARIATIONS))
 def test_a_checkpoint_is_the_model_that_wrote_it(tmp_path, variation, kind):
     model = random_model(kind)
     VARIATIONS[variation](model, tmp_path)
