@@ -29,7 +29,8 @@ class Kept:
     ) -> tuple[Light, ...]:
         """The properties of a step, asked of this function, or kept.
 
-        `of` says of which step, mutant or release they are.
+        `of` says whose they are: of NumPy's function, or of a mutant by
+        its cause. Kept ones are found by that, and not by the function.
         """
         path = self.folder / f"{name}-{sha256(of.encode()).hexdigest()}"
         if (rows := self.read(path)) is None:

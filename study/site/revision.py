@@ -2,7 +2,7 @@
 
 A page is made again when a file changes that its code is made of. Values,
 bounds, properties and templates come from this project's other files: when
-one of those changes, or NumPy or PyTorch, all pages are made again.
+one of those changes, or a library's version, all pages are made again.
 """
 
 import ast
@@ -23,7 +23,7 @@ SUFFIXES = {".py", ".html", ".toml"}
 def revision() -> str:
     """A checksum of the site's own files and the proofs', with versions."""
     digest = hashlib.sha256()
-    for package in ("numpy", "torch", "sphinx"):
+    for package in ("numpy", "torch", "sphinx", "hypothesis", "mpmath"):
         digest.update(f"{package} {version(package)}\n".encode())
     for module in (study.site, parity_tests):
         root = Path(module.__path__[0])

@@ -1,7 +1,8 @@
 """Notebooks as pages: each is run when its page is read.
 
-A run takes a while. Its outputs are kept beside the site until a file that
-the notebook has loaded changes, or the notebook, or a library's version.
+A run takes a while. Its outputs are kept beside the site until the code of
+a file that the notebook has loaded changes, or the notebook, or a
+library's version.
 """
 
 import json
