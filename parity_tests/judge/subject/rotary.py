@@ -1,5 +1,5 @@
-"""Rotary tables: what a call takes to turn queries and keys by their
-positions (Su et al. 2021).
+"""Rotary tables, by which queries and keys are turned by their positions
+(Su et al. 2021): what a call takes, or what a layer makes itself.
 
 One argument takes a table, or two take cosines and sines. The file's own
 function makes it where there is one; else it is the standard one, in each
