@@ -13,6 +13,7 @@ from parity_tests.judge.verdict.protocol import Broken
 from .examples import example_of
 from .mutant_code import code_of
 from .proof import Light, lights
+from .values import tables
 
 BREAKABLE = (
     *("attention_scores", "causal_mask", "softmax", "masked_softmax"),
@@ -22,29 +23,23 @@ BREAKABLE = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mutant: its cause in words, its code, its result, its lights.
-
-    `result` is None where it raises an error on the example.
-    """
+    """A mutant: its cause in words, its code, itself, its lights."""
 
     cause: str
     code: str
-    result: object
+    step: Callable
     lights: tuple[Light, ...]
 
 
 def mutants_of(name: str, lights=lights) -> list[Mutant]:
     """Each mutant of a step that a property tells from the right one."""
-    mutants = [
-        Mutant(
-            cause,
-            code_of(mutant),
-            result(mutant, name),
-            lights(by_name(mutant, name), name, cause),
-        )
-        for cause, mutant in MUTANTS[name].items()
-    ]
-    return [m for m in mutants if any(light.is_off for light in m.lights)]
+    mutants = []
+    for cause, mutant in MUTANTS[name].items():
+        step = by_name(mutant, name)
+        asked = lights(step, name, cause)
+        if any(light.is_off for light in asked):
+            mutants.append(Mutant(cause, code_of(mutant), step, asked))
+    return mutants
 
 
 def by_name(mutant: Callable, name: str) -> Callable:
@@ -65,10 +60,10 @@ def by_name(mutant: Callable, name: str) -> Callable:
     return step
 
 
-def result(mutant: Callable, name: str):
-    """What a mutant makes of the example."""
+def value_of(step: Callable, name: str) -> str:
+    """HTML for what a step, or a mutant of it, makes of the example."""
     arguments = deepcopy(example_of(name).numpy_arguments())
     try:
-        return by_name(mutant, name)(**arguments)
+        return tables(step(**arguments))
     except Broken:
-        return None
+        return "it raises an error"

@@ -15,17 +15,16 @@ from .examples import example_of
 from .values import result_of
 
 TABLE = Path(__file__).with_name("builtins.toml")
+BUILTINS = tomllib.loads(TABLE.read_text("utf-8"))
 
 
-def builtin_of(name: str) -> dict[str, str] | None:
-    """The call and its convention; None where there is no built-in.
+def builtin_of(name: str) -> dict[str, str]:
+    """The call and its convention.
 
     Raises AssertionError when it does not give what the step gives.
     """
-    entry = tomllib.loads(TABLE.read_text("utf-8")).get(name)
-    if entry is not None:
-        check(name, entry["call"])
-    return entry
+    check(name, BUILTINS[name]["call"])
+    return BUILTINS[name]
 
 
 def check(name: str, call: str) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from study.site.revision import results_revision, revision
+from study.site import revision as revisions
 from study.site.symbols import HUES, SYMBOLS
 
 project = "Attention, Twice"
@@ -43,6 +43,6 @@ html_theme_options = {
 side_by_side_packages = {"NumPy": "numpy_ref", "PyTorch": "torch_impl"}
 side_by_side_symbols = SYMBOLS
 side_by_side_hues = HUES
-side_by_side_revision = revision()
-lights_revision = results_revision()
-side_by_side_values = "study.site.values:values_of"
+side_by_side_revision = revisions.revision()
+results_revision = revisions.results_revision()
+side_by_side_values = "study.site.directives:kept_values_of"

@@ -1,6 +1,7 @@
 """Directives of the site: what stands around the steps of a function.
 
 {inputs} softmax
+{built-in} softmax
 {properties} softmax
 {break-it} softmax
 
@@ -12,7 +13,6 @@ import inspect
 import re
 from collections.abc import Callable
 from html import escape, unescape
-from pathlib import Path
 
 from docutils import nodes
 from jinja2 import Environment, PackageLoader
@@ -23,16 +23,16 @@ from parity_tests.judge.steps.all_properties import properties_of
 from parity_tests.judge.steps.property import twin_of
 from parity_tests.judge.verdict.property import Property
 
-from .breaking import mutants_of
-from .examples import example_of
-from .kept import Kept
+from .breaking import mutants_of, value_of
+from .builtins import builtin_of
+from .kept import Kept, kept_of
 from .pages.documents import source_document
 from .proof import file_of, lights_of
 from .shipped import shipped_against
 from .side_by_side.mathml import mathml
 from .side_by_side.tokens import as_html
 from .symbols import HUES
-from .values import inputs_of, result_of, tables
+from .values import inputs_of, values_of
 
 TEMPLATES = Environment(
     loader=PackageLoader(__package__),
@@ -64,10 +64,9 @@ class Rendered(SphinxDirective):
     template = ""
 
     @property
-    def lights(self) -> Callable:
-        """The lights of a function: kept ones, where they are of now."""
-        folder = Path(self.env.doctreedir).with_name("lights")
-        return Kept(folder, self.config.lights_revision).lights
+    def kept(self) -> Kept:
+        """Results of an earlier build, where they are of now."""
+        return kept_of(self.env)
 
     def shown(self, **values) -> list[nodes.Node]:
         html = TEMPLATES.get_template(self.template).render(**values)
@@ -81,7 +80,22 @@ class Inputs(Rendered):
 
     def run(self) -> list[nodes.Node]:
         (name,) = self.arguments
-        return self.shown(inputs=inputs_of(name))
+        of = f"inputs: {name}"
+        inputs = self.kept.result(of, lambda: inputs_of(name))
+        return self.shown(inputs=inputs)
+
+
+class BuiltIn(Rendered):
+    """`built-in`: what PyTorch has for a step, once it gave the same."""
+
+    template = "built_in.html"
+
+    def run(self) -> list[nodes.Node]:
+        (name,) = self.arguments
+        entry = self.kept.result(
+            f"built-in: {name}", lambda: builtin_of(name)
+        )
+        return self.shown(**entry)
 
 
 class Properties(Rendered):
@@ -91,13 +105,13 @@ class Properties(Rendered):
 
     def run(self) -> list[nodes.Node]:
         (name,) = self.arguments
-        asked = lights_of(name, self.lights)
+        asked = lights_of(name, self.kept.lights)
         tests = {each.name: test_of(each) for each in properties_of(name)}
         return self.shown(
             name=name,
             lights=[light for light in asked if light.asked],
             tests=tests,
-            shipped=shipped_against(name, self.lights),
+            shipped=shipped_against(name, self.kept.lights),
         )
 
 
@@ -112,21 +126,31 @@ class BreakIt(Rendered):
         right = {
             "cause": "as it should be",
             "code": code_of(inspect.getsource(twin.reference)),
-            "value": tables(result_of(example_of(name))),
-            "lights": lights_of(name, self.lights),
+            "value": self.value_of(twin.reference, name, "as it is"),
+            "lights": lights_of(name, self.kept.lights),
         }
         mutants = [
             {
                 "cause": mutant.cause,
                 "code": code_of(mutant.code),
-                "value": "it raises an error"
-                if mutant.result is None
-                else tables(mutant.result),
+                "value": self.value_of(mutant.step, name, mutant.cause),
                 "lights": mutant.lights,
             }
-            for mutant in mutants_of(name, self.lights)
+            for mutant in mutants_of(name, self.kept.lights)
         ]
         return self.shown(name=name, versions=[right, *mutants])
+
+    def value_of(self, step: Callable, name: str, of: str) -> str:
+        return self.kept.result(
+            f"value of {name}: {of}", lambda: value_of(step, name)
+        )
+
+
+def kept_values_of(env, file: str, name: str) -> dict[str, str]:
+    """HTML for each named step of a function, kept where it is of now."""
+    return kept_of(env).result(
+        f"values: {file} {name}", lambda: values_of(file, name)
+    )
 
 
 def test_of(each: Property) -> dict[str, str]:
@@ -158,8 +182,9 @@ def without_docstring(source: str) -> str:
 
 def setup(app: Sphinx) -> dict:
     """What Sphinx calls."""
-    app.add_config_value("lights_revision", "", "")
+    app.add_config_value("results_revision", "", "")
     app.add_directive("inputs", Inputs)
+    app.add_directive("built-in", BuiltIn)
     app.add_directive("properties", Properties)
     app.add_directive("break-it", BreakIt)
     return {"version": "1", "parallel_read_safe": True}

@@ -1,7 +1,6 @@
 """What the site shows of a step: values, properties, and its mutants."""
 
 import re
-import tomllib
 
 import mpmath
 import numpy as np
@@ -17,7 +16,7 @@ from parity_tests.twins.comparing import Comparison
 from parity_tests.twins.finding import find_twins
 from study.site import shipped, values
 from study.site.breaking import BREAKABLE, by_name, mutants_of
-from study.site.builtins import TABLE, builtin_of, check
+from study.site.builtins import BUILTINS, builtin_of, check
 from study.site.directives import as_inline_html
 from study.site.examples import example_of, says_little
 from study.site.kept import Kept
@@ -156,6 +155,22 @@ def test_lights_are_kept_until_what_they_depend_on_changes(tmp_path):
     assert asks("then", "a cause")
 
 
+def test_a_result_is_computed_once_for_each_name_and_revision(tmp_path):
+    computed = []
+
+    def result(revision, of):
+        def compute():
+            computed.append((revision, of))
+            return {"value": [revision, None, 0.1]}
+
+        return Kept(tmp_path, revision).result(of, compute)
+
+    for revision, of in (("now", "a"), ("now", "b"), ("then", "a")):
+        for _ in range(2):
+            assert result(revision, of) == {"value": [revision, None, 0.1]}
+    assert computed == [("now", "a"), ("now", "b"), ("then", "a")]
+
+
 def test_the_lights_of_a_right_step_are_on_and_those_of_a_wrong_one_off():
     own = lights_of("softmax")
     assert all(light.holds and light.asked > 30 for light in own)
@@ -273,7 +288,7 @@ def test_a_gradient_is_shown_beside_autograds():
     assert values_of("", "softmax_backward").keys() == {"d_scores"}
 
 
-@pytest.mark.parametrize("name", tomllib.loads(TABLE.read_text("utf-8")))
+@pytest.mark.parametrize("name", BUILTINS)
 def test_each_built_in_gives_what_the_step_gives(name):
     assert builtin_of(name)["convention"].endswith(".")
 

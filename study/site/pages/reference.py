@@ -13,7 +13,7 @@ from parity_tests.twins.finding import Twin, twin_files, twins_of
 from parity_tests.twins.gradients import backward, output_name
 
 from ..breaking import BREAKABLE
-from ..builtins import builtin_of
+from ..builtins import BUILTINS
 from .documents import checkout
 
 HERE = Path(__file__).parent
@@ -38,11 +38,8 @@ def reference_page(file: str) -> str:
             f"```{{inputs}} {twin.name}\n```",
             f"```{{side-by-side}} {file} {twin.name}\n```",
         ]
-        if (builtin := builtin_of(twin.name)) is not None:
-            parts.append(
-                f"**In plain PyTorch:** `{builtin['call']}`. "
-                f"{builtin['convention']}"
-            )
+        if twin.name in BUILTINS:
+            parts.append(f"```{{built-in}} {twin.name}\n```")
         if backward(twin) is not None:
             parts.append(gradient(file, twin))
         if properties_of(twin.name):

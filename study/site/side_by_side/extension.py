@@ -18,8 +18,9 @@ that only one side has is shown `only` there:
 `side_by_side_symbols` has the LaTeX of names, in all functions or in one.
 `side_by_side_hues` has the names that have a colour, the same on each page.
 `side_by_side_revision` may be any text: when it changes, all is made again.
-`side_by_side_values` is optional: a function that is called with the file
-and the function and returns HTML for each name of a step.
+`side_by_side_values` is optional: a function that is called with Sphinx's
+environment, the file and the function, and returns HTML for each name of a
+step.
 
 Math is written as MathML (`html_math_renderer = "mathml"`), with the name
 of the variable at each symbol that the document's functions have.
@@ -77,7 +78,7 @@ class SideBySide(SphinxDirective):
                 self.env.note_dependency(str(behind))
         sides = Sides(name, sources)
         pages_of(self.env)[name] = Page(self.env.docname, sides)
-        values = values_of(self.config, file, name)
+        values = values_of(self.env, file, name)
         return [twins(sides=sides, values=values)]
 
 
@@ -174,14 +175,13 @@ def hues_of(config) -> dict[str, int]:
     return {name: index % HUES for index, name in enumerate(names)}
 
 
-def values_of(config, file: str, function: str) -> dict[str, str]:
+def values_of(env, file: str, function: str) -> dict[str, str]:
     """HTML for each name of a step, from the project's own function."""
-    if not config.side_by_side_values:
+    if not env.config.side_by_side_values:
         return {}
-    module, _, attribute = config.side_by_side_values.partition(":")
-    return getattr(importlib.import_module(module), attribute)(
-        file, function
-    )
+    module, _, attribute = env.config.side_by_side_values.partition(":")
+    project = importlib.import_module(module)
+    return getattr(project, attribute)(env, file, function)
 
 
 def inline_math(translator, node: nodes.math) -> None:
