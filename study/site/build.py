@@ -237,21 +237,16 @@ def write_sources(
 def all_pages(folder: Path, twice) -> dict[str, str]:
     """The source of each page, by its document's name, but of those that
     are completed when they are read."""
-    reference = {
-        f"{package}/{file}": name_of(file)
-        for package in ("numpy_ref", "torch_impl")
-        for file in twin_files()
-    }
     tests = {
         file_of(each)
         for step in judged_steps()
         for each in properties_of(step)
     }
-    documents = dict(document_pages(reference, tests | claim_tests()))
+    documents = dict(document_pages(own_pages(), tests | claim_tests()))
     guides = [name for name in documents if name.startswith("docs/")]
     files = [name_of(file) for file in in_order()]
     api = dict(api_pages(twice))
-    lessons = [f"notebooks/{name}" for name in notebook_names()]
+    lessons = [f"{NOTEBOOKS}/{name}" for name in notebook_names()]
     return {
         "index": front_page(),
         "reference/index": how_to_read() + toctree(files),
@@ -269,6 +264,19 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
         **dict(claim_pages()),
         **dict(reference_pages()),
         **documents,
+    }
+
+
+def own_pages() -> dict[str, str]:
+    """The page of each file that has one of its own, by the file's path."""
+    reference = {
+        f"{package}/{file}": name_of(file)
+        for package in ("numpy_ref", "torch_impl")
+        for file in twin_files()
+    }
+    return reference | {
+        f"study/notebooks/{name}.md": f"{NOTEBOOKS}/{name}"
+        for name in notebook_names()
     }
 
 

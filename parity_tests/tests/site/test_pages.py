@@ -7,6 +7,7 @@ import pytest
 
 from parity_tests.conventions import table as conventions_table
 from parity_tests.twins.finding import twin_files
+from study.site.build import own_pages
 from study.site.pages import conventions, documents
 from study.site.pages.conventions import (
     Conventions,
@@ -74,6 +75,12 @@ def test_links_of_the_guides_lead_into_the_site():
     shown = pages["sources/numpy_ref-checked-py"]
     assert "# numpy_ref/checked.py" in shown
     assert "def checked(" in shown
+
+
+def test_a_link_to_a_notebook_leads_to_its_page_and_there_is_no_other():
+    pages = dict(document_pages(own_pages()))
+    assert "](../notebooks/from_scratch.md)" in pages["docs/notebooks"]
+    assert not [name for name in pages if "from_scratch" in name]
 
 
 def test_the_guides_stand_in_the_order_of_their_map():

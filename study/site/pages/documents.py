@@ -1,7 +1,7 @@
 """Documents: the pages of `docs/`, with links that lead into the site.
 
-A link to a file of the reference leads to its page, one to any other file
-of the project to a page that shows the file.
+A link to a file of the reference or to a notebook leads to its page, one to
+any other file of the project to a page that shows the file.
 """
 
 import re
@@ -34,9 +34,9 @@ def document_pages(
 ) -> Iterator[tuple[str, str]]:
     """The pages of docs/ and of the files that they lead to.
 
-    `reference` has the document of each file of the reference that has a
-    page, by the file's path in the project; `others` are files to which
-    other pages lead.
+    `reference` has the document of each file that has a page of its own,
+    by the file's path in the project; `others` are files to which other
+    pages lead.
     """
     root, linked = checkout(), set(others)
     for path in sorted((root / "docs").glob("*.md")):
