@@ -8,7 +8,7 @@ nearly one-hot. Masks have fully masked rows; arrays have odd strides.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from math import prod
@@ -105,11 +105,13 @@ def cases(
     dtype: str,
     equal: bool = False,
     batch_axes: int = MOST_BATCH_AXES,
+    wanted: Callable[[dict], bool] = lambda arguments: True,
 ) -> Case:
     """Arguments and parameters for `twin`, with floats of `dtype`.
 
     All axes have one size where they are to be `equal`; those of a batch
-    are `batch_axes` at most.
+    are `batch_axes` at most. Arguments that are not `wanted` are rejected
+    before parameters are drawn, which takes longer.
     """
     drawer = _Drawer(draw, twin, np.dtype(dtype), equal, batch_axes)
     arguments = {
@@ -117,6 +119,7 @@ def cases(
         for name, annotation in _annotations(twin.reference).items()
         if name != "params"
     }
+    assume(wanted(arguments))
     if not _is_module(twin):
         return Case(twin, arguments)
     module = drawer.module()
