@@ -23,6 +23,7 @@ from parity_tests.judge.subject.forms import (
 )
 from parity_tests.judge.subject.roles import (
     Roles,
+    global_widths,
     roles_of,
     stated_rank,
 )
@@ -127,6 +128,10 @@ class Caller:
         """What the host answers. Raises Raised."""
         calling = self.calling
         how = {"library": calling.library, "narrow": calling.narrow} | how
+        if calling.layout != HEADS_JOINED:
+            width = arguments[calling.roles.tensors[0]].shape[-1]
+            names = global_widths(self.thing)
+            how["globals"] = dict.fromkeys(names, width)
         return answered(self.host.call(self.thing.name, arguments, how))
 
     def whole(self, query, key, value, masks=None, **options):

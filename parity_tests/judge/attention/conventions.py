@@ -51,6 +51,7 @@ NOT_DIFFERENTIATED = {
     "jax": "those of JAX are not asked",
 }
 NO_GRADIENTS = "none: it computes without a graph, as under no_grad"
+WHERE_NO_MASK = "where no mask is passed"
 INSIDE_FLOAT32 = "in float32 also for float64 inputs, by design or not"
 
 

@@ -32,6 +32,7 @@ from parity_tests.judge.subject.forms import OF_KEYS
 from parity_tests.judge.subject.intentions import (
     UNSEEN,
     builds_causal_mask,
+    is_causal_by_default,
     speaks_of_causal,
 )
 from parity_tests.judge.subject.masks import not_understood
@@ -39,6 +40,7 @@ from parity_tests.judge.subject.roles import (
     aligns_last,
     backward_not_called,
     gives_zeros,
+    global_widths,
     is_dropout_mask,
     is_said_to_be_causal,
     left_at_defaults,
@@ -69,6 +71,7 @@ from .conventions import (
     NOT_DIFFERENTIATED,
     NOT_TESTED,
     NOTHING_DECLARED,
+    WHERE_NO_MASK,
     Conventions,
     Declared,
     alignment,
@@ -127,6 +130,9 @@ class AttentionFunction:
             forms=caller.calling.forms | forms,
             fixed=caller.calling.fixed | self.passed_scale(caller),
         )
+        self.without_masks = self.caller
+        if self.is_causal_by_default:
+            self.caller = self.given_a_mask(self.caller)
         self.conventions = self.detect(self.caller, limits)
         self.decoder, roles = FunctionDecoder(self), caller.calling.roles
         can_keep = roles.cache.holders and not limits.narrow
@@ -146,6 +152,20 @@ class AttentionFunction:
         name = caller.calling.roles.scale
         return {} if self.scale is None else {name: self.scale}
 
+    @property
+    def is_causal_by_default(self) -> bool:
+        """Whether it makes a causal mask where it is passed none."""
+        thing, roles = self.caller.thing, self.caller.calling.roles
+        is_free = self.mask and self.mask not in roles.required_masks
+        source = f"{thing.source}\n{thing.helpers}"
+        return bool(is_free) and is_causal_by_default(source, self.mask)
+
+    def given_a_mask(self, caller: Caller) -> Caller:
+        """Passed a mask that allows all where no other one is."""
+        roles = caller.calling.roles
+        required = (*roles.required_masks, self.mask)
+        return caller.changed(roles=replace(roles, required_masks=required))
+
     def detect_two(self, caller: Caller, limits: Range) -> tuple:
         """The two masks that it is asked with at once, in the order of its
         arguments, and the batch axes with which both work."""
@@ -164,6 +184,8 @@ class AttentionFunction:
         finding = next((m for m in self.masks if m.name == self.mask), None)
         form = finding.form if finding else None
         by, aligned = "none", NOT_TESTED
+        if caller is not self.without_masks:
+            by = WHERE_NO_MASK
         if roles.causal:
             by = f"the argument {roles.causal}"
             aligned = alignment(self.causally, limits)
@@ -284,6 +306,11 @@ class AttentionFunction:
         output = self.caller(query, key, value, masks, **options)
         return self.valid(output, query, value)
 
+    def of_no_mask(self, query, key, value) -> np.ndarray:
+        """Without any mask, where it then has one of its own."""
+        output = self.without_masks(query, key, value, {})
+        return self.valid(output, query, value)
+
     def random_masks(self, case: AttentionCase) -> dict[str, np.ndarray]:
         """One for each of its two masks. Raises NotAsked where they do
         not both work with so many batch axes."""
@@ -386,6 +413,7 @@ class AttentionFunction:
             "causal or masks": bool(free or own_form),
             "two masks": bool(self.two_masks),
             "both at once": conventions.causal_and_mask == "both at once",
+            "causal without a mask": conventions.causal == WHERE_NO_MASK,
             "zeros": conventions.fully_masked_row == "zeros",
             "no mask": self.mask is None
             or self.mask not in roles.required_masks,
@@ -449,6 +477,10 @@ class AttentionFunction:
             missing[f"other values of {name}"] = (
                 f"what it means is not known; it was given {given}"
             )
+        for name in global_widths(self.caller.thing):
+            missing[f"other values of the global {name}"] = (
+                "it is what the width of a head is"
+            )
         roles = calling.roles
         missing |= left_at_defaults(roles.left_alone)
         return missing | cache_not_asked(
@@ -469,6 +501,8 @@ class AttentionFunction:
             return np.concatenate(outputs, axis=-2)
         arrays = probe.query, probe.key, probe.value
         copies = [array.copy() for array in arrays]
+        if probe.causal and self.conventions.causal == WHERE_NO_MASK:
+            return self.of_no_mask(*copies)
         has_form = self.caller.calling.roles.causal is not None
         is_causal, masks = probe.causal and has_form, self.masks_of(probe)
         return self.with_masks(*copies, masks, causal=is_causal)

@@ -177,6 +177,16 @@ def no_mask_is_a_mask_that_allows_all(
     yield same("context", got, expected, 2 * error(open_case))
 
 
+def without_a_mask_it_is_causal(
+    subject, case: AttentionCase
+) -> Comparisons:
+    """Without a mask, no query attends to a later key: it makes that mask
+    where none is passed."""
+    case = causal(case)
+    got = subject.of_no_mask(*case.qkv)
+    yield equals_exact("context", got, steps(case)["context"])
+
+
 def a_mask_broadcasts(subject, case: AttentionCase) -> Comparisons:
     """A mask with fewer axes or entries is broadcast, as NumPy does it."""
     full = replace(case, mask=case.rows.copy())
@@ -240,6 +250,7 @@ PROPERTIES = (
     Property(what_is_behind_the_mask_does_not_matter, ("masks",)),
     Property(a_fully_masked_row_gets_zeros, ("masks", "zeros")),
     Property(no_mask_is_a_mask_that_allows_all, ("masks", "no mask")),
+    Property(without_a_mask_it_is_causal, ("causal without a mask",)),
     Property(a_mask_broadcasts, ("masks",)),
     Property(
         token_by_token_is_the_same_as_all_at_once, ("causal or masks",)

@@ -8,6 +8,7 @@ raise anything: the answer then has an `error`, and nothing is raised.
 import inspect
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from traceback import walk_tb
@@ -83,8 +84,14 @@ class Host:
         objects of the call before), `seed`, `training`, and for gradients
         `upstream`, `result` (a path to the output) and `of` (names of
         arguments; `parameters` for those of the instance); or `by_hand`,
-        the method that then takes `upstream`.
+        the method that then takes `upstream`. `globals` are numbers that
+        the file's own globals have during the call.
         """
+        with replaced(self.visible, how.get("globals", {})):
+            return self.called(target, arguments, how)
+
+    def called(self, target: str, arguments: dict, how: dict) -> dict:
+        """What `call` answers, with the file's globals as they are."""
         thing = self.instances.get(target, self.things.get(target))
         thing = self.visible.get(target) if thing is None else thing
         converter = Converter(
@@ -267,6 +274,17 @@ def callable_of(thing):
     if callable(thing):
         return thing
     return next(getattr(thing, m) for m in CALLS if hasattr(thing, m))
+
+
+@contextmanager
+def replaced(visible: dict, numbers: dict) -> Iterator[None]:
+    """The globals of a file, some of them replaced for a while."""
+    before = {name: visible[name] for name in numbers if name in visible}
+    visible.update((name, numbers[name]) for name in before)
+    try:
+        yield
+    finally:
+        visible.update(before)
 
 
 def prepare(thing, how: dict) -> None:

@@ -261,8 +261,9 @@ class ClassBody:
         """Sizes to build it with, from the most telling on; not again what
         comes to the same arguments."""
         tried = set()
-        first = FIRST if self.has_sizes else FIRST[:1]
-        first = (*first, *sizes_of_globals(self.thing))
+        of_globals = tuple(sizes_of_globals(self.thing))
+        first = FIRST if self.has_sizes else (*of_globals, FIRST[0])
+        first = (*first, *of_globals)
         given = optional_sizes(self.thing)
         unknown = guesses_for(self.thing)
         ways = product(given, unknown, first, (True, False))

@@ -99,11 +99,21 @@ CONFIGURATIONS = (
 
 
 def sizes_of_globals(thing: Thing) -> Iterator[Sizes]:
-    """Sizes for a class whose width is a global of its file."""
+    """Sizes for a class whose width is a global of its file, and perhaps
+    the number of its heads."""
+    told = heads_of_globals(thing)
     for name, width in thing.sizes:
-        heads = next((n for n in (4, 3, 2) if width % n == 0), 1)
-        if size_named(name) in ("d_in", "d_out") and width <= WIDEST:
-            yield Sizes(width, width, heads)
+        if size_named(name) not in ("d_in", "d_out") or width > WIDEST:
+            continue
+        may_be = (n for n in (*told, 4, 3, 2) if width % n == 0)
+        yield Sizes(width, width, next(may_be, 1))
+
+
+def heads_of_globals(thing: Thing) -> list[int]:
+    """How many heads it has, as numbers of its file say."""
+    return [
+        n for name, n in thing.sizes if size_named(name) == "heads" and n
+    ]
 
 
 def size_named(name: str) -> str | None:

@@ -19,6 +19,7 @@ from parity_tests.judge.attention.conventions import (
     BY_AUTOGRAD,
     INSIDE_FLOAT32,
     NOTHING_DECLARED,
+    WHERE_NO_MASK,
     Declared,
 )
 from parity_tests.judge.candidate.things import Thing
@@ -209,7 +210,7 @@ class AttentionLayer(DecodingLayer):
         formed = [str(each) for each in self.masks[:1] if each.form]
         causal = "always" if self.causal else self.body.roles.causal
         if self.causal and self.causal_by_default:
-            causal = "where no mask is passed"
+            causal = WHERE_NO_MASK
         detected = {
             "arrays": self.body.library,
             "mask": next(iter(formed), "none"),

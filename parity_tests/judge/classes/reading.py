@@ -37,7 +37,7 @@ from parity_tests.judge.subject.weights import (
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotJudged, Raised, attempt
 
-from .building import names_size
+from .building import heads_of_globals, names_size
 from .calling import CalledLayer, Way
 from .cases import LOUD, LayerCase
 
@@ -48,6 +48,11 @@ Reading = tuple[Recipe, bool]  # and whether it is causal
 MISFITS = (ValueError, KeyError, TypeError, IndexError)
 # What a buffer is called that plain attention has not.
 ODD = re.compile(r"rel|pos|rot|freq|cos|sin|alibi|slope|gate|decay|memory")
+ACTIVATION = re.compile(
+    r"\b(?:F|nn|functional|torch|np|jax)\.(?:\w+\.)*"
+    r"((?:leaky_?)?relu|[gse]elu|silu|tanh|sigmoid|softplus|mish)\b",
+    re.I,
+)
 
 
 class ReadLayer(CalledLayer):
@@ -63,10 +68,11 @@ class ReadLayer(CalledLayer):
         self.name, self.kind = self.thing.name, role
         self.explore()
         self.heads_at: dict[int, int] = {}
+        source = f"{self.thing.source}\n{self.thing.helpers}"
         self.causal_by_default = {
             name
             for name in self.body.roles.masks
-            if is_causal_by_default(self.thing.source, name)
+            if is_causal_by_default(source, name)
         }
         self.recipe, self.causal = self.recognised()
         self.batch_axes, self.other_axes = self.axes_it_is_for()
@@ -179,8 +185,8 @@ class ReadLayer(CalledLayer):
         stated = self.should_be_causal()
         options = (True, False) if stated else (False, True)
         named = [recipe for recipe in read if recipe.by_name]
-        readings = self.readings(read, options, inside)
-        if found := self.reading_of(case, output, readings):
+        readings = [*self.readings(read, options, inside)]
+        if found := self.reading_with_masks(case, readings):
             trial, causal = found
             read_as = self.with_nearest_epsilon(trial, causal, case)
             return read_as, causal or stated
@@ -214,6 +220,7 @@ class ReadLayer(CalledLayer):
         buffers = self.body.buffers(self.sizes[0])
         others = sorted(labels - recipe.labels())
         others += [b for b in buffers if ODD.search(b.lower())]
+        others += dict.fromkeys(ACTIVATION.findall(self.thing.source))
         if others:
             raise NotJudged(
                 f"it has {', '.join(others)}, which plain attention has "
@@ -226,6 +233,25 @@ class ReadLayer(CalledLayer):
         for recipe, causal in product(read, options):
             for trial in self.variants(recipe, inside):
                 yield trial, causal
+
+    def reading_with_masks(
+        self, case: LayerCase, readings: list[Reading]
+    ) -> Reading | None:
+        """The first reading that gives the layer's own numbers, with masks
+        that are required allowing all as they were passed at first, or as
+        their opposite: where -1e9 hides all, nothing shows that by a NaN.
+        """
+        first = self.forms
+        opposite = {name: form.opposite for name, form in first.items()}
+        for forms in (first, opposite)[: 1 + (first != opposite)]:
+            self.forms = forms
+            output = attempt(self.of, case)
+            if output is None:
+                continue
+            if found := self.reading_of(case, output, readings):
+                return found
+        self.forms = first
+        return None
 
     def reading_of(
         self, case: LayerCase, output, readings, mutants=(layer_of_heads,)
@@ -433,7 +459,8 @@ class ReadLayer(CalledLayer):
     ) -> Iterator[Recipe]:
         """The recipe, with the numbers of heads it may have, and with
         what may be around it."""
-        heads: tuple = (None, 1) if self.takes_heads else (1,)
+        told = heads_of_globals(self.thing)
+        heads: tuple = (None, 1) if self.takes_heads else (*told, 1)
         if not self.names_heads:
             named = [n for _, n in self.thing.sizes if 1 < n <= MOST_HEADS]
             others = () if self.takes_heads else range(5, MOST_HEADS + 1)

@@ -6,7 +6,7 @@ form that cannot say what a mask says is not asked about that mask.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
 
@@ -34,6 +34,8 @@ GROUPS = {
     "hidden": ("True is masked", "1 is masked", "1.0 is masked"),
     "added": ("added", "added, -1e9"),
 }
+OPPOSITE = dict(zip(GROUPS["attends"], GROUPS["hidden"], strict=True))
+OPPOSITE |= {hidden: attends for attends, hidden in OPPOSITE.items()}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class MaskForm:
     meaning: str
     axes: str = "any"
     held: bool = False
+
+    @property
+    def opposite(self) -> "MaskForm":
+        """The form that says the opposite, if there is one."""
+        meaning = OPPOSITE.get(self.meaning, self.meaning)
+        return replace(self, meaning=meaning)
 
     def __str__(self) -> str:
         axes = "" if self.axes == "any" else f", of ({self.axes})"

@@ -37,6 +37,9 @@ PATTERNS = {
     r"verbose|debug|name|dtype|device|rng|generator|seed|eps(ilon)?",
     "context": r"context|memory|cond|y|kv|xa|encoder_.*|enc_.*|source|src",
 }
+WIDTH_OF_A_HEAD = re.compile(
+    r"d_?k|d_?head|(head|key)_?(dim|size)|dim_?(k|head)"
+)
 AROUND = re.compile(
     r"_(states?|layers?|tensors?|mat(rix)?|vec(tor)?s?|in|input|t|seq)$|"
     r"^(inputs?|in|the|my)_|_+$|\d+$"
@@ -53,6 +56,12 @@ def has_role(name: str, role: str) -> bool:
     # "hidden" is a mask, "hidden_states" is none.
     name = name.lower() if role == "mask" else plain_name(name)
     return re.fullmatch(PATTERNS[role], name) is not None
+
+
+def global_widths(thing: Thing) -> list[str]:
+    """The globals that a function uses as the width of a head: "d_k"."""
+    names = (name for name, _ in thing.sizes)
+    return [n for n in names if WIDTH_OF_A_HEAD.fullmatch(n.lower())]
 
 
 def is_adjacency(name: str) -> bool:

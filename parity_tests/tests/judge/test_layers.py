@@ -759,3 +759,17 @@ def test_a_causal_variant_is_not_judged_as_plain_attention():
     assert "it has distances, which plain attention has not" in (
         report.trouble
     )
+
+
+class Activated(Heads):
+    """A variant: what attention gives is activated, and added to."""
+
+    def forward(self, x):
+        context = super().forward(x)
+        return context + torch.relu(context)
+
+
+def test_a_layer_with_an_activation_is_not_judged_as_plain_attention():
+    report = judge(Activated)
+    assert report.verdict == "not judged"
+    assert "it has relu, which plain attention has not" in report.trouble

@@ -330,6 +330,37 @@ def causal_where_none_is_passed(module) -> Pairs:
     yield layer(x, seen), dot_product(*qkv, seen)
 
 
+def causal_without_a_mask_object(module) -> Pairs:
+    layer = module.PlainAttention().eval()
+    qkv = [uniform(BATCH, HEADS, TOKENS, width) for width in (5, 5, 4)]
+    arrays = [array.transpose(1, 2) for array in qkv]
+    seen = some(BATCH, 1, TOKENS, TOKENS)
+    for mask, allowed in (
+        (None, past(TOKENS, TOKENS)),
+        (SimpleNamespace(mask=~seen), seen),
+    ):
+        context, _ = layer(*arrays, mask)
+        yield context.transpose(1, 2), dot_product(*qkv, allowed)
+
+
+def of_a_global_width(module) -> Pairs:
+    layer, qkv = module.ScaledDotProduct(), three(module.d_k)
+    seen = some(BATCH, TOKENS, CONTEXT)
+    yield layer(*qkv, ~seen)[0], dot_product(*qkv, seen)
+
+
+def of_globals(module) -> Pairs:
+    layer = built(module.MultiHeadAttention())
+    query, key, value = three(module.model_dim)
+    qkv = layer.to_q(query), layer.to_k(key), layer.to_v(value)
+    seen = some(BATCH, TOKENS, CONTEXT)
+    context = layer.fc(multi_head(*qkv, module.n_heads, seen))
+    yield (
+        layer(query, key, value, ~seen),
+        layer.layer_norm(context + query),
+    )
+
+
 def of_two_masks(module) -> Pairs:
     layer, x = built(module.MultiHeadAttention(WIDTH, HEADS)), tokens()
     qkv = layer.query_layer(x), layer.key_layer(x), layer.value_layer(x)
@@ -474,6 +505,20 @@ def image_of_any_axes(module) -> Pairs:
 
 HEADS_OF_64 = 4
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("default_mask_object", "default_mask_object_late"),
+        causal_without_a_mask_object,
+    ),
+    **dict.fromkeys(
+        ("global_width", "global_width_without_root"), of_a_global_width
+    ),
+    **dict.fromkeys(
+        (
+            "everything_from_globals",
+            "everything_from_globals_wrong_scale",
+        ),
+        of_globals,
+    ),
     **dict.fromkeys(
         ("config_that_requires", "config_that_requires_wrong_scale"),
         of_tokens(

@@ -4,6 +4,12 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "default_mask_object_late": (".triu(2)", ".triu(1)"),
+    "global_width_without_root": ("/ d_k", "/ d_k**0.5"),
+    "everything_from_globals_wrong_scale": (
+        "model_dim**0.5",
+        "d_k**0.5",
+    ),
     "config_that_requires_wrong_scale": ("(x.size(-1))", "(q.size(-1))"),
     "config_of_entries_mask_too_late": (
         "weights = weights.masked_fill(padding, 0.0)",
