@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from traceback import walk_tb
 
@@ -168,7 +169,8 @@ class Host:
             return {"error": error_of(error, kind)}
 
     def parameters(self, instance: str) -> dict:
-        """The parameters of an instance: name, shape, and owner's type.
+        """The parameters of an instance: name, shape, and owner's type;
+        of those that are not many numbers, the `numbers` as well.
 
         A `lazy` one has shapes only after its first call.
         """
@@ -176,11 +178,20 @@ class Host:
         try:
             if any(map(is_lazy, all_parameters(thing))):
                 return {"parameters": [], "buffers": [], "lazy": True}
+            arrays = [*parameters_of(thing)]
             parameters = [
                 (label, tuple(np.shape(array)), owner)
-                for label, array, owner in parameters_of(thing)
+                for label, array, owner in arrays
             ]
-            return {"parameters": parameters, "buffers": buffers_of(thing)}
+            return {
+                "parameters": parameters,
+                "buffers": buffers_of(thing),
+                "numbers": {
+                    label: np.asarray(array).copy()
+                    for label, array, _ in arrays
+                    if prod(np.shape(array)) <= FEW
+                },
+            }
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -400,6 +411,8 @@ def all_parameters(instance) -> list:
 def is_lazy(parameter) -> bool:
     return "Uninitialized" in type(parameter).__name__
 
+
+FEW = 64  # numbers of a parameter that are told: one for each head
 
 CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 

@@ -28,9 +28,11 @@ from parity_tests.judge.verdict.protocol import NotJudged, answered, attempt
 from .building import (
     FIRST,
     SECOND,
+    WINDOWS,
     Sizes,
     arguments_for,
     guesses_for,
+    in_windows,
     is_configuration,
     optional_sizes,
     size_named,
@@ -194,7 +196,8 @@ class ClassBody:
                 answer = self.after_a_call(name, sizes, dtype)
             answer = answered(answer)
             parameters = [tuple(p) for p in answer["parameters"]]
-            self.built[key] = [name, parameters, answer["buffers"], None]
+            told = answer["buffers"], answer["numbers"]
+            self.built[key] = [name, parameters, *told, None]
         return self.built[key]
 
     def arguments(self, sizes: Sizes, biased=True) -> dict:
@@ -223,7 +226,7 @@ class ClassBody:
         return self.host.parameters(instance)
 
     def parameters(self, sizes: Sizes, biased=True) -> list:
-        _, parameters, _, _ = self.build(sizes, biased=biased)
+        _, parameters, *_ = self.build(sizes, biased=biased)
         shapes = {label: shape for label, shape, _ in parameters}
         return [
             p
@@ -234,12 +237,16 @@ class ClassBody:
     def buffers(self, sizes: Sizes) -> list[str]:
         return self.build(sizes)[2]
 
+    def beginnings(self, sizes: Sizes) -> dict[str, np.ndarray]:
+        """The numbers that small parameters have before they get others."""
+        return self.build(sizes)[3]
+
     def run(self, sizes, arrays, arguments, dtype, **how) -> dict:
         """Call with these weights. Raises Raised."""
         built = self.build(sizes, dtype)
-        if built[3] is not arrays:
+        if built[-1] is not arrays:
             answered(self.host.assign(built[0], arrays))
-            built[3] = arrays
+            built[-1] = arrays
         how = {"library": self.library} | how
         return answered(self.host.call(built[0], arguments, how))
 
@@ -264,6 +271,13 @@ class ClassBody:
         of_globals = tuple(sizes_of_globals(self.thing))
         first = FIRST if self.has_sizes else (*of_globals, FIRST[0])
         first = (*first, *of_globals)
+        if in_windows(self.thing):
+            ways = product(first, WINDOWS)
+            windowed = [
+                replace(sizes, window=window, window_size=told)
+                for sizes, (window, told) in ways
+            ]
+            first = (*windowed, *first)
         given = optional_sizes(self.thing)
         unknown = guesses_for(self.thing)
         ways = product(given, unknown, first, (True, False))
@@ -290,9 +304,11 @@ def drawn(parameters: list, seed: int, dtype: str) -> dict:
 
 
 def second_sizes(first: Sizes) -> Iterator[Sizes]:
-    """Sizes with heads of another width."""
+    """Sizes with heads of another width; of a window, larger ones."""
+    larger = first.with_larger_windows()
+    windows = {n: getattr(larger, n) for n in ("window", "window_size")}
     others = [replace(first, heads=heads) for heads in (2, 4, 8)]
     others = [sizes for sizes in others if sizes.d_out % sizes.heads == 0]
     for sizes in (*SECOND, *others):
         if sizes.d_head != first.d_head:
-            yield sizes
+            yield replace(sizes, **windows)

@@ -7,7 +7,7 @@ trial.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from parity_tests.judge.candidate.things import (
@@ -17,6 +17,7 @@ from parity_tests.judge.candidate.things import (
 )
 from parity_tests.judge.candidate.values import CONFIGURATION
 from parity_tests.judge.candidate.wire import Record
+from parity_tests.judge.subject.beside import IN_WINDOWS
 from parity_tests.judge.subject.roles import is_left_alone
 from parity_tests.judge.verdict.protocol import NotJudged
 
@@ -27,16 +28,29 @@ MOST_TEXTS = 256  # that a cache must have room for
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of a layer; `context` is how many tokens it must take."""
+    """The sizes of a layer; `context` is how many tokens it must take.
+    Where it is made for windows of one size, `window` is how long they
+    are along each axis, and `window_size` what says so."""
 
     d_in: int
     d_out: int
     heads: int
     context: int = 7
+    window: tuple[int, ...] = ()
+    window_size: int | tuple[int, ...] = 0
 
     @property
     def d_head(self) -> int:
         return self.d_out // self.heads
+
+    def with_larger_windows(self) -> "Sizes":
+        window = tuple(size + 1 for size in self.window)
+        is_pair = isinstance(self.window_size, tuple)
+        return replace(
+            self,
+            window=window,
+            window_size=window if is_pair else sum(window[:1]),
+        )
 
 
 # From the most telling on: different widths, equal ones, multiples of 64.
@@ -96,6 +110,23 @@ CONFIGURATIONS = (
     *("config", "cfg", "args", "params", "hparams", "conf", "c"),
     *("opts", "options", "settings"),
 )
+
+# Windows, as rows and columns or tokens alone, and how they are told.
+WINDOWS = (
+    ((2, 3), (2, 3)),
+    ((3, 3), 3),
+    ((3, 3), (3, 3)),
+    ((5,), 5),
+)
+
+
+def in_windows(thing: Thing) -> bool:
+    """Whether it seems to be made for windows of one size."""
+    return (
+        thing.is_class
+        and IN_WINDOWS.search(thing.source) is not None
+        and takes(thing, "context")
+    )
 
 
 def sizes_of_globals(thing: Thing) -> Iterator[Sizes]:
@@ -316,7 +347,7 @@ def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:
         "heads": sizes.heads,
         "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
         "texts": MOST_TEXTS,
-        "context": sizes.context,
+        "context": sizes.window_size or sizes.context,
         "dropped": DROPPED,
         "biased": biased,
     }

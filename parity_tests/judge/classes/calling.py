@@ -6,6 +6,7 @@ which forms masks are passed, and where the output is in what is returned.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 
@@ -38,7 +39,7 @@ from .cases import LayerCase
 from .function import FunctionBody
 from .images import from_image, to_image
 
-TEXTS = 2  # of a trial
+TEXTS, WINDOWS = 2, 4  # of a trial
 KEPT = 50  # draws of weights
 
 
@@ -83,7 +84,9 @@ class CalledLayer:
         )
         self.tokens_first = self.first_axis == "tokens"
         self.batch_axes = (1,) if self.of_images else (1, 0)
+        self.texts = WINDOWS if way.sizes.window else TEXTS
         self.most_tokens = TOKENS
+        self.at_zero: tuple[str, ...] = ()  # weights that are not drawn
         self.arrays_of: dict[tuple, dict] = {}
 
     def explore(self) -> None:
@@ -151,8 +154,20 @@ class CalledLayer:
     def gives_an_output(self, case: LayerCase) -> bool:
         return attempt(self.of, case) is not None
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens a trial has."""
+        return self.count_of(TOKENS, 0)
+
+    def count_of(self, tokens: int, size: int) -> int:
+        """As many tokens, or those of the window that it is made for."""
+        window = self.sizes[size].window
+        return prod(window) if window else tokens
+
     def tokens_at(self, size: int) -> int:
         """The most tokens that it takes, for the sizes of that index."""
+        if self.sizes[size].window:
+            return prod(self.sizes[size].window)
         if takes(self.thing, "context") and self.thing.is_class:
             return min(self.sizes[size].context, self.most_tokens)
         return self.most_tokens
@@ -166,11 +181,13 @@ class CalledLayer:
         size: int = 0,
         axes: int | None = None,
         dtype: str = "float64",
-        texts: int = TEXTS,
+        texts: int | None = None,
     ) -> LayerCase:
         """A case of normal numbers."""
         axes = self.batch_axes[0] if axes is None else axes
-        shape = (texts,) * axes + (tokens, self.width_at(size))
+        tokens = self.count_of(tokens, size)
+        batch = (texts or self.texts,) * axes
+        shape = (*batch, tokens, self.width_at(size))
         x = np.random.default_rng(seed).normal(size=shape)
         return LayerCase(x.astype(dtype), seed, size)
 
@@ -186,7 +203,10 @@ class CalledLayer:
             if len(self.arrays_of) > KEPT:
                 self.arrays_of.clear()
             parameters = self.body.parameters(self.sizes[case.built])
-            self.arrays_of[key] = drawn(parameters, case.seed, dtype)
+            arrays = drawn(parameters, case.seed, dtype)
+            for name in self.at_zero:
+                arrays[name] = np.zeros_like(arrays[name])
+            self.arrays_of[key] = arrays
         return self.arrays_of[key]
 
     # --- calls -----------------------------------------------------------

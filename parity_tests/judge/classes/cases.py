@@ -8,7 +8,14 @@ import numpy as np
 from hypothesis import strategies as st
 
 from parity_tests.judge.mutants.class_parts import Tokens
-from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS, MaskForm
+from parity_tests.judge.subject.forms import (
+    AT_ONCE,
+    IN_TURN,
+    LENGTHS,
+    OF_KEYS,
+    MaskForm,
+    expressible,
+)
 from parity_tests.twins.strategies import SEEDS, lattice
 
 SIZE_OF_X = 0.11  # what whole numbers up to 16 are multiplied with
@@ -128,6 +135,9 @@ def layer_cases(draw, layer) -> LayerCase:
     )
     counts = st.sampled_from(FEW_TOKENS) if is_jax else st.integers(1, most)
     texts = st.just(2) if is_jax else st.integers(1, 3)
+    if layer.sizes[built].window:  # masks go round the windows of images
+        counts = st.just(layer.tokens_at(built))
+        texts = st.sampled_from((1, 2, 4))
     tokens = draw(counts)
     axes = draw(st.sampled_from(layer.batch_axes))
     batch = tuple(draw(texts) for _ in range(axes))
@@ -222,6 +232,8 @@ def some_mask(form: MaskForm, case: LayerCase, generator) -> np.ndarray:
     for_all_texts = form.axes in ("any", "query, key")
     size = shape[-2:] if for_all_texts else shape
     mask = generator.uniform(size=size) < 0.6
+    if form.axes in (IN_TURN, AT_ONCE):
+        mask = expressible(mask, form.axes, shape)
     if shape[-1] == shape[-2]:
         return mask | np.eye(shape[-1], dtype=bool)
     mask[..., 0] = True

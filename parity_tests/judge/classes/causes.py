@@ -13,7 +13,11 @@ from parity_tests.judge.mutants.attention_parts import (
     mutants_of_one_mask,
 )
 from parity_tests.judge.mutants.backward_parts import BACKWARD_MUTANTS
-from parity_tests.judge.mutants.class_parts import MUTANTS, layer_of_heads
+from parity_tests.judge.mutants.class_parts import (
+    MUTANTS,
+    SCALES,
+    layer_of_heads,
+)
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
 from parity_tests.judge.verdict.protocol import attempt
@@ -58,6 +62,8 @@ def mutants_of(layer, probes) -> Iterator:
         and layer.fits_shapes(recipe, probe, layer.plain(probe))
     ]
     for name, mutant in possible(layer).items():
+        if own.learned and name in SCALES:
+            continue
         for recipe in dict.fromkeys(readings):
             yield name, partial(output_of, layer, mutant, recipe)
     of_keys = {
@@ -108,6 +114,7 @@ def possible(layer) -> dict:
         and (1 in layer.batch_axes or "batch" not in name)
         and (grouped or "key heads are" not in name)
         and (layer.pairs or "their positions" not in name)
+        and (read.bias is not None or "bias of distances" not in name)
     }
 
 

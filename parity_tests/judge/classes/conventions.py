@@ -20,6 +20,11 @@ from parity_tests.judge.mutants.class_parts import (
     layer_of_heads,
     turning,
 )
+from parity_tests.judge.subject.forms import (
+    AT_ONCE,
+    IN_TURN,
+    expressible,
+)
 from parity_tests.judge.subject.masks import (
     SHARED,
     MaskFinding,
@@ -29,7 +34,6 @@ from parity_tests.judge.subject.rotary import PAIRS
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import FAILED_TRIAL, attempt
 
-from .body import TOKENS
 from .cases import crossed
 from .finding import tables_for
 
@@ -42,10 +46,19 @@ def masks_of(layer, declared: Declared) -> list[MaskFinding]:
         layer.body.roles,
         declared.mask,
         axes,
-        (TOKENS, TOKENS),
+        (layer.tokens, layer.tokens),
         partial(seen_through, layer, layer.case(axes=axes)),
-        partial(of_each_text, layer),
+        partial(widened, layer),
     )
+
+
+def widened(layer, finding: MaskFinding) -> MaskFinding:
+    """The form for masks that differ from text to text, or from window to
+    window of an image."""
+    finding = of_each_text(layer, finding)
+    if layer.sizes[0].window and finding.form.axes == "text, query, key":
+        return of_each_window(layer, finding)
+    return finding
 
 
 def of_each_text(layer, finding: MaskFinding) -> MaskFinding:
@@ -57,9 +70,10 @@ def of_each_text(layer, finding: MaskFinding) -> MaskFinding:
     """
     if finding.form.axes not in SHARED or 1 not in layer.batch_axes:
         return finding
-    case = layer.case(axes=1, texts=TOKENS + 2)
-    mask = np.tri(TOKENS, dtype=bool)
-    mask = np.stack([mask, *[np.ones_like(mask)] * (TOKENS + 1)])
+    tokens = layer.tokens
+    case = layer.case(axes=1, texts=tokens + 2)
+    mask = np.tri(tokens, dtype=bool)
+    mask = np.stack([mask, *[np.ones_like(mask)] * (tokens + 1)])
     mask[1, 1:, 0] = False
     accepted = []
     for axes in ("text, query, key", "text, 1, query, key"):
@@ -72,6 +86,22 @@ def of_each_text(layer, finding: MaskFinding) -> MaskFinding:
         accepted.append(form)
     shared = replace(finding.form, axes="query, key")
     return replace(finding, form=[*accepted, shared][0])
+
+
+def of_each_window(layer, finding: MaskFinding) -> MaskFinding:
+    """The form for masks of the windows of an image, where there are more
+    images: they go round the windows of each, or each is for the same
+    window of all images."""
+    case = layer.case()
+    mask = np.tri(layer.tokens, dtype=bool)
+    mask = np.stack([mask, *[np.ones_like(mask)] * (layer.texts - 1)])
+    for axes in (IN_TURN, AT_ONCE):
+        own = expressible(mask, axes, case.shape)
+        form = replace(finding.form, axes=axes)
+        seen = attempt(seen_through, layer, case, finding.name, form, own)
+        if seen is not None and np.array_equal(seen, own):
+            return replace(finding, form=form)
+    return finding
 
 
 def seen_through(layer, case, name, form, mask) -> np.ndarray:
@@ -90,7 +120,7 @@ def seen_through(layer, case, name, form, mask) -> np.ndarray:
         if not np.isfinite(before).all():
             return np.full(mask.shape, np.nan)
         moved = []
-        for index in range(TOKENS):
+        for index in range(layer.tokens):
             other = case.x.copy()
             other[..., index, :] += 1
             changed = {"value" if apart else "x": other}
@@ -100,9 +130,9 @@ def seen_through(layer, case, name, form, mask) -> np.ndarray:
         layer.forms = before_forms
     seen = np.stack(moved, axis=-1)
     if not apart:  # a token always moves itself
-        seen = np.where(np.eye(TOKENS, dtype=bool), mask, seen)
+        seen = np.where(np.eye(layer.tokens, dtype=bool), mask, seen)
     if layer.causal:
-        seen = seen | mask & ~np.tri(TOKENS, dtype=bool)
+        seen = seen | mask & ~np.tri(layer.tokens, dtype=bool)
     return seen
 
 

@@ -24,8 +24,8 @@ from parity_tests.judge.subject.rotary import Table, tables_to_try
 from parity_tests.judge.subject.weights import role_of
 from parity_tests.judge.verdict.protocol import NotAsked, NotJudged, Raised
 
-from .body import TOKENS, ClassBody
-from .building import Sizes, names_size
+from .body import ClassBody
+from .building import Sizes, in_windows, names_size
 from .calling import CalledLayer, Way
 from .function import (
     FunctionBody,
@@ -45,7 +45,6 @@ PRODUCTS = re.compile(
     r"[\w)\]] ?@ ?[\w(]|(matmul|einsum|bmm|mm|dot|dot_product_attention|"
     r"MultiheadAttention)\("
 )
-IN_WINDOWS = re.compile(r"relative_(position|coords)_?(bias|index|table)")
 NO_LAYER = "it makes none of its own: its call takes"
 
 Body = ClassBody | FunctionBody
@@ -71,11 +70,10 @@ def way_to_call(host, thing: Thing, declared: Declared) -> Way:
                 continue
             if way is not None:
                 return way
-    if IN_WINDOWS.search(thing.source):
+    if in_windows(thing):
         raise NotJudged(
             "it seems to have attention in windows of a size that it is "
-            "built for, with a bias for each distance, which the judge "
-            "does not know"
+            "built for, and in none that was tried did it give an output"
         )
     raise NotJudged(most_telling([*troubles, *joined_tokens(thing)]))
 
@@ -186,12 +184,14 @@ def path_to_output(way: Way, widths: set, troubles: dict) -> tuple | None:
             array = layer.output_from(as_array(part), case)
             shape = getattr(array, "shape", ())
             # Anything as wide as there are tokens could be the weights.
-            wide = shape and (shape[-1] != TOKENS or TOKENS in widths)
+            tokens = case.x.shape[-2]
+            wide = shape and (shape[-1] != tokens or tokens in widths)
             if wide and shape[:-1] == case.x.shape[:-1]:
                 # A NaN may come from the wrong form of a mask.
                 if np.isfinite(array).all() or not way.forms:
                     return path, apart
                 troubles.setdefault("it returned a NaN", None)
         got = shape_of(value)
-        troubles.setdefault(f"it returned {got}, expected {TOKENS} tokens")
+        tokens = layer.tokens
+        troubles.setdefault(f"it returned {got}, expected {tokens} tokens")
     return None

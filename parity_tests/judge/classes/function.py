@@ -257,6 +257,9 @@ class FunctionBody:
     def buffers(self, sizes: Sizes) -> list[str]:
         return []
 
+    def beginnings(self, sizes: Sizes) -> dict[str, np.ndarray]:
+        return {}
+
     def run(self, sizes, arrays, arguments, dtype, **how) -> dict:
         """Call with these weights. Raises Raised."""
         if self.by_head:

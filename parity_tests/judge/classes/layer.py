@@ -23,6 +23,7 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.forms import AT_ONCE
 from parity_tests.judge.subject.intentions import (
     UNSEEN,
     speaks_of_causal,
@@ -33,6 +34,12 @@ from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotAsked, Raised
 
 from .backward import backward_not_asked, way_back
+from .beginning import (
+    begins_right,
+    cause_of_its_first_scale,
+    first_scales,
+    mistakes_at_first,
+)
 from .building import left_alone, switched_on, takes
 from .cases import LayerCase, layer_cases
 from .causes import (
@@ -187,6 +194,27 @@ class AttentionLayer(DecodingLayer):
             missing["a causal form"] = "it has none"
             if not self.masks and speaks_of_causal(self.thing):
                 missing["its causal mask"] = UNSEEN
+        if self.recipe.learned and not (
+            begins_right(self) or mistakes_at_first(self)
+        ):
+            missing["where its scale begins"] = (
+                f"{', '.join(f'{n:.4g}' for n in first_scales(self) or ())}"
+                " may be meant"
+            )
+        if self.sizes[0].window:
+            missing["other numbers of tokens"] = (
+                "it takes those of its window only"
+            )
+        if self.at_zero:
+            missing["its bias of distances"] = (
+                f"{', '.join(self.at_zero)} was set to 0: which number is "
+                "for which distance was not recognised"
+            )
+        if any(form.axes == AT_ONCE for form in self.forms.values()):
+            missing["its layout"] = (
+                "it takes the same window of all images together, and "
+                "nothing says that they stand so"
+            )
         if self.table and not self.pairs:
             missing["its rotary embedding"] = (
                 "its table changed nothing"
@@ -249,6 +277,13 @@ class AttentionLayer(DecodingLayer):
             detected["gate"] = self.recipe.gate
         if self.recipe.unscaled:
             detected["scale"] = "none, as it is meant"
+        if self.recipe.learned:
+            beside = "" if self.recipe.unscaled else ", beside 1/√d_head"
+            detected["scale"] = f"learned: {self.recipe.learned}{beside}"
+        if self.sizes[0].window:
+            detected["windows"] = [
+                " by ".join(map(str, sizes.window)) for sizes in self.sizes
+            ]
         if self.body.has_sizes:
             detected["sizes"] = [
                 f"{s.d_in} to {s.d_out} features in {s.heads} heads"
@@ -292,4 +327,8 @@ class AttentionLayer(DecodingLayer):
         return mutants_of(self, probes)
 
     def other_cause(self) -> str | None:
-        return cause_of_cut_gradients(self) or cause_of_wrong_backward(self)
+        return (
+            cause_of_cut_gradients(self)
+            or cause_of_wrong_backward(self)
+            or cause_of_its_first_scale(self)
+        )

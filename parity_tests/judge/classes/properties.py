@@ -6,11 +6,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from numpy_ref.masks import causal_mask
-from parity_tests.bounds.rounding import affine
-from parity_tests.exact import attention as exact_attention
+from parity_tests.bounds.rounding import (
+    FUNCTION_ROUNDINGS,
+    affine,
+    distribution,
+    scaled_scores,
+    weighted_mean,
+)
 from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
-from parity_tests.exact.numbers import bounded, parameters
+from parity_tests.exact.numbers import bounded, known_within, parameters
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
 from parity_tests.judge.subject.rotary import (
     may_do_without,
@@ -33,6 +38,12 @@ from parity_tests.judge.verdict.property import (
 from parity_tests.judge.verdict.protocol import Broken, NotAsked
 from parity_tests.twins.comparing import Comparison
 
+from .beginning import (
+    begins_right,
+    first_scales,
+    mistakes_at_first,
+    right_scale,
+)
 from .building import takes
 from .cases import (
     LOUD,
@@ -87,9 +98,13 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
             x.moved(lambda a: np.repeat(a, shared, axis=-3))
             for x in (key, value)
         )
-    context = exact_attention.scaled_dot_product_attention(
-        query, key, value, mask[..., None, :, :] if mask.ndim > 2 else mask
-    )["context"]
+    if read.learned is not None:
+        query = query * known_closely(read.learned, query)
+    scores = scaled_scores(query, key)
+    if read.bias is not None:
+        scores = scores + bounded(read.bias)
+    mask = mask[..., None, :, :] if mask.ndim > 2 else mask
+    context = weighted_mean(distribution(scores, mask), value)
     output = exact_heads.merge_heads(context)["merged"]
     if read.output is not None:
         output = affine(output, *map(bounded, read.output))
@@ -100,6 +115,12 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
     if read.inside.endswith("norm last"):
         output = normed(read, output)
     return output
+
+
+def known_closely(numbers: np.ndarray, a):
+    """What a function makes of numbers that are learned."""
+    rounded = a.rounding.gamma(FUNCTION_ROUNDINGS + 1) * np.abs(numbers)
+    return known_within(numbers, rounded, a)
 
 
 def normed(read: Weights, x):
@@ -286,6 +307,19 @@ def only_the_distance_of_tokens_counts(
     yield same("moved outputs", moved, output, bound)
 
 
+def its_scale_begins_at_that_of_a_head(
+    layer, case: LayerCase
+) -> Comparisons:
+    """Before anything is learned, its scores are scaled by 1/√d_head."""
+    right = [right_scale(layer, at) for at in range(len(layer.sizes))]
+    got, wanted = np.array(first_scales(layer)), np.array(right)
+    yield same("first scale", got, wanted, CLOSE_IN_FLOAT32 * wanted)
+
+
+def one_case(layer) -> list[LayerCase]:
+    return [layer.case()]
+
+
 def long_cases(layer) -> list[LayerCase]:
     """A long text at each of the layer's sizes."""
     counts = map(layer.tokens_at, range(len(layer.sizes)))
@@ -389,7 +423,8 @@ def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
     arrays = layer.arrays(case)
     slopes = {}
     tokens = tokens_by_argument(layer, case)
-    for name in [*tokens, *(f"parameter {n}" for n in arrays)]:
+    drawn = [n for n in arrays if n not in layer.at_zero]
+    for name in [*tokens, *(f"parameter {n}" for n in drawn)]:
         label, moved = name.removeprefix("parameter "), tokens.get(name, ())
         like = case.tokens_by_use[moved[0]] if moved else arrays[label]
         along = random.integers(-3, 4, like.shape).astype(np.float64)
@@ -449,8 +484,10 @@ def properties_of(layer) -> Iterator[Property]:
     yield Property(large_tokens_stay_finite)
     if layer.causal:
         yield Property(a_later_token_changes_no_earlier_output)
-    elif not layer.turns_inside:
+    elif not (layer.turns_inside or layer.recipe.distances):
         yield Property(tokens_have_no_order)
+    if begins_right(layer) or mistakes_at_first(layer):
+        yield Property(its_scale_begins_at_that_of_a_head, inputs=one_case)
     if layer.body.roles.causal:
         yield Property(its_causal_form_sees_no_later_token)
     if layer.pairs and not layer.turns_inside:

@@ -14,7 +14,19 @@ from math import prod
 
 import numpy as np
 
-from parity_tests.judge.mutants.class_parts import MUTANTS, layer_of_heads
+from parity_tests.judge.mutants.class_parts import (
+    MUTANTS,
+    SCALES,
+    layer_of_heads,
+)
+from parity_tests.judge.subject.beside import (
+    TABLE,
+    Distances,
+    has_cosines,
+    hides_the_diagonal,
+    may_scale,
+    scales_of,
+)
 from parity_tests.judge.subject.intentions import (
     builds_causal_mask,
     is_causal_by_default,
@@ -116,6 +128,10 @@ class ReadLayer(CalledLayer):
             recipe = replace(recipe, heads=self.heads_at[built])
         parameters = self.body.parameters(self.sizes[built])
         recipe = replace(recipe, groups=groups_of(parameters))
+        if recipe.distances:
+            window = self.sizes[built].window
+            distances = replace(recipe.distances, window=window)
+            recipe = replace(recipe, distances=distances)
         if built == 0 or len(recipe.query) == 1:
             return recipe
         others = recipes(parameters)
@@ -181,10 +197,14 @@ class ReadLayer(CalledLayer):
         inside = self.inside(case)
         parameters = self.body.parameters(self.sizes[0])
         gate = self.gate(case)
-        read = [replace(each, gate=gate) for each in recipes(parameters)]
+        plain = [replace(each, gate=gate) for each in recipes(parameters)]
+        tables = self.tables_of_distances()
+        beside = self.learned_beside(gate, tables)
+        ways = beside if tables else [*beside, {}]
+        read = [replace(r, **way) for way, r in product(ways, plain)]
         stated = self.should_be_causal()
         options = (True, False) if stated else (False, True)
-        named = [recipe for recipe in read if recipe.by_name]
+        named = [recipe for recipe in plain if recipe.by_name]
         readings = [*self.readings(read, options, inside)]
         if found := self.reading_with_masks(case, readings):
             trial, causal = found
@@ -198,6 +218,17 @@ class ReadLayer(CalledLayer):
                 "it seems to turn queries and keys by their positions, in "
                 "a way that the judge does not recognise"
             )
+        self.refuse_other_scores([way for way in beside if way["learned"]])
+        if beside:
+            first = (named or plain)[:1]
+            likeliest = [replace(r, **way) for way in beside for r in first]
+            trials = self.readings(likeliest, options, inside)
+            if found := self.wrong_reading(case, output, [*trials]):
+                return found[0], found[1] or stated
+        if tables:
+            readings = [*self.readings(named or plain, options, inside)]
+            recipe, causal = self.reading_without(tables, readings)
+            return recipe, causal or stated
         labels = {label for label, _, _ in parameters}
         if not named:
             got = ", ".join(sorted(labels)) or "none"
@@ -227,6 +258,21 @@ class ReadLayer(CalledLayer):
                 "not, so it may be a variant"
             )
         return recipe, stated or self.looks_causal(case)
+
+    def refuse_other_scores(self, learned: list[dict]) -> None:
+        """Raises NotJudged for scores of another kind, that are known and
+        not asked."""
+        if has_cosines(self.thing):
+            raise NotJudged(
+                "it seems to make unit vectors of its queries and keys, so "
+                "that scores are cosines, which the judge does not know"
+            )
+        if learned and hides_the_diagonal(self.thing):
+            raise NotJudged(
+                "it seems to hide each token from itself, beside a scale "
+                "that is learned, as in locality self-attention, which the "
+                "judge does not know"
+            )
 
     def readings(self, read, options, inside) -> Iterator[Reading]:
         """All variants of recipes, each causal or not."""
@@ -267,6 +313,79 @@ class ReadLayer(CalledLayer):
             ),
             None,
         )
+
+    def wrong_reading(
+        self, case: LayerCase, output, readings: list[Reading]
+    ) -> Reading | None:
+        """The first reading by which a known mistake gives the layer's
+        own numbers. A scale that is learned may begin at any number, so
+        it is no mistake."""
+        others = {n: m for n, m in MUTANTS.items() if n not in SCALES}
+        learned = [r for r in readings if r[0].learned]
+        fixed = [r for r in readings if not r[0].learned]
+        for some, mutants in ((learned, others), (fixed, MUTANTS)):
+            known = tuple(mutants.values())
+            with np.errstate(all="ignore"):
+                found = self.reading_of(case, output, some, known)
+            if found:
+                return found
+        return None
+
+    def reading_without(
+        self, tables: tuple[str, ...], readings: list[Reading]
+    ) -> Reading:
+        """How it is read with all numbers for distances at 0, the right
+        one or a wrong one. Raises NotJudged where these are not added to
+        the scores, as far as can be seen, or nothing gives its numbers."""
+        case = self.case()
+        first = np.broadcast_to(case.x[..., :1, :], case.x.shape)
+        same = replace(case, x=first)  # of which any weights give one mean
+        with_numbers = self.of(same)
+        self.at_zero = tables
+        self.arrays_of.clear()
+        if alike(self.of(same), with_numbers):
+            output = self.of(case)
+            right = self.reading_of(case, output, readings)
+            found = right or self.wrong_reading(case, output, readings[:1])
+            if found:
+                return found
+        raise NotJudged(
+            f"it has {', '.join(tables)}, numbers for the relative "
+            "positions of tokens, which it uses in a way that the judge "
+            "does not recognise"
+        )
+
+    def tables_of_distances(self) -> tuple[str, ...]:
+        """The tables of a layer that is made for windows of one size."""
+        parameters = self.body.parameters(self.sizes[0])
+        names = (label for label, _, _ in parameters if TABLE.search(label))
+        return tuple(names) if self.sizes[0].window else ()
+
+    def learned_beside(
+        self, gate: str | None, tables: tuple[str, ...]
+    ) -> list[dict]:
+        """What may be learned beside the projections: a scale of scores,
+        or numbers for the distances in a window."""
+        sizes = self.sizes[0]
+        parameters = self.body.parameters(sizes)
+        scales = [
+            label
+            for label, shape, _ in parameters
+            if may_scale(shape, sizes.heads) and label != gate
+        ]
+        distances = [
+            Distances(label, sizes.window, backwards)
+            for label, backwards in product(tables, (False, True))
+        ]
+        ways = product(
+            [*scales_of(scales), *([] if scales else [None])],
+            [*distances, *([] if distances else [None])],
+        )
+        return [
+            {"learned": learned, "distances": each}
+            for learned, each in ways
+            if learned or each
+        ]
 
     def turned_reading(self, readings: list[Reading]) -> Reading | None:
         """The same of a layer that turns queries and keys by their
@@ -342,7 +461,8 @@ class ReadLayer(CalledLayer):
             self.thing.parameters, "context"
         )
         roles = self.body.roles
-        if said or (has_length and not roles.masks):
+        is_free = not (roles.masks or self.sizes[0].window)
+        if said or (has_length and is_free):
             return True
         if roles.causal is None and builds_causal_mask(
             self.thing, when_built=not roles.masks
@@ -481,9 +601,11 @@ class ReadLayer(CalledLayer):
 
     def scales(self, recipe: Recipe) -> tuple[bool, ...]:
         """Whether its scores may be unscaled: where it says so, or as in
-        SAGAN, where attention over an image comes with a gate."""
+        SAGAN, where attention over an image comes with a gate; or where a
+        scale is learned."""
         by_design = self.of_images and recipe.gate is not None
         is_meant = by_design or is_meant_unscaled(self.thing)
+        is_meant = is_meant or recipe.learned is not None
         return (True, False) if is_meant else (False,)
 
     def gives(

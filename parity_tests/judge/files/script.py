@@ -184,7 +184,7 @@ class Call:
         yield f"module.to(torch.{how.get('dtype', 'float64')}).eval()"
         if self.weights:
             yield (
-                "tensors = {n: torch.from_numpy(w) for n, w in "
+                "tensors = {n: torch.as_tensor(w) for n, w in "
                 "weights.items()}\n"
                 "module.load_state_dict(tensors, strict=False)"
             )
@@ -214,8 +214,8 @@ def weights_written(weights: dict, seed: int | None) -> str | None:
     ):
         return written("weights", weights, "numpy", "")
     shapes = {name: shape for name, shape, _ in parameters}
-    are_flat = all(len(shape) < 3 for shape in shapes.values())
-    features = "shape[-1]" if are_flat else "shape[:2][-1]"
+    are_flat = all(len(shape) in (1, 2) for shape in shapes.values())
+    features = "shape[-1]" if are_flat else "(1, *shape[:2])[-1]"
     return (
         f"random = np.random.default_rng({seed})\n"
         f"shapes = {shapes}\n"

@@ -118,6 +118,12 @@ def reshaped_products(query: np.ndarray, key: np.ndarray) -> np.ndarray:
     return query @ key.reshape(*batch, width, tokens)
 
 
+def biased(weigh: Callable, bias: np.ndarray, factor) -> Callable:
+    """Weights of scores to which numbers are added, once they are
+    multiplied by the factor."""
+    return lambda scores, visible: weigh(scores + bias, visible)
+
+
 def attention(
     probe: Probe,
     factor: Callable = root,
@@ -127,9 +133,11 @@ def attention(
     repeat: Callable = next_to_each_other,
     similar: Callable = products,
     kept: Callable | None = None,
+    bias: np.ndarray | None = None,
+    biased: Callable = biased,
 ) -> np.ndarray:
     """Attention of three parts, any of which may be a wrong one; so may
-    be what is `kept` in a cache."""
+    be what is `kept` in a cache, and how a `bias` joins the scores."""
     probe = kept(probe) if kept else probe
     if probe.has_fewer_key_heads:
         heads = probe.query.shape[-3]
@@ -140,8 +148,10 @@ def attention(
         for array in (probe.query, probe.key, probe.value)
     )
     similarity = similar(query, key)
-    scores = similarity * dtype(factor(probe))
-    return weigh(scores, visible(probe)) @ value
+    number = dtype(factor(probe))
+    if bias is not None:
+        weigh = biased(weigh, bias, number)
+    return weigh(similarity * number, visible(probe)) @ value
 
 
 def in_parts(mutant: Callable, probe: Probe) -> np.ndarray:

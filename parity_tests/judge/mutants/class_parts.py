@@ -25,9 +25,11 @@ from .attention_parts import (
     MUTANT_PARTS,
     Probe,
     attention,
+    biased,
     joined,
     over_queries_and_keys,
     own_mask,
+    root,
     triangle,
     weigh,
 )
@@ -114,6 +116,9 @@ def layer_of_heads(
         parts = parts | {"factor": lambda probe: scale(weights)}
     if weights.unscaled:
         parts = {"factor": lambda probe: 1} | parts
+    if weights.learned is not None:
+        factor = parts.get("factor", root)
+        parts |= {"factor": lambda p: weights.learned * factor(p)}
     layers = wired(weights.query, weights.key, weights.value)
     if one_for_all:
         layers = (weights.output,) * 3
@@ -130,11 +135,12 @@ def layer_of_heads(
     mask = joined(tokens.masks)
     if mask is not None and mask.ndim > 2:
         mask = mask[..., None, :, :]  # the same for all heads
-    if any(map(np.iscomplexobj, (query, key, value))):  # for derivatives
+    numbers = query, key, value, weights.learned, weights.bias
+    if any(map(np.iscomplexobj, numbers)):  # for derivatives
         parts = {"dtype": np.complex128} | parts
     how = {n: getattr(tokens, n) for n in ("causal", "past", "calls")}
     probe = Probe(query, key, value, mask, **how)
-    merged = merge(attention(probe, **parts))
+    merged = merge(attention(probe, bias=weights.bias, **parts))
     output = finish(merged, weights.output, weights.heads)
     if weights.gate is not None:
         output = output * weights.gate
@@ -253,13 +259,35 @@ def wired_as(letters: str) -> Callable:
     return lambda *layers: [layers["qkv".index(each)] for each in letters]
 
 
-def biased(times: Callable) -> Callable:
+def with_output_bias(times: Callable) -> Callable:
     """The output bias is added so many times."""
     return lambda merged, output, heads: (
         finish(merged, output) + (times(heads) - 1) * output[1]
     )
 
 
+BIASES = {
+    "the bias of distances is added after the softmax": (
+        lambda weigh, bias, factor: (
+            lambda scores, visible: weigh(scores, visible) + bias
+        )
+    ),
+    "the bias of distances is added before the scale": (
+        lambda weigh, bias, factor: biased(weigh, bias * factor, factor)
+    ),
+    "the bias of distances is subtracted": (
+        lambda weigh, bias, factor: biased(weigh, -bias, factor)
+    ),
+    "the bias of distances multiplies the scores": (
+        lambda weigh, bias, factor: (
+            lambda scores, visible: weigh(scores * bias, visible)
+        )
+    ),
+    "the bias of distances has no effect": lambda weigh, *_: weigh,
+    "one head's bias of distances serves for all": (
+        lambda weigh, bias, factor: biased(weigh, bias[:1], factor)
+    ),
+}
 WIRINGS = {
     "the values go through the key's projection": "qkk",
     "the values go through the query's projection": "qkq",
@@ -275,12 +303,12 @@ FINISHES = {
     "the output projection is applied twice": (
         lambda merged, output, heads: finish(finish(merged, output), output)
     ),
-    "the output bias is left out": biased(lambda heads: 0),
-    "the output bias is added once for each head": biased(
+    "the output bias is left out": with_output_bias(lambda heads: 0),
+    "the output bias is added once for each head": with_output_bias(
         lambda heads: heads
     ),
-    "the output bias is added 2 times": biased(lambda heads: 2),
-    "the output bias is added 3 times": biased(lambda heads: 3),
+    "the output bias is added 2 times": with_output_bias(lambda heads: 2),
+    "the output bias is added 3 times": with_output_bias(lambda heads: 3),
     "the output is added to itself": (
         lambda merged, output, heads: 2 * finish(merged, output)
     ),
@@ -366,9 +394,15 @@ MUTANT_LAYERS = {
     **{name: {"wired": wired_as(part)} for name, part in WIRINGS.items()},
     **{name: {"finish": part} for name, part in FINISHES.items()},
     **{name: {"turning": part} for name, part in TURNINGS.items()},
+    **{name: {"biased": part} for name, part in BIASES.items()},
 }
 
 MUTANTS: dict[str, Callable] = {
     name: partial(layer_of_heads, **parts)
     for name, parts in (MUTANT_PARTS | MUTANT_LAYERS).items()
+}
+SCALES = {
+    name: mutant
+    for name, mutant in MUTANTS.items()
+    if {"factor", "scale"} & mutant.keywords.keys()
 }

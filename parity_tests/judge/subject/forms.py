@@ -95,6 +95,9 @@ def passed_masks(
 
 LENGTHS = "lengths of texts"
 TEXTS_LAST = "query, key, text"
+# Masks of the windows of an image, where each text is one: image by image,
+# or all those of a window at once.
+IN_TURN, AT_ONCE = "window, query, key", "window of all texts, query, key"
 AS_LENGTHS = "True may attend"  # counted from the first token on
 
 
@@ -125,12 +128,29 @@ AXES = {
         first_rows(m, shape, (0, -2, -1)), 0, -1
     ),
     LENGTHS: lambda m, shape: first_rows(m, shape, (0, -1)).sum(axis=-1),
+    IN_TURN: lambda m, shape: first_rows(m, shape, (0, -2, -1))[
+        : windows_of(shape)
+    ],
+    AT_ONCE: lambda m, shape: first_rows(m, shape, (0, -2, -1))[
+        :: shape[0] // windows_of(shape)
+    ],
 }
 OF_KEYS = ("text, 1, 1, key", "text, 1, key", "text, key")
 
 
+def windows_of(shape: tuple[int, ...]) -> int:
+    """How many windows an image has: there are two images, where that can
+    be."""
+    return shape[0] // 2 if shape[0] % 2 == 0 else shape[0]
+
+
 def rows_of(own: np.ndarray, axes: str, shape) -> np.ndarray:
     """What such a mask says, broadcast to the shape of the scores."""
+    if axes in (IN_TURN, AT_ONCE):
+        texts = np.arange(shape[0])
+        images = shape[0] // len(own)
+        of_each = texts % len(own) if axes == IN_TURN else texts // images
+        own = own[of_each]
     if axes == LENGTHS:
         own = np.arange(shape[-1]) < own[:, None]
     if axes in (*OF_KEYS, LENGTHS):
@@ -141,6 +161,11 @@ def rows_of(own: np.ndarray, axes: str, shape) -> np.ndarray:
         batch = [1] * (len(shape) - 3)
         own = own.reshape(len(own), *batch, *own.shape[-2:])
     return np.broadcast_to(own, shape)
+
+
+def expressible(mask: np.ndarray, axes: str, shape) -> np.ndarray:
+    """The nearest mask that such axes can express."""
+    return rows_of(AXES[axes](mask, shape), axes, shape)
 
 
 def axes_to_try(batch_axes: int, name: str, is_lengths: bool) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from parity_tests.judge.candidate.host import CONVOLUTIONS
 
+from .beside import TABLE, Distances, LearnedScale
 from .rotary import Turn
 
 Layer = tuple[np.ndarray, np.ndarray]
@@ -61,7 +62,8 @@ class Weights:
     is a layer norm, or a group norm of so many `groups`. Queries and keys
     are turned by their positions where there is a `turn`; attention is
     multiplied by a number that is learned where there is a `gate`, and its
-    scores by 1, not 1/√d_head, where they are `unscaled`.
+    scores by 1, not 1/√d_head, where they are `unscaled`; then by a factor
+    that is `learned`. To scores a `bias` is added, of (heads, query, key).
     """
 
     query: Layer
@@ -75,6 +77,8 @@ class Weights:
     groups: int = 0
     gate: np.ndarray | None = None
     unscaled: bool = False
+    learned: np.ndarray | None = None
+    bias: np.ndarray | None = None
     turn: Turn | None = None
 
     @property
@@ -122,12 +126,15 @@ class Recipe:
     groups: int = 0
     gate: str | None = None
     unscaled: bool = False
+    learned: LearnedScale | None = None
+    distances: Distances | None = None
     by_name: bool = True
 
     @property
     def around(self) -> dict:
         """What it says that is not of query, key, value and output."""
-        names = "inside", "norm", "epsilon", "groups", "gate", "unscaled"
+        names = ("inside", "norm", "epsilon", "groups", "gate", "unscaled")
+        names += ("learned", "distances")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -141,7 +148,8 @@ class Recipe:
         parts = [*self.query, *self.key, *self.value, self.output]
         used = {n for p in parts if p for n in (p.matrix, p.bias) if n}
         beside = (*(self.norm or ()), self.gate)
-        return used | {name for name in beside if name}
+        learned = (x.label for x in (self.learned, self.distances) if x)
+        return used | {name for name in (*beside, *learned) if name}
 
 
 def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
@@ -164,7 +172,10 @@ def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
         raise ValueError(f"{len(query[0])} features in {count} heads")
     gate = recipe.gate and arrays[recipe.gate].reshape(())
     around = recipe.inside, norm, recipe.epsilon, recipe.groups
-    beside = *around, gate, recipe.unscaled
+    scale, distances = recipe.learned, recipe.distances
+    learned = scale and scale.of(arrays[scale.label])
+    bias = distances and distances.bias(arrays[distances.label])
+    beside = *around, gate, recipe.unscaled, learned, bias
     return Weights(query, key, value, output, count, *beside)
 
 
@@ -300,7 +311,7 @@ def named_layers(parameters) -> list[Named]:
         for label, shape, owner in parameters
         if is_a_layer(shape, owner)
         and owner not in (*NORMS, "Embedding")
-        and not IGNORED.search(label)
+        and not (IGNORED.search(label) or TABLE.search(label))
     ]
 
 

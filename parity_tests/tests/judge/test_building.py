@@ -411,6 +411,20 @@ class OfATemperature(Attention):
 
 def test_a_number_that_is_no_gate_is_told():
     report = judged(OfATemperature)
+    assert report.verdict == "holds", report
+    said = "learned: exp(temperature), beside 1/√d_head"
+    assert report.conventions["scale"] == said
+
+
+class OfASoftCap(OfATemperature):
+    """Its queries have limits that are learned."""
+
+    def queries(self, x):
+        return self.temperature * torch.tanh(self.wq(x))
+
+
+def test_a_number_that_is_no_scale_either_is_told():
+    report = judged(OfASoftCap)
     assert report.verdict == "not judged"
     assert "it has temperature, which plain attention" in str(report)
 
@@ -438,7 +452,8 @@ class OfWindows(nn.Module):
         )
 
     def forward(self, x):
-        return x @ self.relative_position_bias_table
+        windows = x.unflatten(1, (11, -1))  # which no trial has
+        return windows.flatten(1, 2) @ self.relative_position_bias_table
 
 
 @pytest.mark.parametrize(

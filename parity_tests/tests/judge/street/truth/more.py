@@ -415,6 +415,89 @@ def residual_with_a_gate(module) -> Pairs:
     yield layer(x), x + layer.alpha * context
 
 
+def by_distances(rows: int, columns: int, table: Tensor) -> Tensor:
+    """The numbers of a table for each query and key of a window, of each
+    head: one for so many rows and columns from the key to the query."""
+    places = [*product(range(rows), range(columns))]
+    bias = [
+        [
+            table[
+                (y - row + rows - 1) * (2 * columns - 1)
+                + x
+                - column
+                + columns
+                - 1
+            ]
+            for row, column in places
+        ]
+        for y, x in places
+    ]
+    return torch.stack([torch.stack(row) for row in bias]).permute(2, 0, 1)
+
+
+def heads_of(x: Tensor, heads: int) -> Tensor:
+    return torch.stack(x.chunk(heads, dim=-1), dim=1)
+
+
+def windows(at_once: bool = False) -> Check:
+    """Two windows of each of two images, with masks of their own; masks go
+    round the windows, or each is for all windows that stand `at_once`."""
+
+    def check(module) -> Pairs:
+        layer = built(module.WindowAttention(WIDTH, (2, 3), HEADS))
+        x, seen = uniform(4, 6, WIDTH), some(2, 6, 6)
+        q, k, v = layer.qkv(x).chunk(3, dim=-1)
+        table = layer.relative_position_bias_table
+        bias = by_distances(2, 3, table)
+        yield layer(x), layer.proj(in_windows(q, k, v, HEADS, bias))
+        mask = torch.zeros(2, 6, 6).double().masked_fill(~seen, -torch.inf)
+        of_each = [0, 0, 1, 1] if at_once else [0, 1, 0, 1]
+        bias = bias + mask[of_each][:, None]
+        output = layer.proj(in_windows(q, k, v, HEADS, bias))
+        yield layer(x, mask), output
+
+    return check
+
+
+def in_windows(q, k, v, heads: int, bias: Tensor) -> Tensor:
+    """Attention with numbers that are added to the scores."""
+    parts = (heads_of(part, heads) for part in (q, k, v))
+    context = dot_product(*parts, bias)
+    return torch.cat(context.unbind(1), dim=-1)
+
+
+def square_windows(module) -> Pairs:
+    layer = built(module.WindowAttention(WIDTH, 3, HEADS))
+    x = uniform(BATCH, 9, WIDTH)
+    bias = by_distances(3, 3, layer.rel_pos_bias.weight)
+    qkv = layer.to_qkv(x).chunk(3, dim=-1)
+    yield layer(x), layer.to_out(in_windows(*qkv, HEADS, bias))
+
+
+def learned_temperature(module) -> Pairs:
+    """At first the scale is that of a head; then any other."""
+    layer, x = module.Attention(WIDTH, HEADS, 4, 0.1), tokens()
+    yield layer.temperature, torch.tensor(4**-0.5).log()
+    layer = built(layer)
+    q, k, v = layer.to_qkv(x).chunk(3, dim=-1)
+    q = q * layer.temperature.exp() * 4**0.5
+    yield layer(x), layer.to_out(multi_head(q, k, v, HEADS))
+
+
+def learned_scale(module) -> Pairs:
+    """At first the scale is that of a head; then any other."""
+    layer, x = module.MultiHeadAttention(WIDTH, HEADS), tokens()
+    d_head = WIDTH // HEADS
+    yield layer.scale, torch.tensor(d_head**-0.5)
+    layer = built(layer)
+    q, k, v = layer.q_proj(x), layer.k_proj(x), layer.v_proj(x)
+    q = q * layer.scale * d_head**0.5
+    seen = some(TOKENS, TOKENS)
+    for mask in (None, seen):
+        output = layer.out_proj(multi_head(q, k, v, HEADS, mask))
+        yield layer(x, mask), output
+
+
 def numpy_with_gradients(module) -> Pairs:
     layer = module.MultiHeadAttention(WIDTH, HEADS)
     x, upstream = tokens().requires_grad_(), tokens()
@@ -541,6 +624,23 @@ MORE: dict[str, Check] = {
         ),
     ),
     **dict.fromkeys(("t5_sizes", "t5_sizes_and_a_copied_line"), in_buckets),
+    **dict.fromkeys(
+        (
+            *("windows", "windows_wrong_scale", "windows_wrong_merge"),
+            *("windows_bias_too_late", "windows_mask_lost"),
+        ),
+        windows(),
+    ),
+    "windows_masks_in_another_order": windows(at_once=True),
+    "windows_of_one_number": square_windows,
+    "learned_temperature": learned_temperature,
+    **dict.fromkeys(
+        (
+            *("learned_scale", "learned_scale_of_the_model"),
+            "learned_scale_wrong_axis",
+        ),
+        learned_scale,
+    ),
     **dict.fromkeys(
         ("image_gate", "image_gate_transposed"), image_with_a_gate
     ),

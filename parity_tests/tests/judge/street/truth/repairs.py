@@ -10,6 +10,24 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "model_dim**0.5",
         "d_k**0.5",
     ),
+    "windows_wrong_scale": ("dim**-0.5", "(dim // num_heads) ** -0.5"),
+    "windows_wrong_merge": (
+        "(weights @ v).reshape(",
+        "(weights @ v).transpose(1, 2).reshape(",
+    ),
+    "windows_bias_too_late": (
+        "scores.softmax(dim=-1) + bias.permute(2, 0, 1)",
+        "(scores + bias.permute(2, 0, 1)).softmax(dim=-1)",
+    ),
+    "windows_mask_lost": (
+        "masked = masked.flatten(0, 1)",
+        "scores = masked.flatten(0, 1)",
+    ),
+    "learned_scale_of_the_model": (
+        "tensor(d_model**-0.5)",
+        "tensor((d_model // num_heads) ** -0.5)",
+    ),
+    "learned_scale_wrong_axis": ("dim=-2", "dim=-1"),
     "config_that_requires_wrong_scale": ("(x.size(-1))", "(q.size(-1))"),
     "config_of_entries_mask_too_late": (
         "weights = weights.masked_fill(padding, 0.0)",
