@@ -224,6 +224,8 @@ def expression(
         return repr(value)
     if isinstance(value, float):
         return finite_in_numpy(repr(value))
+    if isinstance(value, tuple) and all(type(n) is int for n in value):
+        return repr(value)
     if isinstance(value, dict):
         parts = [
             f"{key!r}: {expression(part, library, narrow, indent)}"

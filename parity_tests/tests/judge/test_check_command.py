@@ -217,11 +217,15 @@ OWN_CLASS = "class Config:\n    d_in, d_out = 5, 4\n" + CONFIGURED.replace(
     "cfg)", "cfg: Config)"
 )
 CUT = LAYER.replace(".mT", ".mT.detach() / self.W_key.out_features**0.5")
-IN_A_LIST = (
-    Path(__file__).with_name("street")
-    / "cases"
-    / "heads_scaled_by_the_model.py"
-).read_text(encoding="utf-8")
+STREET = Path(__file__).with_name("street")
+IN_A_LIST, IN_WINDOWS, LEARNED = (
+    (STREET / f"{name}.py").read_text(encoding="utf-8")
+    for name in (
+        "cases/heads_scaled_by_the_model",
+        "more/windows_wrong_scale",
+        "more/learned_scale_wrong_axis",
+    )
+)
 BY_KEY = CONFIGURED.replace(
     "cfg.d_in, cfg.d_out", "cfg['d_in'], cfg['d_out']"
 )
@@ -233,11 +237,13 @@ BY_KEY = CONFIGURED.replace(
     [
         *(LAYER, STEP, WITHOUT_WEIGHTS, CONFIGURED, OWN_CLASS, BY_KEY),
         *(CUT, IN_A_LIST.partition("class MultiHead")[0], IN_A_LIST),
+        *(IN_WINDOWS, LEARNED),
     ],
     ids=[
         *("layer", "step", "no weights"),
         *("configured", "own class", "by key", "a gradient only"),
         *("a head", "heads in a list"),
+        *("windows", "a learned scale"),
     ],
 )
 def test_so_does_that_of_a_layer_and_of_a_step(tmp_path, text, monkeypatch):
