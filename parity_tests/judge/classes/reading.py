@@ -6,11 +6,9 @@ else trial: the reading that gives the layer's own numbers is the one.
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import product
-from math import prod
 
 import numpy as np
 
@@ -42,16 +40,16 @@ from parity_tests.judge.subject.rotary import (
 from parity_tests.judge.subject.weights import (
     Recipe,
     groups_of,
-    is_norm,
     recipes,
     weights,
 )
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import NotJudged, Raised, attempt
 
+from .around import SurroundedLayer
 from .building import heads_of_globals, names_size
-from .calling import CalledLayer, Way
-from .cases import LOUD, LayerCase
+from .calling import Way
+from .cases import LayerCase
 
 EPSILONS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-3)
 HEADS = (2, 3, 4, 8)  # to be tried where no argument is called so
@@ -67,7 +65,7 @@ ACTIVATION = re.compile(
 )
 
 
-class ReadLayer(CalledLayer):
+class ReadLayer(SurroundedLayer):
     """A layer whose weights can be read by a recipe.
 
     `causal` tells whether no token sees a later one; `heads_at` how many
@@ -183,53 +181,61 @@ class ReadLayer(CalledLayer):
         return self.causal and not replaced
 
     def recognised(self) -> Reading:
-        """How its weights are read, and whether it is causal.
-
-        Where no reading gives its numbers, the first one by name is kept;
-        it is then judged by that. Raises NotJudged where names say
-        nothing either, or where it has weights of another kind.
-        """
+        """How its weights are read, and whether it is causal: by trial, or
+        else by their names. Raises NotJudged where neither tells."""
         case = self.case()
         try:
             output = self.of(case)
         except Raised as error:
             raise NotJudged(f"it {error}") from error
-        inside = self.inside(case)
+        inside, gate = self.inside(case), self.gate(case)
         parameters = self.body.parameters(self.sizes[0])
-        gate = self.gate(case)
         plain = [replace(each, gate=gate) for each in recipes(parameters)]
+        stated = self.should_be_causal()
+        recipe, causal = self.read_by_trial(
+            case, output, plain, inside, stated
+        ) or self.read_by_names(case, output, plain, inside)
+        return recipe, causal or stated
+
+    def read_by_trial(
+        self, case: LayerCase, output, plain: list[Recipe], inside, stated
+    ) -> Reading | None:
+        """The reading that gives its own numbers: that of the right layer,
+        or of a known mistake where it has more than projections. Raises
+        NotJudged for scores of another kind."""
+        gate = plain[0].gate if plain else None
         tables = self.tables_of_distances()
         beside = self.learned_beside(gate, tables)
         ways = beside if tables else [*beside, {}]
         read = [replace(r, **way) for way, r in product(ways, plain)]
-        stated = self.should_be_causal()
+        likely = [recipe for recipe in plain if recipe.by_name] or plain
         options = (True, False) if stated else (False, True)
-        named = [recipe for recipe in plain if recipe.by_name]
         readings = [*self.readings(read, options, inside)]
         if found := self.reading_with_masks(case, readings):
-            trial, causal = found
-            read_as = self.with_nearest_epsilon(trial, causal, case)
-            return read_as, causal or stated
+            recipe, causal = found
+            return self.with_nearest_epsilon(recipe, causal, case), causal
+        likeliest = [*self.readings(likely, options, inside)]
         if not self.body.roles.rotary and turns_inside(self.thing):
-            readings = [*self.readings(named or read, options, inside)]
-            if found := self.turned_reading(readings):
-                return found[0], found[1] or stated
-            raise NotJudged(
-                "it seems to turn queries and keys by their positions, in "
-                "a way that the judge does not recognise"
-            )
+            return self.turned_reading(likeliest)
         self.refuse_other_scores([way for way in beside if way["learned"]])
         if beside:
-            first = (named or plain)[:1]
-            likeliest = [replace(r, **way) for way in beside for r in first]
-            trials = self.readings(likeliest, options, inside)
-            if found := self.wrong_reading(case, output, [*trials]):
-                return found[0], found[1] or stated
-        if tables:
-            readings = [*self.readings(named or plain, options, inside)]
-            recipe, causal = self.reading_without(tables, readings)
-            return recipe, causal or stated
+            first = [
+                replace(r, **way) for way in beside for r in likely[:1]
+            ]
+            trials = [*self.readings(first, options, inside)]
+            if found := self.wrong_reading(case, output, trials):
+                return found
+        return self.reading_without(tables, likeliest) if tables else None
+
+    def read_by_names(
+        self, case: LayerCase, output, plain: list[Recipe], inside
+    ) -> Reading:
+        """The first reading by name, by which it is then judged. Raises
+        NotJudged where names say nothing, or where it has weights of
+        another kind."""
+        parameters = self.body.parameters(self.sizes[0])
         labels = {label for label, _, _ in parameters}
+        named = [recipe for recipe in plain if recipe.by_name]
         if not named:
             got = ", ".join(sorted(labels)) or "none"
             raise NotJudged(
@@ -257,7 +263,7 @@ class ReadLayer(CalledLayer):
                 f"it has {', '.join(others)}, which plain attention has "
                 "not, so it may be a variant"
             )
-        return recipe, stated or self.looks_causal(case)
+        return recipe, self.looks_causal(case)
 
     def refuse_other_scores(self, learned: list[dict]) -> None:
         """Raises NotJudged for scores of another kind, that are known and
@@ -387,10 +393,11 @@ class ReadLayer(CalledLayer):
             if learned or each
         ]
 
-    def turned_reading(self, readings: list[Reading]) -> Reading | None:
+    def turned_reading(self, readings: list[Reading]) -> Reading:
         """The same of a layer that turns queries and keys by their
         positions itself, maybe in float32: the right one tells by which
-        table, or else a mutant, with the likeliest reading."""
+        table, or else a mutant, with the likeliest reading. Raises
+        NotJudged where nothing gives its numbers."""
         case = self.case(dtype="float32")
         output = attempt(self.of, case)
         first = (recipe for recipe, _ in readings[:1])
@@ -407,8 +414,10 @@ class ReadLayer(CalledLayer):
                 found = self.reading_of(case, output, some, mutants)
             if found:
                 return found
-        self.table, self.pairs = None, ""
-        return None
+        raise NotJudged(
+            "it seems to turn queries and keys by their positions, in a "
+            "way that the judge does not recognise"
+        )
 
     def with_nearest_epsilon(
         self, recipe: Recipe, causal: bool, case: LayerCase
@@ -470,91 +479,6 @@ class ReadLayer(CalledLayer):
             return True
         free = not (roles.masks or roles.causal or is_off(self.thing))
         return free and is_said_to_be_causal("", self.thing.docs)
-
-    @contextmanager
-    def emptied(self, case: LayerCase) -> Iterator[None]:
-        """With all matrices and biases zero, but for those of norms:
-        attention gives nothing, and what is around it is left."""
-        arrays = self.arrays(case)
-        zeros = {
-            label: np.zeros_like(arrays[label])
-            for label, _, owner in self.parameters(case)
-            if not (is_norm(owner) or "norm" in label.lower())
-        }
-        with self.given(case, zeros):
-            yield
-
-    @contextmanager
-    def given(self, case: LayerCase, others: dict) -> Iterator[None]:
-        """With other numbers for some of its weights."""
-        arrays = self.arrays(case)
-        key = (self.sizes[case.built], case.seed, case.x.dtype.name)
-        self.arrays_of[key] = arrays | others
-        try:
-            yield
-        finally:
-            self.arrays_of[key] = arrays
-
-    def parameters(self, case: LayerCase) -> list:
-        return self.body.parameters(self.sizes[case.built])
-
-    def gate(self, case: LayerCase) -> str | None:
-        """The one number of its weights that attention is multiplied by,
-        if there is one."""
-        numbers = [
-            (label, shape)
-            for label, shape, _ in self.parameters(case)
-            if prod(shape) == 1
-        ]
-        if not numbers:
-            return None
-        with self.emptied(case):
-            left = attempt(self.of, case)
-        if left is None:
-            return None
-        gates = (n for n in numbers if self.multiplies(*n, case, left))
-        return next(gates, (None,))[0]
-
-    def multiplies(self, label: str, shape, case: LayerCase, left) -> bool:
-        """Whether attention is multiplied by this number: at 0 nothing
-        but what is `left` without it comes out, and at 2 twice as much
-        beside that as at 1."""
-        outputs = []
-        for number in (0.0, 1.0, 2.0):
-            array = np.full(shape, number, case.x.dtype)
-            with self.given(case, {label: array}):
-                outputs.append(attempt(self.of, case))
-        if any(each is None for each in outputs):
-            return False
-        none, once, twice = outputs
-        moves = np.abs(once - left).max(initial=0) > 1e-9
-        is_linear = alike(twice - left, 2 * (once - left))
-        return bool(moves and alike(none, left) and is_linear)
-
-    def inside(self, case: LayerCase) -> tuple[str, ...]:
-        """What is around the attention, the likeliest first: a residual
-        or a norm."""
-        with self.emptied(case):
-            left = attempt(self.of, case)
-        if left is None:
-            return ("",)
-        order = -1 if self.norms_first(case, left) else 1
-        if not np.abs(left).max(initial=0) > 1e-9:
-            return ("", "norm first")[::order]
-        if left.shape == case.x.shape and np.allclose(left, case.x):
-            return ("residual", "norm first, residual")[::order]
-        return ("residual, norm last", "norm last")
-
-    def norms_first(self, case: LayerCase, left: np.ndarray) -> bool:
-        """Whether tokens much larger make no difference, but for what is
-        `left` where attention gives nothing."""
-        output = attempt(self.of, case)
-        loud = attempt(self.of, replace(case, x=case.x * LOUD))
-        if output is None or loud is None:
-            return False
-        output, loud = output - left, loud - left * LOUD
-        apart = np.abs(loud - output).max(initial=0)
-        return bool(apart < 0.01 * np.abs(output).max(initial=0))
 
     def likeliest(self, recipe: Recipe, insides, case) -> Recipe:
         """The first variant that leaves as much as the layer does where
