@@ -88,6 +88,7 @@ class CalledLayer:
         self.most_tokens = TOKENS
         self.at_zero: tuple[str, ...] = ()  # weights that are not drawn
         self.arrays_of: dict[tuple, dict] = {}
+        self.self_loops: tuple[str, ...] = ()  # masks of other tokens only
 
     def explore(self) -> None:
         """Find out what else it takes: other sizes, one text alone, more
@@ -189,7 +190,8 @@ class CalledLayer:
         batch = (texts or self.texts,) * axes
         shape = (*batch, tokens, self.width_at(size))
         x = np.random.default_rng(seed).normal(size=shape)
-        return LayerCase(x.astype(dtype), seed, size)
+        loops = self.self_loops
+        return LayerCase(x.astype(dtype), seed, size, self_loops=loops)
 
     def width_at(self, size: int) -> int:
         """How wide tokens are, for the sizes of that index."""

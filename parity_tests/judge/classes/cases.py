@@ -32,7 +32,8 @@ class LayerCase:
     `causal` asks for the layer's causal form; `parts` for its cache: so
     many tokens are new, call by call. Where it takes a rotary table, each
     token is at position 0, unless they are `turned`: then they stand one
-    after the other, the first at `begin`.
+    after the other, the first at `begin`. A token sees itself whatever a
+    mask says that is among those with `self_loops`.
     """
 
     x: np.ndarray
@@ -45,6 +46,7 @@ class LayerCase:
     parts: tuple[int, ...] = ()
     turned: bool = False
     begin: int = 0
+    self_loops: tuple[str, ...] = ()
 
     @property
     def keys(self) -> np.ndarray:
@@ -89,7 +91,7 @@ class LayerCase:
 
     def tokens(self, causal: bool) -> Iterator[Tokens]:
         """What each call attends from and to, with what was kept."""
-        masks = tuple(self.masks.values())
+        masks = tuple(self.visible.values())
         causal = causal or self.causal
         if not self.parts:
             yield Tokens(self.x, self.keys, self.values, masks, causal)
@@ -113,10 +115,19 @@ class LayerCase:
         return rows if self.turned else 0 * rows
 
     @property
+    def visible(self) -> dict[str, np.ndarray]:
+        """What each of its masks allows."""
+        itself = np.eye(*self.shape[-2:], dtype=bool)
+        return {
+            name: mask | itself if name in self.self_loops else mask
+            for name, mask in self.masks.items()
+        }
+
+    @property
     def mask(self) -> np.ndarray:
         """What all its masks allow, and no call that comes later."""
         mask = np.ones(self.shape[-2:], bool)
-        for each in self.masks.values():
+        for each in self.visible.values():
             mask = mask & each
         for end in accumulate(self.parts):
             mask[:end, end:] = False
@@ -148,7 +159,8 @@ def layer_cases(draw, layer) -> LayerCase:
         whole = draw(lattice((*batch, count, width)))
         return (whole * SIZE_OF_X).astype(dtype)
 
-    case = LayerCase(some(tokens), draw(SEEDS), built)
+    loops = layer.self_loops
+    case = LayerCase(some(tokens), draw(SEEDS), built, self_loops=loops)
     if layer.cross and draw(st.booleans()):
         others = draw(counts)
         value = some(others) if layer.cross == "value" else None

@@ -25,6 +25,7 @@ from parity_tests.judge.subject.forms import (
     IN_TURN,
     expressible,
 )
+from parity_tests.judge.subject.intentions import adds_self_loops
 from parity_tests.judge.subject.masks import (
     SHARED,
     MaskFinding,
@@ -134,6 +135,31 @@ def seen_through(layer, case, name, form, mask) -> np.ndarray:
     if layer.causal:
         seen = seen | mask & ~np.tri(layer.tokens, dtype=bool)
     return seen
+
+
+def self_loops_of(layer) -> tuple[str, ...]:
+    """The masks that hide no token from itself, as its source wants it."""
+    if not adds_self_loops(layer.thing):
+        return ()
+    return tuple(n for n in layer.understood if shows_itself(layer, n))
+
+
+def shows_itself(layer, name: str) -> bool:
+    """Whether a mask that shows the first token only lets the last one
+    move its own output, and not as a residual does."""
+    case = layer.case(axes=max(layer.batch_axes))
+    first = np.broadcast_to(np.arange(case.shape[-1]) == 0, case.shape)
+    masked = replace(case, masks={name: first})
+    other = case.x.copy()
+    other[..., -1, :] += 1
+    before, after = (
+        attempt(layer.of, each)
+        for each in (masked, replace(masked, x=other))
+    )
+    if before is None or after is None or not np.isfinite(before).all():
+        return False
+    moved = (before[..., -1, :] != after[..., -1, :]).any()
+    return bool(moved) and not alike(before, layer.plain(masked))
 
 
 def pairs_of(layer) -> str:

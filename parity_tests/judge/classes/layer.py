@@ -55,6 +55,7 @@ from .conventions import (
     ignores_its_table,
     masks_of,
     names_the_mask,
+    self_loops_of,
 )
 from .decoding import DecodingLayer
 from .finding import way_to_call
@@ -87,6 +88,7 @@ class AttentionLayer(DecodingLayer):
         self.dtypes = ("float64", "float32")[not self.in_float64 :]
         self.masks = masks_of(self, declared)
         self.forms |= {m.name: m.form for m in self.masks if m.form}
+        self.self_loops = self_loops_of(self)
         self.cross = cross_of(self)
         self.square_masks = has_square_masks(self)
         self.causal_names_the_mask = names_the_mask(self)
@@ -174,6 +176,10 @@ class AttentionLayer(DecodingLayer):
             missing["a text without a batch"] = (
                 "it takes it for something else, and nothing says that it "
                 "takes it"
+            )
+        if self.self_loops:
+            missing["a token masked from itself"] = (
+                "it always attends to itself, as its source adds self loops"
             )
         if self.square_masks:
             missing["a mask of other tokens"] = (

@@ -29,6 +29,10 @@ UNSCALED = re.compile(
     r"\bunscaled\b",
     re.I,
 )
+DIAGONAL = re.compile(
+    r"\b(eye|identity|(fill_)?diagonal_?|diag_embed|diag|"
+    r"add_(remaining_)?self_?loops?)\("
+)
 UNSEEN = "its source speaks of one, and later tokens reach earlier outputs"
 
 Definition = ast.FunctionDef | ast.ClassDef
@@ -145,6 +149,12 @@ def is_meant_unscaled(thing: Thing) -> bool:
         r"\bd_kv\b", thing.source
     )
     return is_t5 is not None or UNSCALED.search(said) is not None
+
+
+def adds_self_loops(thing: Thing) -> bool:
+    """Whether its source has a diagonal, as one joins it to a mask so that
+    each token attends to itself."""
+    return DIAGONAL.search(thing.source + thing.helpers) is not None
 
 
 def speaks_of_causal(thing: Thing) -> bool:

@@ -243,6 +243,27 @@ def test_each_text_has_its_own_mask():
     assert wrong.cause == "the mask of another text is used"
 
 
+def test_a_diagonal_that_shows_no_token_itself_is_no_self_loop():
+    class Elsewhere(Masked):
+        def forward(self, x, mask=None):
+            same = torch.eye(x.shape[-1], dtype=x.dtype)
+            return x + super().forward(x @ same, mask)
+
+    class OthersOnly(Masked):
+        def forward(self, x, mask=None):
+            if mask is not None:
+                mask = mask & ~torch.eye(x.shape[-2], dtype=torch.bool)
+            return super().forward(x, mask)
+
+    right, wrong = (
+        judge_as("multi_head_attention", each)
+        for each in (Elsewhere, OthersOnly)
+    )
+    assert right.holds, right
+    assert "a token masked from itself" not in right.not_asked
+    assert "a_mask_hides_what_it_should" in failed(wrong)
+
+
 def test_valid_lengths_are_a_mask():
     class OfLengths(Heads):
         def forward(self, x, valid_lens=None):

@@ -305,6 +305,15 @@ def nodes_of_graphs(module) -> Pairs:
     yield layer(x, edges.double()), heads
 
 
+def self_loops_inside(module) -> Pairs:
+    """No node need have an edge to itself."""
+    layer = built(module.NeighbourAttention(WIDTH, HEADS))
+    x, edges = tokens(), torch.rand(BATCH, TOKENS, TOKENS) < 0.5
+    near = edges | torch.eye(TOKENS, dtype=torch.bool)
+    qkv = layer.to_q(x), layer.to_k(x), layer.to_v(x)
+    yield layer(x, edges.double()), multi_head(*qkv, HEADS, near)
+
+
 def passed_in(module) -> Pairs:
     inner = module._DotProductAttention(mask_flag=True)
     layer = built(module.AttentionLayer(inner, WIDTH, HEADS))
@@ -705,6 +714,10 @@ MORE: dict[str, Check] = {
     ),
     **dict.fromkeys(
         ("adjacency", "adjacency_after_the_softmax"), nodes_of_graphs
+    ),
+    **dict.fromkeys(
+        ("self_loops_inside", "self_loops_against_the_edges"),
+        self_loops_inside,
     ),
     **dict.fromkeys(
         ("rotary_complex", "rotary_queries_only"),
