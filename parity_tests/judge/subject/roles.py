@@ -230,6 +230,12 @@ PLAINLY_HIDES = (
     r"(hidden|masked|ignor|pad|block|forbid|exclud|removed|"
     r"(not|never|no longer) (\w+ )?(attend|seen?|valid|visible|real|kept))"
 )
+# Right before a word, with small words between: "is not a <pad>".
+DENIED = re.compile(
+    r"(\b(not|no|non|unless|except|other than|all but|without)\b|!=|≠)"
+    r"([\s`*'<\[-]|\b(an?|the|is|are|at|be|to|of|for|it|they|any|equal|"
+    r"part|tokens?|positions?|items?|where|there)\b)*$"
+)
 ENTRY = r"\b(?!true\b|false\b)[a-z_]\w*\s*(?:\([^)]*\)\s*)?:"
 NEARBY = r"(?:(?!\btrue\b|\bfalse\b)[^.;()])*"
 MINUS = "[-\N{MINUS SIGN}]"
@@ -326,6 +332,8 @@ def meaning_nearby(said: str) -> str | None:
     'attends'
     >>> meaning_nearby("false for the encoder's tokens that are real")
     'hidden'
+    >>> meaning_nearby("true where tokens are not padding")
+    'attends'
     """
     opposite = {"attends": "hidden", "hidden": "attends"}
     words = {"attends": PLAINLY_ATTENDS, "hidden": PLAINLY_HIDES}
@@ -337,6 +345,8 @@ def meaning_nearby(said: str) -> str | None:
         }
         if places:
             meaning = min(places, key=places.get)
+            if DENIED.search(after[: places[meaning]]):
+                meaning = opposite[meaning]
             return meaning if value == "true" else opposite[meaning]
     return None
 

@@ -314,6 +314,15 @@ def test_what_stands_behind_a_star_is_no_argument():
             "attends",
         ),
         ("A mask. It is long. True: it takes part.", None),
+        ("mask: True where the token is not padding", "attends"),
+        ("mask: True where tokens != PAD", "attends"),
+        ("mask: True where tokens == PAD", "hidden"),
+        ("mask is True at non-pad tokens", "attends"),
+        ("mask: True unless a position is padded", "attends"),
+        ("mask: False where there is no padding", "hidden"),
+        ("mask: True for all but the <pad> tokens", "attends"),
+        ("mask: True for what is not a word, but padding", "hidden"),
+        ("mask: True for what is not to be seen", "hidden"),
     ],
 )
 def test_what_a_docstring_says_of_a_mask(text, meaning):
