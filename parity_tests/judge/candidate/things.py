@@ -68,7 +68,9 @@ class Thing:
     that takes; `tables` are the functions of its file that make a rotary
     table, and `configurations` its classes that hold sizes, each with the
     arguments that it requires; `attentions` are the classes of query, key
-    and value that a constructor may be passed an instance of.
+    and value that a constructor may be passed an instance of; `makers`
+    are the functions of its file for masks that its text names, each with
+    its docstring and its source.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Thing:
     back: tuple[Parameter, ...] = ()
     tables: tuple[tuple[str, tuple[str, ...]], ...] = ()
     attentions: tuple["Thing", ...] = ()
+    makers: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -114,7 +117,7 @@ def thing_from(plain: dict) -> Thing:
         values[name] = tuple(
             Parameter(**part.members) for part in values[name]
         )
-    for name in ("sizes", "configurations", "calls", "tables"):
+    for name in ("sizes", "configurations", "calls", "tables", "makers"):
         values[name] = tuple(map(freeze, values[name]))
     values["attentions"] = tuple(
         thing_from(vars(each)) for each in values.get("attentions", ())
@@ -143,6 +146,7 @@ def described(name: str, thing, own: bool = True) -> Thing | None:
         file=file_of(function),
         helpers=helpers_of(function),
         tables=tables_of(function),
+        makers=makers_named(source_of(function), function),
     )
 
 
@@ -187,6 +191,7 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         back=parameters_of(getattr_or(kind, backward))[1:],
         tables=tables_of(create),
         attentions=attentions,
+        makers=makers_named(source_of(kind), function),
     )
 
 
@@ -459,6 +464,23 @@ def tables_of(function) -> tuple[tuple[str, tuple[str, ...]], ...]:
         (name, tuple(p.name for p in parameters_of(each) if p.required))
         for name, each in list(visible.items())
         if MAKES_A_TABLE.fullmatch(name) and inspect.isfunction(each)
+    )
+
+
+def makers_named(source: str, function) -> tuple:
+    """The functions for masks, of the file of a function, that a source
+    names: each with its docstring and its own source."""
+    visible = getattr_or(function, "__globals__")
+    if not isinstance(visible, dict):
+        return ()
+    words = set(re.findall(r"\w*mask\w*", source))
+    return tuple(
+        (name, text_of(getattr_or(each, "__doc__")), source_of(each))
+        for name, each in list(visible.items())
+        if name in words
+        and each is not function
+        and inspect.isfunction(each)
+        and is_defined_in(file_of(function), each)
     )
 
 

@@ -24,6 +24,7 @@ from .forms import (
     axes_to_try,
     is_held,
 )
+from .makers import meaning_by_its_maker
 from .roles import (
     comments_on,
     is_adjacency,
@@ -137,11 +138,12 @@ def find_masks(
 
 def said_of(thing: Thing, name: str, declared: str | None) -> str | None:
     """What is said of a mask: by the caller of the judge, the docs, the
-    comments, or its name."""
+    comments, the docs of its maker, or its name."""
     said = (
         DECLARED.get(declared)
         or stated_meaning(thing.docs, name)
         or stated_meaning(comments_on(thing.source, name), name)
+        or meaning_by_its_maker(thing, name)
     )
     if said:
         return said

@@ -314,6 +314,15 @@ def self_loops_inside(module) -> Pairs:
     yield layer(x, edges.double()), multi_head(*qkv, HEADS, near)
 
 
+def with_its_own_padding(module) -> Pairs:
+    """The mask is what the file itself makes of ids."""
+    layer, x = built(module.MultiHeadAttention(WIDTH, HEADS)), tokens()
+    ids = some(BATCH, TOKENS).long()
+    qkv = layer.w_q(x), layer.w_k(x), layer.w_v(x)
+    expected = multi_head(*qkv, HEADS, (ids != 0)[:, None])
+    yield layer(x, x, x, module.mask_from_ids(ids)), layer.w_o(expected)
+
+
 def passed_in(module) -> Pairs:
     inner = module._DotProductAttention(mask_flag=True)
     layer = built(module.AttentionLayer(inner, WIDTH, HEADS))
@@ -718,6 +727,10 @@ MORE: dict[str, Check] = {
     **dict.fromkeys(
         ("self_loops_inside", "self_loops_against_the_edges"),
         self_loops_inside,
+    ),
+    **dict.fromkeys(
+        ("mask_by_its_maker", "mask_against_its_maker"),
+        with_its_own_padding,
     ),
     **dict.fromkeys(
         ("rotary_complex", "rotary_queries_only"),
