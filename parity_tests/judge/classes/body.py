@@ -19,6 +19,7 @@ from parity_tests.judge.subject.roles import (
     has_role,
     is_dropout_mask,
     is_left_alone,
+    keeps_weights,
     qkv_of,
 )
 from parity_tests.judge.subject.rotary import rotary_names
@@ -63,13 +64,18 @@ class CallRoles:
     rotary: tuple[str, ...] = ()
 
 
-def call_roles(parameters: tuple[Parameter, ...], skip=()) -> CallRoles:
-    """Roles by name. Raises NotJudged for what is unknown and needed."""
+def call_roles(
+    parameters: tuple[Parameter, ...], skip=(), said: str = ""
+) -> CallRoles:
+    """Roles by name, and what is said beside. Raises NotJudged for what
+    is unknown and needed."""
     named = {
         p.name: p for p in parameters if p.is_named and p.name not in skip
     }
     names = list(named)
     dropped = tuple(filter(is_dropout_mask, names))
+    if "keep" in dropped and not keeps_weights(names, said):
+        dropped = tuple(n for n in dropped if n != "keep")
     rotary = rotary_names(named.values())
     rest = [n for n in names if n not in (*dropped, *rotary)]
     causal = first_of(rest, "causal")
@@ -175,7 +181,8 @@ class ClassBody:
 
     def __init__(self, host, thing: Thing, library: str):
         self.host, self.thing, self.library = host, thing, library
-        self.roles = call_roles(thing.call)
+        said = f"{thing.docs}\n{thing.source}"
+        self.roles = call_roles(thing.call, said=said)
         self.of_all = False  # whether a head's width is that of all heads
         self.guesses: tuple[str, ...] = ()
         self.optional: tuple[str, ...] = ()  # sizes that are given

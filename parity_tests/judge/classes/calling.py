@@ -89,6 +89,7 @@ class CalledLayer:
         self.at_zero: tuple[str, ...] = ()  # weights that are not drawn
         self.arrays_of: dict[tuple, dict] = {}
         self.self_loops: tuple[str, ...] = ()  # masks of other tokens only
+        self.blanks: tuple[str, ...] = ()  # masks that blank rows, too
 
     def explore(self) -> None:
         """Find out what else it takes: other sizes, one text alone, more

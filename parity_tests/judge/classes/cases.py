@@ -33,7 +33,8 @@ class LayerCase:
     many tokens are new, call by call. Where it takes a rotary table, each
     token is at position 0, unless they are `turned`: then they stand one
     after the other, the first at `begin`. A token sees itself whatever a
-    mask says that is among those with `self_loops`.
+    mask says that is among those with `self_loops`; rows that are `blank`
+    come out as zeros.
     """
 
     x: np.ndarray
@@ -47,6 +48,7 @@ class LayerCase:
     turned: bool = False
     begin: int = 0
     self_loops: tuple[str, ...] = ()
+    blank: np.ndarray | None = None
 
     @property
     def keys(self) -> np.ndarray:
@@ -87,7 +89,10 @@ class LayerCase:
     def output_of(self, layer: Callable, causal: bool) -> np.ndarray:
         """What a layer gives for it, call by call."""
         outputs = [layer(tokens) for tokens in self.tokens(causal)]
-        return np.concatenate(outputs, axis=-2)
+        output = np.concatenate(outputs, axis=-2)
+        if self.blank is not None:
+            output = np.where(self.blank[..., None], 0, output)
+        return output
 
     def tokens(self, causal: bool) -> Iterator[Tokens]:
         """What each call attends from and to, with what was kept."""
@@ -209,7 +214,17 @@ def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:
         if len(names) > 1:  # both must leave a key to each query
             mask = mask | (np.arange(case.shape[-1]) == 0)
         masks[name] = mask
-    return replace(case, masks=masks)
+    return masked_by(layer, case, masks)
+
+
+def masked_by(layer, case: LayerCase, masks: dict) -> LayerCase:
+    """The case with these masks. Where the layer is known to return zeros
+    for tokens that it hides, their rows are blank."""
+    blank = [
+        ~mask[..., 0, :] for n, mask in masks.items() if n in layer.blanks
+    ]
+    hidden = np.logical_or.reduce(blank) if blank else None
+    return replace(case, masks=masks, blank=hidden)
 
 
 def takes_masks(layer, case: LayerCase) -> bool:

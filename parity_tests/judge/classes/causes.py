@@ -22,7 +22,14 @@ from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
 from parity_tests.judge.verdict.protocol import attempt
 
-from .cases import LOUD, cached_cases, crossed, later_keys, with_masks
+from .cases import (
+    LOUD,
+    cached_cases,
+    crossed,
+    later_keys,
+    masked_by,
+    with_masks,
+)
 from .derivatives import CLOSE_IN_FLOAT32, gradient_of_tokens, upstream_for
 
 
@@ -46,7 +53,8 @@ def probes_of(layer) -> list[list]:
         others += [replace(c, turned=True) for c in plain]
     others += cached_cases(layer)
     loud = [
-        replace(c, x=c.x * LOUD, masks=later_keys(layer, c)) for c in first
+        masked_by(layer, replace(c, x=c.x * LOUD), later_keys(layer, c))
+        for c in first
     ]
     return [plain, others, loud]
 

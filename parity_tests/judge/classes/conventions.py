@@ -23,6 +23,8 @@ from parity_tests.judge.mutants.class_parts import (
 from parity_tests.judge.subject.forms import (
     AT_ONCE,
     IN_TURN,
+    LENGTHS,
+    OF_KEYS,
     expressible,
 )
 from parity_tests.judge.subject.intentions import adds_self_loops
@@ -134,7 +136,28 @@ def seen_through(layer, case, name, form, mask) -> np.ndarray:
         seen = np.where(np.eye(layer.tokens, dtype=bool), mask, seen)
     if layer.causal:
         seen = seen | mask & ~np.tri(layer.tokens, dtype=bool)
+    if form.axes in (*OF_KEYS, LENGTHS):
+        blank = are_blank(before, ~mask[..., 0, :])
+        seen = np.where(blank[..., None], mask, seen)
     return seen
+
+
+def are_blank(output: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Which rows of tokens that are hidden came out as zeros."""
+    return hidden & ~output.any(axis=-1)
+
+
+def blanks(layer, name: str) -> bool:
+    """Whether tokens that a mask of keys hides get rows of zeros."""
+    if layer.forms[name].axes not in (*OF_KEYS, LENGTHS):
+        return False
+    case = layer.case(axes=max(layer.batch_axes))
+    mask = np.broadcast_to(np.arange(case.shape[-1]) < 3, case.shape)
+    output = attempt(layer.of, replace(case, masks={name: mask}))
+    hidden = ~mask[..., 0, :]
+    return output is not None and np.array_equal(
+        are_blank(output, hidden), hidden
+    )
 
 
 def self_loops_of(layer) -> tuple[str, ...]:
@@ -226,6 +249,8 @@ def has_square_masks(layer) -> bool:
     first = layer.understood[:1]
     if not (layer.cross and first):
         return False
+    if layer.blanks:
+        return True
     if layer.forms[first[0]].axes not in SHARED:
         return False
     case = crossed(layer.case(), layer.cross)

@@ -227,7 +227,8 @@ class FunctionBody:
         self.has_heads = by_head or holds_heads(thing)
         self.weights, self.norm = weights_of(thing), norm_taken(thing)
         skipped = (*self.weights.arguments, *self.norm)
-        self.roles = call_roles(thing.parameters, skip=skipped)
+        said = f"{thing.docs}\n{thing.source}"
+        self.roles = call_roles(thing.parameters, skipped, said)
 
     def parameters(self, sizes: Sizes, biased=True) -> list:
         """Their shapes, as the roles of weights have them."""

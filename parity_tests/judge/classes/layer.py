@@ -49,6 +49,7 @@ from .causes import (
     probes_of,
 )
 from .conventions import (
+    blanks,
     cross_of,
     gradients_of,
     has_square_masks,
@@ -89,6 +90,7 @@ class AttentionLayer(DecodingLayer):
         self.masks = masks_of(self, declared)
         self.forms |= {m.name: m.form for m in self.masks if m.form}
         self.self_loops = self_loops_of(self)
+        self.blanks = tuple(n for n in self.understood if blanks(self, n))
         self.cross = cross_of(self)
         self.square_masks = has_square_masks(self)
         self.causal_names_the_mask = names_the_mask(self)
@@ -180,6 +182,10 @@ class AttentionLayer(DecodingLayer):
         if self.self_loops:
             missing["a token masked from itself"] = (
                 "it always attends to itself, as its source adds self loops"
+            )
+        if self.blanks:
+            missing["rows of tokens that are masked"] = (
+                "they come out as zeros"
             )
         if self.square_masks:
             missing["a mask of other tokens"] = (

@@ -50,6 +50,7 @@ from .cases import (
     LayerCase,
     cached_cases,
     later_keys,
+    masked_by,
     with_masks,
 )
 from .conventions import ignores_its_table
@@ -69,7 +70,10 @@ def expected(layer, case: LayerCase):
     mask = case.mask
     if layer.causal_for(case) or case.causal:
         mask = mask & causal_mask(*case.shape[-2:])
-    return by_the_reference(layer.weights(case), case, mask)
+    exact = by_the_reference(layer.weights(case), case, mask)
+    if case.blank is None:
+        return exact
+    return exact.moved(lambda a: np.where(case.blank[..., None], 0, a))
 
 
 def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
@@ -223,14 +227,16 @@ def more_tokens_than_a_tile_are_no_different(
     yield from equals_the_reference(layer, case)
     masks = later_keys(layer, case)
     if masks and not layer.causal:
-        yield from equals_the_reference(layer, replace(case, masks=masks))
+        yield from equals_the_reference(
+            layer, masked_by(layer, case, masks)
+        )
         # Far below zero, behind whole tiles that are masked.
         last = np.arange(case.shape[-1]) == case.shape[-1] - 1
         alone = {
             name: mask & last if (mask & last).any() else mask
             for name, mask in masks.items()
         }
-        loud = replace(case, x=LOUD * case.x, masks=alone)
+        loud = masked_by(layer, replace(case, x=LOUD * case.x), alone)
         yield from equals_the_reference(layer, loud)
 
 
@@ -242,7 +248,9 @@ def large_tokens_stay_finite(layer, case: LayerCase) -> Comparisons:
     yield from equals_the_reference(layer, loud)
     masks = later_keys(layer, loud)
     if masks and not layer.causal and loud.shape[-1] > 1:
-        yield from equals_the_reference(layer, replace(loud, masks=masks))
+        yield from equals_the_reference(
+            layer, masked_by(layer, loud, masks)
+        )
 
 
 def its_causal_form_sees_no_later_token(
@@ -253,7 +261,9 @@ def its_causal_form_sees_no_later_token(
     alone = replace(case, key=None, value=None, causal=True)
     if layer.causal_names_the_mask:
         masks = {layer.understood[0]: causal_mask(*alone.shape[-2:])}
-        yield from equals_the_reference(layer, replace(alone, masks=masks))
+        yield from equals_the_reference(
+            layer, masked_by(layer, alone, masks)
+        )
         return
     yield from equals_the_reference(layer, alone)
     for name in layer.understood[:1]:
@@ -261,7 +271,9 @@ def its_causal_form_sees_no_later_token(
         own = np.eye(case.x.shape[-2], dtype=bool)
         own[..., 0] = True  # a key for each query, as in the form's own
         masks = {n: mask | own for n, mask in both.masks.items()}
-        yield from equals_the_reference(layer, replace(both, masks=masks))
+        yield from equals_the_reference(
+            layer, masked_by(layer, both, masks)
+        )
 
 
 def decoding_with_its_cache_is_the_same_as_all_at_once(

@@ -23,7 +23,9 @@ PATTERNS = {
     "lengths": r"(valid|key|seq|text|src|context)?_?(len(gth)?s?)",
     "mask": r".*mask.*|m|.*bias|hidden|hide|visible|allowed|keep|seen|"
     r"blocked|padding|.*_pad|valid|may_attend|ignored|"
-    r"adj(acency)?(_?mat(rix)?)?",
+    r"adj(acency)?(_?mat(rix)?)?|real|is_?(real|valid|token|padd(ing|ed))|"
+    r"(real|valid)_(tokens?|items?|keys?|positions?)|"
+    r"(non|not)_?(pad(ding|ded)?)(_?(tokens?|items?|positions?))?",
     "causal": r"(is_?)?causal|use_causal.*|mask_future\w*|autoregressive",
     "scale": r"(softmax_?|sm_?|qk_?)?scal(e|ing)(_factor)?",
     "d_head": r"d_?k|dk|d_?head|head_?dim|d_?model|dim|d|dim_k|"
@@ -72,6 +74,16 @@ def is_adjacency(name: str) -> bool:
 def is_dropout_mask(name: str) -> bool:
     """Whether a mask tells which weights are kept in training."""
     return re.search(r"drop.*mask|^keep$", name.lower()) is not None
+
+
+def keeps_weights(names: Iterable[str], said: str) -> bool:
+    """Whether what is called `keep` tells which weights are kept in
+    training, not which tokens: a rate stands beside it, what is kept is
+    scaled up, or the docs say so."""
+    takes_rate = any(has_role(name, "dropout") for name in names)
+    scaled_up = r"/\s*\(?\s*1(\.0?)?\s*-\s*[a-z_]|/\s*\(?[\w.]*keep_?p"
+    says_so = r"\bkeep\b[^.\n]*drop|drop[^.\n]*\bkeep\b[^.\n]*\bmask"
+    return takes_rate or bool(re.search(f"{scaled_up}|{says_so}", said))
 
 
 def first_of(names: Iterable[str], role: str) -> str | None:

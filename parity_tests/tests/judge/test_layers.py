@@ -337,6 +337,40 @@ def test_a_padding_mask_on_the_queries_is_named(fill, is_zero):
     assert report.cause == "the mask of the keys acts on the queries"
 
 
+def test_rows_of_masked_tokens_may_be_zeros_and_no_others():
+    class Blank(Padded):
+        def forward(self, x, padding_mask=None):
+            """padding_mask (batch, tokens): True may be attended to."""
+            output = super().forward(x, padding_mask)
+            if padding_mask is not None:
+                output = output * self.shown(padding_mask)[..., None]
+            return output
+
+        def shown(self, mask):
+            return mask
+
+    class OnQueries(Blank):
+        def placed(self, mask):
+            return mask[:, :, :, None]
+
+    class Unhidden(Blank):
+        def placed(self, mask):
+            return torch.ones_like(mask)[:, :, None, :]
+
+    class OfTheNext(Blank):
+        def shown(self, mask):
+            return mask.roll(1, -1)
+
+    role = "multi_head_attention"
+    right = judge_as(role, Blank)
+    assert right.holds, right
+    assert "rows of tokens that are masked" in right.not_asked
+    for wrong in (OnQueries, Unhidden, OfTheNext):
+        assert "a_mask_hides_what_it_should" in failed(
+            judge_as(role, wrong)
+        )
+
+
 def test_what_is_wrong_with_a_mask_only_is_said_to_be_so():
     class OfTheNext(Padded):
         def placed(self, mask):

@@ -56,6 +56,12 @@ def roles(function):
         ("key_padding_mask", "mask"),
         ("adj", "mask"),
         ("adjacency_matrix", "mask"),
+        ("keep_mask", "mask"),
+        ("real", "mask"),
+        ("is_valid", "mask"),
+        ("valid_tokens", "mask"),
+        ("non_pad", "mask"),
+        ("not_padding", "mask"),
         ("valid_lens", "lengths"),
         ("is_causal", "causal"),
         ("softmax_scale", "scale"),
@@ -78,6 +84,8 @@ def test_a_name_says_what_an_argument_is_for(name, role):
         ("v_heads", "value"),
         ("hidden_states", "mask"),
         ("adjusted", "mask"),
+        ("valid_lens", "mask"),
+        ("real_part", "mask"),
         ("max_length", "lengths"),
         ("rescaled", "scale"),
         ("probability", "dropout"),
@@ -228,6 +236,23 @@ def test_the_arguments_of_a_cache_are_known(
 def test_a_layer_takes_tokens_whatever_their_name(layer, tokens, masks):
     call = call_roles(parameters_of(layer))
     assert (call.tokens, call.masks) == (tokens, masks)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said", "masks", "dropped"),
+    [
+        (lambda x, keep: 0, "out * keep", ("keep",), ()),
+        (lambda x, keep: 0, "weights * keep / (1 - self.p)", (), ("keep",)),
+        (lambda x, keep, rate: 0, "", (), ("keep",)),
+        (lambda x, keep: 0, "keep: the dropout mask", (), ("keep",)),
+        (lambda x, dropout_mask: 0, "", (), ("dropout_mask",)),
+    ],
+)
+def test_what_is_kept_are_tokens_unless_dropout_is_meant(
+    layer, said, masks, dropped
+):
+    call = call_roles(parameters_of(layer), said=said)
+    assert (call.masks, call.dropout_masks) == (masks, dropped)
 
 
 def test_a_required_width_and_a_required_number_of_heads():

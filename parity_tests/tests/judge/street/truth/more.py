@@ -323,6 +323,18 @@ def with_its_own_padding(module) -> Pairs:
     yield layer(x, x, x, module.mask_from_ids(ids)), layer.w_o(expected)
 
 
+def keep_blanks_rows(module) -> Pairs:
+    """All was played, or something was skipped; queries are others."""
+    layer = built(module.HistoryAttention(WIDTH, HEADS))
+    x, keys = tokens(), tokens()
+    everything = torch.ones(BATCH, TOKENS, dtype=torch.bool)
+    for keep in (everything, some(BATCH, TOKENS)):
+        seen = keep[:, None] & past(TOKENS, TOKENS)
+        qkv = layer.q(x), layer.k(keys), layer.v(keys)
+        context = multi_head(*qkv, HEADS, seen)
+        yield layer(x, keys, keep), context * keep[..., None]
+
+
 def passed_in(module) -> Pairs:
     inner = module._DotProductAttention(mask_flag=True)
     layer = built(module.AttentionLayer(inner, WIDTH, HEADS))
@@ -727,6 +739,10 @@ MORE: dict[str, Check] = {
     **dict.fromkeys(
         ("self_loops_inside", "self_loops_against_the_edges"),
         self_loops_inside,
+    ),
+    **dict.fromkeys(
+        ("keep_blanks_its_rows", "keep_blanks_wrong_scale"),
+        keep_blanks_rows,
     ),
     **dict.fromkeys(
         ("mask_by_its_maker", "mask_against_its_maker"),

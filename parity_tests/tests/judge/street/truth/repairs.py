@@ -95,6 +95,7 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "scores.masked_fill_(",
     ),
     "self_loops_against_the_edges": ("adjacency.mT > 0", "adjacency > 0"),
+    "keep_blanks_wrong_scale": ("keys.shape[-1]", "q.shape[-1]"),
     "mask_against_its_maker": ("mask == 0", "mask != 0"),
     "adjacency_after_the_softmax": (
         "weights = torch.softmax(scores, dim=-1) * adj[:, None]",
