@@ -45,6 +45,9 @@ PRODUCTS = re.compile(
     r"[\w)\]] ?@ ?[\w(]|(matmul|einsum|bmm|mm|dot|dot_product_attention|"
     r"MultiheadAttention)\("
 )
+WRONG_WIDTH = "shapes cannot be multiplied"
+IN_16_BITS = re.compile(r"\b(Half|BFloat16|b?float16)\b")
+NOT_IN_16_BITS = "layers are asked in 32 and 64 only"
 NO_LAYER = "it makes none of its own: its call takes"
 
 Body = ClassBody | FunctionBody
@@ -98,10 +101,19 @@ def is_additive(thing: Thing) -> bool:
 def most_telling(troubles: list[str]) -> str:
     """Of all troubles the first; but a name that is not there, as of a
     package that is missing, would be in the way of any trial, and so is
-    what is no layer of tokens."""
+    what is no layer of tokens. Next comes another error than that tokens
+    are not as wide as weights: most trials are of a wrong width."""
     always = ("it raised NameError", NO_LAYER)
-    missing = (t for t in troubles if t.startswith(always))
-    return next(missing, (troubles or ["it gave no output"])[0])
+    missing = [t for t in troubles if t.startswith(always)]
+    others = [
+        t
+        for t in troubles
+        if t.startswith("it raised") and WRONG_WIDTH not in t
+    ]
+    first, *_ = [*missing, *others, *troubles, "it gave no output"]
+    if IN_16_BITS.search(first):
+        return f"{first}; it computes in 16 bits, and {NOT_IN_16_BITS}"
+    return first
 
 
 def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:

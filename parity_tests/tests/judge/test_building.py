@@ -98,6 +98,34 @@ def test_of_all_troubles_a_missing_name_is_told():
     assert most_telling([]) == "it gave no output"
 
 
+class HalfAttention(nn.Module):
+    """Its weights and all that it computes are of 16 bits."""
+
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(d_model, 3 * d_model)
+        self.half()
+
+    def forward(self, x):
+        q, k, v = (
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for part in self.qkv(x.half()).chunk(3, dim=-1)
+        )
+        weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(dim=-1)
+        return (weights @ v).transpose(1, 2).flatten(2)
+
+
+def test_of_all_troubles_another_than_a_wrong_width_is_told():
+    shapes = "it raised RuntimeError: shapes cannot be multiplied"
+    other = "it raised ValueError: too many values"
+    assert most_telling([shapes, other]) == other
+    report = judged(HalfAttention)
+    assert report.verdict == "not judged"
+    assert "the same dtype" in report.trouble
+    assert report.trouble.endswith("are asked in 32 and 64 only")
+
+
 @dataclass
 class Arguments:
     hidden: int = 64
