@@ -101,16 +101,14 @@ def is_additive(thing: Thing) -> bool:
 def most_telling(troubles: list[str]) -> str:
     """Of all troubles the first; but a name that is not there, as of a
     package that is missing, would be in the way of any trial, and so is
-    what is no layer of tokens. Next comes another error than that tokens
-    are not as wide as weights: most trials are of a wrong width."""
+    what is no layer of tokens. Where the first is that tokens are not as
+    wide as weights, another error tells more: most widths are wrong."""
     always = ("it raised NameError", NO_LAYER)
     missing = [t for t in troubles if t.startswith(always)]
-    others = [
-        t
-        for t in troubles
-        if t.startswith("it raised") and WRONG_WIDTH not in t
-    ]
-    first, *_ = [*missing, *others, *troubles, "it gave no output"]
+    first, *_ = [*missing, *troubles, "it gave no output"]
+    if WRONG_WIDTH in first:
+        errors = (t for t in troubles if t.startswith("it raised"))
+        first = next((t for t in errors if WRONG_WIDTH not in t), first)
     if IN_16_BITS.search(first):
         return f"{first}; it computes in 16 bits, and {NOT_IN_16_BITS}"
     return first
