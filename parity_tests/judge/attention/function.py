@@ -154,9 +154,11 @@ class AttentionFunction:
 
     @property
     def is_causal_by_default(self) -> bool:
-        """Whether it makes a causal mask where it is passed none."""
+        """Whether it makes a causal mask where it is passed none, and no
+        switch says whether it does."""
         thing, roles = self.caller.thing, self.caller.calling.roles
         is_free = self.mask and self.mask not in roles.required_masks
+        is_free = is_free and roles.causal is None
         source = f"{thing.source}\n{thing.helpers}"
         return bool(is_free) and is_causal_by_default(source, self.mask)
 

@@ -276,8 +276,12 @@ class ClassBody:
         comes to the same arguments."""
         tried = set()
         of_globals = tuple(sizes_of_globals(self.thing))
-        first = FIRST if self.has_sizes else (*of_globals, FIRST[0])
-        first = (*first, *of_globals)
+        if self.has_sizes:
+            first = (*FIRST, *of_globals)
+        elif takes(self.thing, "d_head"):
+            first = (FIRST[0], *of_globals)
+        else:
+            first = (*of_globals, FIRST[0])
         if in_windows(self.thing):
             ways = product(first, WINDOWS)
             windowed = [

@@ -70,8 +70,8 @@ SECOND = (
 
 NAMES = {
     "temperature": r"temp(erature)?",
-    "d_in": r"(d|dim|in|input)_?(in|input|dim|size|features?)|in_channels|"
-    r"(key|query|value)_?size|d_?x|n_?inputs?",
+    "d_in": r"(d|dim|in|input)_?(in|input|dim|size|features?)|"
+    r"in_ch(annels)?|(key|query|value)_?size|d_?x|n_?inputs?",
     "d_value": r"d_?v|dim_?v|d_?values?|v_?dim|value_?dim",
     "d_head": r"d_?[kq]|dim_?(head|[kq])|(d_?)?head_?(dim|size)|d_?head|"
     r"(dim|size)_?per_?head|d_?(key|value|query)s?|qkv_?dim|"

@@ -183,6 +183,11 @@ class ReadLayer(SurroundedLayer):
     def recognised(self) -> Reading:
         """How its weights are read, and whether it is causal: by trial, or
         else by their names. Raises NotJudged where neither tells."""
+        if joined := self.joined_with_its_tokens():
+            raise NotJudged(
+                f"it seems to attend to {joined} and its own tokens, "
+                "joined, which the judge does not know"
+            )
         case = self.case()
         try:
             output = self.of(case)
@@ -264,6 +269,18 @@ class ReadLayer(SurroundedLayer):
                 "not, so it may be a variant"
             )
         return recipe, self.looks_causal(case)
+
+    def joined_with_its_tokens(self) -> str | None:
+        """The other tokens that its source joins with those that it is
+        called with, if it takes any: its keys are then of both."""
+        tokens = self.body.roles.tokens.items()
+        others = [name for name, use in tokens if use == "context"]
+        own = [name for name, use in tokens if use == "x"]
+        pairs = [*product(others, own), *product(own, others)]
+        names = "|".join(rf"{a}\s*,\s*{b}" for a, b in pairs)
+        joins = rf"cat\w*\(\s*[\[(]\s*({names})\s*[\])]"
+        is_joined = pairs and re.search(joins, self.thing.source)
+        return others[0] if is_joined else None
 
     def refuse_other_scores(self, learned: list[dict]) -> None:
         """Raises NotJudged for scores of another kind, that are known and

@@ -139,15 +139,18 @@ def find_masks(
 def said_of(thing: Thing, name: str, declared: str | None) -> str | None:
     """What is said of a mask: by the caller of the judge, the docs, the
     comments, the docs of its maker, or its name."""
+    is_bias = "bias" in name.lower()
+    # What is said of other masks is not said of a bias.
+    docs = "" if is_bias and name not in thing.docs else thing.docs
     said = (
         DECLARED.get(declared)
-        or stated_meaning(thing.docs, name)
+        or stated_meaning(docs, name)
         or stated_meaning(comments_on(thing.source, name), name)
         or meaning_by_its_maker(thing, name)
     )
     if said:
         return said
-    if "bias" in name.lower():
+    if is_bias:
         return "added"
     if is_held(thing, name):
         return meaning_of_triangle(thing.source + thing.helpers)

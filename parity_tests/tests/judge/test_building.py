@@ -454,7 +454,7 @@ class OfASoftCap(OfATemperature):
 def test_a_number_that_is_no_scale_either_is_told():
     report = judged(OfASoftCap)
     assert report.verdict == "not judged"
-    assert "it has temperature, which plain attention" in str(report)
+    assert "it has temperature, tanh, which plain attention" in str(report)
 
 
 class Additive(nn.Module):

@@ -828,3 +828,19 @@ def test_a_layer_with_an_activation_is_not_judged_as_plain_attention():
     report = judge(Activated)
     assert report.verdict == "not judged"
     assert "it has relu, which plain attention has not" in report.trouble
+
+
+class WithMemory(Heads):
+    """Attention to what came before, and to its own tokens."""
+
+    def forward(self, x, memory):
+        both = torch.cat([memory, x], dim=1)
+        return self.attend(
+            self.q_proj(x), self.k_proj(both), self.v_proj(both)
+        )
+
+
+def test_memory_joined_with_tokens_is_not_judged_as_other_tokens():
+    report = judge(WithMemory)
+    assert report.verdict == "not judged"
+    assert "attend to memory and its own tokens, joined" in report.trouble

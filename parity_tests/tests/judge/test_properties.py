@@ -99,6 +99,12 @@ def with_a_cache(query, key, value, mask=None, past=None):
     return reference(query, key, value, mask), (key, value)
 
 
+def causal_without_a_mask(query, key, value, mask=None):
+    if mask is None:
+        mask = causal_mask(query.shape[-2], key.shape[-2])
+    return reference(query, key, value, mask)
+
+
 def in_bfloat16(query, key, value, mask=None):
     if query.dtype != torch.bfloat16:
         raise TypeError("bfloat16 only")
@@ -122,6 +128,7 @@ SUBJECTS = {
     "with fewer key heads": lambda: subject_of(grouped),
     "with two masks": lambda: subject_of(with_two_masks()),
     "with a cache": lambda: subject_of(with_a_cache),
+    "causal without a mask": lambda: subject_of(causal_without_a_mask),
     "in bfloat16": lambda: subject_of(in_bfloat16, "torch"),
 }
 
@@ -163,49 +170,76 @@ TWO_MASKS = {
     "two_masks_hide_what_either_hides",
 }
 
+BY_DEFAULT = {"without_a_mask_it_is_causal"}
 CACHE = {"decoding_with_its_cache_is_the_same_as_all_at_once"}
 
 # What each is not asked: it takes no numbers in a mask, has no causal form,
-# takes no scale, as many heads of keys, or one mask, has no cache, or is of
-# NumPy.
+# takes no scale, as many heads of keys, or one mask, has no cache, sees all
+# without a mask, or is of NumPy.
 NOT_ASKED = {
-    "numpy_ref": NUMBERS | SCALE | GRADIENTS | FEWER | TWO_MASKS | CACHE,
+    "numpy_ref": NUMBERS
+    | SCALE
+    | GRADIENTS
+    | FEWER
+    | TWO_MASKS
+    | CACHE
+    | BY_DEFAULT,
     "torch_impl": NUMBERS
     | CAUSAL
     | SCALE
     | FEWER
     | TWO_MASKS
     | CACHE
+    | BY_DEFAULT
     | {"no_mask_is_a_mask_that_allows_all"},
     "F.scaled_dot_product_attention, math": SCALE
     | GRADIENTS
     | FEWER
     | TWO_MASKS
-    | CACHE,
+    | CACHE
+    | BY_DEFAULT,
     "F.scaled_dot_product_attention, fused": SCALE
     | GRADIENTS
     | FEWER
     | TWO_MASKS
-    | CACHE,
+    | CACHE
+    | BY_DEFAULT,
     "with a scale": NUMBERS
     | CAUSAL
     | GRADIENTS
     | FEWER
     | TWO_MASKS
-    | CACHE,
+    | CACHE
+    | BY_DEFAULT,
     "with fewer key heads": NUMBERS
     | CAUSAL
     | SCALE
     | GRADIENTS
     | TWO_MASKS
-    | CACHE,
-    "with two masks": NUMBERS | CAUSAL | SCALE | GRADIENTS | FEWER | CACHE,
+    | CACHE
+    | BY_DEFAULT,
+    "with two masks": NUMBERS
+    | CAUSAL
+    | SCALE
+    | GRADIENTS
+    | FEWER
+    | CACHE
+    | BY_DEFAULT,
     "with a cache": NUMBERS
     | CAUSAL
     | SCALE
     | GRADIENTS
     | FEWER
-    | TWO_MASKS,
+    | TWO_MASKS
+    | BY_DEFAULT,
+    "causal without a mask": NUMBERS
+    | CAUSAL
+    | SCALE
+    | GRADIENTS
+    | FEWER
+    | TWO_MASKS
+    | CACHE
+    | {"no_mask_is_a_mask_that_allows_all"},
     "in bfloat16": {
         each.name for each in PROPERTIES if each not in IN_16_BITS
     },
@@ -454,6 +488,10 @@ def causal_by_default(query, key, value, mask):
     )
 
 
+def all_without_a_mask(query, key, value, mask=None):
+    return reference(query, key, value, mask)
+
+
 def only_contiguous(query, key, value, mask):
     off = not query.flags.c_contiguous
     return reference(query, key, value, mask) + value.dtype.type(off)
@@ -617,6 +655,7 @@ LACKING |= {
     "fewer_key_heads_serve_neighbours": all_in_turn,
     "its_other_mask_hides_what_it_should": deaf_to_padding,
     **dict.fromkeys(CACHE, deaf_to_its_cache),
+    **dict.fromkeys(BY_DEFAULT, all_without_a_mask),
     "two_masks_hide_what_either_hides": with_two_masks(np.logical_or),
 }
 
@@ -625,6 +664,7 @@ RIGHT_WITH = dict.fromkeys(NUMBERS, kernel("math")) | {
     **dict.fromkeys(FEWER, grouped),
     **dict.fromkeys(TWO_MASKS, with_two_masks()),
     **dict.fromkeys(CACHE, with_a_cache),
+    **dict.fromkeys(BY_DEFAULT, causal_without_a_mask),
     **dict.fromkeys(GRADIENTS, torch_attention),
 }
 

@@ -391,6 +391,18 @@ def of_globals(module) -> Pairs:
     )
 
 
+def with_a_bias(module) -> Pairs:
+    layer, x = built(module.T5Attention(WIDTH, 5, HEADS)), tokens()
+    # What T5 has in its first weights is taken out of the formula.
+    qkv = layer.q(x) * 5**0.5, layer.k(x), layer.v(x)
+    for words in (None, some(BATCH, TOKENS)):
+        bias = uniform(TOKENS, TOKENS)
+        added = bias
+        if words is not None:
+            added = bias.masked_fill(~words[:, None], -torch.inf)
+        yield layer(x, bias, words), layer.o(multi_head(*qkv, HEADS, added))
+
+
 def of_two_masks(module) -> Pairs:
     layer, x = built(module.MultiHeadAttention(WIDTH, HEADS)), tokens()
     qkv = layer.query_layer(x), layer.key_layer(x), layer.value_layer(x)
@@ -618,6 +630,9 @@ def image_of_any_axes(module) -> Pairs:
 
 HEADS_OF_64 = 4
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("bias_beside_a_mask", "bias_and_the_wrong_axis"), with_a_bias
+    ),
     **dict.fromkeys(
         ("default_mask_object", "default_mask_object_late"),
         causal_without_a_mask_object,

@@ -4,6 +4,7 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "bias_and_the_wrong_axis": ("dim=-2", "dim=-1"),
     "default_mask_object_late": (".triu(2)", ".triu(1)"),
     "global_width_without_root": ("/ d_k", "/ d_k**0.5"),
     "everything_from_globals_wrong_scale": (
