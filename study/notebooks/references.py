@@ -216,6 +216,11 @@ REFERENCES = {
         "R. (2020). ALBERT: A Lite BERT for Self-supervised Learning of "
         "Language Representations. ICLR 2020. arXiv:1909.11942."
     ),
+    "Liu et al. 2021": (
+        "Liu, Z., Lin, Y., Cao, Y., Hu, H., Wei, Y., Zhang, Z., Lin, S., "
+        "Guo, B. (2021). Swin Transformer: Hierarchical Vision "
+        "Transformer using Shifted Windows. ICCV 2021."
+    ),
     "Su et al. 2021": (
         "Su, J., Lu, Y., Pan, S., Murtadha, A., Wen, B., Liu, Y. (2021). "
         "RoFormer: Enhanced Transformer with Rotary Position Embedding. "

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from parity_tests.judge.subject.forms import (
+    AT_ONCE,
     AXES,
+    IN_TURN,
     LENGTHS,
     MEANINGS,
     TEXTS_LAST,
@@ -72,8 +74,24 @@ def test_a_mask_of_keys_can_be_said_with_any_axes(axes, shape):
     assert (passed == expected).all()
 
 
+def test_masks_of_windows_go_round_the_images_or_stand_together():
+    """Of two images with two windows each, a mask for each window."""
+    shape = 4, QUERIES, KEYS
+    first, second = np.tri(QUERIES, KEYS), np.tri(QUERIES, KEYS, 1)
+    windows = np.stack([first, second]).astype(bool)
+    in_turn, at_once = np.tile(windows, (2, 1, 1)), windows.repeat(2, 0)
+    for axes, mask, other in (
+        (IN_TURN, in_turn, at_once),
+        (AT_ONCE, at_once, in_turn),
+    ):
+        form = MaskForm("True may attend", axes)
+        assert np.array_equal(form.passed(mask, shape, float), windows)
+        with pytest.raises(NotAsked, match="its masks are of"):
+            form.passed(other, shape, float)
+
+
 def test_all_axes_are_tested_above():
-    assert len(AXES) == 10
+    assert len(AXES) == 12
 
 
 @pytest.mark.parametrize(
@@ -117,4 +135,5 @@ def test_a_mask_of_texts_needs_an_axis_of_texts():
 def test_padding_is_tried_along_the_keys_first():
     assert axes_to_try(1, "key_padding_mask", False)[0] == "text, key"
     assert axes_to_try(1, "mask", False)[0] == "any"
-    assert {*axes_to_try(1, "pad", False), LENGTHS} == {*AXES}
+    tried = {*axes_to_try(1, "pad", False), LENGTHS}
+    assert tried == AXES.keys() - {IN_TURN, AT_ONCE}
