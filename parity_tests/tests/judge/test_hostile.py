@@ -312,7 +312,7 @@ def texts(judged: JudgedFile) -> str:
 def tricks(table: dict) -> list:
     """Each trick, what is said of it, and how many seconds it gets."""
     return [
-        pytest.param(*case, 4, id=name, marks=pytest.mark.slow)
+        pytest.param(*case, 8, id=name, marks=pytest.mark.slow)
         if name in SLOW
         else pytest.param(*case, 20, id=name)
         for name, case in table.items()
