@@ -130,8 +130,9 @@ class AttentionFunction:
             forms=caller.calling.forms | forms,
             fixed=caller.calling.fixed | self.passed_scale(caller),
         )
-        self.without_masks = self.caller
-        if self.is_causal_by_default:
+        self.without_masks: Caller | None = None
+        if self.is_causal_by_default():
+            self.without_masks = self.caller
             self.caller = self.given_a_mask(self.caller)
         self.conventions = self.detect(self.caller, limits)
         self.decoder, roles = FunctionDecoder(self), caller.calling.roles
@@ -152,7 +153,6 @@ class AttentionFunction:
         name = caller.calling.roles.scale
         return {} if self.scale is None else {name: self.scale}
 
-    @property
     def is_causal_by_default(self) -> bool:
         """Whether it makes a causal mask where it is passed none, and no
         switch says whether it does."""
@@ -186,7 +186,7 @@ class AttentionFunction:
         finding = next((m for m in self.masks if m.name == self.mask), None)
         form = finding.form if finding else None
         by, aligned = "none", NOT_TESTED
-        if caller is not self.without_masks:
+        if self.without_masks is not None:
             by = WHERE_NO_MASK
         if roles.causal:
             by = f"the argument {roles.causal}"

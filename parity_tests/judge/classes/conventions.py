@@ -27,7 +27,7 @@ from parity_tests.judge.subject.forms import (
     OF_KEYS,
     expressible,
 )
-from parity_tests.judge.subject.intentions import adds_self_loops
+from parity_tests.judge.subject.intentions import has_a_diagonal
 from parity_tests.judge.subject.masks import (
     SHARED,
     MaskFinding,
@@ -162,7 +162,7 @@ def blanks(layer, name: str) -> bool:
 
 def self_loops_of(layer) -> tuple[str, ...]:
     """The masks that hide no token from itself, as its source wants it."""
-    if not adds_self_loops(layer.thing):
+    if not has_a_diagonal(layer.thing):
         return ()
     return tuple(n for n in layer.understood if shows_itself(layer, n))
 

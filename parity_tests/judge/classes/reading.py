@@ -21,12 +21,12 @@ from parity_tests.judge.subject.beside import (
     TABLE,
     Distances,
     has_cosines,
-    hides_the_diagonal,
     may_scale,
     scales_of,
 )
 from parity_tests.judge.subject.intentions import (
     builds_causal_mask,
+    has_a_diagonal,
     is_causal_by_default,
     is_meant_unscaled,
     is_off,
@@ -290,7 +290,7 @@ class ReadLayer(SurroundedLayer):
                 "it seems to make unit vectors of its queries and keys, so "
                 "that scores are cosines, which the judge does not know"
             )
-        if learned and hides_the_diagonal(self.thing):
+        if learned and has_a_diagonal(self.thing):
             raise NotJudged(
                 "it seems to hide each token from itself, beside a scale "
                 "that is learned, as in locality self-attention, which the "

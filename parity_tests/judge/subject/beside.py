@@ -29,8 +29,6 @@ COSINES = re.compile(
     r"\.norm\([^\n]*keepdim",
     re.I,
 )
-# No token attends to itself, on purpose.
-DIAGONAL = re.compile(r"\beye\(|fill_diagonal|\bdiagonal\(|diag_embed\(")
 
 FACTORS = {  # of scores, from a number x that is learned
     "x": lambda number: number,
@@ -114,8 +112,3 @@ def distances_in(window: tuple[int, ...]) -> np.ndarray:
 def has_cosines(thing: Thing) -> bool:
     """Whether its queries and keys seem to be made unit vectors."""
     return COSINES.search(thing.source + thing.helpers) is not None
-
-
-def hides_the_diagonal(thing: Thing) -> bool:
-    """Whether it seems to hide each token from itself."""
-    return DIAGONAL.search(thing.source) is not None

@@ -151,9 +151,9 @@ def is_meant_unscaled(thing: Thing) -> bool:
     return is_t5 is not None or UNSCALED.search(said) is not None
 
 
-def adds_self_loops(thing: Thing) -> bool:
+def has_a_diagonal(thing: Thing) -> bool:
     """Whether its source has a diagonal, as one joins it to a mask so that
-    each token attends to itself."""
+    each token attends to itself, or never does."""
     return DIAGONAL.search(thing.source + thing.helpers) is not None
 
 
