@@ -124,7 +124,8 @@ class PropertyTest(pytest.Item):
 
     def setup(self):
         if self.finding is None:
-            trouble = self.parent.report.trouble
+            report = self.parent.report
+            trouble = report.trouble or report.doubt
             pytest.fail(trouble or "nothing was compared", pytrace=False)
         if self.finding.verdict in NO_VERDICT:
             pytest.fail(f"not judged: {self.finding.reason}", pytrace=False)

@@ -199,6 +199,7 @@ class Judging:
             request.mask,
             request.alignment,
             request.fully_masked_row,
+            is_meant=request.role is not None,
         )
         left = self.deadline - time.monotonic()
         budget = Budget(

@@ -120,7 +120,8 @@ def print_one(printer: Printer, report: dict) -> None:
         print_script(printer, failure)
     if failed[1:]:
         names = ", ".join(finding["name"] for finding in failed[1:])
-        printer.prose(f"fails, too: {names}", INDENT)
+        word = "fails" if report["verdict"] == "rejected" else "differs"
+        printer.prose(f"{word}, too: {names}", INDENT)
     if report["findings"]:
         printer.prose(figures(report), INDENT)
     print_conventions(printer, report)
@@ -149,8 +150,9 @@ def headline(report: dict) -> str:
 def print_failure(printer: Printer, finding: dict, report: dict) -> None:
     """The telling failure: the claim, what came, what was right, and the
     likely cause."""
-    failure = finding["failure"]
-    printer.line(f"FAILS {finding['name']}", INDENT)
+    failure, is_wrong = finding["failure"], report["verdict"] == "rejected"
+    word = "FAILS" if is_wrong else "DIFFERS"
+    printer.line(f"{word} {finding['name']}", INDENT)
     printer.prose(finding["claim"], 2 * INDENT)
     text = failure["text"]
     if "got" in failure:
@@ -160,7 +162,9 @@ def print_failure(printer: Printer, finding: dict, report: dict) -> None:
             f"of {number(failure['bound'])}"
         )
     printer.prose(text, 2 * INDENT)
-    printer.prose(f"likely cause: {report['cause'] or 'unknown'}", INDENT)
+    if is_wrong:
+        cause = report["cause"] or "unknown"
+        printer.prose(f"likely cause: {cause}", INDENT)
     if report["known"]:
         printer.prose(report["known"], 2 * INDENT)
 

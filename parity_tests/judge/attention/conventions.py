@@ -57,12 +57,16 @@ INSIDE_FLOAT32 = "in float32 also for float64 inputs, by design or not"
 
 @dataclass(frozen=True)
 class Declared:
-    """Conventions that the user declares, and that are not detected."""
+    """Conventions that the user declares, and that are not detected.
+
+    `is_meant`: it is attention, whatever its numbers are.
+    """
 
     arrays: str | None = None
     mask: str | None = None
     alignment: str | None = None
     fully_masked_row: str | None = None
+    is_meant: bool = False
 
 
 NOTHING_DECLARED = Declared()

@@ -111,6 +111,8 @@ class AttentionFunction:
     ):
         """Raises NotJudged where there is no way to call it."""
         self.name, self.declared = thing.name, declared
+        self.is_meant = declared.is_meant
+        self.mask_is_declared = declared.mask is not None
         caller, limits = calling_of(host, thing, library or declared.arrays)
         self.masks = masks_of(caller, limits, declared)
         self.square_masks = [m.name for m in self.masks if m.form is None]

@@ -129,6 +129,11 @@ class LayerCase:
         }
 
     @property
+    def hides(self) -> bool:
+        """Whether a mask that is passed hides a token."""
+        return not all(np.all(mask) for mask in self.masks.values())
+
+    @property
     def mask(self) -> np.ndarray:
         """What all its masks allow, and no call that comes later."""
         mask = np.ones(self.shape[-2:], bool)

@@ -16,6 +16,7 @@ from parity_tests.judge.mutants.backward_parts import BACKWARD_MUTANTS
 from parity_tests.judge.mutants.class_parts import (
     MUTANTS,
     SCALES,
+    last_rows,
     layer_of_heads,
 )
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
@@ -82,6 +83,8 @@ def mutants_of(layer, probes) -> Iterator:
         mutant = partial(layer_of_heads, **parts)
         given = partial(output_of, layer, mutant, own)
         yield name, partial(given_other_masks, given, changed)
+    if layer.causal:
+        yield LATER_ROWS, partial(given_last_rows, layer)
 
 
 def output_of(layer, mutant, recipe, probe):
@@ -90,10 +93,18 @@ def output_of(layer, mutant, recipe, probe):
     return probe.output_of(partial(mutant, read), layer.causal_for(probe))
 
 
+def given_last_rows(layer, probe):
+    """What it would give with the last rows of the mask that it keeps."""
+    rows = last_rows(layer.sizes[probe.built].context)
+    mutant = partial(layer_of_heads, visible=rows)
+    return output_of(layer, mutant, layer.recipe, probe)
+
+
 def given_other_masks(given, changed, probe):
     return given(replace(probe, masks=changed(probe.masks)))
 
 
+LATER_ROWS = "the rows of the causal mask are those of later tokens"
 OF_TEXTS = ("masks are repeated", "the mask of another")
 
 

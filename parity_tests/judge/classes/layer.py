@@ -86,6 +86,8 @@ class AttentionLayer(DecodingLayer):
     ):
         """Raises NotJudged where it cannot be built, called or read."""
         super().__init__(way_to_call(host, thing, declared), role)
+        self.is_meant = declared.is_meant
+        self.mask_is_declared = declared.mask is not None
         self.dtypes = ("float64", "float32")[not self.in_float64 :]
         self.masks = masks_of(self, declared)
         self.forms |= {m.name: m.form for m in self.masks if m.form}

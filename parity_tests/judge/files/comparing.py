@@ -188,6 +188,7 @@ class BesideAReference:
     """A function under judgement, and the one that counts as right."""
 
     when_random = "the output is random, as with dropout"
+    is_meant = True
 
     def __init__(
         self, candidate: AttentionFunction, reference: AttentionFunction
@@ -196,6 +197,7 @@ class BesideAReference:
         self.candidate, self.reference = candidate, reference
         self.host = candidate.host  # whose calls make a failure's script
         self.name, self.kind = candidate.name, kind_beside(reference.name)
+        self.mask_is_declared = candidate.mask_is_declared
         self.limits = common(candidate.limits, reference.limits)
         self.answered, self.unanswered = 0, []
         self.scales: dict[tuple, float] = {}

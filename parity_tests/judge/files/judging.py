@@ -68,6 +68,7 @@ def judge(
     `time.monotonic`.
     """
     budget = Budget(examples, seed, deadline=deadline)
+    declared = replace(declared, is_meant=True)
     host, described = hosted(thing, name)
     has_weights = described.is_class or is_a_layer(described)
     role = role_of(described) if has_weights else ATTENTION
@@ -230,9 +231,17 @@ def judge_attention(
     host, thing: Thing, declared: Declared, budget: Budget
 ) -> Report:
     """Judge a function of query, key and value."""
+    if is_called_attention(thing):
+        declared = replace(declared, is_meant=True)
     subject = AttentionFunction(host, thing, declared)
     report = judge_subject(subject, budget)
     return replace(report, conventions=subject.conventions.plain())
+
+
+def is_called_attention(thing: Thing) -> bool:
+    """Whether its name says no more than scaled dot-product attention."""
+    name = thing.name.lower().replace("_", "")
+    return name in {each.replace("_", "") for each in (ATTENTION, *ALIASES)}
 
 
 def judge_layer(

@@ -16,7 +16,7 @@ def as_plain(report: Report) -> dict:
         "verdict": report.verdict,
         "cause": report.cause,
         "known": report.known,
-        "trouble": report.trouble,
+        "trouble": report.trouble or report.doubt,
         "not_asked": dict(report.not_asked),
         "remarks": list(report.remarks),
         "conventions": {

@@ -53,6 +53,11 @@ class Probe:
         return tuple(mask for mask in both if mask is not None)
 
     @property
+    def hides(self) -> bool:
+        """Whether a mask that is passed hides a key."""
+        return not all(np.all(mask) for mask in self.masks)
+
+    @property
     def has_fewer_key_heads(self) -> bool:
         axes = self.query.ndim
         return axes > 2 and self.key.shape[-3] < self.query.shape[-3]

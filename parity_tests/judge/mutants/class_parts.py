@@ -239,6 +239,14 @@ def head_by_head(texts: int, heads: int) -> np.ndarray:
     return np.arange(texts * heads).reshape(heads, texts).T // heads
 
 
+def last_rows(table: int) -> Callable:
+    """The last rows of a causal mask for so many tokens, in place of the
+    first."""
+    return lambda probe: (
+        own_mask(probe) & triangle(probe, table - probe.query.shape[-2])
+    )
+
+
 def joined_along_the_batch(tokens: Tokens) -> tuple:
     """What is new joins what was kept along the batch, and what comes of
     it is read as texts again."""

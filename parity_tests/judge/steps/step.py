@@ -38,6 +38,7 @@ class StepSubject:
     """
 
     when_random = "the output is random"
+    is_meant = mask_is_declared = True  # by its name, and its arguments
 
     def __init__(
         self,

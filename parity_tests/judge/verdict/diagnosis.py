@@ -14,8 +14,8 @@ from .report import Report
 MODIFIES = "it modifies its inputs in place"
 
 
-def cause_of(subject: Subject) -> str | None:
-    """The one mutant that gives what the subject gives, or None.
+def causes_of(subject: Subject) -> set[str]:
+    """The mutants that give what the subject gives: one is its cause.
 
     Where several do, the probes of the next stage may tell them apart.
     """
@@ -26,18 +26,20 @@ def cause_of(subject: Subject) -> str | None:
         outputs = [output_for(subject, probe) for probe in probes]
         again = [output_for(subject, probe) for probe in probes]
         if any(subject.changes(probe) for probe in stage):
-            return MODIFIES
+            return {MODIFIES}
         if not agree(subject, outputs, again, probes):
-            return random_or_remembering(subject, probes[0])
+            return {random_or_remembering(subject, probes[0])}
         right = [subject.right(probe) for probe in probes]
         if agree(subject, outputs, right, probes):
             continue
         names = matching(subject, probes, outputs)
         if len(names) == 1:
-            return names.pop()
-    if names is None:
-        return subject.other_cause()
-    return digits_lost(outputs, right)
+            return names
+    is_wrong = names is not None
+    other = (
+        digits_lost(outputs, right) if is_wrong else subject.other_cause()
+    )
+    return {other} if other else names or set()
 
 
 REMEMBERS = "answers depend on calls before: something is remembered"

@@ -16,7 +16,8 @@ from hypothesis.strategies import SearchStrategy
 
 from parity_tests.twins.comparing import Tally
 
-from .diagnosis import REMEMBERS, cause_of, what_is_known
+from .diagnosis import REMEMBERS, causes_of, what_is_known
+from .doubt import doubt_about
 from .example import with_example
 from .property import Property
 from .protocol import Broken, Lost, NotAsked, Raised, Subject, TimedOut
@@ -57,7 +58,7 @@ def judge_subject(subject: Subject, budget: Budget = Budget()) -> Report:
     What was found before its process ended counts; the likely cause is
     sought if a property fails.
     """
-    findings, trouble, cause, known = [], None, None, None
+    findings, trouble = [], None
     try:
         for finding in judgements(subject, budget):
             findings.append(finding)
@@ -70,21 +71,29 @@ def judge_subject(subject: Subject, budget: Budget = Budget()) -> Report:
         trouble=trouble,
         not_asked=subject.not_asked(),
     )
-    if report.failed:
-        if trouble is None:
-            try:
-                report = with_example(subject, report)
-                cause = cause_of(subject)
-            except (Lost, Raised):
-                cause = None
-        names = {finding.name for finding in report.failed}
-        if cause is None and names == {
-            "answers_do_not_depend_on_calls_before"
-        }:
-            cause = REMEMBERS
-        if cause is None:
-            known = what_is_known(report)
-    return replace(report, cause=cause, known=known)
+    return explained(subject, report) if report.failed else report
+
+
+def explained(subject: Subject, report: Report) -> Report:
+    """The report with the cause of its failures, or with what is known of
+    them, and whether they prove a mistake."""
+    causes: set[str] = set()
+    if report.trouble is None:
+        try:
+            report = with_example(subject, report)
+            causes = causes_of(subject)
+        except (Lost, Raised):
+            causes = set()
+    names = {finding.name for finding in report.failed}
+    if not causes and names == {"answers_do_not_depend_on_calls_before"}:
+        causes = {REMEMBERS}
+    if len(causes) == 1:
+        return replace(report, cause=causes.pop())
+    if causes:
+        known = f"one of these: {'; '.join(sorted(causes))}"
+        return replace(report, known=known)
+    doubt = None if report.trouble else doubt_about(subject)
+    return replace(report, known=what_is_known(report), doubt=doubt)
 
 
 def judgements(

@@ -78,6 +78,8 @@ class Subject(Protocol):
     name: str
     kind: str
     when_random: str  # the cause, where the same input gets other outputs
+    is_meant: bool  # somebody said that it is what it is judged as
+    mask_is_declared: bool  # somebody said what its mask means
 
     def properties(self) -> Iterable[Property]:
         """Those that it can be asked about, the simplest first."""

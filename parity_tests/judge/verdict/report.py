@@ -89,9 +89,10 @@ class Report:
     """The verdict on one function, class or step.
 
     `cause` is the likely one, None where all holds or it is unknown; then
-    `known` says what the failures have in common. `trouble` says why
-    nothing more could be judged; `not_asked` what was not asked, and why;
-    `remarks` are facts that a reader of the verdict should know.
+    `known` says what the failures have in common, and `doubt` why they may
+    prove no mistake. `trouble` says why nothing more could be judged;
+    `not_asked` what was not asked, and why; `remarks` are facts that a
+    reader of the verdict should know.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Report:
     conventions: dict[str, object] = field(default_factory=dict)
     cause: str | None = None
     known: str | None = None
+    doubt: str | None = None
     trouble: str | None = None
     not_asked: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
@@ -114,9 +116,9 @@ class Report:
     @property
     def verdict(self) -> str:
         """holds, holds where asked, rejected, or not judged."""
-        if self.failed:
+        if self.failed and not self.doubt:
             return "rejected"
-        if self.trouble or not self.of(HOLDS):
+        if self.doubt or self.trouble or not self.of(HOLDS):
             return "not judged"
         partly = self.of(RAISED) or self.of(NO_TIME)
         misses = [what for what in self.not_asked if what in ESSENTIAL]
@@ -133,8 +135,8 @@ class Report:
     def __str__(self) -> str:
         """The verdict, and what it rests on, in a few lines."""
         lines = [f"{self.name}, as {self.kind}: {self.verdict}"]
-        if self.trouble:
-            lines.append(f"  {self.trouble}")
+        for why in filter(None, (self.trouble, self.doubt)):
+            lines.append(f"  {why}")
         if self.failed:
             lines.append(f"  likely cause: {self.cause or 'unknown'}")
         if self.known:

@@ -96,7 +96,9 @@ CAUSES = {
     "mask_after_softmax": (
         "the mask comes after the softmax, with no renormalisation"
     ),
-    "mask_cut_from_the_wrong_rows": None,
+    "mask_cut_from_the_wrong_rows": (
+        "the rows of the causal mask are those of later tokens"
+    ),
     "mask_dropped_by_causal": "another mask is dropped when causal is on",
     "mask_inverted": "the causal mask is inverted",
     "mask_of_another_text": (

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,27 @@ def printed(file: JudgedFile, capsys) -> str:
 
 
 @pytest.mark.slow
+def test_what_may_be_a_variant_is_shown_and_accused_of_nothing(
+    tmp_path, capsys
+):
+    source = UNSCALED.replace("def attention", "def cubic_attention")
+    source = source.replace(" @ value", " ** 3 @ value")
+    path = written(tmp_path, source, "cubic.py")
+    file = judge_file(path, REQUEST)
+    out = printed(file, capsys)
+    assert "cubic_attention, as attention: NOT JUDGED\n" in out
+    assert "  DIFFERS equals_the_definition\n" in out
+    assert "--as" in out
+    assert "likely cause" not in out
+    assert command.exit_code([file]) == 2
+    meant = judge_file(path, replace(REQUEST, role="attention"))
+    out = printed(meant, capsys)
+    assert "  FAILS equals_the_definition\n" in out
+    assert "likely cause: unknown" in out
+    assert command.exit_code([meant]) == 1
+
+
+@pytest.mark.slow
 def test_the_report_of_what_is_right(judged, capsys):
     out = printed(judged[0], capsys)
     first = out.split("\n")[0]
@@ -106,7 +128,7 @@ def test_the_report_of_what_is_right(judged, capsys):
     assert "was run in a process of its own" in " ".join(out.split())
 
 
-NO_SCALE = """
+UNSCALED = """
 import numpy as np
 
 
@@ -121,7 +143,7 @@ def attention(query, key, value):
 def test_another_reference_is_what_counts(twice, tmp_path):
     mine, trusted = tmp_path / "mine.py", tmp_path / "trusted.py"
     for path in (mine, trusted):
-        path.write_text(NO_SCALE, encoding="utf-8")
+        path.write_text(UNSCALED, encoding="utf-8")
     beside = f"--reference={trusted}:attention"
     few = ("--examples", 4, "--text")
     assert twice("check", *few, mine)[0] == 1
