@@ -25,7 +25,9 @@ from parity_tests.judge.attention.conventions import (
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.subject.forms import AT_ONCE
 from parity_tests.judge.subject.intentions import (
+    NO_DISTANCE,
     UNSEEN,
+    speaks_of_alibi,
     speaks_of_causal,
 )
 from parity_tests.judge.subject.masks import not_understood
@@ -224,6 +226,8 @@ class AttentionLayer(DecodingLayer):
                 f"{', '.join(self.at_zero)} was set to 0: which number is "
                 "for which distance was not recognised"
             )
+        elif self.recipe.distances is None and speaks_of_alibi(self.thing):
+            missing["its bias of distances"] = NO_DISTANCE
         if any(form.axes == AT_ONCE for form in self.forms.values()):
             missing["its layout"] = (
                 "it takes the same window of all images together, and "

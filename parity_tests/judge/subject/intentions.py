@@ -33,6 +33,11 @@ DIAGONAL = re.compile(
     r"\b(eye|identity|(fill_)?diagonal_?|diag_embed|diag|"
     r"add_(remaining_)?self_?loops?)\("
 )
+ALIBI = re.compile(r"alibi|(?<!negative_)(?<![a-z])slopes?(?![a-z])", re.I)
+NO_DISTANCE = (
+    "its source speaks of ALiBi, and it gives the numbers of attention "
+    "without any"
+)
 UNSEEN = "its source speaks of one, and later tokens reach earlier outputs"
 
 Definition = ast.FunctionDef | ast.ClassDef
@@ -155,6 +160,14 @@ def has_a_diagonal(thing: Thing) -> bool:
     """Whether its source has a diagonal, as one joins it to a mask so that
     each token attends to itself, or never does."""
     return DIAGONAL.search(thing.source + thing.helpers) is not None
+
+
+def speaks_of_alibi(thing: Thing) -> bool:
+    """Whether its name or its source says ALiBi, and no argument does."""
+    arguments = (*thing.parameters, *thing.call)
+    return ALIBI.search(thing.source) is not None and not any(
+        ALIBI.search(each.name) for each in arguments
+    )
 
 
 def speaks_of_causal(thing: Thing) -> bool:

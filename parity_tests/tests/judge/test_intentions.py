@@ -7,12 +7,17 @@ import pytest
 
 from parity_tests.judge.candidate.calls import calls_of
 from parity_tests.judge.candidate.host import Host
-from parity_tests.judge.candidate.things import Thing, described
+from parity_tests.judge.candidate.things import (
+    Parameter,
+    Thing,
+    described,
+)
 from parity_tests.judge.subject.callers import meaning_of, passed_meaning
 from parity_tests.judge.subject.intentions import (
     builds_causal_mask,
     is_causal_by_default,
     is_meant_unscaled,
+    speaks_of_alibi,
     speaks_of_causal,
 )
 
@@ -120,6 +125,25 @@ def test_a_source_that_is_cut_builds_nothing():
 def test_a_source_speaks_of_a_causal_mask(line, speaks):
     thing = Thing("attend", "function", source=f"def attend(x):\n  {line}")
     assert speaks_of_causal(thing) == speaks
+
+
+@pytest.mark.parametrize(
+    ("signature", "line", "speaks"),
+    [
+        ("x", "self.slopes = slopes_of(heads)", True),
+        ("x", "scores = scores + self.alibi_bias(n)", True),
+        ("x", "# Each head has a slope of its own.", True),
+        ("x", "leaky_relu(x, negative_slope=0.2)", False),
+        ("x, alibi=None", "scores = scores + alibi", False),
+        ("x", "return x", False),
+    ],
+)
+def test_a_source_speaks_of_linear_biases(signature, line, speaks):
+    source = f"def attend({signature}):\n  {line}"
+    names = [each.split("=")[0].strip() for each in signature.split(",")]
+    parameters = tuple(Parameter(name) for name in names)
+    thing = Thing("attend", "function", parameters, source=source)
+    assert speaks_of_alibi(thing) == speaks
 
 
 @pytest.mark.parametrize(

@@ -819,6 +819,11 @@ MORE: dict[str, Check] = {
             causal=True,
         ),
     ),
+    "slopes_that_nothing_uses": of_joined_tokens(
+        lambda m: m.LinearBiasAttention(WIDTH, HEADS),
+        "to_qkv to_out",
+        causal=True,
+    ),
     "entries_of_an_unknown": of_joined_tokens(
         lambda m: m.SelfAttention(
             {"encoder_hidden_dim": WIDTH, "encoder_num_heads": HEADS}
