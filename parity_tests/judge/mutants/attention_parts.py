@@ -502,6 +502,10 @@ MUTANT_PARTS = (
             "visible": inverted,
             "weigh": filled(-1e9),
         },
+        "the mask is inverted [and a row of none sees all]": {
+            "visible": inverted,
+            "weigh": shifted_by(-1e9),
+        },
         "the mask is inverted [and a row of none gets NaN]": {
             "visible": inverted,
             "weigh": or_nothing,

@@ -92,6 +92,15 @@ def finish(merged: np.ndarray, output, heads: int = 1) -> np.ndarray:
     return merged if output is None else apply(output, merged)
 
 
+def residual(weights: Weights, tokens: Tokens) -> np.ndarray | float:
+    """What is added to the attention's output, if anything."""
+    return tokens.query if "residual" in weights.inside else 0.0
+
+
+def projected_residual(weights: Weights, tokens: Tokens) -> np.ndarray:
+    return apply(weights.query, tokens.query)
+
+
 def apply(layer, x: np.ndarray) -> np.ndarray:
     weight, bias = layer
     return np.einsum("...i,oi->...o", x, weight) + bias
@@ -106,6 +115,7 @@ def layer_of_heads(
     sources: Callable = sources,
     joined: Callable = joined,
     finish: Callable = finish,
+    residual: Callable = residual,
     turning: Callable = turning,
     scale: Callable | None = None,
     one_for_all: bool = False,
@@ -144,8 +154,7 @@ def layer_of_heads(
     output = finish(merged, weights.output, weights.heads)
     if weights.gate is not None:
         output = output * weights.gate
-    if "residual" in weights.inside:
-        output = output + tokens.query
+    output = output + residual(weights, tokens)
     if weights.inside.endswith("norm last"):
         output = normed(weights, output)
     return output
@@ -395,6 +404,7 @@ MUTANT_LAYERS = {
     "new keys and values join the cache along the batch, not the tokens": {
         "sources": joined_along_the_batch
     },
+    "the residual is the projected query": {"residual": projected_residual},
     "attention runs along the batch, not the tokens": {
         "split": along_the_batch,
         "merge": back_from_the_batch,
