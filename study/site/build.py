@@ -30,6 +30,7 @@ from study.notebooks.command import notebook_names
 from .breaking import BREAKABLE
 from .card import write_card
 from .claims.pages import claim_pages, claim_tests
+from .kept import Kept
 from .math_font import write_font
 from .pages.api import api_pages
 from .pages.classroom import classroom_page
@@ -56,6 +57,7 @@ from .pages.viewer import viewer_page
 from .pages.walk import walk_page
 from .pages.zoo import zoo_page
 from .proof import file_of
+from .revision import results_revision
 
 HERE = Path(__file__).parent
 # The text of an error that another process had, behind its class and the
@@ -242,6 +244,7 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
         for step in judged_steps()
         for each in properties_of(step)
     }
+    kept = Kept(folder / "kept", results_revision())
     documents = dict(document_pages(own_pages(), tests | claim_tests()))
     guides = [name for name in documents if name.startswith("docs/")]
     files = [name_of(file) for file in in_order()]
@@ -261,7 +264,7 @@ def all_pages(folder: Path, twice) -> dict[str, str]:
         "api/index": listing("The API", api),
         **api,
         "walk": walk_page(),
-        **dict(claim_pages()),
+        **dict(claim_pages(kept)),
         **dict(reference_pages()),
         **documents,
     }

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy_ref
 import parity_tests
 import study.site
+import study.variance
 import torch_impl
 
 # Texts in Markdown become the sources of pages, and styles stand beside.
@@ -21,11 +22,12 @@ SUFFIXES = {".py", ".html", ".toml"}
 
 
 def revision() -> str:
-    """A checksum of the site's own files and the proofs', with versions."""
+    """A checksum of the site's own files and of what measures and proves,
+    with versions."""
     digest = hashlib.sha256()
     for package in ("numpy", "torch", "sphinx", "hypothesis", "mpmath"):
         digest.update(f"{package} {version(package)}\n".encode())
-    for module in (study.site, parity_tests):
+    for module in (study.site, study.variance, parity_tests):
         root = Path(module.__path__[0])
         for path in sorted(root.rglob("*")):
             if is_part(path.relative_to(root)):

@@ -33,6 +33,7 @@ from study.site.claims.pages import (
     source_of_test,
 )
 from study.site.heat import heat
+from study.site.kept import Kept
 from study.site.pages import walk
 from torch_impl.gpt2 import Gpt2
 
@@ -184,8 +185,11 @@ def test_a_term_that_is_missing_fails_the_build(monkeypatch):
 # --- their texts ---------------------------------------------------------
 
 
-def test_each_claim_has_a_page_with_a_test_a_step_and_a_plot_or_table():
-    pages = dict(claim_pages())
+def test_each_claim_has_a_page_with_a_test_a_step_and_a_plot_or_table(
+    tmp_path,
+):
+    pages = dict(claim_pages(Kept(tmp_path, "now")))
+    assert pages == dict(claim_pages(Kept(tmp_path, "now")))  # as kept
     assert pages.keys() == {f"claims/{n}" for n in (*CLAIMS, "index")}
     for name in CLAIMS:
         page = pages[f"claims/{name}"]

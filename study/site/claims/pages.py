@@ -10,6 +10,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..kept import Kept
 from ..pages.documents import checkout, source_document
 from ..pages.glossary import address_of
 from . import causal, counts, heads, order, saturation, scale, temperature
@@ -29,9 +30,12 @@ TEXTS = Environment(
 )
 
 
-def claim_pages() -> Iterator[tuple[str, str]]:
+def claim_pages(kept: Kept) -> Iterator[tuple[str, str]]:
     """Each page's document and its source; the last leads to all."""
-    values = {name: shown() for name, shown in CLAIMS.items()}
+    values = {
+        name: kept.result(f"the claim {name}", shown)
+        for name, shown in CLAIMS.items()
+    }
     titles = {}
     for name, shown in values.items():
         template = TEXTS.get_template(f"{name}.md")

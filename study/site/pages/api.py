@@ -8,7 +8,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 
@@ -85,6 +85,7 @@ def tree_of(module: str) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
+@cache
 def entries_of(module: str) -> list[Entry]:
     """The public functions and classes of a module, in its order."""
     return [
@@ -98,7 +99,7 @@ def entries_of(module: str) -> list[Entry]:
 def entry(module: str, node: ast.FunctionDef | ast.ClassDef) -> Entry:
     """What a definition says of itself."""
     docstring = ast.get_docstring(node) or ""
-    node = with_names_in_full(node, imported_by(module))
+    name_in_full(head_of(node), imported_by(module))
     if isinstance(node, ast.FunctionDef):
         signature, kind = signature_of(node), "function"
     else:
@@ -106,13 +107,13 @@ def entry(module: str, node: ast.FunctionDef | ast.ClassDef) -> Entry:
     return Entry(module, node.name, kind, signature, docstring)
 
 
-def with_names_in_full(node: ast.AST, names: dict[str, str]) -> ast.AST:
-    """A definition whose annotations name this project's classes in full.
+def name_in_full(head: ast.AST, names: dict[str, str]) -> None:
+    """Let the annotations of a definition name this project's classes in
+    full.
 
     Both sides have a `LayerNorm`, and each link leads to its own; Sphinx
     shows the names short again.
     """
-    head = deepcopy(head_of(node))
     places = [*ast.walk(head)]
     annotations = [getattr(each, "annotation", None) for each in places]
     annotations += [getattr(each, "returns", None) for each in places]
@@ -120,7 +121,6 @@ def with_names_in_full(node: ast.AST, names: dict[str, str]) -> ast.AST:
         for part in ast.walk(annotation):
             if isinstance(part, ast.Name):
                 part.id = names.get(part.id, part.id)
-    return head
 
 
 def head_of(node: ast.AST) -> ast.AST:
@@ -136,6 +136,7 @@ def head_of(node: ast.AST) -> ast.AST:
     return head
 
 
+@cache
 def imported_by(module: str) -> dict[str, str]:
     """The names that a module imports from what is listed, in full."""
     parts, names = module.split("."), {}
@@ -161,8 +162,9 @@ def fields_or_init(node: ast.ClassDef) -> str:
     """How a class is made: its `__init__`, or a dataclass's fields."""
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
-            inner.args.args = inner.args.args[1:]  # without self
-            return f"({ast.unparse(inner.args)})"
+            own = copy(inner.args)
+            own.args = own.args[1:]  # without self
+            return f"({ast.unparse(own)})"
     fields = [
         ast.unparse(inner)
         for inner in node.body
@@ -237,9 +239,7 @@ def page_of_step(entry: Entry, folder: str = "../") -> str | None:
 
 def viewer_section() -> str:
     """The names that `bert_viz` offers, each from its own module."""
-    places = [
-        getattr(bert_viz, name).__module__ for name in bert_viz.__all__
-    ]
+    places = [module_of(name) for name in bert_viz.__all__]
     parts = []
     for module in dict.fromkeys(places):
         entries = [
@@ -249,6 +249,14 @@ def viewer_section() -> str:
         ]
         parts.append(section(module, entries))
     return "\n\n".join(parts)
+
+
+def module_of(name: str) -> str:
+    """Where a name of `bert_viz` is from; most are imported when used."""
+    room = bert_viz.ROOMS.get(name)
+    if room is None:
+        return getattr(bert_viz, name).__module__
+    return f"{bert_viz.__name__}{room}"
 
 
 def judge_section() -> str:

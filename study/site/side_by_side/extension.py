@@ -166,6 +166,7 @@ def known_by(app: Sphinx, docname: str) -> Known:
             + f"#{name.replace('_', '-')}"
             for name, page in pages.items()
         },
+        opened=vars(app).setdefault("side_by_side_opened", {}),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from xml.etree import ElementTree as Tree
 
 from latex2mathml.converter import convert
@@ -24,10 +25,7 @@ def mathml(
     """
     display = "block" if block else "inline"
     tree = tree_of(latex, display)
-    names = {
-        spelled(tree_of(symbol, "inline")): name
-        for name, symbol in symbols.items()
-    }
+    names = {symbol_of(latex): name for name, latex in symbols.items()}
     mark(tree, names, hues)
     Tree.register_namespace("", NAMESPACE)
     return Tree.tostring(tree, encoding="unicode")
@@ -41,6 +39,12 @@ def tree_of(latex: str, display: str) -> Tree.Element:
         raise ValueError(
             f"expected LaTeX that reads as MathML, got {latex!r}: {error}"
         ) from error
+
+
+@cache
+def symbol_of(latex: str) -> str:
+    """What the symbol of a variable is made of."""
+    return spelled(tree_of(latex, "inline"))
 
 
 def spelled(element: Tree.Element) -> str:

@@ -2,7 +2,8 @@
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from jinja2 import Environment, PackageLoader
 
@@ -34,6 +35,7 @@ class Sides:
         functions = list(self.sources.values())
         return functions[0], functions[-1]
 
+    @cached_property
     def names(self) -> set[str]:
         """Arguments and locals: what can be lit."""
         return set().union(*map(names_in, self.pair))
@@ -44,13 +46,15 @@ class Known:
     """What is known besides: symbols, colours, and all other functions.
 
     `symbols` has the LaTeX of names in a function, `others` each function
-    that has a page, `links` the address of its place there.
+    that has a page, `links` the address of its place there; `opened` keeps
+    the rows of those that were opened in a row of another.
     """
 
     symbols: Mapping[str, Mapping[str, str]]
     hues: Mapping[str, int]
     others: Mapping[str, Sides]
     links: Mapping[str, str]
+    opened: dict[str, str] = field(default_factory=dict)
 
     def symbols_in(self, function: str) -> dict[str, str]:
         """The LaTeX of names, those of this function first."""
@@ -103,7 +107,7 @@ def parts_of(
         "hue": known.hues.get(row.name),
         "math": "" if latex is None else mathml(latex, symbols, known.hues),
         "same": row.is_same,
-        "codes": both_html(codes, sides.names(), known.hues),
+        "codes": both_html(codes, sides.names, known.hues),
         "value": values.get(row.name, ""),
         "called": [
             called_html(name, known)
@@ -115,7 +119,10 @@ def parts_of(
 
 def called_html(name: str, known: Known) -> dict[str, str]:
     """A function that a row calls: its rows, and where its page is."""
-    steps = steps_html(known.others[name], {}, known, opens=False)
+    if name not in known.opened:
+        sides = known.others[name]
+        known.opened[name] = steps_html(sides, {}, known, opens=False)
+    steps = known.opened[name]
     return {"name": name, "link": known.links[name], "steps": steps}
 
 
@@ -132,7 +139,7 @@ def both_html(
 def headers_of(sides: Sides, known: Known) -> list[str]:
     """The signature of both, marked where they differ; one if equal."""
     codes = [function.header for function in sides.pair]
-    headers = both_html(codes, sides.names(), known.hues)
+    headers = both_html(codes, sides.names, known.hues)
     return headers[: len(dict.fromkeys(codes))]
 
 
