@@ -28,6 +28,8 @@ from study.site.pages.notebooks import (
     page_of,
     versions,
 )
+from study.site.revision import meaning_of
+from study.site.side_by_side.unchanged import checksums
 
 NAME = "from_scratch"
 
@@ -35,7 +37,7 @@ NAME = "from_scratch"
 def ran(name=NAME, path="numpy_ref/masks.py"):
     """A notebook as an earlier build leaves it, without having been run."""
     notebook = build(name)
-    known = notebooks.checksums(notebooks.checkout() / path)
+    known = checksums(notebooks.checkout() / path, meaning_of)
     notebook.metadata[RAN] = {
         "files": {path: known},
         "versions": versions(),
@@ -56,7 +58,7 @@ def kept(tmp_path):
 def test_outputs_are_kept_until_what_they_depend_on_changes(monkeypatch):
     earlier = ran()
     assert changed_since(earlier, build(NAME)) is None
-    monkeypatch.setattr(notebooks, "does_the_same", lambda *_: False)
+    monkeypatch.setattr(notebooks, "is_unchanged", lambda *_: False)
     assert changed_since(earlier, build(NAME)) == "`numpy_ref/masks.py`"
     monkeypatch.undo()
     now = dict(versions(), numpy="0")
@@ -68,27 +70,14 @@ def test_outputs_are_kept_until_what_they_depend_on_changes(monkeypatch):
     assert changed_since(earlier, other) == "the notebook"
 
 
-def test_a_comment_changes_nothing_and_a_file_that_is_gone_does(tmp_path):
-    path = tmp_path / "a.py"
-    path.write_text("x = 1", encoding="utf-8")
-    before = notebooks.checksums(path)
-    assert notebooks.does_the_same(path, before)
-    path.write_text("x = 1  # one", encoding="utf-8")
-    assert notebooks.does_the_same(path, before)
-    path.write_text("x = 2", encoding="utf-8")
-    assert not notebooks.does_the_same(path, before)
-    path.unlink()
-    assert not notebooks.does_the_same(path, before)
-
-
 def test_a_kept_run_is_used_and_another_is_run_again(kept, monkeypatch):
     assert kept_run(NAME, kept, again=True).note == ""
-    monkeypatch.setattr(notebooks, "does_the_same", lambda *_: False)
+    monkeypatch.setattr(notebooks, "is_unchanged", lambda *_: False)
     assert kept_run(NAME, kept, again=True) is None
 
 
 def test_what_is_not_run_again_says_what_has_changed(kept, monkeypatch):
-    monkeypatch.setattr(notebooks, "does_the_same", lambda *_: False)
+    monkeypatch.setattr(notebooks, "is_unchanged", lambda *_: False)
     run = kept_run(NAME, kept, again=False)
     assert "`numpy_ref/masks.py` has changed since" in run.note
     assert hash_of(run.notebook) == hash_of(build(NAME))

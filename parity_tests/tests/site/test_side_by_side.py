@@ -13,6 +13,11 @@ from study.site.side_by_side.mathml import mathml
 from study.site.side_by_side.rendering import Known, Sides, html_of
 from study.site.side_by_side.rows import rows_of
 from study.site.side_by_side.tokens import as_html, marked, words_of
+from study.site.side_by_side.unchanged import (
+    checksums,
+    code_of,
+    is_unchanged,
+)
 
 LEFT = '''
 """A file."""
@@ -197,6 +202,23 @@ def test_what_a_file_imports_from_its_package_is_behind_it(tmp_path):
     behind = files_behind(root / "a.py", root)
     names = {path.relative_to(root).as_posix() for path in behind}
     assert names == files.keys() - {"alone.py"}
+
+
+def test_what_a_page_needs_of_another_file_is_its_code(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(LEFT, "utf-8")
+    before = checksums(path, code_of)
+    for change, same in (
+        (("The area.", "An area."), True),
+        (("# Sides are lengths.", "# Lengths."), False),
+        (("side * height", "height * side"), False),
+        (("def area(", "def area("), True),
+        (("def area(", "def area(("), False),  # no Python
+    ):
+        path.write_text(LEFT.replace(*change), "utf-8")
+        assert is_unchanged(path, before, code_of) == same, change
+    path.unlink()
+    assert not is_unchanged(path, before, code_of)
 
 
 def known(sides):

@@ -11,7 +11,6 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from html import unescape
 from importlib.metadata import version
 from importlib.resources import files
@@ -28,6 +27,7 @@ from study import notebooks
 from study.notebooks.command import build, hash_of, notebook_names
 
 from ..revision import meaning_of
+from ..side_by_side.unchanged import checksums, is_unchanged
 from .api import PACKAGES
 from .documents import checkout
 from .files import write_bytes_if_new, write_if_new
@@ -130,28 +130,12 @@ def execute(notebook: NotebookNode) -> None:
     root = checkout()
     paths = [Path(file).relative_to(root).as_posix() for file in loaded]
     notebook.metadata[RAN] = {
-        "files": {path: checksums(root / path) for path in sorted(paths)},
+        "files": {
+            path: checksums(root / path, meaning_of)
+            for path in sorted(paths)
+        },
         "versions": versions(),
     }
-
-
-def checksums(path: Path) -> list[str]:
-    """Checksums of a source: of its text, and of what it does."""
-    text = path.read_text("utf-8")
-    return [sha256(text.encode()).hexdigest(), meaning_of(text)]
-
-
-def does_the_same(path: Path, before: list[str]) -> bool:
-    """Whether a source does what it did when these were its checksums.
-
-    Only a text that has changed is read as Python, which takes longer.
-    """
-    if not path.is_file():
-        return False
-    text = path.read_text("utf-8")
-    of_text, of_meaning = before
-    same = sha256(text.encode()).hexdigest() == of_text
-    return same or meaning_of(text) == of_meaning
 
 
 def versions() -> dict[str, str]:
@@ -175,7 +159,7 @@ def changed_since(
         return "the notebook"
     ran, root = earlier.metadata[RAN], checkout()
     for path, was in ran["files"].items():
-        if not does_the_same(root / path, was):
+        if not is_unchanged(root / path, was, meaning_of):
             return f"`{path}`"
     now = versions()
     for library, was in ran["versions"].items():

@@ -29,6 +29,7 @@ of the variable at each symbol that the document's functions have.
 import importlib
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +43,7 @@ from .functions import Function, functions_of
 from .imports import files_behind
 from .mathml import mathml
 from .rendering import Known, Sides, html_of
+from .unchanged import checksums, code_of, is_unchanged
 
 HUES = 8
 STATIC = Path(__file__).with_name("static")
@@ -74,8 +76,11 @@ class SideBySide(SphinxDirective):
             folder = folder_of(packages[title])
             path = folder / file
             sources[title] = function_in(path, name)
+            self.env.note_dependency(str(path))
             for behind in files_behind(path, folder):
-                self.env.note_dependency(str(behind))
+                made_of(self.env, self.env.docname)[str(behind)] = (
+                    checksums(behind, code_of)
+                )
         sides = Sides(name, sources)
         pages_of(self.env)[name] = Page(self.env.docname, sides)
         values = values_of(self.env, file, name)
@@ -124,8 +129,34 @@ def pages_of(env) -> dict[str, Page]:
     return env.side_by_side_pages
 
 
+def made_of(env, docname: str) -> dict[str, list[str]]:
+    """The files that a document is made of, with what they were; of other
+    files than its own it is their code that counts."""
+    if not hasattr(env, "side_by_side_files"):
+        env.side_by_side_files = {}
+    return env.side_by_side_files.setdefault(docname, {})
+
+
+def outdated(app: Sphinx, env, *_) -> list[str]:
+    """The documents of which the code of a file has changed."""
+    same = cache(is_unchanged_code)
+    return [
+        docname
+        for docname in env.found_docs
+        if not all(
+            same(path, *before)
+            for path, before in made_of(env, docname).items()
+        )
+    ]
+
+
+def is_unchanged_code(path: str, *before: str) -> bool:
+    return is_unchanged(Path(path), before, code_of)
+
+
 def forget(app: Sphinx, env, docname: str) -> None:
     """A document that is read again, or gone, has no functions yet."""
+    made_of(env, docname).clear()
     pages = pages_of(env)
     gone = [n for n, page in pages.items() if page.document == docname]
     for name in gone:
@@ -134,6 +165,8 @@ def forget(app: Sphinx, env, docname: str) -> None:
 
 def merge(app: Sphinx, env, docnames: list[str], other) -> None:
     """Take over what another process has read."""
+    for docname in docnames:
+        made_of(env, docname).update(made_of(other, docname))
     for name, page in pages_of(other).items():
         if page.document in docnames:
             pages_of(env)[name] = page
@@ -217,6 +250,7 @@ def setup(app: Sphinx) -> dict:
     )
     app.add_node(twins)
     app.add_directive("side-by-side", SideBySide)
+    app.connect("env-get-outdated", outdated)
     app.connect("env-purge-doc", forget)
     app.connect("env-merge-info", merge)
     app.connect("doctree-resolved", resolve)
