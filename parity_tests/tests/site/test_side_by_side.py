@@ -4,7 +4,9 @@ import ast
 import re
 
 import pytest
+from sphinx.application import Sphinx
 
+from study.site.side_by_side import imports
 from study.site.side_by_side.aligning import aligned
 from study.site.side_by_side.equations import equation_of
 from study.site.side_by_side.functions import functions_of
@@ -260,3 +262,70 @@ def test_a_function_that_calls_itself_is_opened_once():
     sides = Sides("area", {"Left": own})
     html = html_of(sides, {}, known(sides))
     assert html.count("in place</summary>") == 1
+
+
+# --- when a page is made again -------------------------------------------
+
+INNER = (
+    '"""Inner."""\n\n\ndef half(x):\n    """Half."""\n    return x / 2\n'
+)
+OUTER = (
+    '"""Outer."""\n\nfrom .inner import half\n\n\n'
+    'def quarter(x):\n    """Quarter."""\n    return half(half(x))\n'
+)
+
+
+@pytest.fixture
+def read_anew(tmp_path, monkeypatch):
+    """Build the pages of two files; return which of them were read."""
+    for package in ("lefthand", "righthand"):
+        folder = tmp_path / package
+        folder.mkdir()
+        (folder / "__init__.py").write_text("", "utf-8")
+        (folder / "inner.py").write_text(INNER, "utf-8")
+        (folder / "outer.py").write_text(OUTER, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    source = tmp_path / "source"
+    source.mkdir()
+    for file, name in (("inner", "half"), ("outer", "quarter")):
+        row = f"```{{side-by-side}} {file}.py {name}\n```"
+        (source / f"{file}.md").write_text(f"# {name}\n\n{row}\n", "utf-8")
+    toctree = "```{toctree}\ninner\nouter\n```"
+    (source / "index.md").write_text(f"# All\n\n{toctree}\n", "utf-8")
+
+    def build(file: str = "", *change: str) -> set[str]:
+        if file:
+            path = tmp_path / "lefthand" / file
+            path.write_text(path.read_text("utf-8").replace(*change))
+        imports.imported_by.cache_clear()  # each build is a process
+        read = set()
+        app = Sphinx(
+            *(source, None, tmp_path / "html", tmp_path / "doctrees"),
+            "html",
+            confoverrides={
+                "extensions": ["myst_parser", "study.site.side_by_side"],
+                "html_math_renderer": "mathml",
+                "side_by_side_packages": {
+                    "Left": "lefthand",
+                    "Right": "righthand",
+                },
+            },
+            status=None,
+            warningiserror=True,
+        )
+        app.connect("source-read", lambda _, name, text: read.add(name))
+        app.build()
+        return read
+
+    return build
+
+
+def test_a_page_is_read_again_when_code_behind_it_changes(read_anew):
+    assert read_anew() == {"index", "inner", "outer"}
+    assert read_anew() == set()
+    assert read_anew("inner.py", "Half.", "One half.") == {"inner"}
+    assert read_anew("inner.py", "x / 2", "0.5 * x") == {"inner", "outer"}
+    assert read_anew("outer.py", "half(half(x))", "half(x) / 2") == {
+        "outer"
+    }
+    assert read_anew() == set()
