@@ -6,7 +6,7 @@ trial.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -78,7 +78,8 @@ NAMES = {
     r"(hidden|attention)_?head_?size",
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
     r"heads?|heads?|h|nheads?|heads?_?(num|count|number)",
-    "kv_heads": r"(num|n)_?(key_?value|kv|query)_?(heads|groups)",
+    "kv_heads": r"((num|n|nb|nr)_?(of_?)?)?(key_?value|kv)_?(head|group)s?|"
+    r"(num|n|nb|nr)_?(of_?)?(key_?value|kv|query_?groups?)",
     "texts": r"(max_?)?(batch|bs|bsz|texts)(_?size)?",
     "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"
     r"seq_?len(gth)?|position_?embeddings|positions)|n_?positions|"
@@ -91,6 +92,11 @@ NAMES = {
     r"query)_?(out|output|model|dim|d|size|embd?|embed|hiddens?|features?|"
     r"units|channels|embedding)s?|d|e|k|c|dim|dmodel|embed|emb|width|units|"
     r"hidden|size|channels|all_head_size|n_?x|n_?state|n_?embd?",
+}
+# What is called so beside the other count of heads: as short as that.
+BESIDE = {
+    "heads": ("kv_heads", r"(num|n|nb|nr)_?(q|query|queries)|q_?heads?"),
+    "kv_heads": ("heads", r"((num|n|nb|nr)_?(of_?)?)?groups?"),
 }
 FIXED = {
     "batch_first": True,
@@ -156,13 +162,53 @@ def size_named(name: str) -> str | None:
     return None
 
 
+def sizes_named(
+    names: Iterable[str], size: Callable = size_named
+) -> dict[str, str | None]:
+    """Which size each name is, by itself or beside the others.
+
+    >>> sizes_named(["n_q", "n_kv"])
+    {'n_q': 'heads', 'n_kv': 'kv_heads'}
+    """
+    alone = {name: size(name) for name in names}
+    known = set(alone.values())
+    return {
+        name: told or beside(name, known) for name, told in alone.items()
+    }
+
+
+def beside(name: str, known: set[str | None]) -> str | None:
+    """Which count of heads a name is beside the other, if that is known
+    and no name is plainly this one."""
+    return next(
+        (
+            size
+            for size, (other, pattern) in BESIDE.items()
+            if other in known and size not in known
+            if re.fullmatch(pattern, name.lower().strip("_"))
+        ),
+        None,
+    )
+
+
+def sizes_of_arguments(thing: Thing) -> dict[str, str | None]:
+    """Which size each argument of a constructor is, by its name; those
+    of a group norm or a convolution are not of heads."""
+    names = [each.name for each in thing.parameters]
+    sizes = sizes_named(names)
+    others = re.search(
+        r"group_?norm|conv(\\d|olution)", thing.source + thing.helpers, re.I
+    )
+    return {n: size_named(n) for n in names} if others else sizes
+
+
 # Words of a name of which a configuration is asked for a size: one of
 # each set, the most telling first.
 WIDTHS = {"dim", "size", "width", "d", "features", "units", "channels"}
 WORDS = (
     ("dropped", {"drop", "dropout"}),
     ("biased", {"bias"}),
-    ("kv_heads", {"kv"}, {"heads"}),
+    ("kv_heads", {"kv"}, {"heads", "groups"}),
     ("heads", {"heads", "nhead", "nheads"}),
     ("heads", {"head"}, {"n", "num", "nb", "number", "multi"}),
     ("d_head", {"head"}, WIDTHS),
@@ -195,6 +241,11 @@ def size_asked(name: str) -> str | None:
     return size_named(name) or known
 
 
+def sizes_asked(names: Iterable[str]) -> dict[str, str | None]:
+    """Which size each of the names is that a configuration is asked for."""
+    return sizes_named(names, size_asked)
+
+
 def takes(thing: Thing, size: str) -> bool:
     """Whether the constructor takes such a size, or a configuration that
     it asks for it, as far as can be seen."""
@@ -204,7 +255,7 @@ def takes(thing: Thing, size: str) -> bool:
             others.append(each)
             continue
         names = names_asked(thing.source, each.name)
-        if not names or size in map(size_asked, names):
+        if not names or size in sizes_asked(names).values():
             return True
     if size == "dropped":  # which an attention that is passed on may do
         others += (p for each in thing.attentions for p in each.parameters)
@@ -213,14 +264,15 @@ def takes(thing: Thing, size: str) -> bool:
 
 def names_size(parameters: Iterable[Parameter], size: str) -> bool:
     """Whether one of them is called like that size."""
-    return any(size_named(each.name) == size for each in parameters)
+    names = [each.name for each in parameters]
+    return size in sizes_named(names).values()
 
 
 def is_unknown(thing: Thing, parameter: Parameter) -> bool:
     """Whether nothing says that it is a size or a configuration."""
     return (
         parameter.is_named
-        and size_named(parameter.name) is None
+        and sizes_of_arguments(thing)[parameter.name] is None
         and not is_an_attention(thing, parameter)
         and not is_configured(thing, parameter)
     )
@@ -288,11 +340,12 @@ def arguments_for(
     values = values_of(sizes, head, biased)
     if values_apart:
         values["d_value"] += 2
-    first_width = first_of_two_widths(thing)
+    sizes_told = sizes_of_arguments(thing)
+    if first_width := first_of_two_widths(thing):
+        sizes_told[first_width] = "d_in"
     arguments, unknown = {}, []
     for each in thing.parameters:
-        name, size = each.name.lower(), size_named(each.name)
-        size = "d_in" if each.name == first_width else size
+        name, size = each.name.lower(), sizes_told[each.name]
         if not each.is_named:
             continue
         if is_configured(thing, each):
@@ -483,8 +536,7 @@ def configuration(
         for size, names in ASKED.items()
         for name in names
     }
-    for asked in names_asked(thing.source, name):
-        size = size_asked(asked)
+    for asked, size in sizes_asked(names_asked(thing.source, name)).items():
         if size is not None:
             sizes[asked] = values[size]
     own, required = own_configuration(thing, annotation)

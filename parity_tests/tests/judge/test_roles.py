@@ -15,6 +15,8 @@ from parity_tests.judge.classes.building import (
     optional_sizes,
     size_asked,
     size_named,
+    sizes_named,
+    sizes_of_arguments,
 )
 from parity_tests.judge.classes.images import takes_images
 from parity_tests.judge.subject.forms import MaskForm
@@ -607,6 +609,39 @@ def test_what_sizes_are_read_from_is_a_configuration():
 @pytest.mark.parametrize("name", ["head_num", "heads_count", "headnum"])
 def test_a_number_of_heads_may_end_with_that_word(name):
     assert size_named(name) == "heads"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("n_q", "n_kv"),
+        ("num_heads", "num_kv"),
+        ("heads", "kv_heads"),
+        ("n_head", "n_kv_head"),
+        ("num_heads", "num_query_groups"),
+        ("n_heads", "n_groups"),
+        ("h", "groups"),
+    ],
+)
+def test_both_counts_of_heads_may_have_short_names(names):
+    assert [*sizes_named(names).values()] == ["heads", "kv_heads"]
+
+
+def test_short_names_alone_are_no_counts_of_heads():
+    sizes = sizes_named(["n_q", "groups", "dim"])
+    assert [*sizes.values()] == [None, None, "d_out"]
+
+
+def test_groups_of_a_norm_are_no_key_heads():
+    class OfImages:
+        def __init__(self, channels, heads, groups):
+            self.norm = GroupNorm(groups, channels)  # noqa: F821
+
+        def forward(self, x):
+            return x
+
+    sizes = sizes_of_arguments(described("", OfImages))
+    assert sizes["groups"] is None
 
 
 def test_optional_sizes_are_given_one_kind_after_the_other():

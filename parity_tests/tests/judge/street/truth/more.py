@@ -628,8 +628,26 @@ def image_of_any_axes(module) -> Pairs:
     yield layer(x), x + out.unflatten(-1, (3, 2))
 
 
+def keys_and_values_in_one(module) -> Pairs:
+    """Two key heads, each for two query heads."""
+    layer = built(module.SharedKeysAttention(WIDE, FOUR, 2))
+    x = tokens(WIDE)
+    k, v = layer.to_kv(x).chunk(2, dim=-1)
+    yield layer(x), layer.to_out(multi_head(layer.to_q(x), k, v, FOUR))
+
+
 HEADS_OF_64 = 4
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("short_names_of_key_heads", "short_names_of_key_heads_in_turn"),
+        keys_and_values_in_one,
+    ),
+    "groups_beside_heads_in_turn": of_tokens(
+        lambda m: m.GroupedQueries(WIDE, FOUR, 2),
+        "q k v o",
+        FOUR,
+        width=WIDE,
+    ),
     **dict.fromkeys(
         ("bias_beside_a_mask", "bias_and_the_wrong_axis"), with_a_bias
     ),

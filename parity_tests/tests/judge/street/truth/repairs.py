@@ -4,6 +4,14 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "short_names_of_key_heads_in_turn": (
+        "a.repeat(1, self.n_q // self.n_kv, 1, 1)",
+        "a.repeat_interleave(self.n_q // self.n_kv, dim=1)",
+    ),
+    "groups_beside_heads_in_turn": (
+        "torch.cat([a] * copies, dim=2)",
+        "a.repeat_interleave(copies, dim=2)",
+    ),
     "bias_and_the_wrong_axis": ("dim=-2", "dim=-1"),
     "default_mask_object_late": (".triu(2)", ".triu(1)"),
     "global_width_without_root": ("/ d_k", "/ d_k**0.5"),
