@@ -53,6 +53,7 @@ NOT_DIFFERENTIATED = {
 NO_GRADIENTS = "none: it computes without a graph, as under no_grad"
 WHERE_NO_MASK = "where no mask is passed"
 INSIDE_FLOAT32 = "in float32 also for float64 inputs, by design or not"
+REFUSED = "it raised an error for float64 inputs"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ raise anything: the answer then has an `error`, and nothing is raised.
 """
 
 import inspect
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +66,11 @@ class Host:
         ]
         return {
             "things": [
-                replace(each, calls=calls_to(each, source.calls))
+                replace(
+                    each,
+                    calls=calls_to(each, source.calls),
+                    literals=literals_for(each, source.literals),
+                )
                 for each in descriptions
                 if each
             ],
@@ -250,6 +255,12 @@ def calls_to(thing: Thing, calls: dict) -> tuple[str, ...]:
     return calls.get(
         f"{thing.name}()" if thing.is_class else thing.name, ()
     )
+
+
+def literals_for(thing: Thing, literals: dict) -> tuple:
+    """What its file gives by names that are in its source."""
+    words = set(re.findall(r"\w+", thing.source))
+    return tuple(pair for pair in literals.items() if pair[0] in words)
 
 
 def size_of(given: dict) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 from .calls import calls_of
+from .literals import literals_of
 from .magics import Shell, python_of
 from .places import Place, extend_path, load, place_of, shadowed
 from .reading import Cell, Unreadable, read_cells
@@ -29,13 +30,14 @@ DEEPEST = 20  # wrappers around one function
 
 @dataclass
 class Source:
-    """A file that was run: its module, what could not be run, and how it
-    calls what it defines."""
+    """A file that was run: its module, what could not be run, how it
+    calls what it defines, and what it gives by name."""
 
     module: ModuleType
     notes: list[str]
     place: Place
     calls: dict[str, tuple[str, ...]]
+    literals: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ def run(path: Path, seconds: float = 20.0) -> Source:
     extend_path(place)
     module = load(place, run_pieces, seconds, note)
     notes += shadowed(place, imported_names(pieces))
-    calls = calls_of(piece.tree for piece in pieces)
-    source = Source(module, notes, place, calls)
+    trees = [piece.tree for piece in pieces]
+    told = calls_of(trees), literals_of(trees)
+    source = Source(module, notes, place, *told)
     if len(pieces) < len(cells) and not own_things(source):
         raise Unreadable(f"{path.name} defines nothing: {notes[0]}")
     return source

@@ -63,14 +63,15 @@ class Thing:
     `sizes` are the whole numbers among the globals that it uses;
     `library` is that of its arrays, as far as its globals tell; `helpers`
     are the sources of what else of its file it names, `calls` are those
-    that its file makes of it; `backward` is the name of a method that
-    computes gradients by hand, "" where there is none, and `back` is what
-    that takes; `tables` are the functions of its file that make a rotary
-    table, and `configurations` its classes that hold sizes, each with the
-    arguments that it requires; `attentions` are the classes of query, key
-    and value that a constructor may be passed an instance of; `makers`
-    are the functions of its file for masks that its text names, each with
-    its docstring and its source.
+    that its file makes of it, `literals` what the file gives by a name
+    that it has: numbers, texts, switches; `backward` is the name of a
+    method that computes gradients by hand, "" where there is none, and
+    `back` is what that takes; `tables` are the functions of its file that
+    make a rotary table, and `configurations` its classes that hold sizes,
+    each with the arguments that it requires; `attentions` are the classes
+    of query, key and value that a constructor may be passed an instance
+    of; `makers` are the functions of its file for masks that its text
+    names, each with its docstring and its source.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Thing:
     file: str = ""
     helpers: str = ""
     calls: tuple[str, ...] = ()
+    literals: tuple[tuple[str, object], ...] = ()
     backward: str = ""
     back: tuple[Parameter, ...] = ()
     tables: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -117,7 +119,10 @@ def thing_from(plain: dict) -> Thing:
         values[name] = tuple(
             Parameter(**part.members) for part in values[name]
         )
-    for name in ("sizes", "configurations", "calls", "tables", "makers"):
+    for name in (
+        *("sizes", "configurations", "calls", "literals", "tables"),
+        "makers",
+    ):
         values[name] = tuple(map(freeze, values[name]))
     values["attentions"] = tuple(
         thing_from(vars(each)) for each in values.get("attentions", ())

@@ -530,18 +530,24 @@ def configuration(
     thing: Thing, name: str, annotation: str, values: dict
 ) -> Record:
     """Sizes under all of their names: the file's own configuration class
-    if one is annotated or there is only one, else one of ours."""
+    if one is annotated or there is only one, else one of ours. What is no
+    size is as the file gives it."""
     sizes = {
         name: values[size]
         for size, names in ASKED.items()
         for name in names
     }
+    own, required = own_configuration(thing, annotation)
+    given = dict(thing.literals)
     for asked, size in sizes_asked(names_asked(thing.source, name)).items():
         if size is not None:
             sizes[asked] = values[size]
-    own, required = own_configuration(thing, annotation)
+        elif asked in given and own == CONFIGURATION:
+            sizes.setdefault(asked, given[asked])
     for each in required:  # a number, also where attention has no use of it
-        sizes.setdefault(each, values[size_asked(each) or "d_out"])
+        size = size_asked(each)
+        other = given.get(each, values["d_out"])
+        sizes.setdefault(each, values[size] if size else other)
     return Record(own, False, **sizes)
 
 

@@ -86,14 +86,17 @@ class CalledLayer:
         self.batch_axes = (1,) if self.of_images else (1, 0)
         self.texts = WINDOWS if way.sizes.window else TEXTS
         self.most_tokens = TOKENS
+        self.precision = "float64"  # of a case where nothing else is said
         self.at_zero: tuple[str, ...] = ()  # weights that are not drawn
         self.arrays_of: dict[tuple, dict] = {}
         self.self_loops: tuple[str, ...] = ()  # masks of other tokens only
         self.blanks: tuple[str, ...] = ()  # masks that blank rows, too
 
     def explore(self) -> None:
-        """Find out what else it takes: other sizes, one text alone, more
-        tokens, and whether tokens come first."""
+        """Find out what else it takes: float64, other sizes, one text
+        alone, more tokens, and whether tokens come first."""
+        if not self.accepts() and self.accepts(dtype="float32"):
+            self.precision = "float32"
         says_both = "batch_first" in self.thing.docs
         if says_both or self.first_axis is None:
             self.tokens_first = self.attends_along_the_first_axis_alone()
@@ -182,7 +185,7 @@ class CalledLayer:
         tokens: int = TOKENS,
         size: int = 0,
         axes: int | None = None,
-        dtype: str = "float64",
+        dtype: str | None = None,
         texts: int | None = None,
     ) -> LayerCase:
         """A case of normal numbers."""
@@ -192,7 +195,8 @@ class CalledLayer:
         shape = (*batch, tokens, self.width_at(size))
         x = np.random.default_rng(seed).normal(size=shape)
         loops = self.self_loops
-        return LayerCase(x.astype(dtype), seed, size, self_loops=loops)
+        x = x.astype(dtype or self.precision)
+        return LayerCase(x, seed, size, self_loops=loops)
 
     def width_at(self, size: int) -> int:
         """How wide tokens are, for the sizes of that index."""

@@ -16,6 +16,7 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.mutants.class_parts import (
+    OTHER_LAYOUT,
     TURNINGS,
     layer_of_heads,
     turning,
@@ -218,7 +219,11 @@ def ignores_its_table(layer) -> bool:
 
 def is_turned_by(layer, case, pairs: str, output: np.ndarray) -> bool:
     """Whether such pairs give its output, in the right turning or in a
-    wrong one that is known."""
+    wrong one that is known. A table in the layout of other pairs may be
+    of another form than is meant."""
+    ways = {"": turning} | TURNINGS
+    if not layer.table.is_sure:
+        ways.pop(OTHER_LAYOUT)
     turn = layer.table.turn(layer.d_head_at(case.built), pairs)
     read = replace(layer.weights(case), turn=turn)
     return any(
@@ -228,7 +233,7 @@ def is_turned_by(layer, case, pairs: str, output: np.ndarray) -> bool:
                 partial(layer_of_heads, read, turning=part), layer.causal
             ),
         )
-        for part in (turning, *TURNINGS.values())
+        for part in ways.values()
     )
 
 

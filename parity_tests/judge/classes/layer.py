@@ -19,6 +19,7 @@ from parity_tests.judge.attention.conventions import (
     BY_AUTOGRAD,
     INSIDE_FLOAT32,
     NOTHING_DECLARED,
+    REFUSED,
     WHERE_NO_MASK,
     Declared,
 )
@@ -271,7 +272,8 @@ class AttentionLayer(DecodingLayer):
                 if role in ("key", "value", "context")
             ]
         if not self.in_float64:
-            detected["float64"] = INSIDE_FLOAT32
+            accepted = self.precision == "float64"
+            detected["float64"] = INSIDE_FLOAT32 if accepted else REFUSED
         if self.tokens_first:
             detected["layout"] = "tokens, batch, features"
         if given := switched_on(self.thing):

@@ -389,7 +389,7 @@ def dropout_keeps_the_mean(layer, case: LayerCase) -> Comparisons:
     evaluation: weights are dropped after the softmax, and scaled up."""
     if case.x.ndim == 2 or "norm last" in layer.recipe.inside:
         return
-    x = case.x[:1].astype(np.float64)
+    x = case.x[:1].astype(layer.precision)
     case = LayerCase(x, case.seed, case.built)
     evaluated = layer.of(case)
     texts = replace(case, x=np.repeat(x, TEXTS, axis=0))
@@ -423,7 +423,7 @@ CLOSE = 1e-8  # a gradient in float64, as a share of the largest one
 def gradients_are_the_exact_ones(layer, case: LayerCase) -> Comparisons:
     """The gradients of tokens and weights are the derivatives."""
     random = np.random.default_rng(case.seed)
-    own = {n: a.astype(np.float64) for n, a in case.own_tokens.items()}
+    own = {n: a.astype(layer.precision) for n, a in case.own_tokens.items()}
     case = replace(case, **own)
     upstreams = []
 

@@ -148,11 +148,11 @@ class Call:
             yield f"{name} = {sizes}"
             return
         is_taken = {n: own is None or n in taken for n in sizes}
-        passed = [f"{n}={v}" for n, v in sizes.items() if is_taken[n]]
+        passed = [f"{n}={v!r}" for n, v in sizes.items() if is_taken[n]]
         yield f"{name} = {kind}({', '.join(passed)})"
         for size, value in sizes.items():
             if not is_taken[size]:
-                yield f"{name}.{size} = {value}"
+                yield f"{name}.{size} = {value!r}"
 
     def is_configuration(self, record: Record) -> bool:
         if record.record_name == HOLDER:

@@ -12,7 +12,11 @@ from math import sqrt
 
 import numpy as np
 
-from parity_tests.judge.subject.rotary import Turn, turned
+from parity_tests.judge.subject.rotary import (
+    Turn,
+    turned,
+    turned_by_the_other_layout,
+)
 from parity_tests.judge.subject.weights import (
     Weights,
     in_groups,
@@ -330,6 +334,10 @@ FINISHES = {
         lambda merged, output, heads: 2 * finish(merged, output)
     ),
 }
+OTHER_LAYOUT = (
+    "the cosines and sines are laid out for other pairs of features than "
+    "are turned"
+)
 TURNINGS = {
     "the keys are not turned by their positions": (
         lambda turn, calls, q, k, v: (turned(turn, q, sum(calls)), k, v)
@@ -350,6 +358,13 @@ TURNINGS = {
     ),
     "new tokens are turned as if their positions were the first, whatever "
     "is in the cache": turned_anew,
+    OTHER_LAYOUT: (
+        lambda turn, calls, q, k, v: (
+            turned_by_the_other_layout(turn, q, sum(calls)),
+            turned_by_the_other_layout(turn, k),
+            v,
+        )
+    ),
 }
 MASKS_IN_ORDER = (
     "masks are repeated for heads in another order than heads stand in the "

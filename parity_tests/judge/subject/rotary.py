@@ -97,6 +97,27 @@ def turned(turn: Turn | None, x: np.ndarray, begin: int = 0) -> np.ndarray:
     return np.concatenate(both, axis=-1)[..., order]
 
 
+def turned_by_the_other_layout(
+    turn: Turn | None, x: np.ndarray, begin: int = 0
+) -> np.ndarray:
+    """Each pair of features, each by the angle that it has in a table that
+    is laid out for pairs of the other kind: this is no rotation."""
+    if turn is None:
+        return x
+    first, second, order = turn.columns(x.shape[-1])
+    (other,) = PAIRS.keys() - {turn.pairs}
+    places = np.argsort(np.concatenate(PAIRS[other](x.shape[-1])))
+    cos, sin = (
+        np.tile(angles, 2)[:, places] for angles in turn.at(begin, x)
+    )
+    a, b = x[..., first], x[..., second]
+    both = (
+        a * cos[:, first] - b * sin[:, first],
+        b * cos[:, second] + a * sin[:, second],
+    )
+    return np.concatenate(both, axis=-1)[..., order]
+
+
 def turned_exactly(turn: Turn | None, x):
     """The same, with an error bound."""
     if turn is None:

@@ -7,6 +7,7 @@ import pytest
 
 from parity_tests.judge.candidate.calls import calls_of
 from parity_tests.judge.candidate.host import Host
+from parity_tests.judge.candidate.literals import literals_of
 from parity_tests.judge.candidate.things import (
     Parameter,
     Thing,
@@ -181,6 +182,42 @@ def test_calls_are_found_with_what_names_stand_for():
         "layer.forward(x, None)",
     )
     assert found["attend"] == ("attend(x, tokens != PAD)",)
+
+
+def literals(source: str) -> dict[str, object]:
+    return literals_of([ast.parse(dedent(source))])
+
+
+def test_literals_are_found_by_name_also_under_the_guard():
+    found = literals("""
+        @dataclass
+        class Config:
+            theta: float = 1e4
+            window: int
+
+        SIZES = {"buckets": 32, 3: 4, "later": width}
+        if __name__ == "__main__":
+            cfg = SimpleNamespace(tied=True, text="a", none=None, x=f(2))
+            cfg.offset = -1
+            cfg["bound"] = 2
+            parser.add_argument("--clip-at", type=float, default=5.0)
+    """)
+    assert found.pop("type", None) is None
+    assert found == {
+        "theta": 1e4,
+        "buckets": 32,
+        "tied": True,
+        "text": "a",
+        "none": None,
+        "offset": -1,
+        "bound": 2,
+        "clip_at": 5.0,
+    }
+
+
+def test_of_two_literals_the_first_in_the_file_is_taken():
+    assert literals("f(base=1)\nclass A:\n    base = 2") == {"base": 1}
+    assert literals("class A:\n    base = 2\nf(base=1)") == {"base": 2}
 
 
 def test_calls_that_contradict_each_other_tell_nothing():

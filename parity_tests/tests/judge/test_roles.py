@@ -1,5 +1,7 @@
 """What names and docstrings say of arguments, before anything is tried."""
 
+from dataclasses import replace
+
 import pytest
 
 from parity_tests.judge.candidate.host import Host
@@ -10,6 +12,8 @@ from parity_tests.judge.candidate.things import (
 )
 from parity_tests.judge.classes.body import call_roles
 from parity_tests.judge.classes.building import (
+    FIRST,
+    configuration,
     is_configured,
     names_asked,
     optional_sizes,
@@ -17,6 +21,7 @@ from parity_tests.judge.classes.building import (
     size_named,
     sizes_named,
     sizes_of_arguments,
+    values_of,
 )
 from parity_tests.judge.classes.images import takes_images
 from parity_tests.judge.subject.forms import MaskForm
@@ -604,6 +609,33 @@ def test_what_sizes_are_read_from_is_a_configuration():
     thing = described("", OfAnUnknownName)
     told = [is_configured(thing, each) for each in thing.parameters]
     assert told == [True, False, False]
+
+
+class OfABase:
+    def __init__(self, config):
+        self.width, self.base = config.hidden_size, config.angle_base
+
+    def forward(self, x):
+        return x
+
+
+def test_what_is_no_size_is_as_the_file_gives_it():
+    literals = ("angle_base", 500.0), ("hidden_size", 99)
+    thing = replace(described("", OfABase), literals=literals)
+    made = configuration(thing, "config", "", values_of(FIRST[0], 4))
+    assert made.members["angle_base"] == 500.0
+    assert made.members["hidden_size"] == FIRST[0].d_out
+
+
+def test_a_class_that_requires_a_number_is_given_that_of_the_file():
+    thing = replace(
+        described("", OfABase),
+        literals=(("angle_base", 500.0),),
+        configurations=(("Config", ("hidden_size", "angle_base", "more")),),
+    )
+    made = configuration(thing, "config", "", values_of(FIRST[0], 4))
+    numbers = [made.members[n] for n in ("angle_base", "more")]
+    assert numbers == [500.0, FIRST[0].d_out]
 
 
 @pytest.mark.parametrize("name", ["head_num", "heads_count", "headnum"])

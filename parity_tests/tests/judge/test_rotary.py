@@ -17,6 +17,7 @@ from parity_tests.judge.subject.rotary import (
     tables_inside,
     takes_the_whole,
     turned,
+    turned_by_the_other_layout,
     turned_exactly,
 )
 
@@ -84,6 +85,25 @@ def test_pairs_are_turned_as_complex_numbers_are(pairs):
     exact = turned_exactly(turn, bounded(x))
     apart = np.abs(exact.value - turned(turn, x))
     assert (apart <= exact.error).all()
+
+
+@pytest.mark.parametrize("pairs", ["neighbours", "halves"])
+def test_a_layout_of_other_pairs_keeps_no_length(pairs):
+    """Angle by feature, as a file that mixes both up has them."""
+    turn = standard_turn(pairs)
+    x = np.random.default_rng(0).normal(size=(4, D_HEAD))
+    angles = np.outer(np.arange(4), RATES)
+    if pairs == "halves":  # whose angles are laid out for neighbours
+        angles = np.repeat(angles, 2, axis=-1)
+        across = np.concatenate([-x[:, 3:], x[:, :3]], axis=-1)
+    else:
+        angles = np.tile(angles, 2)
+        across = np.stack([-x[:, 1::2], x[:, ::2]], -1).reshape(x.shape)
+    mixed = x * np.cos(angles) + across * np.sin(angles)
+    np.testing.assert_allclose(turned_by_the_other_layout(turn, x), mixed)
+    lengths = [(y**2).sum() for y in (x, turned(turn, x), mixed)]
+    assert np.isclose(lengths[0], lengths[1])
+    assert not np.isclose(lengths[0], lengths[2])
 
 
 def test_what_takes_the_whole_table_says_so():

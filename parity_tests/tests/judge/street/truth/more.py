@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from itertools import accumulate, product
 from types import SimpleNamespace
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -216,6 +217,16 @@ def images(make, names: str, heads: int, groups: int, eps: float) -> Check:
         yield layer(x), x + out(context.mT.unflatten(-1, (3, 2)))
 
     return check
+
+
+def in_64_bits(check: Check) -> Check:
+    """What a file turns to 32 bits stays at 64, so that its digits tell."""
+
+    def checked(module) -> Pairs:
+        with mock.patch.object(Tensor, "float", Tensor.double):
+            yield from check(module)
+
+    return checked
 
 
 WIDE, FOUR, D_HEAD = 24, 4, 6  # pairs of features need an even width
@@ -637,7 +648,40 @@ def keys_and_values_in_one(module) -> Pairs:
 
 
 HEADS_OF_64 = 4
+OF_A_MODEL = {
+    "hidden_size": WIDE,
+    "num_attention_heads": FOUR,
+    "angle_base": 10_000.0,
+}
 MORE: dict[str, Check] = {
+    "rotary_base_under_the_guard": rotary(
+        lambda m: m.TurningAttention(SimpleNamespace(**OF_A_MODEL)),
+        "q_proj k_proj v_proj o_proj",
+        lambda layer, x: layer(x),
+    ),
+    "rotary_angles_of_other_pairs": rotary(
+        lambda m: m.TurningAttention(OF_A_MODEL),
+        "q_proj k_proj v_proj o_proj",
+        lambda layer, x: layer(x),
+    ),
+    "options_of_a_command": of_joined_tokens(
+        lambda m: m.SelfAttention(
+            SimpleNamespace(n_embd=WIDTH, n_head=HEADS, first_spread=1.0)
+        ),
+        "to_qkv to_out",
+    ),
+    **dict.fromkeys(
+        ("image_norm_in_float32", "image_norm_in_float32_wrong_scale"),
+        in_64_bits(
+            images(
+                lambda m: m.PlacesAttention(64, 4),
+                "qkv proj_out",
+                4,
+                8,
+                1e-5,
+            )
+        ),
+    ),
     **dict.fromkeys(
         ("short_names_of_key_heads", "short_names_of_key_heads_in_turn"),
         keys_and_values_in_one,

@@ -4,6 +4,15 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "rotary_angles_of_other_pairs": (
+        "angles.repeat_interleave(2, dim=-1)",
+        "torch.cat([angles, angles], dim=-1)",
+    ),
+    "options_of_a_command": ("self.n_embd**0.5", "q.shape[-1] ** 0.5"),
+    "image_norm_in_float32_wrong_scale": (
+        "root = c**0.5",
+        "root = q.shape[2] ** 0.5",
+    ),
     "short_names_of_key_heads_in_turn": (
         "a.repeat(1, self.n_q // self.n_kv, 1, 1)",
         "a.repeat_interleave(self.n_q // self.n_kv, dim=1)",
