@@ -77,7 +77,7 @@ NAMES = {
     r"(dim|size)_?per_?head|d_?(key|value|query)s?|qkv_?dim|"
     r"(hidden|attention)_?head_?size",
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
-    r"heads?|heads?|h|nheads?|heads?_?(num|count|number)",
+    r"heads?|(a|att|attn)?_?heads?|h|nheads?|heads?_?(num|count|number)",
     "kv_heads": r"((num|n|nb|nr)_?(of_?)?)?(key_?value|kv)_?(head|group)s?|"
     r"(num|n|nb|nr)_?(of_?)?(key_?value|kv|query_?groups?)",
     "texts": r"(max_?)?(batch|bs|bsz|texts)(_?size)?",
@@ -88,7 +88,7 @@ NAMES = {
     "dropped": r".*drop.*|pdrop|p|rate",
     "biased": r"(qkv_?|use_?|with_?|attn_?|attention_?|proj_?)?bias",
     "d_out": r"(d|dim|out|output|model|emb|embed|embd|embedding|embeddings|"
-    r"hidden|hid|feature|features|n|num|proj|projection|attn|attention|"
+    r"hidden|hid|feature|features|n|num|proj|projection|a|att|attn|attention|"
     r"query)_?(out|output|model|dim|d|size|embd?|embed|hiddens?|features?|"
     r"units|channels|embedding)s?|d|e|k|c|dim|dmodel|embed|emb|width|units|"
     r"hidden|size|channels|all_head_size|n_?x|n_?state|n_?embd?",

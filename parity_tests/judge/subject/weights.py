@@ -29,15 +29,18 @@ BEGIN = (
     r"(to_?|fc_?|linear_?|lin_?|proj_?|w_?|mat_?|dense_?|attn_?|c_?|"
     r"conv(olution)?[123]?d?_?)?"
 )
+ORDERS = ["".join(letters) for letters in permutations("qkv")]
 ROLES = {
-    "joined": rf"{BEGIN}(qkv|kqv|in|attn|query_?key_?value|qkvs){END}",
-    "kv": rf"{BEGIN}(kv|key_?value|k_v){END}",
+    "joined": (
+        rf"{BEGIN}({'|'.join(ORDERS)}|in|attn|query_?key_?value|qkvs){END}"
+    ),
+    "kv": rf"{BEGIN}(kv|vk|key_?value|value_?key|k_v){END}",
     "query": rf"{BEGIN}(q|query|queries){END}",
     "key": rf"{BEGIN}(k|key|keys){END}",
     "value": rf"{BEGIN}(v|value|values|val){END}",
     "output": (
         rf"{BEGIN}(c|o|out|outputs?|concat|unify_?heads?|combine|merge|mix|"
-        rf"final|fc|fc_out|fc_o|resid|proj|projection|dense|linear|res)?{END}"
+        rf"final|fc|fc_o|[a-z]+_out|resid|proj|projection|dense|linear|res)?{END}"
     ),
 }
 NORMS = ("LayerNorm", "RMSNorm")
@@ -456,9 +459,15 @@ def in_a_list(layers: list[Named], turned: bool) -> Recipe | None:
 def of_one(
     layer: Named, output: Part | None, turned: bool
 ) -> Iterator[Recipe]:
-    """Query, key and value in one layer, in each order and layout."""
+    """Query, key and value in one layer, in each order and layout; first
+    in the order of the letters of its name."""
     names = ("query", "key", "value")
-    for by_head, order in product((False, True), permutations(range(3))):
+    told = [letters for letters in ORDERS if letters in layer.key]
+    orders = [
+        tuple(letters.index(letter) for letter in "qkv")
+        for letters in dict.fromkeys([*told, *ORDERS])
+    ]
+    for by_head, order in product((False, True), orders):
         parts = [
             (layer.part(turned, (order[index], 3, by_head)),)
             for index in range(3)

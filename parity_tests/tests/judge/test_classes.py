@@ -117,6 +117,28 @@ def test_weights_are_found_by_name_in_any_spelling():
 
 
 @pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("qkv", (0, 1, 2)),
+        ("to_qvk", (0, 2, 1)),
+        ("kqv_proj", (1, 0, 2)),
+        ("W_vqk", (1, 2, 0)),
+        ("in_proj", (0, 1, 2)),
+    ],
+)
+def test_the_letters_of_a_name_tell_the_order_that_is_read_first(
+    name, parts
+):
+    named = [(f"{name}.weight", (18, 6), "Linear")]
+    every = [*recipes(named)]
+    assert len({r.layout for r in every}) == 12
+    first = every[0]
+    chunks = (p[0].chunk for p in (first.query, first.key, first.value))
+    assert tuple(which for which, *_ in chunks) == parts
+    assert first.by_name
+
+
+@pytest.mark.parametrize(
     ("name", "role"),
     [
         ("MultiHeadAttention", "multi_head_attention"),

@@ -638,8 +638,10 @@ def test_a_class_that_requires_a_number_is_given_that_of_the_file():
     assert numbers == [500.0, FIRST[0].d_out]
 
 
-@pytest.mark.parametrize("name", ["head_num", "heads_count", "headnum"])
-def test_a_number_of_heads_may_end_with_that_word(name):
+@pytest.mark.parametrize(
+    "name", ["head_num", "heads_count", "headnum", "aheads", "att_heads"]
+)
+def test_a_number_of_heads_may_have_that_word_anywhere(name):
     assert size_named(name) == "heads"
 
 

@@ -647,6 +647,15 @@ def keys_and_values_in_one(module) -> Pairs:
     yield layer(x), layer.to_out(multi_head(layer.to_q(x), k, v, FOUR))
 
 
+def values_before_keys(module) -> Pairs:
+    layer = built(module.MultiHeadSelfAttention(WIDTH, HEADS))
+    x, words = tokens(), some(BATCH, TOKENS)
+    q, v, k = layer.qvk(x).chunk(3, dim=-1)
+    for keep, seen in ((None, None), (words.double(), words[:, None])):
+        output = layer.mix_out(multi_head(q, k, v, HEADS, seen))
+        yield layer(x, keep), output
+
+
 HEADS_OF_64 = 4
 OF_A_MODEL = {
     "hidden_size": WIDE,
@@ -654,6 +663,10 @@ OF_A_MODEL = {
     "angle_base": 10_000.0,
 }
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("values_before_keys", "values_before_keys_wrong_merge"),
+        values_before_keys,
+    ),
     "rotary_base_under_the_guard": rotary(
         lambda m: m.TurningAttention(SimpleNamespace(**OF_A_MODEL)),
         "q_proj k_proj v_proj o_proj",

@@ -4,6 +4,10 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "values_before_keys_wrong_merge": (
+        "context.reshape(",
+        "context.transpose(1, 2).reshape(",
+    ),
     "rotary_angles_of_other_pairs": (
         "angles.repeat_interleave(2, dim=-1)",
         "torch.cat([angles, angles], dim=-1)",
