@@ -16,6 +16,7 @@ from parity_tests.judge.mutants.backward_parts import BACKWARD_MUTANTS
 from parity_tests.judge.mutants.class_parts import (
     MUTANTS,
     SCALES,
+    TURNINGS,
     last_rows,
     layer_of_heads,
 )
@@ -132,7 +133,7 @@ def possible(layer) -> dict:
         and name not in of_a_width
         and (1 in layer.batch_axes or "batch" not in name)
         and (grouped or "key heads are" not in name)
-        and (layer.pairs or "their positions" not in name)
+        and (layer.pairs or name not in TURNINGS)
         and (read.bias is not None or "bias of distances" not in name)
     }
 
