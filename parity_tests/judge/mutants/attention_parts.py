@@ -219,6 +219,20 @@ def exponentials_only(scores, visible):
     return np.exp(masked - masked.max(axis=-1, keepdims=True))
 
 
+def sums_on_columns(
+    greatest: Callable, aligned: Callable, scores, visible
+) -> np.ndarray:
+    """Exponentials, of which each column is divided by the sum of a row:
+    of matrices with as many columns as rows, or else it raises."""
+    masked = np.where(visible, scores, -np.inf)
+    powers = np.exp(masked - greatest(masked))
+    return powers / aligned(powers.sum(axis=-1))
+
+
+def in_each_matrix(sums: np.ndarray) -> np.ndarray:
+    return sums[..., None, :]
+
+
 def one_key_more(probe):
     """Of a length: <= where < was meant."""
     mask = own_mask(probe)
@@ -313,7 +327,26 @@ FACTORS = {
     )
     for number in NUMBERS
 }
+NOT_KEPT = (
+    "the sums of rows divide columns: the axis of the sum is not kept"
+)
+# What is subtracted counts here: it is not the same above and below. And
+# matrices may come one by one, or at once, if a batch can be broadcast.
+SUMS_NOT_KEPT = {
+    f"{NOT_KEPT} [{maximum} is subtracted, of {which}]": partial(
+        sums_on_columns, greatest, aligned
+    )
+    for maximum, greatest in {
+        "one maximum": np.max,
+        "a maximum of each row": partial(np.max, axis=-1, keepdims=True),
+    }.items()
+    for which, aligned in {
+        "all at once": np.asarray,
+        "each matrix": in_each_matrix,
+    }.items()
+}
 WEIGHINGS = {
+    **SUMS_NOT_KEPT,
     "the weights are transposed": (
         lambda scores, visible: weigh(scores, visible).swapaxes(-2, -1)
     ),

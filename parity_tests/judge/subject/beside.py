@@ -25,10 +25,10 @@ IN_WINDOWS = re.compile(
 )
 # Queries and keys of unit length: their products are cosines.
 COSINES = re.compile(
-    r"\bnormalize\(|cosine_similarity\(|l2_?norm|cos_?sim|"
-    r"\.norm\([^\n]*keepdim",
+    r"cosine_similarity\(|l2_?norm|cos_?sim|\.norm\([^\n]*keepdim",
     re.I,
 )
+NORMALIZE = re.compile(r"(def )?\bnormalize\(", re.I)
 
 FACTORS = {  # of scores, from a number x that is learned
     "x": lambda number: number,
@@ -110,5 +110,8 @@ def distances_in(window: tuple[int, ...]) -> np.ndarray:
 
 
 def has_cosines(thing: Thing) -> bool:
-    """Whether its queries and keys seem to be made unit vectors."""
-    return COSINES.search(thing.source + thing.helpers) is not None
+    """Whether its queries and keys seem to be made unit vectors: by what
+    is called normalize, too, unless the file defines it and so tells."""
+    written = thing.source + thing.helpers
+    normalizes = {*NORMALIZE.findall(written)} == {""}
+    return normalizes or COSINES.search(written) is not None

@@ -11,6 +11,7 @@ from numpy_ref.loss import log_sum_exp
 from parity_tests.judge.mutants.attention_parts import (
     FACTORS,
     MUTANT_PARTS,
+    SUMS_NOT_KEPT,
     WEIGHINGS,
     Probe,
     attention,
@@ -25,6 +26,11 @@ from .layers import DROPOUT
 from .pieces import Mutants, sigmoid, total
 
 SOFTMAX: Mutants = {
+    **{
+        name: partial(mutant, visible=True)
+        for name, mutant in SUMS_NOT_KEPT.items()
+        if name.endswith("at once]")
+    },
     "the softmax runs over the first axis, not the last": (
         lambda scores: normalised(scores, axis=0)
     ),

@@ -36,7 +36,12 @@ from parity_tests.tests.judge.street.truth.formula import (
     some,
     uniform,
 )
-from parity_tests.tests.judge.street.truth.functions import asks, first
+from parity_tests.tests.judge.street.truth.functions import (
+    asks,
+    first,
+    plain,
+    three_matrices,
+)
 
 # How many tokens are new, call by call.
 PARTS = (3, 2, 1, 1), (1,) * TOKENS, (TOKENS,)
@@ -663,6 +668,13 @@ OF_A_MODEL = {
     "angle_base": 10_000.0,
 }
 MORE: dict[str, Check] = {
+    "sums_of_rows_on_columns": three_matrices(plain("self_attention")),
+    "heads_with_sums_on_columns": numpy_projections(
+        lambda m: m.MultiHeadAttention(WIDTH, HEADS),
+        "W_q W_k W_v W_o",
+        HEADS,
+        axes=2,
+    ),
     **dict.fromkeys(
         ("values_before_keys", "values_before_keys_wrong_merge"),
         values_before_keys,

@@ -25,6 +25,8 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "torch.cat([a] * copies, dim=2)",
         "a.repeat_interleave(copies, dim=2)",
     ),
+    "sums_of_rows_on_columns": ("axis=-1)", "axis=-1, keepdims=True)"),
+    "heads_with_sums_on_columns": ("e.sum(1)", "e.sum(1, keepdims=True)"),
     "bias_and_the_wrong_axis": ("dim=-2", "dim=-1"),
     "default_mask_object_late": (".triu(2)", ".triu(1)"),
     "global_width_without_root": ("/ d_k", "/ d_k**0.5"),
