@@ -8,6 +8,7 @@ bias.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import permutations, product
@@ -49,6 +50,7 @@ OTHER_NORMS = re.compile(r"(Batch|Instance)Norm")
 GAIN = r"(weight|gamma|gain|scale|(^|[._])g)$"
 SHIFT = r"(bias|beta|shift|(^|[._])b)$"
 LAST = ("weight", "bias", "w", "b", "kernel", "matrix", "gamma", "beta")
+HELD = r"v|val|values?|data|array"  # of an object that has gradients, too
 PREFIX = r"^(weights?|w|bias|b|kernel)_?(?=[a-z0-9])"
 SUFFIX = r"_(weights?|w|bias|b|kernel)$"
 IGNORED = re.compile(
@@ -286,11 +288,15 @@ def key_of(label: str) -> str:
 
 
 GRADIENTS = r"^(d_?|grads?_?)(?=\w)|(?<=\w)_grads?$"  # around a name
+# What stands beside a matrix in one object, by its name alone.
+KEPT = re.compile(r"g|d|dw|grads?|gradients?|vel(ocity)?|mom(entum)?", re.I)
+AVERAGES = {"m", "v"}  # of Adam, if both are there
 
 
 def is_a_gradient(label: str, shapes: dict) -> bool:
     """Whether an array is kept for the gradient of another one of these:
-    "dW" beside "W", or "grads.W" beside "W" or "params.W".
+    "dW" beside "W", or "grads.W" beside "W" or "params.W"; or it is one
+    of several in an object, the gradient or what an optimizer keeps.
 
     >>> is_a_gradient("q.dW", {"q.W": (2, 3), "q.dW": (2, 3)})
     True
@@ -299,23 +305,47 @@ def is_a_gradient(label: str, shapes: dict) -> bool:
     if any(re.fullmatch(r"grad(ient)?s?", part) for part in path):
         return True
     of = ".".join([*path, re.sub(GRADIENTS, "", last, count=1)])
-    return of != label and shapes.get(of) == shapes[label]
+    if of != label and shapes.get(of) == shapes[label]:
+        return True
+    alike = {
+        name
+        for each, shape in shapes.items()
+        for *owner, name in [each.split(".")]
+        if owner == path and shape == shapes[label]
+    }
+    if not path or any(re.fullmatch(SHIFT, name) for name in alike):
+        return False  # a norm has a gain g
+    weights = {name for name in alike if not KEPT.fullmatch(name)}
+    weights -= AVERAGES if weights > AVERAGES else set()
+    return bool(weights) and last not in weights
 
 
 def named_layers(parameters) -> list[Named]:
     """Layers of the parameters: (name, shape, owner), norms excluded."""
+    owners = Counter(label.rpartition(".")[0] for label, *_ in parameters)
     biases = {
-        key_of(label): label
+        key_of_layer(label, owners): label
         for label, shape, owner in parameters
         if len(shape) == 1 and not is_norm(owner)
     }
     return [
-        Named(key_of(label), label, biases.get(key_of(label)), owner, shape)
+        Named(key, label, biases.get(key), owner, shape)
         for label, shape, owner in parameters
+        for key in [key_of_layer(label, owners)]
         if is_a_layer(shape, owner)
         and owner not in (*NORMS, "Embedding")
         and not (IGNORED.search(label) or TABLE.search(label))
     ]
+
+
+def key_of_layer(label: str, owners: Counter) -> str:
+    """Its key; that of its object, if it is just called the value of one
+    that has no other array: "Wq.v" is not of the values."""
+    path, _, last = label.rpartition(".")
+    is_alone = owners[path] == 1 and re.fullmatch(HELD, last, re.I)
+    named = path.rpartition(".")[-1]
+    of_object = named and is_alone and role_of(key_of(named))
+    return key_of(path) if of_object else key_of(label)
 
 
 def is_a_layer(shape: tuple[int, ...], owner: str) -> bool:

@@ -6,7 +6,12 @@ from torch import nn
 
 from parity_tests.judge.classes.body import ClassBody, drawn
 from parity_tests.judge.files.judging import hosted
-from parity_tests.judge.subject.weights import is_a_gradient, norm_of
+from parity_tests.judge.subject.weights import (
+    is_a_gradient,
+    named_layers,
+    norm_of,
+    role_of,
+)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (3, 4), (3, 4, 1, 1)])
@@ -53,6 +58,45 @@ def test_gradients_beside_weights_are_no_weights(label, is_one):
     shapes = {"q.W": (2, 3), "q.b": (3,), "q.ense": (1, 1)}
     shapes = {"q.dense": (4, 4), label: (2, 3)} | shapes
     assert is_a_gradient(label, shapes) == is_one
+
+
+@pytest.mark.parametrize(
+    ("names", "weights"),
+    [
+        ("v g", "v"),
+        ("value grad", "value"),
+        ("w g m v", "w"),
+        ("w velocity", "w"),
+        ("q k v", "q k v"),
+        ("w v", "w v"),
+        ("g b", "g b"),  # of a norm
+        ("g", "g"),
+        ("m v", "m v"),
+    ],
+)
+def test_what_an_optimizer_keeps_beside_a_matrix_is_no_weight(
+    names, weights
+):
+    shapes = dict.fromkeys((f"it.{n}" for n in names.split()), (3, 3))
+    kept = [label for label in shapes if not is_a_gradient(label, shapes)]
+    assert kept == [f"it.{name}" for name in weights.split()]
+    alone = dict.fromkeys(names.split(), (3, 3))  # of the layer itself
+    assert not any(is_a_gradient(label, alone) for label in alone)
+
+
+def test_the_one_array_of_an_object_is_named_as_that_is():
+    labels = ("Wq.v", "bq.v", "attn.q", "attn.k", "attn.v", "norm.v")
+    owned = [(n, (3,) if n == "bq.v" else (3, 3), "own It") for n in labels]
+    layers = {layer.matrix: layer for layer in named_layers(owned)}
+    roles = {name: role_of(layer.key) for name, layer in layers.items()}
+    assert roles == {
+        "Wq.v": "query",
+        "attn.q": "query",
+        "attn.k": "key",
+        "attn.v": "value",
+        "norm.v": "value",
+    }
+    assert layers["Wq.v"].bias == "bq.v"
 
 
 def test_a_number_alone_is_no_gain_of_a_norm():

@@ -165,16 +165,22 @@ def masks_of_texts(module) -> Pairs:
         yield layer(x, seen), layer.to_out(multi_head(*qkv, HEADS, seen))
 
 
-def numpy_with_backward(module) -> Pairs:
-    """A layer of NumPy, and the gradient of its tokens by autograd."""
-    layer = module.MultiHeadSelfAttention(WIDTH, HEADS)
-    x, upstream = tokens().requires_grad_(), tokens()
-    names = "to_q", "to_k", "to_v"
-    qkv = (numpy_layer(getattr(layer, name), x) for name in names)
-    output = numpy_layer(layer.to_out, multi_head(*qkv, HEADS))
-    yield torch.as_tensor(layer.forward(x.detach().numpy())), output
-    (gradient,) = torch.autograd.grad(output, x, upstream)
-    yield torch.as_tensor(layer.backward(upstream.numpy())), gradient
+def numpy_with_backward(make, names: str, held: str = "") -> Check:
+    """A layer of NumPy, and the gradient of its tokens by autograd; its
+    matrices may be `held` by objects, under that name."""
+
+    def check(module) -> Pairs:
+        layer = make(module)
+        x, upstream = tokens().requires_grad_(), tokens()
+        parts = [getattr(layer, name) for name in names.split()]
+        parts = [getattr(part, held, part) for part in parts]
+        qkv = (numpy_layer(part, x) for part in parts[:3])
+        output = numpy_layer(parts[3], multi_head(*qkv, HEADS))
+        yield torch.as_tensor(layer.forward(x.detach().numpy())), output
+        (gradient,) = torch.autograd.grad(output, x, upstream)
+        yield torch.as_tensor(layer.backward(upstream.numpy())), gradient
+
+    return check
 
 
 def numpy_heads(axes: int) -> Check:
@@ -556,16 +562,6 @@ def learned_scale(module) -> Pairs:
         yield layer(x, mask), output
 
 
-def numpy_with_gradients(module) -> Pairs:
-    layer = module.MultiHeadAttention(WIDTH, HEADS)
-    x, upstream = tokens().requires_grad_(), tokens()
-    qkv = (numpy_layer(part, x) for part in (layer.wq, layer.wk, layer.wv))
-    output = numpy_layer(layer.wo, multi_head(*qkv, HEADS))
-    yield torch.as_tensor(layer.forward(x.detach().numpy())), output
-    (gradient,) = torch.autograd.grad(output, x, upstream)
-    yield torch.as_tensor(layer.backward(upstream.numpy())), gradient
-
-
 def time_by_batch(module) -> Pairs:
     layer = built(module.MultiheadAttention(WIDTH, HEADS))
     inputs = [tokens(), *(uniform(BATCH, CONTEXT, WIDTH) for _ in "kv")]
@@ -782,7 +778,19 @@ MORE: dict[str, Check] = {
     ),
     **dict.fromkeys(
         ("numpy_gradients_beside", "numpy_gradients_beside_wrong_scale"),
-        numpy_with_gradients,
+        numpy_with_backward(
+            lambda m: m.MultiHeadAttention(WIDTH, HEADS), "wq wk wv wo"
+        ),
+    ),
+    "numpy_tensors_with_gradients": numpy_with_backward(
+        lambda m: m.SelfAttention(WIDTH, HEADS),
+        "query key value output",
+        held="data",
+    ),
+    "numpy_one_letter_records": numpy_with_backward(
+        lambda m: m.MultiHeadAttention(WIDTH, HEADS),
+        "Wq Wk Wv Wo",
+        held="v",
     ),
     **dict.fromkeys(
         ("image_of_any_axes", "image_of_any_axes_wrong_scale"),
@@ -973,7 +981,10 @@ MORE: dict[str, Check] = {
             "numpy_backward_like_a_sigmoid",
             "numpy_backward_without_scale",
         ),
-        numpy_with_backward,
+        numpy_with_backward(
+            lambda m: m.MultiHeadSelfAttention(WIDTH, HEADS),
+            "to_q to_k to_v to_out",
+        ),
     ),
     "numpy_split_by_reshape": numpy_heads(3),
     "numpy_never_transposed": numpy_heads(3),

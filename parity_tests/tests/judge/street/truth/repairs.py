@@ -188,6 +188,10 @@ REPAIRS: dict[str, tuple[str, str]] = {
     ),
     "keys_before_values_after": ("[k, kv_cache[0]]", "[kv_cache[0], k]"),
     "layer_scaled_by_the_tokens": ("key.shape[1]", "key.shape[2]"),
+    "numpy_one_letter_records": (
+        "ds = a * (da",
+        "ds = a / q.shape[3] ** 0.5 * (da",
+    ),
     "numpy_backward_like_a_sigmoid": (
         "self.p * (1 - self.p) * dp",
         "self.p * (dp - (self.p * dp).sum(axis=-1, keepdims=True))",
