@@ -18,6 +18,7 @@ from parity_tests.judge.candidate.things import (
 from parity_tests.judge.candidate.values import CONFIGURATION
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.subject.beside import IN_WINDOWS
+from parity_tests.judge.subject.languages import in_english
 from parity_tests.judge.subject.roles import is_left_alone
 from parity_tests.judge.verdict.protocol import NotJudged
 
@@ -74,7 +75,7 @@ NAMES = {
     r"in_ch(annels)?|(key|query|value)_?size|d_?x|n_?inputs?",
     "d_value": r"d_?v|dim_?v|d_?values?|v_?dim|value_?dim",
     "d_head": r"d_?[kq]|dim_?(head|[kq])|(d_?)?head_?(dim|size)|d_?head|"
-    r"(dim|size)_?per_?head|d_?(key|value|query)s?|qkv_?dim|"
+    r"(dim|size)_?per_?head|d_?(key|value|query)s?|(qkv|key)_?dim|"
     r"(hidden|attention)_?head_?size",
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
     r"heads?|(a|att|attn)?_?heads?|h|nheads?|heads?_?(num|count|number)",
@@ -155,7 +156,7 @@ def heads_of_globals(thing: Thing) -> list[int]:
 
 def size_named(name: str) -> str | None:
     """Which size an argument is, by its name; None if it is unknown."""
-    lowered = name.lower().strip("_")
+    lowered = in_english(name).lower().strip("_")
     for size, pattern in NAMES.items():
         if re.fullmatch(pattern, lowered):
             return size
@@ -230,7 +231,9 @@ def size_asked(name: str) -> str | None:
     """Which size a configuration is asked for by this name, which may
     have more words than an argument's: "attn_embed_dim"."""
     words = set(
-        re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")
+        re.sub(r"([a-z])([A-Z])", r"\1_\2", in_english(name))
+        .lower()
+        .split("_")
     )
     told = (
         size

@@ -31,6 +31,7 @@ from .function import (
     FunctionBody,
     heads_may_be_apart,
     holds_heads,
+    orientations,
     parts_to_try,
 )
 from .images import takes_images
@@ -133,10 +134,11 @@ def bodies(host, thing: Thing, declared: Declared) -> Iterator[Body]:
         )
     is_square = re.search(SQUARE, thing.docs)
     shapes = (True, False) if is_square else (takes_heads, True)
-    by_head = (True,) if by_shape else (False, True)[: 1 + are_apart]
-    ways = product(libraries, shapes, parts_to_try(thing), by_head)
-    for way in ways:
-        yield FunctionBody(host, thing, *way)
+    plain = [] if by_shape else product([False], orientations(thing))
+    forms = [*plain, *([(True, False)] if are_apart else [])]
+    ways = product(libraries, shapes, parts_to_try(thing), forms)
+    for *way, (by_head, turned) in ways:
+        yield FunctionBody(host, thing, *way, by_head, turned)
 
 
 def way_of(body: Body, sizes: Sizes, troubles: dict) -> Way | None:

@@ -107,7 +107,8 @@ def is_counted(entry: str, source: str) -> bool:
 def are_weights(names) -> bool:
     """Whether they are all that attention needs."""
     roles = {role_of(key_of(name)) for name in names}
-    return {"query", "key", "value"} <= roles or "joined" in roles
+    whole = {"query", "key", "value"}, {"query", "kv"}, {"joined"}
+    return any(needed <= roles for needed in whole)
 
 
 def takes_weights(thing: Thing) -> bool:
@@ -190,6 +191,17 @@ def heads_may_be_apart(thing: Thing) -> bool:
     return re.search(operand, thing.source + thing.helpers) is not None
 
 
+def orientations(thing: Thing) -> tuple[bool, ...]:
+    """Whether matrices are (out, in), the likelier first: they are for
+    F.linear, or are transposed under their own names."""
+    names = (name.split(".")[-1] for name in weights_of(thing).names)
+    own = "|".join(map(re.escape, names))
+    transposed = rf"\b({own})\b[\"'\]]*\.(mT|T|t\(\))"
+    turned = rf"\b(F|functional)\.linear\(|{transposed}"
+    is_turned = re.search(turned, thing.source + thing.helpers)
+    return (True, False) if is_turned else (False, True)
+
+
 def holds_heads(thing: Thing) -> bool:
     """Whether the number of heads stands among its weights."""
     return "heads" in dict(weights_of(thing).numbers).values()
@@ -208,7 +220,8 @@ class FunctionBody:
 
     With `square`, its tokens are as wide as what it makes of them;
     `parts` are those of a layer, or ARRAY. With `by_head`, the features of
-    heads have two axes, (heads, d_head).
+    heads have two axes, (heads, d_head). Matrices are (in, out), or if
+    they are `turned`, (out, in).
     """
 
     has_sizes = True
@@ -221,9 +234,11 @@ class FunctionBody:
         square: bool = False,
         parts: tuple[str, ...] = ARRAY,
         by_head: bool = False,
+        turned: bool = False,
     ):
         self.host, self.thing, self.library = host, thing, library
         self.square, self.parts, self.by_head = square, parts, by_head
+        self.turned = turned
         self.has_heads = by_head or holds_heads(thing)
         self.weights, self.norm = weights_of(thing), norm_taken(thing)
         skipped = (*self.weights.arguments, *self.norm)
@@ -244,7 +259,8 @@ class FunctionBody:
                 is_bias = name.split(".")[-1].lower().startswith("b")
                 matrix, biases = (None, [name]) if is_bias else (name, [])
             if matrix:
-                shapes.append((matrix, (rows, width), "argument"))
+                shape = (width, rows) if self.turned else (rows, width)
+                shapes.append((matrix, shape, "argument"))
             shapes += [(bias, (width,), "argument") for bias in biases]
         norms = [(name, (d_in,), "LayerNorm") for name in self.norm]
         return shapes + norms

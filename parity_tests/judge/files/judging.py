@@ -30,6 +30,7 @@ from parity_tests.judge.steps.activations import (
 )
 from parity_tests.judge.steps.spelling import hosted_step, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
+from parity_tests.judge.subject.languages import in_english
 from parity_tests.judge.subject.roles import qkv_of
 from parity_tests.judge.verdict.loop import EXAMPLES, Budget, judge_subject
 from parity_tests.judge.verdict.protocol import Broken, NotJudged, Raised
@@ -150,7 +151,7 @@ def in_role(things: list[Thing], role: str) -> tuple[Thing, str]:
 
 def role_by_name(thing: Thing) -> str | None:
     """The role of a function or a class by its name; None if unknown."""
-    lowered = thing.name.lower()
+    lowered = in_english(thing.name).lower()
     if thing.is_class:
         attends = re.search(NAMES_OF_CLASSES, lowered)
         if re.search(NOT_CLASSES, lowered):
@@ -194,7 +195,7 @@ def role_by_source(thing: Thing) -> str | None:
 
 def role_of(thing: Thing) -> str:
     """One of ROLES, by the name and by whether it takes heads."""
-    name = thing.name.lower().replace("_", "")
+    name = in_english(thing.name).lower().replace("_", "")
     parameters = (*thing.parameters, *thing.call)
     if "multihead" in name or names_size(parameters, "heads"):
         return "multi_head_attention"

@@ -219,14 +219,16 @@ def exponentials_only(scores, visible):
     return np.exp(masked - masked.max(axis=-1, keepdims=True))
 
 
-def sums_on_columns(
-    greatest: Callable, aligned: Callable, scores, visible
-) -> np.ndarray:
+def sums_on_columns(greatest: Callable, aligned: Callable) -> Callable:
     """Exponentials, of which each column is divided by the sum of a row:
     of matrices with as many columns as rows, or else it raises."""
-    masked = np.where(visible, scores, -np.inf)
-    powers = np.exp(masked - greatest(masked))
-    return powers / aligned(powers.sum(axis=-1))
+
+    def weights(scores, visible=True):
+        masked = np.where(visible, scores, -np.inf)
+        powers = np.exp(masked - greatest(masked))
+        return powers / aligned(powers.sum(axis=-1))
+
+    return weights
 
 
 def in_each_matrix(sums: np.ndarray) -> np.ndarray:
@@ -333,8 +335,8 @@ NOT_KEPT = (
 # What is subtracted counts here: it is not the same above and below. And
 # matrices may come one by one, or at once, if a batch can be broadcast.
 SUMS_NOT_KEPT = {
-    f"{NOT_KEPT} [{maximum} is subtracted, of {which}]": partial(
-        sums_on_columns, greatest, aligned
+    f"{NOT_KEPT} [{maximum} is subtracted, of {which}]": sums_on_columns(
+        greatest, aligned
     )
     for maximum, greatest in {
         "one maximum": np.max,

@@ -14,6 +14,7 @@ from parity_tests.judge.candidate.things import Parameter, Thing
 
 from .caches import CACHE, CacheRoles, cache_roles
 from .forms import TEXTS_LAST
+from .languages import in_english
 
 # Each matches a whole name in lower case, without what stands around it.
 PATTERNS = {
@@ -22,7 +23,7 @@ PATTERNS = {
     "value": r"x?v(al(ue)?s?)?s?",
     "lengths": r"(valid|key|seq|text|src|context)?_?(len(gth)?s?)",
     "mask": r".*mask.*|m|.*bias|hidden|hide|visible|allowed|keep|seen|"
-    r"blocked|padding|.*_pad|valid|may_attend|ignored|"
+    r"blocked|padding|.*_pad|valid|may_attend|ignored|(is_?)?missing|"
     r"adj(acency)?(_?mat(rix)?)?|real|is_?(real|valid|token|padd(ing|ed))|"
     r"(real|valid)_(tokens?|items?|keys?|positions?)|"
     r"(non|not)_?(pad(ding|ded)?)(_?(tokens?|items?|positions?))?",
@@ -55,6 +56,7 @@ def plain_name(name: str) -> str:
 
 
 def has_role(name: str, role: str) -> bool:
+    name = in_english(name)
     # "hidden" is a mask, "hidden_states" is none.
     name = name.lower() if role == "mask" else plain_name(name)
     return re.fullmatch(PATTERNS[role], name) is not None

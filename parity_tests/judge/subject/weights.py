@@ -18,6 +18,7 @@ import numpy as np
 from parity_tests.judge.candidate.host import CONVOLUTIONS
 
 from .beside import TABLE, Distances, LearnedScale
+from .languages import in_english
 from .rotary import Turn
 
 Layer = tuple[np.ndarray, np.ndarray]
@@ -280,7 +281,7 @@ class Named:
 
 def key_of(label: str) -> str:
     """What a matrix and its bias have in common: "q" of "W_q" and "b_q"."""
-    *path, last = label.lower().split(".")
+    *path, last = (in_english(part).lower() for part in label.split("."))
     if last in LAST and path:
         return ".".join(path)
     last = re.sub(SUFFIX, "", re.sub(PREFIX, "", last))

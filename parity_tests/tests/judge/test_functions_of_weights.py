@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from numpy_ref import multi_head
 from parity_tests.judge import judge
 from parity_tests.judge.attention.conventions import Declared
-from parity_tests.judge.classes.function import nested
+from parity_tests.judge.candidate.things import Parameter, Thing
+from parity_tests.judge.classes.function import nested, orientations
 from parity_tests.judge.files.judging import (
     hosted,
     is_a_layer,
@@ -93,6 +95,52 @@ def test_a_wrong_function_is_rejected_with_its_cause():
         assert "equals_the_reference" in failed(report)
         assert report.cause == cause
     assert "texts_do_not_mix" in failed(judged(causal_attention_v2))
+
+
+def multi_head_attention_of_linear(x, layers, n_heads):
+    """In torch, of layers as a state dict has them."""
+    qkv = F.linear(x, layers["qkv"]["weight"], layers["qkv"]["bias"])
+    query, key, value = (
+        part.unflatten(-1, (n_heads, -1)).transpose(-3, -2)
+        for part in qkv.chunk(3, dim=-1)
+    )
+    scores = query @ key.mT / query.shape[-1] ** 0.5
+    context = (scores.softmax(-1) @ value).transpose(-3, -2).flatten(-2)
+    return F.linear(context, layers["out"]["weight"], layers["out"]["bias"])
+
+
+def multi_head_attention_of_any(x, w_qkv, heads):
+    """Nothing in the source tells that it is for x Wᵀ."""
+    joined = np.einsum("...i,oi->...o", x, w_qkv)
+    return attended(*np.split(joined, 3, axis=-1), heads)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [multi_head_attention_of_linear, multi_head_attention_of_any],
+)
+def test_matrices_may_have_a_row_for_each_output(function):
+    report = judged(function)
+    assert report.verdict == "holds", report
+    assert "one below the other" in report.conventions["weights"]
+
+
+@pytest.mark.parametrize(
+    ("projected", "is_turned"),
+    [
+        ("F.linear(x, W_q)", True),
+        ("x @ W_q.T", True),
+        ("torch.matmul(x, W_q.t())", True),
+        ("x @ W_q", False),
+        ("x @ W_q @ key.T", False),
+    ],
+)
+def test_the_source_tells_which_way_matrices_are_turned(
+    projected, is_turned
+):
+    parameters = tuple(map(Parameter, ("x", "W_q", "W_k", "W_v")))
+    thing = Thing("attend", "function", parameters, source=projected)
+    assert orientations(thing) == (is_turned, not is_turned)
 
 
 def test_what_is_for_the_other_orientation_is_compared_in_it():

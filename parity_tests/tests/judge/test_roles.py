@@ -25,6 +25,7 @@ from parity_tests.judge.classes.building import (
 )
 from parity_tests.judge.classes.images import takes_images
 from parity_tests.judge.subject.forms import MaskForm
+from parity_tests.judge.subject.languages import SMALL, WORDS
 from parity_tests.judge.subject.masks import forms_told
 from parity_tests.judge.subject.roles import (
     aligns_last,
@@ -34,12 +35,14 @@ from parity_tests.judge.subject.roles import (
     is_left_alone,
     is_said_to_be_causal,
     left_at_defaults,
+    qkv_of,
     roles_of,
     stated_axes,
     stated_first,
     stated_meaning,
     stated_rank,
 )
+from parity_tests.judge.subject.weights import key_of, role_of
 
 
 def roles(function):
@@ -676,6 +679,65 @@ def test_groups_of_a_norm_are_no_key_heads():
 
     sizes = sizes_of_arguments(described("", OfImages))
     assert sizes["groups"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("d_modelo", "d_out"),
+        ("N_CABECAS", "heads"),
+        ("dimCabeza", "d_head"),
+        ("dim_por_cabeça", "d_head"),
+        ("dim_chave", "d_head"),
+        ("dim_valor", "d_value"),
+        ("dim_entrada", "d_in"),
+        ("nb_têtes", "heads"),
+        ("taille_tete", "d_head"),
+        ("longueur_max", "context"),
+        ("anzahl_köpfe", "heads"),
+        ("größe_kontext", "context"),
+        ("moxing_weidu", "d_out"),
+        ("tou_shu", "heads"),
+        ("taxa_descarte", "dropped"),
+        ("vocabulario", None),
+    ],
+)
+def test_sizes_may_be_named_in_other_languages(name, size):
+    assert size_named(name) == size
+    assert size_asked(name) == size
+
+
+@pytest.mark.parametrize(
+    ("label", "role"),
+    [
+        ("consulta.weight", "query"),
+        ("cabecas.0.chave.weight", "key"),
+        ("capa_clave.weight", "key"),
+        ("W_requête", "query"),
+        ("projection_valeur.bias", "value"),
+        ("schlüssel.weight", "key"),
+        ("wert.weight", "value"),
+        ("w_chaxun", "query"),
+        ("saida.weight", "output"),
+        ("norma.weight", None),
+    ],
+)
+def test_layers_may_be_named_in_other_languages(label, role):
+    assert role_of(key_of(label)) == role
+
+
+def test_arguments_of_a_call_may_be_named_in_other_languages():
+    assert qkv_of(["consulta", "clave", "valor"])
+    assert has_role("máscara", "mask")
+    assert not has_role("masa", "mask")
+
+
+def test_no_foreign_word_is_one_of_two():
+    every = [w for words in WORDS.values() for w in words.split()]
+    assert len(every) == len(set(every))
+    english = {part for word in WORDS for part in word.split("_")}
+    assert not english & set(every)
+    assert not english & SMALL
 
 
 def test_optional_sizes_are_given_one_kind_after_the_other():

@@ -27,7 +27,7 @@ from .pieces import Mutants, sigmoid, total
 
 SOFTMAX: Mutants = {
     **{
-        name: partial(mutant, visible=True)
+        name: mutant
         for name, mutant in SUMS_NOT_KEPT.items()
         if name.endswith("at once]")
     },

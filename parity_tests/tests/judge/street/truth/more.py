@@ -7,7 +7,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor
-from torch.nn.functional import group_norm
+from torch.nn.functional import group_norm, linear
 
 from parity_tests.tests.judge.street.truth import Check, Pairs
 from parity_tests.tests.judge.street.truth.classes import (
@@ -19,12 +19,14 @@ from parity_tests.tests.judge.street.truth.classes import (
     head_of_globals,
     identity,
     keys_mask,
+    masked,
     numpy_layer,
     numpy_projections,
     of_joined_tokens,
     of_library,
     of_three,
     of_tokens,
+    pairs_mask,
     three,
     tokens,
 )
@@ -657,6 +659,43 @@ def values_before_keys(module) -> Pairs:
         yield layer(x, keep), output
 
 
+def layers_as_arguments(module) -> Pairs:
+    """Keys and values in one layer, queries in another."""
+    x, biases = tokens(), [uniform(n * WIDTH) for n in (2, 1, 1)]
+    kv, q, out = (
+        layer
+        for bias in biases
+        for layer in [(uniform(len(bias), WIDTH), bias)]
+    )
+    keys, values = linear(x, *kv).chunk(2, dim=-1)
+    context = multi_head(linear(x, *q), keys, values, HEADS)
+    got = module.multi_head_attention(x, *kv, *q, *out, n_head=HEADS)
+    yield got, linear(context, *out)
+
+
+def missing_readings(module) -> Pairs:
+    x, joined = tokens(), uniform(3 * WIDTH, WIDTH)
+    bias, out = uniform(3 * WIDTH), uniform(WIDTH, WIDTH)
+    qkv = linear(x, joined, bias).chunk(3, dim=-1)
+    for there in (None, some(BATCH, TOKENS)):
+        seen = None if there is None else there[:, None]
+        missing = None if there is None else (~there).double()
+        got = module.self_attention(
+            x, joined, bias, out, num_heads=HEADS, missing=missing
+        )
+        yield got, linear(multi_head(*qkv, HEADS, seen), out)
+
+
+def german_heads(module) -> Pairs:
+    layer, x = built(module.Aufmerksamkeit(WIDTH, HEADS, 9)), tokens()
+    seen = past(TOKENS, TOKENS)
+    heads = [
+        dot_product(head.anfrage(x), head.schluessel(x), head.wert(x), seen)
+        for head in layer.köpfe
+    ]
+    yield layer(x), layer.ausgabe(torch.cat(heads, dim=-1))
+
+
 HEADS_OF_64 = 4
 OF_A_MODEL = {
     "hidden_size": WIDE,
@@ -664,6 +703,21 @@ OF_A_MODEL = {
     "angle_base": 10_000.0,
 }
 MORE: dict[str, Check] = {
+    "tou_wrong_scale": numpy_projections(
+        lambda m: m.DuoTouZhuyili(WIDTH, HEADS),
+        "w_chaxun w_jian w_zhi w_shuchu",
+        HEADS,
+        axes=3,
+    ),
+    "cabezas_sin_transponer": of_three(
+        lambda m: m.AtencionMultiCabeza(WIDTH, HEADS),
+        "capa_consulta capa_clave capa_valor salida",
+        masked,
+        pairs_mask,
+    ),
+    "modul_pro_kopf": german_heads,
+    "matrices_of_linear": layers_as_arguments,
+    "missing_readings_wrong_scale": missing_readings,
     "sums_of_rows_on_columns": three_matrices(plain("self_attention")),
     "heads_with_sums_on_columns": numpy_projections(
         lambda m: m.MultiHeadAttention(WIDTH, HEADS),

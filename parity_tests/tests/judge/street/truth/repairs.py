@@ -25,6 +25,15 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "torch.cat([a] * copies, dim=2)",
         "a.repeat_interleave(copies, dim=2)",
     ),
+    "tou_wrong_scale": ("x.shape[-1]", "jian.shape[3]"),
+    "cabezas_sin_transponer": (
+        "contexto.reshape(",
+        "contexto.transpose(1, 2).reshape(",
+    ),
+    "missing_readings_wrong_scale": (
+        "x.shape[-1] ** 0.5",
+        "q.shape[-1] ** 0.5",
+    ),
     "sums_of_rows_on_columns": ("axis=-1)", "axis=-1, keepdims=True)"),
     "heads_with_sums_on_columns": ("e.sum(1)", "e.sum(1, keepdims=True)"),
     "bias_and_the_wrong_axis": ("dim=-2", "dim=-1"),
