@@ -198,7 +198,7 @@ def sizes_of_arguments(thing: Thing) -> dict[str, str | None]:
     names = [each.name for each in thing.parameters]
     sizes = sizes_named(names)
     others = re.search(
-        r"group_?norm|conv(\\d|olution)", thing.source + thing.helpers, re.I
+        r"group_?norm|conv(\d|olution)", thing.source + thing.helpers, re.I
     )
     return {n: size_named(n) for n in names} if others else sizes
 

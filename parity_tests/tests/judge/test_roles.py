@@ -7,6 +7,7 @@ import pytest
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import (
     Parameter,
+    Thing,
     described,
     parameters_of,
 )
@@ -669,16 +670,20 @@ def test_short_names_alone_are_no_counts_of_heads():
     assert [*sizes.values()] == [None, None, "d_out"]
 
 
-def test_groups_of_a_norm_are_no_key_heads():
-    class OfImages:
-        def __init__(self, channels, heads, groups):
-            self.norm = GroupNorm(groups, channels)  # noqa: F821
-
-        def forward(self, x):
-            return x
-
-    sizes = sizes_of_arguments(described("", OfImages))
-    assert sizes["groups"] is None
+@pytest.mark.parametrize(
+    ("layer", "size"),
+    [
+        ("GroupNorm(groups, channels)", None),
+        ("Conv2d(channels, channels, 1, groups=groups)", None),
+        ("Linear(channels, channels)", "kv_heads"),
+    ],
+)
+def test_groups_of_norms_and_of_convolutions_are_no_key_heads(layer, size):
+    names = ("channels", "heads", "groups")
+    parameters = tuple(Parameter(name) for name in names)
+    source = f"class OfImages:\n  layer = {layer}"
+    thing = Thing("OfImages", "class", parameters, source=source)
+    assert sizes_of_arguments(thing)["groups"] == size
 
 
 @pytest.mark.parametrize(
