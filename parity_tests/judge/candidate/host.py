@@ -276,13 +276,16 @@ def invoke(thing, given: dict):
     """Call by name, but for what can only be given by its place."""
     method = callable_of(thing)
     signature = guarded(inspect.signature, method)
+    parameters = signature.parameters if signature else {}
     by_place = [
         name
-        for name, each in (
-            signature.parameters if signature else {}
-        ).items()
+        for name, each in parameters.items()
         if each.kind is each.POSITIONAL_ONLY and name in given
     ]
+    if [each.kind for each in parameters.values()] == [
+        inspect.Parameter.VAR_POSITIONAL
+    ]:
+        by_place = list(given)  # of what hands on whatever it is given
     values = [given[name] for name in by_place]
     named = {n: v for n, v in given.items() if n not in by_place}
     with np.errstate(all="ignore"):

@@ -13,7 +13,7 @@ from itertools import pairwise
 from textwrap import dedent
 
 MOST = 20_000  # characters of a docstring or a source
-CALLS = ("forward", "__call__", "call", "attend", "compute", "apply")
+CALLS = ("forward", "fwd", "__call__", "call", "attend", "compute", "apply")
 MAKES_A_TABLE = re.compile(
     r"(?!apply|rotate|reshape).*(freqs|frequencies|rope|rotary|_cis|"
     r"cos_?(and_?)?sin|sin_?(and_?)?cos).*",

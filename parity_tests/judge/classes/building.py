@@ -78,7 +78,8 @@ NAMES = {
     r"(dim|size)_?per_?head|d_?(key|value|query)s?|(qkv|key)_?dim|"
     r"(hidden|attention)_?head_?size",
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
-    r"heads?|(a|att|attn)?_?heads?|h|nheads?|heads?_?(num|count|number)",
+    r"heads?|(a|att|attn)?_?heads?|n?h|nheads?|"
+    r"heads?_?(num|count|number)",
     "kv_heads": r"((num|n|nb|nr)_?(of_?)?)?(key_?value|kv)_?(head|group)s?|"
     r"(num|n|nb|nr)_?(of_?)?(key_?value|kv|query_?groups?)",
     "texts": r"(max_?)?(batch|bs|bsz|texts)(_?size)?",

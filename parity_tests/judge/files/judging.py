@@ -43,6 +43,7 @@ ALIASES = (
     *("attention", "sdpa", "scaled_dot_product", "dot_product_attention"),
     *("scaled_dot_product_attn", "scaled_attention"),
 )
+MASKS = ("causal_mask", "padding_mask")
 STEP_ALIASES = {"layernorm": "layer_norm", "ffn": "feed_forward"}
 ATTENDS = r"atten|attn|sdpa|mha"
 COMPUTES = r"softmax|scaled_dot|exp\("
@@ -329,6 +330,8 @@ def judge_hosted_step(
             relu = ReluSubject(subject.function, role)
             if relu.fits():
                 subject, conventions = relu, {"activation": "ReLU"}
+    if role in MASKS:  # which have many forms
+        subject.is_meant = declared.is_meant
     report = judge_subject(subject, budget)
     return replace(
         report, name=thing.name, kind=role, conventions=conventions

@@ -176,14 +176,16 @@ def over_everything(scores, visible):
     return normalised(masked.reshape(-1)).reshape(scores.shape)
 
 
-def filled(fill: float):
+def filled(fill: float, axis: int = -1):
     return lambda scores, visible: normalised(
-        np.where(visible, scores, fill)
+        np.where(visible, scores, fill), axis
     )
 
 
-def shifted_by(shift: float):
-    return lambda scores, visible: normalised(scores + shift * ~visible)
+def shifted_by(shift: float, axis: int = -1):
+    return lambda scores, visible: normalised(
+        scores + shift * ~visible, axis
+    )
 
 
 def capped_after_the_mask(cap: float):
@@ -347,14 +349,13 @@ SUMS_NOT_KEPT = {
         "each matrix": in_each_matrix,
     }.items()
 }
+OVER_QUERIES = "the softmax runs over the queries, not the keys"
 WEIGHINGS = {
     **SUMS_NOT_KEPT,
     "the weights are transposed": (
         lambda scores, visible: weigh(scores, visible).swapaxes(-2, -1)
     ),
-    "the softmax runs over the queries, not the keys": partial(
-        weigh, axis=-2
-    ),
+    OVER_QUERIES: partial(weigh, axis=-2),
     "the softmax runs over queries and keys together": (
         over_queries_and_keys
     ),
@@ -532,6 +533,12 @@ MUTANT_PARTS = (
         "a token does not see itself [and the first gets the mean]": {
             "visible": one_less,
             "weigh": filled(-1e9),
+        },
+        f"{OVER_QUERIES} [and a hidden key gets equal weights]": {
+            "weigh": filled(-1e9, axis=-2)
+        },
+        f"{OVER_QUERIES} [and a hidden key is seen]": {
+            "weigh": shifted_by(-1e9, axis=-2)
         },
         "the mask is inverted [and a row of none gets the mean]": {
             "visible": inverted,

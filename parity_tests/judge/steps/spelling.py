@@ -8,7 +8,7 @@ trial on drawn inputs; what a function does not take has one value.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
 
 import numpy as np
@@ -398,8 +398,12 @@ def as_square_mask(value, arguments):
 
 
 def padding_masks(thing, names, required) -> Iterator[Spelling]:
-    """`padding_mask(ids, pad_id)`: from ids, in place of lengths."""
+    """`padding_mask(ids, pad_id)`: from ids, in place of lengths; or from
+    lengths, in another form."""
     if not names or len(required) > 2:
+        return
+    if has_role(names[0], "lengths"):
+        yield from padding_masks_of_lengths(names)
         return
     pad = next(
         (n for n in names[1:] if re.search(r"pad|ignore", n.lower())), None
@@ -415,20 +419,57 @@ def padding_masks(thing, names, required) -> Iterator[Spelling]:
         ids = np.where(visible, pad_id + 5, pad_id)
         return {names[0]: ids} | ({pad: pad_id} if pad else {})
 
-    for inverted in (False, True):
+    yield from (Spelling({}, make=make, read=read) for read in MASK_READERS)
 
-        def read(value, arguments, inverted=inverted):
-            lengths, keys = arguments["lengths"], arguments["keys"]
-            mask = np.asarray(value)
-            if mask.size != lengths.size * keys:
-                raise Broken(
-                    f"returned shape {mask.shape}, expected a number for "
-                    f"each of {lengths.size * keys} tokens"
-                )
-            mask = mask.reshape(*lengths.shape, 1, keys).astype(bool)
-            return ~mask if inverted else mask
 
-        yield Spelling({}, {}, make=make, read=read)
+def padding_masks_of_lengths(names) -> Iterator[Spelling]:
+    """`padding_mask(lengths, keys)`; the number of keys may be left out."""
+
+    def make(arguments):
+        lengths = arguments["lengths"]
+        if np.ndim(lengths) != 1:
+            raise NotAsked("it takes a length for each text")
+        return dict(zip(names, (lengths, arguments["keys"]), strict=False))
+
+    yield from (Spelling({}, make=make, read=read) for read in MASK_READERS)
+
+
+def as_padding_mask(value, arguments, visible: Callable, keys_first: bool):
+    """A mask of keys as booleans, True where a key may be attended to."""
+    lengths, keys = arguments["lengths"], arguments["keys"]
+    mask = np.asarray(value)
+    if mask.size != lengths.size * keys:
+        raise Broken(
+            f"returned shape {mask.shape}, expected a number for each of "
+            f"{lengths.size * keys} tokens"
+        )
+    mask = mask.reshape(keys, -1).T if keys_first else mask
+    return visible(mask).reshape(*lengths.shape, 1, keys)
+
+
+VISIBLE = (
+    lambda mask: mask.astype(bool),
+    lambda mask: ~mask.astype(bool),
+    lambda mask: mask > -1,  # of numbers that are added
+)
+MASK_READERS = [
+    partial(as_padding_mask, visible=visible, keys_first=keys_first)
+    for keys_first, visible in product((False, True), VISIBLE)
+]
+
+
+def by_weights(thing, names, required) -> Iterator[Spelling]:
+    """`softmax_backward(d_weights, weights)`: of what softmax gave, in
+    place of what it got; in either order."""
+    if len(names) < 2 or len(required) > 2:
+        return
+    for first, second in (names[:2], names[1::-1]):
+
+        def make(arguments, first=first, second=second):
+            weights = reference("softmax")(arguments["scores"])
+            return {first: arguments["d_weights"], second: weights}
+
+        yield Spelling({}, make=make)
 
 
 def masks_by_lengths(thing, names, required) -> Iterator[Spelling]:
@@ -458,4 +499,5 @@ SPECIAL = {
     "causal_mask": causal_masks,
     "padding_mask": padding_masks,
     "masked_softmax": masks_by_lengths,
+    "softmax_backward": by_weights,
 }

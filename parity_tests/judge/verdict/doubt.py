@@ -11,10 +11,9 @@ from .diagnosis import output_for
 from .protocol import Lost, Subject
 
 VARIANT = (
-    "it gives other numbers than attention throughout, and no known "
-    "mistake gives them: it may be a variant, or want to be called in "
-    "another way; with --as, which says that it is attention, it gets a "
-    "verdict"
+    "it is right on no input, and no known mistake gives its numbers: it "
+    "may be a variant, or want to be called in another way; with --as, "
+    "which says what it is, it gets a verdict"
 )
 UNREAD_MASK = (
     "it is right where nothing is masked, never where something is, and no "
@@ -37,11 +36,11 @@ def doubt_about(subject: Subject) -> str | None:
         return None
     if not (right or subject.is_meant):
         return VARIANT
+    if subject.mask_is_declared:
+        return None
     masked = [probe for probe in right if probe.hides]
     only_masked = wrong and all(probe.hides for probe in wrong)
-    if only_masked and not masked and not subject.mask_is_declared:
-        return UNREAD_MASK
-    return None
+    return UNREAD_MASK if only_masked and not masked else None
 
 
 def sides(subject: Subject) -> tuple[list, list]:

@@ -48,6 +48,14 @@ def over_transposed_weights(query, key, value):
     return torch.softmax(scores, -1).mT @ value
 
 
+def over_the_queries(query, key, value, mask=None):
+    """A key that is hidden from all gets the same weight everywhere."""
+    scores = query @ key.mT / query.shape[-1] ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e9)
+    return torch.softmax(scores, -2) @ value
+
+
 def in_tiles(size):
     def attention(query, key, value):
         query = query / query.shape[-1] ** 0.5
@@ -77,6 +85,10 @@ def in_tiles(size):
         ),
         (quarter_root_on_one_side, "the scale is 1/⁴√d, not 1/√d"),
         (over_transposed_weights, "the weights are transposed"),
+        (
+            over_the_queries,
+            "the softmax runs over the queries, not the keys",
+        ),
         *(
             (
                 in_tiles(size),

@@ -51,6 +51,54 @@ def test_a_gradient_is_judged_too(name):
     )
 
 
+# --- in another form -----------------------------------------------------
+
+
+def as_hosted(function, name):
+    """The report on a function of a file that has this name."""
+    host, thing = hosted(function, name)
+    return judge_thing(host, thing, name, NOTHING_DECLARED, Budget(8))
+
+
+def of_the_weights(upstream, probs):
+    inner = (upstream * probs).sum(axis=-1, keepdims=True)
+    return probs * (upstream - inner)
+
+
+def weights_first(probs, upstream):
+    return of_the_weights(upstream, probs)
+
+
+def of_a_sigmoid(upstream, probs):
+    return upstream * probs * (1 - probs)
+
+
+def test_the_gradient_of_softmax_may_take_the_weights():
+    assert as_hosted(of_the_weights, "softmax_backward").holds
+    assert as_hosted(weights_first, "softmax_backward").holds
+    report = as_hosted(of_a_sigmoid, "softmax_backward")
+    assert report.verdict == "rejected"
+
+
+def added_to_keys_of_texts(lengths, count):
+    key = np.arange(count)[:, None]
+    return np.where(key < np.asarray(lengths)[None], 0.0, -1e30)
+
+
+def hidden_keys(lengths, count):
+    return np.arange(count) >= np.asarray(lengths)[:, None]
+
+
+def two_of_three(lengths, count):
+    return np.arange(count) % 3 < np.asarray(lengths)[:, None]
+
+
+def test_a_padding_mask_of_lengths_may_have_another_form():
+    assert as_hosted(added_to_keys_of_texts, "padding_mask").holds
+    assert as_hosted(hidden_keys, "padding_mask").holds
+    assert not as_hosted(two_of_three, "padding_mask")
+
+
 def row_by_row(positions, params):
     return np.array([params.weight[int(place)] for place in positions])
 

@@ -703,6 +703,12 @@ OF_A_MODEL = {
     "angle_base": 10_000.0,
 }
 MORE: dict[str, Check] = {
+    **dict.fromkeys(
+        ("base_that_hands_on", "base_that_hands_on_wrong_scale"),
+        numpy_projections(
+            lambda m: m.SelfAttention(WIDTH, HEADS), "Wq Wk Wv Wo", HEADS, 3
+        ),
+    ),
     "tou_wrong_scale": numpy_projections(
         lambda m: m.DuoTouZhuyili(WIDTH, HEADS),
         "w_chaxun w_jian w_zhi w_shuchu",

@@ -4,6 +4,7 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "base_that_hands_on_wrong_scale": ("(x.shape[-1])", "(q.shape[-1])"),
     "values_before_keys_wrong_merge": (
         "context.reshape(",
         "context.transpose(1, 2).reshape(",
