@@ -210,8 +210,15 @@ class Host:
         if not isinstance(kind, type):
             return None
         made = guarded(inspect.signature, kind)  # a dict's has none
-        names = made.parameters if made else ()
-        chosen = {n: v for n, v in value.members.items() if n in names}
+        names = made.parameters if made else {}
+        takes_any = any(
+            each.kind is each.VAR_KEYWORD for each in names.values()
+        )
+        chosen = {
+            name: size
+            for name, size in value.members.items()
+            if takes_any or name in names
+        }
         configuration = kind(**chosen)
         if callable(configuration):  # an attention
             return configuration
