@@ -19,9 +19,10 @@ import numpy as np
 from parity_tests.judge.candidate.things import Thing
 
 # Whether a parameter is a table of distances, by its name.
-TABLE = re.compile(r"rel(ative)?_?(pos|coord|bias|dist)", re.I)
+TABLE = re.compile(r"rel(ative)?_?(pos|coord|bias|dist)|\brpb", re.I)
 IN_WINDOWS = re.compile(
-    r"rel(ative)?_?(pos(ition)?|coords?)\w*_?(bias|ind(ex|ices)|table)"
+    r"rel(ative)?_?(pos(ition)?|coords?)\w*_?(bias|ind(ex|ices)|table)|"
+    r"\brpb(_?table)?\b"
 )
 # Queries and keys of unit length: their products are cosines.
 COSINES = re.compile(

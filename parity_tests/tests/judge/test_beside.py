@@ -6,7 +6,12 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from parity_tests.judge.subject.beside import Distances, LearnedScale
+from parity_tests.judge.subject.beside import (
+    IN_WINDOWS,
+    TABLE,
+    Distances,
+    LearnedScale,
+)
 from parity_tests.judge.subject.forms import (
     AT_ONCE,
     IN_TURN,
@@ -17,6 +22,22 @@ from parity_tests.judge.subject.forms import (
 from .test_classes import judged
 
 slow = pytest.mark.slow  # each builds and judges a whole layer
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("relative_position_bias_table", True),
+        ("rel_pos_bias.weight", True),
+        ("rpb_table", True),
+        ("attn.rpb_table", True),
+        ("position_bias", False),
+        ("qkv.bias", False),
+    ],
+)
+def test_a_table_of_distances_is_known_by_its_name(name, is_one):
+    assert (TABLE.search(name) is not None) == is_one
+    assert (IN_WINDOWS.search(f"self.{name}[index]") is not None) == is_one
 
 
 class Attention(nn.Module):
