@@ -136,6 +136,7 @@ def attention(
     weigh: Callable = weigh,
     dtype=np.float64,
     repeat: Callable = next_to_each_other,
+    repeat_values: Callable | None = None,
     similar: Callable = products,
     kept: Callable | None = None,
     bias: np.ndarray | None = None,
@@ -146,7 +147,8 @@ def attention(
     probe = kept(probe) if kept else probe
     if probe.has_fewer_key_heads:
         heads = probe.query.shape[-3]
-        key, value = (repeat(a, heads) for a in (probe.key, probe.value))
+        key = repeat(probe.key, heads)
+        value = (repeat_values or repeat)(probe.value, heads)
         probe = replace(probe, key=key, value=value)
     query, key, value = (
         array.astype(dtype)
@@ -565,6 +567,16 @@ MUTANT_PARTS = (
         },
         "key heads are repeated all in turn, not each next to itself": {
             "repeat": one_after_the_other
+        },
+        "key heads are repeated each next to itself, and those of values "
+        "all in turn": {
+            "repeat": next_to_each_other,
+            "repeat_values": one_after_the_other,
+        },
+        "key heads are repeated all in turn, and those of values each next "
+        "to itself": {
+            "repeat": one_after_the_other,
+            "repeat_values": next_to_each_other,
         },
     }
 )

@@ -103,13 +103,15 @@ class Part:
     """One layer: the names of its matrix and of its bias.
 
     A `turned` matrix has a column for each output feature. Of a joined
-    layer, `chunk` is (which, of how many, and whether head by head).
+    layer, `chunk` is (which, of how many, and whether head by head); the
+    first one is as wide as what the layer `beside` takes, if that is named.
     """
 
     matrix: str
     bias: str | None = None
     turned: bool = False
     chunk: tuple[int, int, bool] | None = None
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,9 @@ def layer_of(part: Part, arrays: dict, heads: int) -> Layer:
     if part.chunk is None:
         return matrix, bias
     which, count, by_head = part.chunk
+    if part.beside:
+        first = arrays[part.beside].shape[0 if part.turned else 1]
+        return chunk_of_unequal(matrix, bias, which, count, first)
     if len(matrix) % (count * heads if by_head else count):
         raise ValueError(f"{len(matrix)} features in {count} parts")
     whole = np.concatenate([matrix, bias[:, None]], axis=1)
@@ -215,6 +220,19 @@ def layer_of(part: Part, arrays: dict, heads: int) -> Layer:
     else:
         chunk = np.split(whole, count)[which]
     return chunk[:, :-1], chunk[:, -1]
+
+
+def chunk_of_unequal(
+    matrix: np.ndarray, bias: np.ndarray, which: int, count: int, first: int
+) -> Layer:
+    """One chunk, where the first is of that width, and the others share
+    the rest."""
+    rest, left = divmod(len(matrix) - first, count - 1)
+    if rest <= 0 or left:
+        raise ValueError(f"{len(matrix)} features beside {first}")
+    ends = [first + rest * index for index in range(count)]
+    chunk = slice(*[0, *ends][which : which + 2])
+    return matrix[chunk], bias[chunk]
 
 
 def is_of_single_positions(shape: tuple[int, ...]) -> bool:
@@ -507,6 +525,17 @@ def of_one(
         how = "of one head, then of the next" if by_head else ""
         layout = f"{said} {how or 'one below the other'}"
         yield Recipe(*parts, output, layout=layout)
+    if output is None:
+        return
+    fewer = [
+        replace(layer.part(turned, (index, 3, False)), beside=output.matrix)
+        for index in range(3)
+    ]
+    yield Recipe(
+        *((part,) for part in fewer),
+        output,
+        layout="query, and fewer heads of key and value, in one layer",
+    )
 
 
 def of_two(

@@ -650,6 +650,14 @@ def keys_and_values_in_one(module) -> Pairs:
     yield layer(x), layer.to_out(multi_head(layer.to_q(x), k, v, FOUR))
 
 
+def all_in_one(module) -> Pairs:
+    """Four query heads, and two heads of keys and values, in one layer."""
+    layer, x = built(module.GroupedAttention(WIDE, FOUR, 2)), tokens(WIDE)
+    q, k, v = layer.qkv(x).split([WIDE, WIDE // 2, WIDE // 2], dim=-1)
+    seen = past(TOKENS, TOKENS)
+    yield layer(x), layer.proj(multi_head(q, k, v, FOUR, seen))
+
+
 def values_before_keys(module) -> Pairs:
     layer = built(module.MultiHeadSelfAttention(WIDTH, HEADS))
     x, words = tokens(), some(BATCH, TOKENS)
@@ -766,6 +774,9 @@ MORE: dict[str, Check] = {
     **dict.fromkeys(
         ("short_names_of_key_heads", "short_names_of_key_heads_in_turn"),
         keys_and_values_in_one,
+    ),
+    **dict.fromkeys(
+        ("grouped_heads_in_one_layer", "grouped_values_in_turn"), all_in_one
     ),
     "groups_beside_heads_in_turn": of_tokens(
         lambda m: m.GroupedQueries(WIDE, FOUR, 2),

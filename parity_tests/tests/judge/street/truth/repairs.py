@@ -4,6 +4,10 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "grouped_values_in_turn": (
+        "v.repeat(1, copies, 1, 1)",
+        "v.repeat_interleave(copies, dim=1)",
+    ),
     "base_that_hands_on_wrong_scale": ("(x.shape[-1])", "(q.shape[-1])"),
     "values_before_keys_wrong_merge": (
         "context.reshape(",
