@@ -423,7 +423,10 @@ def padding_masks(thing, names, required) -> Iterator[Spelling]:
 
 
 def padding_masks_of_lengths(names) -> Iterator[Spelling]:
-    """`padding_mask(lengths, keys)`; the number of keys may be left out."""
+    """`padding_mask(lengths, n)`, if it has not the reference's arguments:
+    then it has its form as well. The number of keys may be left out."""
+    if names == ["lengths", "keys"]:
+        return
 
     def make(arguments):
         lengths = arguments["lengths"]
@@ -443,6 +446,9 @@ def as_padding_mask(value, arguments, visible: Callable, keys_first: bool):
             f"returned shape {mask.shape}, expected a number for each of "
             f"{lengths.size * keys} tokens"
         )
+    along = mask.shape[0 if keys_first else -1] if mask.ndim else 1
+    if along != keys:
+        raise Broken(f"returned {mask.shape}, expected {keys} keys in it")
     mask = mask.reshape(keys, -1).T if keys_first else mask
     return visible(mask).reshape(*lengths.shape, 1, keys)
 

@@ -89,6 +89,10 @@ def hidden_keys(lengths, count):
     return np.arange(count) >= np.asarray(lengths)[:, None]
 
 
+def on_queries(lengths, count):
+    return hidden_keys(lengths, count)[..., None]
+
+
 def two_of_three(lengths, count):
     return np.arange(count) % 3 < np.asarray(lengths)[:, None]
 
@@ -97,6 +101,15 @@ def test_a_padding_mask_of_lengths_may_have_another_form():
     assert as_hosted(added_to_keys_of_texts, "padding_mask").holds
     assert as_hosted(hidden_keys, "padding_mask").holds
     assert not as_hosted(two_of_three, "padding_mask")
+    assert not as_hosted(on_queries, "padding_mask")
+
+
+def test_with_the_arguments_of_the_reference_it_has_its_form():
+    def padding_mask(lengths, keys):
+        return np.arange(keys) >= lengths[..., None, None]
+
+    report = as_hosted(padding_mask, "padding_mask")
+    assert report.failed
 
 
 def row_by_row(positions, params):
