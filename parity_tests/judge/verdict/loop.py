@@ -6,6 +6,7 @@ so that a subject with random output gets a report like any other.
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -79,11 +80,9 @@ def explained(subject: Subject, report: Report) -> Report:
     them, and whether they prove a mistake."""
     causes: set[str] = set()
     if report.trouble is None:
-        try:
+        with suppress(Lost, Raised):
             report = with_example(subject, report)
             causes = causes_of(subject)
-        except (Lost, Raised):
-            causes = set()
     names = {finding.name for finding in report.failed}
     if not causes and names == {"answers_do_not_depend_on_calls_before"}:
         causes = {REMEMBERS}
