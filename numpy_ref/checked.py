@@ -122,6 +122,12 @@ def check_divides(part: str, size: int, whole: str, total: int) -> None:
         )
 
 
+def check_even(name: str, number: int) -> None:
+    """Raise ValueError for an odd number."""
+    if number % 2:
+        raise ValueError(f"expected {name} to be even, got {number}")
+
+
 def _check(bound: inspect.BoundArguments, function) -> None:
     """Raise ValueError for what does not fit; make numbers plain ones."""
     name = function.__qualname__.removesuffix(".__init__")

@@ -17,6 +17,10 @@ by at most 8 u and a rounding of its argument by a number of u times
 x phi(x) < 1/4: 12 u in all, an absolute error, because 1 + erf cancels
 for x far below 0. It is no steeper than phi(0) < 0.4.
 
+**Sigmoid.** Its logarithm is no steeper than 1, so an error e of x moves
+it by a factor between e^-e and e^e, and by e / 4 at most; an exponential,
+a sum and a quotient are up to 12 roundings.
+
 **tanh.** Its slope at y is 1 - tanh(y)^2, which falls with |y|: over an
 interval it is steepest at the end nearest to 0.
 """
@@ -81,6 +85,14 @@ def normal_cdf(x: Bounded) -> Bounded:
         value = np.asarray(half(x.value), np.float64)
     error = 0.4 * x.error + 12 * x.rounding.u + x.rounding.eta
     return Bounded(value, np.minimum(error, 1), x.rounding)
+
+
+def sigmoid(x: Bounded) -> Bounded:
+    """1 / (1 + e^-x), by whichever of its forms."""
+    value = 1 / (1 + apply("exp", -x.value))
+    grown = absolute(value) * np.expm1(np.minimum(x.error, 1))
+    propagated = np.minimum(grown, x.error / 4)
+    return x.rounded(value, propagated, FUNCTION_ROUNDINGS + 4)
 
 
 def hyperbolic_tangent(a: Bounded) -> Bounded:

@@ -30,7 +30,18 @@ from . import (
     word_tokenizer,
 )
 from .numbers import bounded
-from .variants import albert, distilbert
+from .variants import (
+    albert,
+    distilbert,
+    grouped_queries,
+    llama,
+    llama_cache,
+    llama_training,
+    projection,
+    rms_norm,
+    rotary,
+    swiglu,
+)
 
 DIGITS = 50
 FILES = (
@@ -53,6 +64,14 @@ FILES = (
     generation,
     loss,
     optimizer,
+    projection,
+    rms_norm,
+    swiglu,
+    rotary,
+    grouped_queries,
+    llama,
+    llama_cache,
+    llama_training,
 )
 
 

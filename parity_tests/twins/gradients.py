@@ -18,7 +18,7 @@ from .case import Case
 from .comparing import Comparison, compare_step, largest
 from .finding import Twin, find_twins
 from .recording import record
-from .rules import others, returned_name, steps_of
+from .rules import GIVEN, others, returned_name, steps_of
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ def by_pytorch(case: Case, upstream: Array) -> dict[str, Array]:
     """The gradient of each float that comes in or gets a name."""
     arguments = {
         name: value.clone().requires_grad_()
-        if torch.is_tensor(value) and value.is_floating_point()
+        if torch.is_tensor(value)
+        and value.is_floating_point()
+        and name not in GIVEN
         else value
         for name, value in case.torch_arguments().items()
     }
@@ -218,10 +220,11 @@ def in_fifty_digits(case: Case) -> dict[str, object]:
 
 
 def float_inputs(arguments: dict) -> dict[str, Bounded]:
-    """The inputs that are floats, by their dotted names."""
+    """The inputs that are floats and not given, by their dotted names."""
     leaves = {}
     for name, value in arguments.items():
-        if name == "params" or isinstance(value, Bounded):
+        learned = isinstance(value, Bounded) and name not in GIVEN
+        if name == "params" or learned:
             leaves |= dict(named_leaves(value, name))
     return leaves
 

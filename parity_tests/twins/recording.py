@@ -52,8 +52,12 @@ def record(function, *args, **kwargs) -> tuple[Any, list[Call]]:
 
 
 def snake_case(class_name: str) -> str:
-    """Snake case: a class's name as that of its twin, the function."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()
+    """Snake case: a class's name as that of its twin, the function.
+
+    >>> snake_case("RMSNorm"), snake_case("SwiGLU")
+    ('rms_norm', 'swiglu')
+    """
+    return re.sub(r"(?<=\w)(?=[A-Z][a-z])", "_", class_name).lower()
 
 
 class _Recorder:

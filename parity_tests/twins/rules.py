@@ -46,6 +46,10 @@ WITHOUT_GRADIENT = {
     "log_sum_exp": "a part of `cross_entropy`, which has one",
 }
 
+# Floats that go in and have no gradient, in any step: where a token
+# stands is given, and nothing to be learned.
+GIVEN = ("cosine", "sine")
+
 
 def complaints(file: str, reference: str, twin: str) -> list[str]:
     """Complaints: what keeps two sources from being twins, if anything."""

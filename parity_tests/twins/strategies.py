@@ -54,8 +54,9 @@ MOST_BATCH_AXES = 2
 NOT_NEGATIVE = ("probabilities", "square")
 IGNORED = -100
 # What is no array, by its name: sizes of axes, and all else.
-SIZES = ("heads", "context_length")
+SIZES = ("heads", "key_heads", "d_head", "context_length")
 PLAIN = {
+    "base": st.sampled_from([10_000.0, 100_000.0, 3.0]),
     "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
     "batch_size": st.integers(1, 9),
     "d_model": st.integers(1, 9),
@@ -71,6 +72,7 @@ PLAIN = {
     "p": st.floats(-3, 0).map(np.exp),
     "past": st.integers(0, 5),
     "queries": st.integers(1, 7),
+    "repeats": st.integers(1, 3),
     "rate": st.floats(0, 0.9) | st.floats(0, 0.9).map(np.float64),
     "step": st.integers(1, 12),
     "steps": st.integers(6, 12),
@@ -158,12 +160,28 @@ class _Drawer:
             sizes["d_head"] = sizes["d_model"] // sizes["heads"]
             sizes["key"] = sizes["past"] + sizes["position"]
             sizes["positions"] = sizes.get("positions", 0) + sizes["past"]
+        if _has_rotation(self.twin):
+            sizes |= self._sizes_of_groups(sizes)
         sizes["layers"] = min(sizes.get("layers", 1), MOST_LAYERS)
         for larger, smaller in NESTED.items():
             if larger in sizes and smaller in sizes:
                 sizes[larger] += sizes[smaller]
         batch = self.draw(_batches(batch_axes))
         return sizes | {"*batch": batch, "*shape": [sizes["heads"], *batch]}
+
+    def _sizes_of_groups(self, sizes: dict[str, int]) -> dict[str, int]:
+        """Heads in groups of equal size, with features in pairs."""
+        key_heads, repeats, pairs = (
+            self.draw(st.integers(1, most)) for most in (2, 3, 2)
+        )
+        heads = {"heads": repeats * key_heads, "key_heads": key_heads}
+        sizes |= heads | {"head": heads["heads"], "key_head": key_heads}
+        queries = repeats * sizes.get("position", 1)
+        return sizes | {
+            "pair": pairs,
+            "d_head": 2 * pairs,
+            "folded": queries,
+        }
 
     def value(self, name: str, annotation):
         """An argument, by what it is annotated as and how it is called."""
@@ -329,6 +347,12 @@ def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:
 def _has_pairs(twin: Twin) -> bool:
     """Whether a step is one of byte-pair encoding."""
     return twin.reference.__module__.endswith("byte_pair_encoding")
+
+
+def _has_rotation(twin: Twin) -> bool:
+    """Whether a step has grouped heads, or features in pairs."""
+    file = twin.reference.__module__.split(".")[-1]
+    return file in ("rotary", "grouped_queries") or file.startswith("llama")
 
 
 @cache

@@ -29,8 +29,10 @@ NEGATIVE = {-1, nan, inf}
 
 # Which of TRIED each argument refuses, by its name, or by its step's.
 REFUSED = {
+    "base": ALL,
     "batch_size": ALL,
     "context_length": ALL,
+    "d_head": {-1, 1, nan, inf},
     "d_model": ALL,
     "decay": NEGATIVE,
     "depth": ALL,
@@ -39,6 +41,7 @@ REFUSED = {
     "highest": NEGATIVE,
     "ignored": {nan, inf},
     "k": ALL,
+    "key_heads": ALL,
     "keys": NEGATIVE,
     "lowest": NEGATIVE,
     "most": NEGATIVE,
@@ -46,6 +49,7 @@ REFUSED = {
     "past": NEGATIVE,
     "queries": NEGATIVE,
     "rate": {-1, 1, 2, nan, inf},
+    "repeats": ALL,
     "adamw_step.rate": NEGATIVE,
     "step": NEGATIVE,
     "adamw_step.step": ALL,
@@ -61,6 +65,7 @@ REFUSED = {
 DEPENDS = {
     "context_length": {1, 2},
     "heads": {1, 2},
+    "key_heads": {1, 2},
     "ignored": {0, -1, 1, 2},
     "k": {2},
     "steps": {1, 2},
@@ -83,6 +88,7 @@ def numbers_of(function) -> list[str]:
 HAND_ON = MODELS | {
     *("encoder_block", "decoder_block", "cached_decoder_block"),
     *("decoder_block_with_dropout", "attention_sublayer_with_dropout"),
+    *("llama_attention_sublayer", "cached_llama_attention_sublayer"),
 }
 
 TWINS = [

@@ -32,13 +32,16 @@ MODELS = {
     *("albert_embedding", "encoder_block_tanh", "shared_encoder"),
     *("albert", "masked_language_head_tanh"),
     *("cached_decoder", "cached_gpt2", "decoder_with_dropout", "gpt2_loss"),
+    *("llama_block", "llama_decoder", "llama", "cached_llama_block"),
+    *("cached_llama_decoder", "cached_llama", "trained_llama_block"),
+    *("trained_llama_decoder", "llama_loss"),
 }
 
 # What looks at the numbers in its arguments, which meta tensors lack.
 NEEDS_VALUES = {
     *("decode", "covering_window_starts"),
     *("merge_pairs", "merge_lowest", "has_merge", "merge_all"),
-    *("cross_entropy", "gpt2_loss"),
+    *("cross_entropy", "gpt2_loss", "llama_loss"),
 }
 
 
@@ -151,6 +154,7 @@ KEPT_OF_ONE = KEPT._replace(weights=KEEP[:1])  # of a batch of one text
 ALL_5 = torch.ones(3, 5, dtype=torch.bool)
 PAST = torch.randn(2, 2, 2, 2, 2)  # keys and values of two tokens
 PASTS = PAST[:, None]
+ANGLES = torch.rand(2, 3, 1)  # cosine and sine of one pair
 MODULES = {
     "layer_norm": ((4,), (X, 1e-5)),
     "feed_forward": ((4, 5), (X,)),
@@ -195,6 +199,51 @@ MODULES = {
     "cached_decoder_block": ((4, 5), (X, *PAST, ALL_5, 2, 1e-5)),
     "cached_decoder": ((4, 5, 1), (X, *PASTS, ALL_5, 2, 1e-5)),
     "cached_gpt2": ((3, 5, 4, 5, 1), (IDS, *PASTS[:, :, :1], 2, 1e-5)),
+    "projection": ((4, 5), (X,)),
+    "rms_norm": ((4,), (X, 1e-5)),
+    "swiglu": ((4, 5), (X,)),
+    "grouped_query_attention": ((4, 2, 4, 2), (X, ALL, *ANGLES, 4, 2)),
+    "open_grouped_heads": ((4, 2, 4, 2), (X, ALL, *ANGLES, 4, 2)),
+    "llama_attention_sublayer": (
+        (4, 2, 4, 2),
+        (X, ALL, *ANGLES, 4, 2, 1e-5),
+    ),
+    "llama_feed_forward_sublayer": ((4, 5), (X, 1e-5)),
+    "llama_block": ((4, 2, 5, 4, 2), (X, ALL, *ANGLES, 4, 2, 1e-5)),
+    "llama_decoder": ((4, 2, 5, 4, 2, 2), (X, ALL, *ANGLES, 4, 2, 1e-5)),
+    "llama": ((3, 4, 2, 5, 4, 2, 2), (IDS, 4, 2, 2, 3.0, 1e-5)),
+    "cached_grouped_heads": (
+        (4, 2, 4, 2),
+        (X, *PAST, ALL_5, *ANGLES, 4, 2),
+    ),
+    "cached_llama_attention_sublayer": (
+        (4, 2, 4, 2),
+        (X, *PAST, ALL_5, *ANGLES, 4, 2, 1e-5),
+    ),
+    "cached_llama_block": (
+        (4, 2, 5, 4, 2),
+        (X, *PAST, ALL_5, *ANGLES, 4, 2, 1e-5),
+    ),
+    "cached_llama_decoder": (
+        (4, 2, 5, 4, 2, 1),
+        (X, *PASTS, ALL_5, *ANGLES, 4, 2, 1e-5),
+    ),
+    "cached_llama": (
+        (3, 4, 2, 5, 4, 2, 1),
+        (IDS, *PASTS[:, :, :1], 4, 2, 3.0, 1e-5),
+    ),
+    "trained_llama_block": (
+        (4, 2, 5, 4, 2),
+        (X, ALL, *ANGLES, 4, 2, 1e-5),
+    ),
+    "trained_llama_decoder": (
+        (4, 2, 5, 4, 2, 2),
+        (X, ALL, *ANGLES, 4, 2, 1e-5),
+    ),
+    "llama_loss": (
+        (3, 4, 2, 5, 4, 2, 2),
+        (IDS, (IDS + 1) % 3, 4, 2, 2, 3.0, 1e-5, -1),
+    ),
     "linear": ((4, 5), (X,)),
     "token_embedding": ((3, 4), (IDS,)),
     "one_hot_embedding": ((3, 4), (IDS,)),
@@ -212,10 +261,18 @@ MODULES = {
 }
 
 
+# What leaves the output layer to the sublayer.
+OPEN_HEADS = {
+    *("open_heads", "cached_heads"),
+    *("open_grouped_heads", "cached_grouped_heads"),
+}
+
 # What is returned after the first is kept, or shown in the open.
 OTHERS_BESIDE = {
     *("attention_sublayer", "cached_attention_sublayer"),
     *("decoder_block_with_dropout", "decoder_with_dropout"),
+    *("llama_attention_sublayer", "cached_llama_attention_sublayer"),
+    *("trained_llama_block", "trained_llama_decoder"),
 }
 
 
@@ -231,9 +288,7 @@ def test_every_parameter_learns(twin):
     output = tensors([output])[-1]
     output.backward(torch.randn(output.shape))
     for name, parameter in module.named_parameters():
-        if twin.name in ("open_heads", "cached_heads") and name.startswith(
-            "output"
-        ):
+        if twin.name in OPEN_HEADS and name.startswith("output"):
             continue  # the sublayer's to call
         assert parameter.grad.isfinite().all(), name
         # A bias of all keys shifts a row of scores, which changes nothing.
