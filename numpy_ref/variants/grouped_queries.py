@@ -187,6 +187,7 @@ def grouped_query_attention(
     position; then $Y = \operatorname{merge}(O) W_O^\top$
     (Touvron et al. 2023, section 2.2)
     """
+    check_divides("key_heads", key_heads, "heads", heads)
     split_query = split_heads(projection(x, params.query), heads)
     split_key = split_heads(projection(x, params.key), key_heads)
     query = rotary_halves(split_query, cosine, sine)
@@ -211,6 +212,7 @@ def grouped_query_attention_backward(
     key_heads: int,
 ) -> tuple[Float[Array, "*batch position d_model"], GroupedQueryAttention]:
     """Gradient: back through output, heads, rotation and projections."""
+    check_divides("key_heads", key_heads, "heads", heads)
     split_query = split_heads(projection(x, params.query), heads)
     split_key = split_heads(projection(x, params.key), key_heads)
     query = rotary_halves(split_query, cosine, sine)

@@ -112,6 +112,7 @@ def cached_grouped_heads(
     No key and no value is copied or repeated. Those of the result are
     the new tokens'.
     """
+    check_divides("key_heads", key_heads, "heads", heads)
     split_query = split_heads(projection(x, params.query), heads)
     split_key = split_heads(projection(x, params.key), key_heads)
     query = rotary_halves(split_query, cosine, sine)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
-from ..checked import check_even, check_positive, checked
+from ..checked import check_at_least, check_even, check_positive, checked
 
 
 @checked
@@ -40,6 +40,7 @@ def rotary_tables(
     up to 0.004. Raises ValueError for an odd `d_head`, and for a `base`
     that is not finite and above 0.
     """
+    check_at_least("d_head", d_head, 1)
     check_even("d_head", d_head)
     check_positive("base", base)
     pair = np.arange(d_head // 2)

@@ -69,6 +69,7 @@ class GroupedQueryAttention(nn.Module):
         heads: int,
         key_heads: int,
     ) -> Float[Array, "*batch position d_model"]:
+        check_divides("key_heads", key_heads, "heads", heads)
         split_query = split_heads(self.query(x), heads)
         split_key = split_heads(self.key(x), key_heads)
         query = rotary_halves(split_query, cosine, sine)

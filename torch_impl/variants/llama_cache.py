@@ -56,6 +56,7 @@ class CachedGroupedHeads(GroupedQueryAttention):
         heads: int,
         key_heads: int,
     ) -> GroupedHeads:
+        check_divides("key_heads", key_heads, "heads", heads)
         split_query = split_heads(self.query(x), heads)
         split_key = split_heads(self.key(x), key_heads)
         query = rotary_halves(split_query, cosine, sine)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor as Array
 
-from ..checked import check_even, check_positive, checked
+from ..checked import check_at_least, check_even, check_positive, checked
 
 
 @checked
@@ -13,6 +13,7 @@ def rotary_tables(
     d_head: int,
     base: float,
 ) -> tuple[Float[Array, "position pair"], Float[Array, "position pair"]]:
+    check_at_least("d_head", d_head, 1)
     check_even("d_head", d_head)
     check_positive("base", base)
     pair = torch.arange(d_head // 2, device=positions.device)

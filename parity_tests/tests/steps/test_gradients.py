@@ -51,7 +51,7 @@ STEPPED_OVER = {
     "attention_sublayer": "merged",
     "cross_entropy": "chosen, losses",
     "gpt2_loss": "hidden",
-    "llama_loss": "hidden, logits",
+    "llama_loss": "hidden",
     "rotary_halves": "first, second, turned_first, turned_second",
     "rotary_neighbours": (
         "first, second, turned_first, turned_second, pairs"

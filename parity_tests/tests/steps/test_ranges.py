@@ -32,7 +32,7 @@ REFUSED = {
     "base": ALL,
     "batch_size": ALL,
     "context_length": ALL,
-    "d_head": {-1, 1, nan, inf},
+    "d_head": ALL | {1},
     "d_model": ALL,
     "decay": NEGATIVE,
     "depth": ALL,
@@ -67,7 +67,9 @@ DEPENDS = {
     "heads": {1, 2},
     "key_heads": {1, 2},
     "ignored": {0, -1, 1, 2},
+    "d_head": {2},
     "k": {2},
+    "repeats": {1, 2},
     "steps": {1, 2},
     "tokens": {1, 2},
 }
