@@ -28,7 +28,7 @@ from rich.table import Table
 
 from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.checkpoints.gpt2_config import parameter_count
-from numpy_ref.generation import generate
+from numpy_ref.generation import generate, gpt2_decoding
 from numpy_ref.key_value_cache import KeyValueCache, cached_gpt2
 
 PROMPT, LENGTH, LONG = 64, 64, 512
@@ -133,13 +133,14 @@ def our_work(folder: str) -> dict[str, Callable]:
     sizes = config.heads, config.epsilon
 
     def prefill():
-        cache = KeyValueCache(model, config.heads, LONG)
+        cache = KeyValueCache.of_gpt2(model, config.heads, LONG)
         layers, logits = cached_gpt2(ids, *cache.past, model, *sizes)
         cache.extend(layers)
         return logits
 
     def decode():
-        return generate(ids[:PROMPT], model, *sizes, LENGTH)
+        decoding = gpt2_decoding(model, *sizes, PROMPT + LENGTH)
+        return generate(ids[:PROMPT], decoding, LENGTH)
 
     return {"decode": decode, "prefill": prefill}
 

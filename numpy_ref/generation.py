@@ -1,16 +1,17 @@
-r"""Generation: temperature, top-k, nucleus, and text token by token.
+r"""Generation: temperature, top-k, nucleus, min-p, token by token.
 
 A model gives each token of its vocabulary a logit; what is to be left out
 gets -inf here, which `softmax` turns into 0. The usual order is
-`nucleus(top_k(logits / T))`. Uniform numbers are arguments, so that two
-implementations make the same choices.
+`min_p(nucleus(top_k(logits / T)))`. Uniform numbers are arguments, so
+that two implementations make the same choices.
 """
 
 from collections.abc import Callable, Collection, Iterator
-from math import inf
+from functools import partial
+from math import inf, log
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
 
 from .attention import softmax
@@ -82,6 +83,48 @@ def nucleus(
 
 
 @checked
+def min_p(
+    logits: Float[Array, "*batch vocabulary"],
+    p: float,
+) -> Float[Array, "*batch vocabulary"]:
+    r"""Min-p: tokens at least p times as likely as the most likely one.
+
+    $l_v$ stays when $l_v \ge \max_u l_u + \log p$
+
+    Where the model is sure few tokens stay, and many where it is not; 0
+    leaves all (Nguyen et al. 2024, section 3). Raises ValueError unless p
+    is from 0 to 1.
+
+    >>> min_p(np.log([0.2, 0.5, 0.3]), 0.5).round(2)
+    array([ -inf, -0.69, -1.2 ])
+    """
+    check_probability("p", p)
+    most = logits.max(axis=-1, keepdims=True)
+    least = most + (log(p) if p > 0 else -inf)
+    filtered = np.where(logits < least, -inf, logits)
+    return filtered
+
+
+@checked
+def repetition_penalty(
+    logits: Float[Array, "*batch vocabulary"],
+    seen: Bool[Array, "*#batch #vocabulary"],
+    penalty: float,
+) -> Float[Array, "*batch vocabulary"]:
+    r"""Repetition penalty: what stands in the text already, less likely.
+
+    $l'_v = l_v / \theta$ for $l_v > 0$ and $l_v \theta$ below, for the
+    tokens that were `seen`, with $\theta$ the `penalty`: above 1 it makes
+    them less likely (Keskar et al. 2019, section 4.1). Raises ValueError
+    unless the penalty is finite and above 0.
+    """
+    check_positive("penalty", penalty)
+    lowered = np.where(logits > 0, logits / penalty, logits * penalty)
+    penalised = np.where(seen, lowered, logits)
+    return penalised
+
+
+@checked
 def sample(
     probabilities: Float[Array, "*batch vocabulary"],
     uniform: Float[Array, "*batch"],
@@ -106,23 +149,64 @@ def choose(
     temperature: float,
     k: int,
     p: float,
+    min_share: float = 0.0,
 ) -> Int[Array, "*batch"]:
-    """Sampling: temperature, top-k, nucleus, then a draw."""
+    """Sampling: temperature, top-k, nucleus, min-p, then a draw."""
     check_positive("temperature", temperature)
+    check_probability("min_share", min_share)
     tempered = logits / temperature
     likely = top_k(tempered, k)
-    kept = nucleus(likely, p)
+    in_nucleus = nucleus(likely, p)
+    kept = min_p(in_nucleus, min_share)
     probabilities = softmax(kept)
     ids = sample(probabilities, uniform)
     return ids
 
 
-@checked
+class Decoding:
+    """Decoding: a model that writes, and the cache of what it has read.
+
+    `step` takes the ids of new tokens and the keys and values of those
+    before, and returns every layer, and the logits after the last token.
+    """
+
+    def __init__(self, step: Callable, cache: KeyValueCache):
+        self.step, self.cache = step, cache
+
+    @property
+    def room(self) -> int:
+        """How many more tokens fit."""
+        return self.cache.keys.shape[-2] - self.cache.length
+
+    def read(self, ids: Int[Array, " position"]) -> Array:
+        """The logits after `ids`, which are kept as the past of the next.
+
+        Raises ValueError for more tokens than there is room for.
+        """
+        layers, logits = self.step(ids, *self.cache.past)
+        self.cache.extend(layers)
+        return logits
+
+
+def gpt2_decoding(
+    params: Gpt2, heads: int, epsilon: float, positions: int
+) -> Decoding:
+    """A GPT-2 that has read nothing yet, with room for `positions`.
+
+    Raises ValueError for more positions than the model has.
+    """
+    most = len(params.embedding.position.weight)
+    if positions > most:
+        raise ValueError(
+            f"expected at most {most} positions, got {positions}"
+        )
+    step = partial(cached_gpt2, params=params, heads=heads, epsilon=epsilon)
+    return Decoding(step, KeyValueCache.of_gpt2(params, heads, positions))
+
+
 def generate(
     ids: Int[Array, " position"],
-    params: Gpt2,
-    heads: int,
-    epsilon: float,
+    decoding: Decoding,
     length: int,
     next_token: Callable[[Array], Array] = greedy,
     stop: Collection[int] = (),
@@ -131,28 +215,23 @@ def generate(
 
     `next_token` takes logits; to sample, give it a `choose` with the rest
     of its arguments. A token of `stop` ends the text and is no part of
-    it. Raises ValueError for an empty prompt, and when prompt and length
-    need more positions than the model has.
+    it. What `decoding` has read before stands before `ids`. Raises
+    ValueError for an empty prompt, and when prompt and length need more
+    positions than there is room for.
     """
     check_at_least("tokens of the prompt", len(ids), 1)
     check_at_least("length", length, 0)
-    positions = len(params.embedding.position.weight)
-    if len(ids) + length > positions:
+    if len(ids) + length > decoding.room:
         raise ValueError(
-            f"expected prompt and length to fit {positions} positions, "
+            f"expected prompt and length to fit {decoding.room} positions, "
             f"got {len(ids)} + {length}"
         )
-    return _tokens(ids, params, heads, epsilon, length, next_token, stop)
+    return _tokens(ids, decoding, length, next_token, stop)
 
 
-def _tokens(ids, params, heads, epsilon, length, next_token, stop):
-    cache = KeyValueCache(params, heads, len(ids) + length)
+def _tokens(ids, decoding, length, next_token, stop):
     for _ in range(length):
-        layers, logits = cached_gpt2(
-            ids, *cache.past, params, heads, epsilon
-        )
-        cache.extend(layers)
-        ids = next_token(logits).reshape(1)
+        ids = next_token(decoding.read(ids)).reshape(1)
         if int(ids[0]) in stop:
             return
         yield int(ids[0])

@@ -167,20 +167,32 @@ def cached_gpt2(
 
 
 class KeyValueCache:
-    """Key-value cache of one text, in memory that is allocated once.
+    """Key-value cache of one text, in memory that is allocated once."""
 
-    GPT-2's smallest model keeps 2 · 12 · 768 numbers for each token.
-    """
+    def __init__(
+        self,
+        layers: int,
+        heads: int,
+        positions: int,
+        d_head: int,
+        dtype: np.dtype,
+    ):
+        check_at_least("positions", positions, 1)
+        shape = (layers, heads, positions, d_head)
+        self.keys = np.empty(shape, dtype)
+        self.values = np.empty(shape, dtype)
+        self.length = 0
 
-    def __init__(self, params: Gpt2, heads: int, positions: int):
+    @classmethod
+    def of_gpt2(cls, params: Gpt2, heads: int, positions: int):
+        """Of the sizes of a GPT-2.
+
+        The smallest keeps 2 · 12 · 768 numbers for each token.
+        """
         table = params.embedding.token.weight
         check_divides("heads", heads, "d_model", table.shape[1])
-        check_at_least("positions", positions, 1)
         layers, d_head = len(params.decoder.blocks), table.shape[1] // heads
-        shape = (layers, heads, positions, d_head)
-        self.keys = np.empty(shape, table.dtype)
-        self.values = np.empty(shape, table.dtype)
-        self.length = 0
+        return cls(layers, heads, positions, d_head, table.dtype)
 
     @property
     def past(self) -> tuple[Array, Array]:
@@ -189,8 +201,16 @@ class KeyValueCache:
         return self.keys[kept], self.values[kept]
 
     def extend(self, layers: list[Layer]) -> None:
-        """Keep the keys and values of new tokens, after the earlier."""
+        """Keep the keys and values of new tokens, after the earlier.
+
+        Raises ValueError when the cache is full.
+        """
         end = self.length + layers[0].key.shape[-2]
+        if end > self.keys.shape[-2]:
+            raise ValueError(
+                f"expected at most {self.keys.shape[-2]} positions in the "
+                f"cache, got {end}"
+            )
         for index, layer in enumerate(layers):
             self.keys[index, :, self.length : end] = layer.key
             self.values[index, :, self.length : end] = layer.value

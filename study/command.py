@@ -15,13 +15,13 @@ import typer
 from rich.console import Console
 
 from .check import command as check_command
+from .generate import command as generate_command
 from .notebooks import command as notebooks_command
 from .site import command as site_command
 from .text import corpus as texts
 from .text import spelling
 from .text.output import whole_output
 from .train import command as train_command
-from .train import generate_command
 from .variance import command as variance_command
 from .view import command as view_command
 

@@ -1,9 +1,9 @@
-"""Generation: temperature, top-k, nucleus, and a draw."""
+"""Generation: temperature, top-k, nucleus, min-p, and a draw."""
 
-from math import inf
+from math import inf, log
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor as Array
 
 from .attention import softmax
@@ -52,6 +52,30 @@ def nucleus(
 
 
 @checked
+def min_p(
+    logits: Float[Array, "*batch vocabulary"],
+    p: float,
+) -> Float[Array, "*batch vocabulary"]:
+    check_probability("p", p)
+    most = logits.amax(dim=-1, keepdim=True)
+    least = most + (log(p) if p > 0 else -inf)
+    filtered = logits.masked_fill(logits < least, -inf)
+    return filtered
+
+
+@checked
+def repetition_penalty(
+    logits: Float[Array, "*batch vocabulary"],
+    seen: Bool[Array, "*#batch #vocabulary"],
+    penalty: float,
+) -> Float[Array, "*batch vocabulary"]:
+    check_positive("penalty", penalty)
+    lowered = torch.where(logits > 0, logits / penalty, logits * penalty)
+    penalised = torch.where(seen, lowered, logits)
+    return penalised
+
+
+@checked
 def sample(
     probabilities: Float[Array, "*batch vocabulary"],
     uniform: Float[Array, "*batch"],
@@ -69,11 +93,14 @@ def choose(
     temperature: float,
     k: int,
     p: float,
+    min_share: float = 0.0,
 ) -> Int[Array, "*batch"]:
     check_positive("temperature", temperature)
+    check_probability("min_share", min_share)
     tempered = logits / temperature
     likely = top_k(tempered, k)
-    kept = nucleus(likely, p)
+    in_nucleus = nucleus(likely, p)
+    kept = min_p(in_nucleus, min_share)
     probabilities = softmax(kept)
     ids = sample(probabilities, uniform)
     return ids

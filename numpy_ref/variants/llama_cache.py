@@ -9,6 +9,8 @@ Axes as in `grouped_queries`; `past` counts the earlier tokens, `position`
 the new ones, `key` both. `folded` counts the queries of a whole group.
 """
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
@@ -16,6 +18,8 @@ from numpy import ndarray as Array
 from ..attention import attention_scores, masked_softmax
 from ..checked import check_divides, checked
 from ..embeddings import token_embedding
+from ..generation import Decoding
+from ..key_value_cache import KeyValueCache
 from ..masks import causal_mask
 from ..multi_head import merge_heads, split_heads
 from .grouped_queries import GroupedHeads, GroupedQueryAttention
@@ -239,3 +243,30 @@ def cached_llama(
     normed = rms_norm(last, params.norm, epsilon)
     logits = projection(normed, params.output)
     return layers, logits
+
+
+def llama_decoding(
+    params: Llama,
+    heads: int,
+    key_heads: int,
+    d_head: int,
+    base: float,
+    epsilon: float,
+    positions: int,
+) -> Decoding:
+    """A Llama that has read nothing yet, with room for `positions`.
+
+    SmolLM2 keeps 2 · 30 · 3 · 64 numbers for each token.
+    """
+    check_divides("key_heads", key_heads, "heads", heads)
+    layers, dtype = len(params.decoder.blocks), params.norm.weight.dtype
+    step = partial(
+        cached_llama,
+        params=params,
+        heads=heads,
+        key_heads=key_heads,
+        base=base,
+        epsilon=epsilon,
+    )
+    cache = KeyValueCache(layers, key_heads, positions, d_head, dtype)
+    return Decoding(step, cache)

@@ -22,7 +22,7 @@ def silu(
     r"""SiLU, or Swish: a feature counts by its own sigmoid.
 
     $y = x \, \sigma(x)$, $\sigma(x) = 1 / (1 + e^{-x})$
-    (Elfwing et al. 2018, section 2; Ramachandran et al. 2017)
+    (Elfwing et al. 2018; Ramachandran et al. 2017)
     """
     gate = _sigmoid(x)
     y = x * gate

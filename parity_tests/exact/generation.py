@@ -1,9 +1,11 @@
-from math import inf
+from math import inf, log
 
 import numpy as np
 
-from parity_tests.bounds.rounding import distribution, where
+from parity_tests.bounds.rounding import Bounded, distribution, where
 from parity_tests.bounds.training import running_total
+
+from .numbers import constant
 
 
 def greedy(logits):
@@ -44,6 +46,31 @@ def picked(a, places):
     return a.moved(lambda part: np.take_along_axis(part, places, -1))
 
 
+def min_p(logits, p):
+    most = logits.greatest()
+    least = where(
+        np.bool_(p > 0), most + constant(logits, log(p or 1)), -inf
+    )
+    filtered = where(logits.value >= least.value, logits, -inf)
+    return locals()
+
+
+def repetition_penalty(logits, seen, penalty):
+    positive = logits.value > 0
+    lowered = either(positive, logits.over(penalty), logits.times(penalty))
+    penalised = either(seen, lowered, logits)
+    return locals()
+
+
+def either(mask, a, b):
+    """`a` where the mask is True, `b` elsewhere."""
+    return Bounded(
+        np.where(mask, a.value, b.value),
+        np.where(mask, a.error, b.error),
+        a.rounding,
+    )
+
+
 def sample(probabilities, uniform):
     cumulative = running_total(probabilities)
     column = uniform.moved(lambda a: a[..., None])
@@ -52,10 +79,11 @@ def sample(probabilities, uniform):
     return locals()
 
 
-def choose(logits, uniform, temperature, k, p):
+def choose(logits, uniform, temperature, k, p, min_share):
     tempered = logits.over(temperature)
     likely = top_k(tempered, k)["filtered"]
-    kept = nucleus(likely, p)["filtered"]
+    in_nucleus = nucleus(likely, p)["filtered"]
+    kept = min_p(in_nucleus, min_share)["filtered"]
     probabilities = distribution(kept, kept.value != -inf)
     ids = sample(probabilities, uniform)["ids"]
     return locals()

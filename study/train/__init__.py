@@ -1,1 +1,1 @@
-"""`twice train` and `twice generate`: a small GPT-2 learns, then writes."""
+"""`twice train`: a small model learns to write."""

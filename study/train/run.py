@@ -14,6 +14,7 @@ from rich.progress import Progress
 from numpy_ref.checked import check_at_least, check_divides
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config, parameter_count
 from numpy_ref.checkpoints.model_folders import in_millions
+from numpy_ref.generation import gpt2_decoding
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_merges
@@ -34,9 +35,9 @@ from numpy_ref.training.steps import (
     train,
 )
 
+from ..generate.writing import SamplingSettings, write
 from .lock import locked
 from .stop import Stop
-from .writing import SamplingSettings, write
 
 WARM_UP = 20  # steps, or a tenth of all where that is less
 DECAY = 0.1  # the last learning rate, as a share of the peak
@@ -329,16 +330,14 @@ def sample(training: Training, ids: Array, tokenizer: TokenBytes) -> str:
     positions = training.config.positions
     prompt = ids[: min(8, max(1, positions - 1))]
     sampling = replace(SamplingSettings(), seed=training.state.step)
+    config = training.config
+    decoding = gpt2_decoding(
+        training.state.params, config.heads, config.epsilon, positions
+    )
+    length = min(SAMPLE, positions - len(prompt))
+    end = config.vocabulary - 1
     return "".join(
-        write(
-            prompt,
-            training.state.params,
-            training.config,
-            tokenizer,
-            min(SAMPLE, positions - len(prompt)),
-            sampling,
-            (training.config.vocabulary - 1,),
-        )
+        write(prompt, decoding, tokenizer.tokens, length, sampling, [end])
     )
 
 

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
     LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -19,8 +21,11 @@ from numpy_ref.attention import softmax
 from numpy_ref.generation import (
     choose,
     generate,
+    gpt2_decoding,
     greedy,
+    min_p,
     nucleus,
+    repetition_penalty,
     sample,
     top_k,
 )
@@ -43,14 +48,10 @@ def oracle_and_model(tmp_path_factory):
 
 def write(checkpoint, ids, length, *further):
     config = checkpoint.config
-    return generate(
-        ids,
-        checkpoint.model,
-        config.heads,
-        config.epsilon,
-        length,
-        *further,
+    decoding = gpt2_decoding(
+        checkpoint.model, config.heads, config.epsilon, config.positions
     )
+    return generate(ids, decoding, length, *further)
 
 
 def theirs_filtered(logits, *warpers):
@@ -75,10 +76,41 @@ def test_the_nucleus_is_that_of_transformers(data, dtype):
 
 
 @given(data=st.data(), dtype=DTYPES)
+def test_min_p_is_that_of_transformers(data, dtype):
+    case = data.draw(cases(TWINS["min_p"], dtype)).arguments
+    logits, p = case["logits"], float(case["p"])
+    theirs = theirs_filtered(logits, MinPLogitsWarper(p))
+    # Theirs compares probabilities; a token at the very border, where
+    # rounding decides, may fall on either side.
+    share = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    border = abs(share / p - 1) < 1e-5
+    ours = min_p(logits, p)
+    np.testing.assert_array_equal(ours[~border], theirs[~border])
+
+
+@given(data=st.data(), dtype=DTYPES)
+def test_the_repetition_penalty_is_that_of_transformers(data, dtype):
+    case = data.draw(cases(TWINS["repetition_penalty"], dtype)).arguments
+    row = case["logits"].reshape(-1, case["logits"].shape[-1])[:1]
+    seen = data.draw(st.lists(st.integers(0, row.shape[-1] - 1)))
+    penalty = float(case["penalty"])
+    marks = np.zeros(row.shape, bool)
+    marks[:, seen] = True
+    theirs = RepetitionPenaltyLogitsProcessor(penalty)(
+        torch.tensor([seen], dtype=torch.int64),
+        torch.from_numpy(row.copy()),
+    )
+    np.testing.assert_array_equal(
+        repetition_penalty(row, marks, penalty), theirs.numpy()
+    )
+
+
+@given(data=st.data(), dtype=DTYPES)
 def test_all_filters_together_leave_transformers_distribution(data, dtype):
     case = data.draw(cases(TWINS["choose"], dtype)).arguments
     logits, k, p = case["logits"], case["k"], case["p"]
     temperature = float(case["temperature"])
+    case["min_share"] = 0.0
     left = theirs_filtered(
         logits,
         TemperatureLogitsWarper(temperature),

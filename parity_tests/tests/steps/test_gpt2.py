@@ -165,7 +165,9 @@ def test_the_cache_of_the_small_model_is_as_large_as_is_known(tmp_path):
     model = oracle_and_ours(tmp_path, n_layer=12)[1].model
     wide = TokenEmbedding(np.zeros((1, 768)))
     embedding = replace(model.embedding, token=wide)
-    cache = KeyValueCache(replace(model, embedding=embedding), 12, 1024)
+    cache = KeyValueCache.of_gpt2(
+        replace(model, embedding=embedding), 12, 1024
+    )
     assert cache.keys.size + cache.values.size == 18_874_368
 
 

@@ -25,7 +25,7 @@ def oracle_and_model(folder):
 def steps(checkpoint, ids, parts):
     """What each step finds, and how much of the text it has then seen."""
     heads, epsilon = checkpoint.config.heads, checkpoint.config.epsilon
-    cache = KeyValueCache(checkpoint.model, heads, len(ids))
+    cache = KeyValueCache.of_gpt2(checkpoint.model, heads, len(ids))
     for new in np.split(ids, np.cumsum(parts)[:-1]):
         layers, logits = cached_gpt2(
             new, *cache.past, checkpoint.model, heads, epsilon

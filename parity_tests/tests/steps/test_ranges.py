@@ -44,9 +44,11 @@ REFUSED = {
     "key_heads": ALL,
     "keys": NEGATIVE,
     "lowest": NEGATIVE,
+    "min_share": {-1, 2, nan, inf},
     "most": NEGATIVE,
     "p": {-1, 2, nan, inf},
     "past": NEGATIVE,
+    "penalty": ALL,
     "queries": NEGATIVE,
     "rate": {-1, 1, 2, nan, inf},
     "repeats": ALL,
@@ -212,4 +214,4 @@ def test_a_cache_of_impossible_sizes_is_refused(heads, positions, message):
         Gpt2Config(7, 5, 4, 16, 2, 1, 1e-5), np.random.default_rng(0)
     )
     with pytest.raises(ValueError, match=message):
-        KeyValueCache(params, heads, positions)
+        KeyValueCache.of_gpt2(params, heads, positions)

@@ -60,6 +60,7 @@ FLOORS = (
         *("study.walk", "study.check", "study.view"),
         *("study.variance", "study.figures"),
     ),
+    ("study.generate",),
     ("study.notebooks", "study.train"),
     ("study.site",),
     ("study",),

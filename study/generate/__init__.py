@@ -1,0 +1,1 @@
+"""Generating text: `twice generate` and `twice chat`."""
