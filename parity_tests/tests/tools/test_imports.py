@@ -25,6 +25,7 @@ LAZY = {
     "host.py": {"torch"},
     "magics.py": {"IPython"},
     "values.py": {"torch", "jax"},
+    "checkpoints/gguf_files.py": {"gguf"},
     "checkpoints/model_folders.py": {"huggingface_hub"},
     "checkpoints/tensors.py": {"safetensors"},
     "tokenizers/library_tokenizer.py": {"tokenizers"},
