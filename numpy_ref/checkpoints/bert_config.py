@@ -77,16 +77,23 @@ def read_entries(folder: str | Path, supported: Mapping[str, Mapping]):
     """
     entries = read_json(Path(folder) / "config.json")
     check_model_type(entries.get("model_type"), supported)
-    for field, value in supported[entries["model_type"]].items():
-        if entries.get(field) is not None and entries[field] != value:
-            raise ValueError(
-                f"expected {field} in config.json to be {value!r}, "
-                f"got {entries[field]!r}"
-            )
+    check_supported(entries, supported[entries["model_type"]])
     return entries
 
 
-def positive(field: str, value, kind: type):
+def check_supported(
+    entries: Mapping, supported: Mapping, place: str = "config.json"
+) -> None:
+    """Raise ValueError for a field with another value than supported."""
+    for field, value in supported.items():
+        if entries.get(field) is not None and entries[field] != value:
+            raise ValueError(
+                f"expected {field} in {place} to be {value!r}, "
+                f"got {entries[field]!r}"
+            )
+
+
+def positive(field: str, value, kind: type, place: str = "config.json"):
     """A positive number of that kind, or a ValueError with its field."""
     kinds = (int, float) if kind is float else int
     if (
@@ -95,7 +102,7 @@ def positive(field: str, value, kind: type):
         or not 0 < value < 2**63
     ):
         raise ValueError(
-            f"expected {field} in config.json to be a positive "
+            f"expected {field} in {place} to be a positive "
             f"{kind.__name__}, got {value!r}"
         )
     return kind(value)

@@ -12,7 +12,7 @@ Source: the specification in ggml, docs/gguf.md.
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -25,6 +25,10 @@ MAGIC, VERSIONS, ALIGNMENT = b"GGUF", (2, 3), 32
 NUMBERS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 TEXT, LIST = 8, 9
 MOST_AXES = 4
+
+# Blocks that gguf is given as one row: with those of a tensor's own rows
+# it takes twice as long.
+LONG_ROW = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,21 +58,42 @@ class GgufTensor:
 
         Raises ValueError for a quantisation that gguf cannot undo.
         """
-        from gguf import GGMLQuantizationType, dequantize
-
-        shape = self.stored_shape
         stored = np.fromfile(
-            self.path, np.uint8, prod(shape), offset=self.offset
+            self.path,
+            np.uint8,
+            prod(self.stored_shape),
+            offset=self.offset,
         )
-        kind = GGMLQuantizationType[self.dtype]
-        try:
-            tensor = dequantize(stored.reshape(shape), kind)
-        except NotImplementedError:
-            raise ValueError(
-                f"expected {self.name} in a quantisation that gguf can "
-                f"undo, got {self.dtype}"
-            ) from None
+        tensor = undone(stored, self.name, self.dtype).reshape(self.shape)
         return tensor.astype(dtype or tensor.dtype, copy=False)
+
+
+def undone(stored: Array, name: str, kind_name: str) -> Array:
+    """The bytes of a tensor as float32, block by block."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
+
+    kind = GGMLQuantizationType[kind_name]
+    _, size = GGML_QUANT_SIZES[kind]
+    row = size * gcd(len(stored) // size, LONG_ROW)
+    try:
+        return dequantize(stored.reshape(-1, row), kind)
+    except NotImplementedError:
+        raise ValueError(
+            f"expected {name} in a quantisation that gguf can undo, "
+            f"got {kind_name}"
+        ) from None
+
+
+def check_undone(tensors: Iterable[GgufTensor]) -> None:
+    """Raise ValueError for a quantisation that gguf cannot undo.
+
+    One block of each is tried, before anything large is read.
+    """
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    for kind, name in {t.dtype: t.name for t in tensors}.items():
+        _, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+        undone(np.zeros(size, np.uint8), name, kind)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,9 @@ and without when not.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
-from numpy import ndarray as Array
 
 from ..gpt2 import Gpt2
 from ..parameters import from_state_dict
@@ -32,6 +30,7 @@ from .tensors import (
     check_names,
     check_stored,
     keep_freed_memory,
+    side_by_side,
     stored_tensors,
     under_first_name,
 )
@@ -134,27 +133,6 @@ def masks_in(config: Gpt2Config, prefix: str) -> Iterator[str]:
     for mask in MASKS:
         for index in range(config.layers):
             yield f"{prefix}{mask.format(index)}"
-
-
-def side_by_side(
-    shapes: Mapping[str, tuple[int, ...]], dtype: str
-) -> dict[str, Array]:
-    """Arrays to be filled, one after the other in one block of memory.
-
-    Writing a token reads all of them, each once, to multiply it with one
-    vector. That is faster by a tenth in one block, since NumPy asks for
-    large pages of memory for large arrays only, and by up to a quarter
-    when the longer axis runs fastest, since the inner loop is longer.
-    """
-    counts = [prod(shape) for shape in shapes.values()]
-    room = np.empty(sum(counts), dtype)
-    parts = np.split(room, np.cumsum(counts)[:-1])
-    return {
-        name: part.reshape(shape)
-        if shape[0] <= shape[-1]
-        else part.reshape(shape[::-1]).T
-        for part, (name, shape) in zip(parts, shapes.items(), strict=True)
-    }
 
 
 def prefix_of(tensors: Iterable[str]) -> str:

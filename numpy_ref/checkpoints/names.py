@@ -11,6 +11,7 @@ with us. `{}` is the index of a block:
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -20,15 +21,18 @@ from numpy import ndarray as Array
 class Name(NamedTuple):
     """A tensor of a checkpoint, and its dotted name with us, or several.
 
-    `axes` are the sizes of each of ours, by name. Theirs is transposed if
-    `transposed` says so, and then split evenly along its first axis when
-    there are several of ours.
+    `axes` are the sizes of each of ours, by name, or products of sizes.
+    Theirs is transposed if `transposed` says so, and then split evenly
+    along its first axis when there are several of ours. If `neighbours`
+    says so, its rows are the features of heads in the order in which
+    neighbours are a pair for RoPE, where with us halves are (`rotary`).
     """
 
     theirs: str
     ours: str | tuple[str, ...]
     axes: str
     transposed: bool = False
+    neighbours: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -71,7 +75,11 @@ def block_of(names: Iterable[Name]) -> str | None:
 
 
 def check_layers(
-    field: str, layers: int, block: str, tensors: Iterable[str]
+    field: str,
+    layers: int,
+    block: str,
+    tensors: Iterable[str],
+    place: str = "config.json",
 ) -> None:
     """Raise ValueError when a configuration counts other layers.
 
@@ -88,7 +96,7 @@ def check_layers(
     whole = [*counts.values()].count(max(counts.values()))
     if not whole <= layers <= len(counts):
         raise ValueError(
-            f"expected {field} in config.json to be {whole}, the number "
+            f"expected {field} in {place} to be {whole}, the number "
             f"of layers in the tensors' names, got {layers}"
         )
 
@@ -136,29 +144,59 @@ def our_shapes(
 
 
 def shape_of_parts(name: Name, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    """The shape of each of ours that a row names."""
-    return tuple(sizes[axis] for axis in name.axes.split())
+    """The shape of each of ours that a row names.
+
+    >>> row = Name("k_proj", "key", "key_heads*d_head d_model")
+    >>> shape_of_parts(row, {"key_heads": 3, "d_head": 4, "d_model": 5})
+    (12, 5)
+    """
+    return tuple(
+        prod(sizes[factor] for factor in axis.split("*"))
+        for axis in name.axes.split()
+    )
 
 
 def to_ours(
-    names: Iterable[Name], theirs: Mapping[str, Array]
+    names: Iterable[Name], theirs: Mapping[str, Array], d_head: int = 0
 ) -> dict[str, Array]:
-    """A checkpoint's tensors under our names, sharing their memory."""
+    """A checkpoint's tensors under our names, sharing their memory.
+
+    But for those whose features are moved within heads of width `d_head`.
+    """
     arrays = {}
     for name in names:
         tensor = theirs[name.theirs]
         whole = tensor.T if name.transposed else tensor
+        if name.neighbours:
+            whole = transposed_heads(whole, d_head // 2, 2)
         parts = np.split(whole, len(name.parts))
         arrays |= dict(zip(name.parts, parts, strict=True))
     return arrays
 
 
 def to_theirs(
-    names: Iterable[Name], ours: Mapping[str, Array]
+    names: Iterable[Name], ours: Mapping[str, Array], d_head: int = 0
 ) -> dict[str, Array]:
     """Our arrays as the checkpoint has them: undoes `to_ours`."""
     tensors = {}
     for name in names:
         whole = np.concatenate([ours[part] for part in name.parts])
+        if name.neighbours:
+            whole = transposed_heads(whole, 2, d_head // 2)
         tensors[name.theirs] = whole.T if name.transposed else whole
     return tensors
+
+
+def transposed_heads(rows: Array, first: int, second: int) -> Array:
+    """The rows of each head, numbered along a second axis for the first.
+
+    Pairs of neighbours become halves with two features in each of `first`
+    pairs, and halves become neighbours with `first` 2 and as many pairs:
+
+    >>> transposed_heads(np.arange(6), 3, 2)
+    array([0, 2, 4, 1, 3, 5])
+    >>> transposed_heads(np.array([0, 2, 4, 1, 3, 5]), 2, 3)
+    array([0, 1, 2, 3, 4, 5])
+    """
+    heads = rows.reshape(-1, first, second, *rows.shape[1:])
+    return heads.swapaxes(1, 2).reshape(rows.shape)
