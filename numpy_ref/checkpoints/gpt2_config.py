@@ -82,3 +82,17 @@ def parameter_count(config: Gpt2Config) -> int:
     feed_forward = 2 * d_model * d_ff + d_ff + d_model
     block = 2 * norm + attention + feed_forward
     return tables + config.layers * block + norm
+
+
+def gpt2_config_entries(config: Gpt2Config) -> dict:
+    """`config.json` of a new model, as transformers reads it.
+
+    Its last token begins and ends a text.
+    """
+    sizes = {
+        theirs: getattr(config, ours) for ours, theirs in FIELDS.items()
+    }
+    end = config.vocabulary - 1
+    fixed = {k: v for k, v in SUPPORTED.items() if v not in (None, {})}
+    kind = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}
+    return kind | sizes | fixed | {"bos_token_id": end, "eos_token_id": end}

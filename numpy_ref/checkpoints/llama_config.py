@@ -224,3 +224,43 @@ def check_parts(model_type) -> None:
             f"{model_type!r}, which needs what is not here: "
             f"{MISSING_PARTS[model_type]}"
         )
+
+
+def llama_config_entries(config: LlamaConfig) -> dict:
+    """`config.json` of a new Llama, as transformers reads it.
+
+    Its last token begins and ends a text.
+    """
+    sizes = {
+        theirs: getattr(config, ours) for ours, theirs in FIELDS.items()
+    }
+    end = config.vocabulary - 1
+    fixed = {k: v for k, v in SUPPORTED["llama"].items() if v is not None}
+    kind = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    ends = {"bos_token_id": end, "eos_token_id": end}
+    return (
+        kind | sizes | fixed | ends | {"tie_word_embeddings": config.tied}
+    )
+
+
+def llama_parameter_count(config: LlamaConfig) -> int:
+    r"""Parameter count: how many numbers such a model learns.
+
+    $2 V d + L (2 d + (2 h + 2 g) d_\text{head} d + 3 d d_\text{ff}) + d$:
+    the table, and the output layer unless it is tied to it; in each block
+    two norms, the projections of h query heads and of g key heads, and
+    the three of SwiGLU; the last norm.
+
+    >>> smollm2 = LlamaConfig(
+    ...     *(49152, 8192, 576, 64, 1536, 30, 9, 3, 1e5, 1e-5), tied=True
+    ... )
+    >>> llama_parameter_count(smollm2)
+    134515008
+    """
+    d_model, heads = config.d_model, config.heads + config.key_heads
+    tables = (1 if config.tied else 2) * config.vocabulary * d_model
+    attention = 2 * heads * config.d_head * d_model
+    feed_forward = 3 * d_model * config.d_ff
+    biases = (config.heads + 2 * config.key_heads) * config.d_head
+    block = 2 * d_model + attention + feed_forward + biases * config.biased
+    return tables + config.layers * block + d_model

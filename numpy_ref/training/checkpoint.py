@@ -19,23 +19,15 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from ..checkpoints.byte_pair_files import byte_pair_of, save_byte_pair
-from ..checkpoints.gpt2 import load_gpt2, names_in
-from ..checkpoints.gpt2_config import (
-    FIELDS,
-    SUPPORTED,
-    Gpt2Config,
-    read_gpt2_config,
-)
 from ..checkpoints.names import to_theirs
 from ..checkpoints.tensors import FILE, stored_tensors, tensors_of, write
 from ..files import remove_left_parts, write_whole
-from ..gpt2 import Gpt2
 from ..parameters import from_state_dict, state_dict
 from ..tokenizers.token_bytes import TokenBytes
 from .adamw import Moments
+from .architectures import Config, architecture_in, architecture_of
 from .steps import TrainingSettings, TrainState
 
-PREFIX = "transformer."
 KEY = "training"
 MOMENTS = "training-{}.safetensors"
 
@@ -49,14 +41,14 @@ class Training(NamedTuple):
 
     state: TrainState
     generator: Generator
-    config: Gpt2Config
+    config: Config
     settings: TrainingSettings
     text: str
     about: str
 
 
 def begin_folder(
-    folder: Path, config: Gpt2Config, merges: Int[Array, "merge 2"]
+    folder: Path, config: Config, merges: Int[Array, "merge 2"]
 ) -> None:
     """Write what stays the same; there is no checkpoint yet.
 
@@ -69,19 +61,8 @@ def begin_folder(
         )
     folder.mkdir(parents=True, exist_ok=True)
     save_byte_pair(folder, merges)
-    text = json.dumps(their_config(config), indent=2)
+    text = json.dumps(architecture_of(config).entries(config), indent=2)
     write_whole(folder / "config.json", f"{text}\n".encode())
-
-
-def their_config(config: Gpt2Config) -> dict:
-    """`config.json` as transformers reads it."""
-    sizes = {
-        theirs: getattr(config, ours) for ours, theirs in FIELDS.items()
-    }
-    end = config.vocabulary - 1
-    fixed = {k: v for k, v in SUPPORTED.items() if v not in (None, {})}
-    kind = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}
-    return kind | sizes | fixed | {"bos_token_id": end, "eos_token_id": end}
 
 
 def save_training(folder: Path, training: Training) -> None:
@@ -100,7 +81,8 @@ def save_training(folder: Path, training: Training) -> None:
             for name, array in arrays.items()
         },
     )
-    names = names_in(training.config, PREFIX)
+    architecture = architecture_of(training.config)
+    names = architecture.names(training.config, architecture.prefix)
     tensors = to_theirs(names, state_dict(state.params))
     write(folder / FILE, tensors, {KEY: json.dumps(rest_of(training))})
     for other in folder.glob(MOMENTS.format("*")):
@@ -156,12 +138,15 @@ def load_training(folder: Path) -> Training:
     )
 
 
-def load_state(folder: Path, step: int) -> tuple[TrainState, Gpt2Config]:
+def load_state(folder: Path, step: int) -> tuple[TrainState, Config]:
     """The model of a folder and its moments, and its sizes."""
     (dtype, *_) = {
         tensor.dtype for tensor in stored_tensors(folder).values()
     }
-    loaded = load_gpt2(folder, {"F32": "float32", "F64": "float64"}[dtype])
+    architecture = architecture_in(folder)
+    loaded = architecture.load(
+        folder, {"F32": "float32", "F64": "float64"}[dtype]
+    )
     # In memory as in training: else products round in other ways.
     arrays = {
         name: np.ascontiguousarray(array)
@@ -174,10 +159,16 @@ def load_state(folder: Path, step: int) -> tuple[TrainState, Gpt2Config]:
             for kind in Moments._fields
         )
     )
-    state = TrainState(from_state_dict(Gpt2, arrays), moments, step)
+    params = from_state_dict(architecture.parameters, arrays)
+    state = TrainState(params, moments, step)
     return state, loaded.config
+
+
+def config_in(folder: Path) -> Config:
+    """The configuration of a folder that can be trained."""
+    return architecture_in(folder).read_config(folder)
 
 
 def load_tokenizer(folder: Path) -> TokenBytes:
     """The tokenizer of a folder that training has begun."""
-    return byte_pair_of(folder, read_gpt2_config(folder).vocabulary)
+    return byte_pair_of(folder, config_in(folder).vocabulary)

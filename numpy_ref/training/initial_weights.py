@@ -1,4 +1,4 @@
-"""Initial weights: a GPT-2 before it has learned anything."""
+"""Initial weights: a model before it has learned anything."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -8,11 +8,23 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from ..checkpoints.gpt2_config import Gpt2Config
+from ..checkpoints.llama_config import LlamaConfig
 from ..embeddings import InputEmbedding, PositionEmbedding, TokenEmbedding
 from ..gpt2 import Decoder, DecoderBlock, Gpt2
 from ..layers import FeedForward, LayerNorm, Linear
 from ..multi_head import MultiHeadAttention
 from ..sublayers import AttentionSublayer, FeedForwardSublayer
+from ..variants.grouped_queries import GroupedQueryAttention
+from ..variants.llama import (
+    Llama,
+    LlamaAttentionSublayer,
+    LlamaBlock,
+    LlamaDecoder,
+    LlamaFeedForwardSublayer,
+)
+from ..variants.projection import Projection
+from ..variants.rms_norm import RMSNorm
+from ..variants.swiglu import SwiGLU
 
 DEVIATION = 0.02
 
@@ -77,3 +89,47 @@ def initial_block(
 
 def initial_norm(d_model: int, dtype) -> LayerNorm:
     return LayerNorm(np.ones(d_model, dtype), np.zeros(d_model, dtype))
+
+
+def initial_llama(
+    config: LlamaConfig, generator: Generator, dtype: str = "float32"
+) -> Llama:
+    """Initial weights of a Llama, as `initial_gpt2` draws them.
+
+    The embeddings are not tied.
+    """
+    d_model, d_ff = config.d_model, config.d_ff
+    added = DEVIATION / sqrt(2 * config.layers)
+    queries = config.heads * config.d_head
+    keys = config.key_heads * config.d_head
+
+    def layer(d_out: int, d_in: int, deviation: float = DEVIATION):
+        drawn = generator.normal(scale=deviation, size=(d_out, d_in))
+        return Projection(drawn.astype(dtype))
+
+    def norm() -> RMSNorm:
+        return RMSNorm(np.ones(d_model, dtype))
+
+    def block() -> LlamaBlock:
+        attention = GroupedQueryAttention(
+            query=layer(queries, d_model),
+            key=layer(keys, d_model),
+            value=layer(keys, d_model),
+            output=layer(d_model, queries, added),
+        )
+        feed_forward = SwiGLU(
+            gate=layer(d_ff, d_model),
+            up=layer(d_ff, d_model),
+            down=layer(d_model, d_ff, added),
+        )
+        return LlamaBlock(
+            LlamaAttentionSublayer(norm(), attention),
+            LlamaFeedForwardSublayer(norm(), feed_forward),
+        )
+
+    return Llama(
+        TokenEmbedding(layer(config.vocabulary, d_model).weight),
+        LlamaDecoder(tuple(block() for _ in range(config.layers))),
+        norm(),
+        layer(config.vocabulary, d_model),
+    )

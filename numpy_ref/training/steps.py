@@ -16,16 +16,14 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from ..checked import check_at_least
-from ..checkpoints.gpt2_config import Gpt2Config
 from ..gpt2 import Gpt2
-from ..gpt2_training import Gpt2DropoutMasks, gpt2_loss_backward
 from ..optimizer import gradient_norm, learning_rate
 from ..parameters import state_dict
-from ..sublayers import DropoutMasks
+from ..variants.llama import Llama
 from ..windows import windows
 from .adamw import Moments, adamw, clip_all, no_moments
+from .architectures import Batch, Config, architecture_of
 
-IGNORED = -100  # a target that does not count
 DIVERGED = 2  # times the loss of a uniform guess
 
 
@@ -46,18 +44,10 @@ class TrainingSettings:
     decay: float = 0.1
 
 
-class Batch(NamedTuple):
-    """Batch: windows of a text, their targets, and dropout's masks."""
-
-    ids: Int[Array, "batch position"]
-    targets: Int[Array, "batch position"]
-    dropout_masks: Gpt2DropoutMasks
-
-
 class TrainState(NamedTuple):
     """Training state: a model, its moments, and the steps it has taken."""
 
-    params: Gpt2
+    params: Gpt2 | Llama
     moments: Moments
     step: int
 
@@ -71,7 +61,7 @@ class StepMetrics(NamedTuple):
     rate: float
 
 
-def initial_state(params: Gpt2) -> TrainState:
+def initial_state(params: Gpt2 | Llama) -> TrainState:
     """A model that has taken no step yet."""
     return TrainState(params, no_moments(params), 0)
 
@@ -79,7 +69,7 @@ def initial_state(params: Gpt2) -> TrainState:
 def draw_batch(
     ids: Int[Array, " token"],
     generator: Generator,
-    config: Gpt2Config,
+    config: Config,
     settings: TrainingSettings,
 ) -> Batch:
     """A batch: windows from anywhere in the text, and dropout's masks.
@@ -91,35 +81,16 @@ def draw_batch(
     check_at_least(f"tokens for a window of {length}", len(ids), length + 1)
     starts = generator.integers(0, len(ids) - length, settings.batch_size)
     inputs, targets = windows(ids, starts, length)
-    dropout_masks = draw_dropout_masks(generator, config, settings)
-    return Batch(inputs, targets, dropout_masks)
-
-
-def draw_dropout_masks(
-    generator: Generator, config: Gpt2Config, settings: TrainingSettings
-) -> Gpt2DropoutMasks:
-    """Dropout's masks for one batch; without dropout, all True."""
-    batch, rate = settings.batch_size, settings.dropout
-    positions = settings.context_length
-    tokens = (batch, positions, config.d_model)
-    square = (batch, config.heads, positions, positions)
-
-    def mask(shape: tuple[int, ...]) -> Array:
-        if rate == 0:
-            return np.ones([1] * len(shape), bool)
-        return generator.random(shape, np.float32) >= rate
-
-    blocks = tuple(
-        DropoutMasks(mask(square), mask(tokens), mask(tokens))
-        for _ in range(config.layers)
+    dropout_masks = architecture_of(config).masks(
+        generator, config, inputs.shape, settings.dropout
     )
-    return Gpt2DropoutMasks(mask(tokens), blocks)
+    return Batch(inputs, targets, dropout_masks)
 
 
 def training_step(
     state: TrainState,
     batch: Batch,
-    config: Gpt2Config,
+    config: Config,
     settings: TrainingSettings,
 ) -> tuple[TrainState, StepMetrics]:
     """Training step: AdamW, by the clipped gradients of a batch's loss.
@@ -152,19 +123,15 @@ def rate_of(step: int, settings: TrainingSettings) -> float:
 
 
 def loss_and_gradients(
-    params: Gpt2, batch: Batch, config: Gpt2Config, rate: float
-) -> tuple[float, float, Gpt2]:
+    params: Gpt2 | Llama, batch: Batch, config: Config, rate: float
+) -> tuple[float, float, Gpt2 | Llama]:
     """Loss on a batch, norm of its gradients, and the gradients.
 
     NumPy does not warn of an overflow here: it shows in the norm.
     """
-    d_loss = params.norm.weight.dtype.type(1)
+    backward = architecture_of(config).backward
     with np.errstate(over="ignore", invalid="ignore"):
-        loss, gradients = gpt2_loss_backward(
-            *(d_loss, batch.ids, batch.targets, params),
-            *(batch.dropout_masks, rate, config.heads, config.epsilon),
-            IGNORED,
-        )
+        loss, gradients = backward(params, batch, config, rate)
         norm = gradient_norm(tuple(state_dict(gradients).values()))
     return float(loss), float(norm), gradients
 
@@ -186,7 +153,7 @@ def train(
     state: TrainState,
     ids: Int[Array, " token"],
     generator: Generator,
-    config: Gpt2Config,
+    config: Config,
     settings: TrainingSettings,
 ) -> Iterator[tuple[TrainState, StepMetrics]]:
     """Training loop: the steps that are left, one by one.

@@ -14,10 +14,9 @@ from numpy_ref.checkpoints.gpt2_config import Gpt2Config
 from numpy_ref.gpt2 import Gpt2
 from numpy_ref.optimizer import learning_rate
 from numpy_ref.parameters import state_dict
+from numpy_ref.training.architectures import IGNORED, Batch
 from numpy_ref.training.initial_weights import initial_gpt2
 from numpy_ref.training.steps import (
-    IGNORED,
-    Batch,
     TrainingSettings,
     draw_batch,
     initial_state,

@@ -1,4 +1,4 @@
-"""`twice train`: train a small GPT-2 on a text, in NumPy."""
+"""`twice train`: train a small GPT-2 or Llama on a text, in NumPy."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +9,8 @@ import typer
 from ..text import corpus as texts
 
 HELP = """
-Train a small GPT-2 on a text, in NumPy alone. Needs the extra `bert`.
+Train a small GPT-2 or Llama on a text, in NumPy alone. Needs the extra
+`bert`.
 
 The model is saved in a folder that transformers can read, and that
 `twice generate --model FOLDER` generates text with. Ctrl-C saves a
@@ -23,6 +24,11 @@ class Dtype(StrEnum):
     float64 = "float64"
 
 
+class Architecture(StrEnum):
+    gpt2 = "gpt2"
+    llama = "llama"
+
+
 class Vocabulary(StrEnum):
     bpe = "bpe"
     gpt2 = "gpt2"
@@ -34,6 +40,13 @@ def train(
         Path,
         typer.Option(help="Folder for the model and its checkpoints."),
     ] = Path("my-gpt2"),
+    architecture: Annotated[
+        Architecture,
+        typer.Option(
+            help="Architecture: a GPT-2, or a Llama (RMSNorm, RoPE, "
+            "grouped queries, SwiGLU)."
+        ),
+    ] = Architecture.gpt2,
     file: Annotated[
         Path | None,
         typer.Option(help="Train on the text of this UTF-8 file."),
@@ -62,6 +75,14 @@ def train(
             help="Number of attention heads; must divide d-model."
         ),
     ] = 4,
+    key_heads: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of key heads of a Llama; must divide heads. "
+            "Default: half of them.",
+            show_default=False,
+        ),
+    ] = None,
     context_length: Annotated[
         int, typer.Option(help="Context length in tokens.")
     ] = 128,
@@ -72,7 +93,13 @@ def train(
     rate: Annotated[
         float, typer.Option(help="Learning rate at its peak.")
     ] = 3e-3,
-    dropout: Annotated[float, typer.Option(help="Dropout rate.")] = 0.1,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Dropout rate; default: 0.1 for a GPT-2, 0 for a Llama.",
+            show_default=False,
+        ),
+    ] = None,
     dtype: Annotated[
         Dtype, typer.Option(help="Floating-point precision.")
     ] = Dtype.float32,
@@ -89,11 +116,13 @@ def train(
 
     text = texts.read_corpus(corpus) if file is None else read(file)
     options = TrainOptions(
+        architecture=architecture.value,
         tokenizer=tokenizer.value,
         vocabulary=vocabulary,
         layers=layers,
         d_model=d_model,
         heads=heads,
+        key_heads=key_heads,
         context_length=context_length,
         batch_size=batch_size,
         steps=steps,

@@ -11,14 +11,23 @@ from numpy import ndarray as Array
 from rich.console import Console
 from rich.progress import Progress
 
-from numpy_ref.checked import check_at_least, check_divides
+from numpy_ref.checked import check_at_least, check_divides, check_even
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config, parameter_count
+from numpy_ref.checkpoints.llama_config import (
+    BASE,
+    LlamaConfig,
+    llama_parameter_count,
+)
 from numpy_ref.checkpoints.model_folders import in_millions
-from numpy_ref.generation import gpt2_decoding
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_merges
 from numpy_ref.tokenizers.token_bytes import TokenBytes
+from numpy_ref.training.architectures import (
+    ARCHITECTURES,
+    Config,
+    architecture_of,
+)
 from numpy_ref.training.checkpoint import (
     Training,
     begin_folder,
@@ -27,7 +36,6 @@ from numpy_ref.training.checkpoint import (
     load_training,
     save_training,
 )
-from numpy_ref.training.initial_weights import initial_gpt2
 from numpy_ref.training.steps import (
     StepMetrics,
     TrainingSettings,
@@ -48,16 +56,18 @@ SAMPLE = 40  # tokens
 class TrainOptions:
     """The options of a training, named as on the command line."""
 
+    architecture: str = "gpt2"
     tokenizer: str = "bpe"
     vocabulary: int = 512
     layers: int = 4
     d_model: int = 128
     heads: int = 4
+    key_heads: int | None = None
     context_length: int = 128
     batch_size: int = 8
     steps: int = 400
     rate: float = 3e-3
-    dropout: float = 0.1
+    dropout: float | None = None
     dtype: str = "float32"
     seed: int = 0
 
@@ -122,17 +132,10 @@ def new_training(
         len(tokenizer.encode_ordinary(text)),
         options.context_length + 1,
     )
-    config = Gpt2Config(
-        vocabulary=len(tokenizer.tokens),
-        positions=options.context_length,
-        d_model=options.d_model,
-        d_ff=4 * options.d_model,
-        layers=options.layers,
-        heads=options.heads,
-        epsilon=1e-5,
-    )
+    config = config_of(options, len(tokenizer.tokens))
     generator = np.random.default_rng(options.seed)
-    state = initial_state(initial_gpt2(config, generator, options.dtype))
+    initial = ARCHITECTURES[options.architecture].initial
+    state = initial_state(initial(config, generator, options.dtype))
     training = Training(
         state,
         generator,
@@ -142,6 +145,45 @@ def new_training(
         about,
     )
     return training, merges
+
+
+def config_of(options: TrainOptions, vocabulary: int) -> Config:
+    """The sizes of a new model.
+
+    A Llama's feed-forward network has three matrices, where a GPT-2's has
+    two; with two thirds of the width it learns as many numbers.
+    """
+    sizes = {
+        "vocabulary": vocabulary,
+        "positions": options.context_length,
+        "d_model": options.d_model,
+        "layers": options.layers,
+        "heads": options.heads,
+        "epsilon": 1e-5,
+    }
+    if options.architecture == "gpt2":
+        return Gpt2Config(**sizes, d_ff=4 * options.d_model)
+    return LlamaConfig(
+        **sizes,
+        d_head=options.d_model // options.heads,
+        d_ff=8 * options.d_model // 3,
+        key_heads=key_heads_of(options),
+        base=BASE,
+    )
+
+
+def key_heads_of(options: TrainOptions) -> int:
+    """Key heads of a Llama: one for two heads, where that is possible."""
+    if options.key_heads is not None:
+        return options.key_heads
+    return options.heads // (1 if options.heads % 2 else 2)
+
+
+def dropout_of(options: TrainOptions) -> float:
+    """Dropout's rate: a tenth for a GPT-2, none for a Llama."""
+    if options.dropout is not None:
+        return options.dropout
+    return 0.1 if options.architecture == "gpt2" else 0.0
 
 
 def begin(folder: Path, training: Training, merges: Array) -> None:
@@ -159,7 +201,7 @@ def settings_of(options: TrainOptions) -> TrainingSettings:
     return TrainingSettings(
         context_length=options.context_length,
         batch_size=options.batch_size,
-        dropout=options.dropout,
+        dropout=dropout_of(options),
         steps=options.steps,
         warm_up=min(WARM_UP, options.steps // 10),
         highest=options.rate,
@@ -181,14 +223,38 @@ def check_options(options: TrainOptions) -> None:
         )
     check_at_least("--seed", options.seed, 0)
     check_divides("--heads", options.heads, "--d-model", options.d_model)
+    check_architecture(options)
     if not 0 < options.rate < float("inf"):
         raise ValueError(
             f"expected --rate to be greater than 0, got {options.rate}"
         )
-    if not 0 <= options.dropout < 1:
+    if not 0 <= dropout_of(options) < 1:
         raise ValueError(
             "expected --dropout to be at least 0 and below 1, "
             f"got {options.dropout}"
+        )
+
+
+def check_architecture(options: TrainOptions) -> None:
+    """Raise ValueError for options that the architecture cannot have."""
+    if options.architecture == "gpt2":
+        if options.key_heads is not None:
+            raise ValueError(
+                "expected --key-heads with --architecture llama, got it "
+                "with gpt2, which has as many key heads as heads"
+            )
+        return
+    check_divides(
+        "--key-heads", key_heads_of(options), "--heads", options.heads
+    )
+    check_even(
+        "--d-model / --heads, which RoPE takes in pairs,",
+        options.d_model // options.heads,
+    )
+    if dropout_of(options):
+        raise ValueError(
+            "expected --dropout 0 with --architecture llama, which drops "
+            f"nothing, got {options.dropout}"
         )
 
 
@@ -207,7 +273,11 @@ def check_same(
             f"{training.about}, got {about}, which differs"
         )
     config, settings = training.config, training.settings
+    architecture = architecture_of(config)
+    options = replace(options, dropout=dropout_of(options))
     before = {
+        "architecture": architecture.name,
+        "key_heads": getattr(config, "key_heads", config.heads),
         "layers": config.layers,
         "d_model": config.d_model,
         "heads": config.heads,
@@ -229,14 +299,21 @@ def check_same(
 def description(training: Training, tokens: int, folder: Path) -> str:
     """The model, the text and the plan, in a sentence."""
     config, settings = training.config, training.settings
+    title = architecture_of(config).title
     return (
-        f"A GPT-2 of {in_millions(parameter_count(config))} "
+        f"A {title} of {in_millions(parameters_in(config))} "
         f"(layers {config.layers}, heads {config.heads}, d_model "
         f"{config.d_model}, vocabulary {config.vocabulary:,}) learns "
         f"{training.about} ({tokens:,} tokens) in {settings.steps:,} steps "
         f"of {settings.batch_size} × {settings.context_length} tokens, "
         f"saved in {folder},"
     )
+
+
+def parameters_in(config: Config) -> int:
+    """How many numbers a model of these sizes learns."""
+    is_llama = isinstance(config, LlamaConfig)
+    return (llama_parameter_count if is_llama else parameter_count)(config)
 
 
 def train_and_save(
@@ -331,8 +408,8 @@ def sample(training: Training, ids: Array, tokenizer: TokenBytes) -> str:
     prompt = ids[: min(8, max(1, positions - 1))]
     sampling = replace(SamplingSettings(), seed=training.state.step)
     config = training.config
-    decoding = gpt2_decoding(
-        training.state.params, config.heads, config.epsilon, positions
+    decoding = architecture_of(config).decoding(
+        training.state.params, config, positions
     )
     length = min(SAMPLE, positions - len(prompt))
     end = config.vocabulary - 1

@@ -10,9 +10,9 @@ from hypothesis import settings as profile
 from numpy_ref.parameters import state_dict
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
+from numpy_ref.training.architectures import IGNORED
 from numpy_ref.training.initial_weights import initial_gpt2
 from numpy_ref.training.steps import (
-    IGNORED,
     TrainingSettings,
     draw_batch,
     initial_state,
