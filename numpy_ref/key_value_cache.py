@@ -200,6 +200,10 @@ class KeyValueCache:
         kept = np.s_[..., : self.length, :]
         return self.keys[kept], self.values[kept]
 
+    def cut(self, length: int) -> None:
+        """Forget what stands behind the first `length` tokens."""
+        self.length = min(self.length, length)
+
     def extend(self, layers: list[Layer]) -> None:
         """Keep the keys and values of new tokens, after the earlier.
 

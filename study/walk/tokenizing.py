@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy import ndarray as Array
 
-from numpy_ref.checkpoints.model_folders import packaged_folder
+from numpy_ref.checkpoints.model_folders import packaged_path
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
@@ -119,7 +119,7 @@ def by_wordpiece(text: str, training_text: str) -> Tokenized:
 
     A text is taken block by block; no token crosses from one to the next.
     """
-    tokenizer = tokenizer_of(packaged_folder("bert"))
+    tokenizer = tokenizer_of(packaged_path("bert"))
     parts = [*blocks(text)]
     watch = progress("tokenizing")
     inner = [

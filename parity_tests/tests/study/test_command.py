@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from numpy_ref.checkpoints import model_folders
-from numpy_ref.checkpoints.model_folders import packaged_folder
+from numpy_ref.checkpoints.model_folders import packaged_path
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.tokenizers import pretokens
 from parity_tests.tests.conftest import VERDICT
@@ -202,7 +202,7 @@ def test_a_long_text_has_a_progress_bar_on_standard_error(
 
 def test_wordpiece_of_a_text_in_blocks_is_that_of_the_whole(monkeypatch):
     text = "Élan [MASK] unwanted\n, \0 low [SEP] lower. 中 " * 3
-    whole = tokenizer_of(packaged_folder("bert")).encode(text)
+    whole = tokenizer_of(packaged_path("bert")).encode(text)
     monkeypatch.setattr(pretokens, "BLOCK", 1)
     in_blocks = tokenizing.by_wordpiece(text, text)
     assert in_blocks.tokens == whole.tokens

@@ -1,0 +1,70 @@
+"""Models that write: a GPT-2 or a Llama, its tokenizer, its cache."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from numpy_ref.checkpoints.byte_pair_files import byte_pair_of, end_ids
+from numpy_ref.checkpoints.gguf_files import open_gguf
+from numpy_ref.checkpoints.model_folders import ModelFolder, find_model
+from numpy_ref.checkpoints.names import Name
+from numpy_ref.generation import Decoding
+from numpy_ref.tokenizers.chat_tokenizer import ChatTokenizer
+from numpy_ref.tokenizers.gguf_vocabulary import gguf_tokenizer
+from numpy_ref.training.architectures import (
+    ARCHITECTURES,
+    Config,
+    architecture_of,
+)
+
+# Which architecture computes a model_type.
+WRITES = {name: name for name in ARCHITECTURES} | {
+    "mistral": "llama",
+    "qwen2": "llama",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class WritingModel:
+    """A model that writes.
+
+    `decoding` makes one that has read nothing yet, with room for a number
+    of positions, at most those of the model.
+    """
+
+    folder: ModelFolder
+    config: Config
+    tokenizer: ChatTokenizer
+    decoding: Callable[[int], Decoding]
+
+
+def load_model(
+    name: str, watch: Callable[[tuple[Name, ...]], Iterable[Name]] = iter
+) -> WritingModel:
+    """Load the model of a name that `find_model` knows.
+
+    Raises ValueError for a model that does not write.
+    """
+    folder = find_model(name)
+    if folder.model_type not in WRITES:
+        raise ValueError(
+            f"expected a model that writes ({', '.join(WRITES)}), got "
+            f"{folder.about}"
+        )
+    architecture = ARCHITECTURES[WRITES[folder.model_type]]
+    checkpoint = architecture.load(folder.path, watch=watch)
+    config = checkpoint.config
+    decoding = partial(
+        architecture_of(config).decoding, checkpoint.model, config
+    )
+    tokenizer = tokenizer_of(folder.path, config.vocabulary)
+    return WritingModel(folder, config, tokenizer, decoding)
+
+
+def tokenizer_of(path: Path, vocabulary: int) -> ChatTokenizer:
+    """The tokenizer of a folder or a GGUF."""
+    if path.is_file():
+        return gguf_tokenizer(open_gguf(path).metadata)
+    tokenizer = byte_pair_of(path, vocabulary)
+    return ChatTokenizer(tokenizer, end_ids(path, vocabulary))
