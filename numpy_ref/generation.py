@@ -172,6 +172,7 @@ class Decoding:
 
     def __init__(self, step: Callable, cache: KeyValueCache):
         self.step, self.cache = step, cache
+        self.ids: list[int] = []
 
     @property
     def room(self) -> int:
@@ -185,7 +186,20 @@ class Decoding:
         """
         layers, logits = self.step(ids, *self.cache.past)
         self.cache.extend(layers)
+        self.ids += ids.tolist()
         return logits
+
+    def unread(self, ids: Int[Array, " position"]) -> Array:
+        """The part of a text that is still to be read, one token at least.
+
+        The cache keeps what the text begins with, and forgets the rest.
+        """
+        most = min(len(ids) - 1, len(self.ids))
+        same = [self.ids[place] == ids[place] for place in range(most)]
+        kept = most if all(same) else same.index(False)
+        self.cache.cut(kept)
+        self.ids = self.ids[:kept]
+        return ids[kept:]
 
 
 def gpt2_decoding(

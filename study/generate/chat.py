@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 from numpy import ndarray as Array
 
 from .models import WritingModel
@@ -14,7 +13,7 @@ class Chat:
     """A conversation with a model.
 
     The cache keeps what was read and written. What the chat template
-    makes of the next message begins with the same tokens; only what
+    makes of the next message begins with the same tokens, so only what
     follows them is read.
     """
 
@@ -38,7 +37,6 @@ class Chat:
         if system is not None:
             self.messages.append({"role": "system", "content": system})
         self.decoding = model.decoding(model.config.positions)
-        self.known = np.zeros(0, np.int64)
 
     def answer(self, message: str) -> Iterator[str]:
         """The answer to a message, piece by piece.
@@ -49,7 +47,7 @@ class Chat:
         messages = [*self.messages, {"role": "user", "content": message}]
         ids = self.model.tokenizer.conversation(messages)
         self.check_room(ids)
-        new = self.unread(ids)
+        new = self.decoding.unread(ids)
         sampling = replace(
             self.sampling, seed=self.sampling.seed + len(ids)
         )
@@ -65,7 +63,6 @@ class Chat:
         finally:
             spoken = {"role": "assistant", "content": "".join(said)}
             self.messages = [*messages, spoken]
-            self.known = ids[: self.decoding.cache.length]
 
     def check_room(self, ids: Array) -> None:
         """Raise ValueError unless the conversation and an answer fit."""
@@ -75,11 +72,3 @@ class Chat:
                 "expected a conversation and an answer that fit "
                 f"{positions} positions, got {len(ids)} + {self.length}"
             )
-
-    def unread(self, ids: Array) -> Array:
-        """What has to be read; the cache keeps what comes before it."""
-        both = min(len(ids) - 1, len(self.known))
-        same = ids[:both] == self.known[:both]
-        kept = both if same.all() else int(same.argmin())
-        self.decoding.cache.cut(kept)
-        return ids[kept:]

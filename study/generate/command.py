@@ -24,8 +24,8 @@ def generate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model: smollm2, a folder, such as one from `twice train`, "
-            "a GGUF file, or a name on the Hugging Face hub, such as gpt2.",
+            help="Model: smollm2, a folder such as one from `twice train`, "
+            "a GGUF file, or a name on the Hugging Face hub such as gpt2.",
             show_default=False,
         ),
     ] = None,
