@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from ..files import read_json
 from .gguf_files import open_gguf
+from .llama_config import check_parts
 from .relatives import TITLES, model_type_of
 from .tensors import FLOATS, INDEX, stored_tensors
 
@@ -67,13 +69,25 @@ def find_model(name: str) -> ModelFolder:
         kind = "folder" if Path(name).is_dir() else "file"
         path, about = Path(name), f"the {kind} {name}"
     else:
-        model_type_of(hub_folder(name, ("config.json",)))
+        kind_of(hub_folder(name, ("config.json",)))
         path, about = hub_folder(name), f"{name}, from a hub"
-    model_type = model_type_of(path)
+    model_type = kind_of(path)
     title = TITLES.get(model_type, model_type)
     known = "" if name in PACKAGED else f"{title}, "
     about = f"{about}; {known}{size_of(path)}"
     return ModelFolder(path, about, model_type)
+
+
+def kind_of(path: Path) -> str:
+    """The model_type of a folder, or a GGUF's; no weight is touched.
+
+    Raises ValueError for one that cannot be read here, with the parts
+    that are missing where that is known.
+    """
+    if path.is_file():
+        return open_gguf(path).metadata.get("general.architecture", "")
+    check_parts(read_json(path / "config.json").get("model_type"))
+    return model_type_of(path)
 
 
 def packaged_path(name: str) -> Path:

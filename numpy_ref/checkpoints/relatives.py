@@ -12,8 +12,6 @@ from .albert import ALBERT
 from .architecture import BertConfig
 from .bert_names import BERT
 from .distilbert import DISTILBERT
-from .gguf_files import open_gguf
-from .llama_config import check_parts
 from .names import for_blocks, their_shape
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA, check_no_padding
 
@@ -37,15 +35,11 @@ TITLES = {
 
 
 def model_type_of(folder: str | Path) -> str:
-    """The model_type of a folder or a GGUF; its weights are not touched.
+    """The model_type of a folder; its weights are not touched.
 
     Raises ValueError for one that cannot be read here.
     """
-    if Path(folder).is_file():
-        return open_gguf(folder).metadata.get("general.architecture", "")
-    entries = read_json(Path(folder) / "config.json")
-    model_type = entries.get("model_type")
-    check_parts(model_type)
+    model_type = read_json(Path(folder) / "config.json").get("model_type")
     check_model_type(model_type, TITLES)
     return model_type
 
