@@ -21,6 +21,7 @@ WITHOUT_TWIN = {
     "files.py": "reads and writes files",
     "example.py": "numbers for both sides, no step of the data",
     "gpt2_on_one_page.py": "the steps of gpt2.py again, on one page",
+    "variants/llama_on_one_page.py": "the steps of llama.py again",
     "normal_distribution.py": "PyTorch brings torch.special.ndtr",
     "parameters.py": "nn.Module brings state_dict of its own",
     "generation.py:Decoding": "reads into a cache",
