@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from types import UnionType
 from typing import get_args, get_origin
 
 from numpy import ndarray as Array
@@ -51,6 +52,8 @@ def _built(kind, name, arrays):
             f.name: (f.type, _dotted(name, f.name)) for f in fields(kind)
         }
         return kind(**{p: _built(*parts[p], arrays) for p in parts})
+    if get_origin(kind) is UnionType:
+        return _built(_fitting(get_args(kind), name, arrays), name, arrays)
     if get_origin(kind) is tuple:
         indices = range(_count(name, arrays))
         member = get_args(kind)[0]
@@ -62,6 +65,17 @@ def _built(kind, name, arrays):
             f"expected an array named {name}, got {', '.join(arrays)}"
         )
     return arrays[name]
+
+
+def _fitting(kinds, name, arrays):
+    """The kind whose fields stand under `name`; the first if none."""
+    inside = {
+        key.removeprefix(f"{name}.")
+        for key in arrays
+        if key.startswith(f"{name}.")
+    }
+    fitting = (k for k in kinds if {f.name for f in fields(k)} == inside)
+    return next(fitting, kinds[0])
 
 
 def _dotted(name, part):

@@ -27,12 +27,14 @@ from ..attention import (
     scaled_dot_product_attention_backward,
 )
 from ..checked import check_at_least, check_divides, checked
+from ..layers import Linear
 from ..multi_head import (
     merge_heads,
     merge_heads_backward,
     split_heads,
 )
 from .projection import Projection, projection, projection_backward
+from .qwen2 import projected, projected_backward
 from .rotary import rotary_halves, rotary_halves_backward
 
 
@@ -122,11 +124,14 @@ def grouped_attention_backward(
 @checked
 @dataclass(frozen=True, eq=False)
 class GroupedQueryAttention:
-    """Grouped-query attention: four projections, two of them narrower."""
+    """Grouped-query attention: four projections, two of them narrower.
 
-    query: Projection
-    key: Projection
-    value: Projection
+    In Qwen 2 the first three have biases.
+    """
+
+    query: Projection | Linear
+    key: Projection | Linear
+    value: Projection | Linear
     output: Projection
 
 
@@ -155,11 +160,11 @@ def open_grouped_heads(
 ) -> GroupedHeads:
     """Grouped-query attention in the open, before the output layer."""
     check_divides("key_heads", key_heads, "heads", heads)
-    split_query = split_heads(projection(x, params.query), heads)
-    split_key = split_heads(projection(x, params.key), key_heads)
+    split_query = split_heads(projected(x, params.query), heads)
+    split_key = split_heads(projected(x, params.key), key_heads)
     query = rotary_halves(split_query, cosine, sine)
     key = rotary_halves(split_key, cosine, sine)
-    value = split_heads(projection(x, params.value), key_heads)
+    value = split_heads(projected(x, params.value), key_heads)
     repeated_key = repeat_heads(key, heads // key_heads)
     repeated_value = repeat_heads(value, heads // key_heads)
     head_mask = mask[..., None, :, :]  # the same for all heads
@@ -188,11 +193,11 @@ def grouped_query_attention(
     (Touvron et al. 2023, section 2.2)
     """
     check_divides("key_heads", key_heads, "heads", heads)
-    split_query = split_heads(projection(x, params.query), heads)
-    split_key = split_heads(projection(x, params.key), key_heads)
+    split_query = split_heads(projected(x, params.query), heads)
+    split_key = split_heads(projected(x, params.key), key_heads)
     query = rotary_halves(split_query, cosine, sine)
     key = rotary_halves(split_key, cosine, sine)
-    value = split_heads(projection(x, params.value), key_heads)
+    value = split_heads(projected(x, params.value), key_heads)
     head_mask = mask[..., None, :, :]
     context = grouped_attention(query, key, value, head_mask)
     merged = merge_heads(context)
@@ -213,11 +218,11 @@ def grouped_query_attention_backward(
 ) -> tuple[Float[Array, "*batch position d_model"], GroupedQueryAttention]:
     """Gradient: back through output, heads, rotation and projections."""
     check_divides("key_heads", key_heads, "heads", heads)
-    split_query = split_heads(projection(x, params.query), heads)
-    split_key = split_heads(projection(x, params.key), key_heads)
+    split_query = split_heads(projected(x, params.query), heads)
+    split_key = split_heads(projected(x, params.key), key_heads)
     query = rotary_halves(split_query, cosine, sine)
     key = rotary_halves(split_key, cosine, sine)
-    value = split_heads(projection(x, params.value), key_heads)
+    value = split_heads(projected(x, params.value), key_heads)
     head_mask = mask[..., None, :, :]
     context = grouped_attention(query, key, value, head_mask)
     merged = merge_heads(context)
@@ -232,13 +237,13 @@ def grouped_query_attention_backward(
         d_query, split_query, cosine, sine
     )
     d_split_key = rotary_halves_backward(d_key, split_key, cosine, sine)
-    as_query, d_params_query = projection_backward(
+    as_query, d_params_query = projected_backward(
         merge_heads(d_split_query), x, params.query
     )
-    as_key, d_params_key = projection_backward(
+    as_key, d_params_key = projected_backward(
         merge_heads(d_split_key), x, params.key
     )
-    as_value, d_params_value = projection_backward(
+    as_value, d_params_value = projected_backward(
         merge_heads(d_value), x, params.value
     )
     d_x = as_query + as_key + as_value

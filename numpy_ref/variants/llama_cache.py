@@ -32,6 +32,7 @@ from .llama import (
     llama_feed_forward_sublayer,
 )
 from .projection import projection
+from .qwen2 import projected
 from .rms_norm import rms_norm
 from .rotary import rotary_halves, rotary_tables
 
@@ -117,11 +118,11 @@ def cached_grouped_heads(
     the new tokens'.
     """
     check_divides("key_heads", key_heads, "heads", heads)
-    split_query = split_heads(projection(x, params.query), heads)
-    split_key = split_heads(projection(x, params.key), key_heads)
+    split_query = split_heads(projected(x, params.query), heads)
+    split_key = split_heads(projected(x, params.key), key_heads)
     query = rotary_halves(split_query, cosine, sine)
     key = rotary_halves(split_key, cosine, sine)
-    value = split_heads(projection(x, params.value), key_heads)
+    value = split_heads(projected(x, params.value), key_heads)
     folded_query = fold_heads(query, key_heads)
     past_scores = attention_scores(folded_query, past_key)
     new_scores = attention_scores(folded_query, key)

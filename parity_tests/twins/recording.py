@@ -9,8 +9,8 @@ from typing import Any
 
 RECORDED = ("numpy_ref", "torch_impl")
 HOLDERS = ("self", "params")
-# A tool, and a function that PyTorch brings.
-NO_STEPS = ("checked", "normal_distribution")
+# A tool, a function that PyTorch brings, and a choice that modules make.
+NO_STEPS = ("checked", "normal_distribution", "variants.qwen2")
 
 
 @dataclass

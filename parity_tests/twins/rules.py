@@ -23,6 +23,7 @@ WITHOUT_TWIN = {
     "gpt2_on_one_page.py": "the steps of gpt2.py again, on one page",
     "variants/llama_on_one_page.py": "the steps of llama.py again",
     "normal_distribution.py": "PyTorch brings torch.special.ndtr",
+    "variants/qwen2.py": "a module knows whether it has a bias",
     "parameters.py": "nn.Module brings state_dict of its own",
     "generation.py:Decoding": "reads into a cache",
     "generation.py:generate": "yields; what it calls has twins",

@@ -24,6 +24,7 @@ from torch import nn
 
 from numpy_ref.byte_pair_encoding import merge_table, without_overlap
 from numpy_ref.parameters import from_state_dict
+from torch_impl.variants.qwen2 import with_biases
 
 from .case import Case, laid_out
 from .finding import Twin
@@ -215,6 +216,8 @@ class _Drawer:
         module = self.twin.torch(
             **{name: self.sizes[name] for name in names}
         )
+        if _has_rotation(self.twin) and self.draw(st.booleans()):
+            module = with_biases(module)  # a Qwen 2
         module = module.to(getattr(torch, self.dtype.name))
         for parameter in module.parameters():
             drawn = self._floats("weight", tuple(parameter.shape))

@@ -12,6 +12,7 @@ from ..attention import (
     scaled_dot_product_attention,
 )
 from ..checked import check_at_least, check_divides, checked
+from ..layers import Linear
 from ..multi_head import merge_heads, split_heads
 from .projection import Projection
 from .rotary import rotary_halves
@@ -45,9 +46,9 @@ def grouped_attention(
 
 
 class GroupedQueryAttention(nn.Module):
-    query: Projection
-    key: Projection
-    value: Projection
+    query: Projection | Linear
+    key: Projection | Linear
+    value: Projection | Linear
     output: Projection
 
     def __init__(

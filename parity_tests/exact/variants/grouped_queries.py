@@ -12,6 +12,7 @@ from ..attention import (
     scaled_dot_product_attention,
     scaled_dot_product_attention_backward,
 )
+from ..layers import linear, linear_backward
 from ..multi_head import merge_heads, split_heads
 from ..numbers import parameters
 from .projection import projection, projection_backward
@@ -58,19 +59,19 @@ def grouped_attention_backward(d_context, query, key, value, mask):
     return locals()
 
 
+def projected(x, params):
+    """With a bias where the parameters have one."""
+    layer = linear if hasattr(params, "bias") else projection
+    return layer(x, params)["y"]
+
+
 def turned_heads(x, params, cosine, sine, heads, key_heads):
     """Query, key and value in heads, before and after their rotation."""
-    split_query = split_heads(projection(x, params.query)["y"], heads)[
-        "split"
-    ]
-    split_key = split_heads(projection(x, params.key)["y"], key_heads)[
-        "split"
-    ]
+    split_query = split_heads(projected(x, params.query), heads)["split"]
+    split_key = split_heads(projected(x, params.key), key_heads)["split"]
     query = rotary_halves(split_query, cosine, sine)["turned"]
     key = rotary_halves(split_key, cosine, sine)["turned"]
-    value = split_heads(projection(x, params.value)["y"], key_heads)[
-        "split"
-    ]
+    value = split_heads(projected(x, params.value), key_heads)["split"]
     return locals()
 
 
@@ -127,8 +128,10 @@ def grouped_query_attention_backward(
         "key": d_split_key,
         "value": d_value,
     }
+    is_biased = hasattr(params.query, "bias")
+    backward = linear_backward if is_biased else projection_backward
     parts = {
-        name: projection_backward(
+        name: backward(
             merge_heads(d_split)["merged"], x, getattr(params, name)
         )
         for name, d_split in together.items()

@@ -15,10 +15,13 @@ from numpy_ref import (
     self_attention,
 )
 from numpy_ref.parameters import from_state_dict, state_dict
+from numpy_ref.variants import llama
 from parity_tests.twins.replaying import to_numpy
 from torch_impl import bert as torch_bert
 from torch_impl import multi_head as torch_multi_head
 from torch_impl import self_attention as torch_self_attention
+from torch_impl.variants import llama as torch_llama
+from torch_impl.variants.qwen2 import with_biases
 
 KINDS = {
     "MatrixAttention": (self_attention, torch_self_attention, (4, 3)),
@@ -41,6 +44,19 @@ def test_a_state_dict_goes_out_and_back_unchanged(kind):
     other.load_state_dict({n: torch.tensor(a) for n, a in returned.items()})
     for name, array in to_numpy(other.state_dict()).items():
         np.testing.assert_array_equal(array, sent[name])
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_layer_has_a_bias_where_the_arrays_have_one(biased):
+    there = torch_llama.Llama(7, 6, 4, 5, 2, 1, 2)
+    sent = to_numpy((with_biases(there) if biased else there).state_dict())
+    params = from_state_dict(llama.Llama, sent)
+    assert list(state_dict(params)) == list(sent)
+    attention = params.decoder.blocks[1].attention_sublayer.attention
+    for name in ("query", "key", "value", "output"):
+        layer = getattr(attention, name)
+        expected = biased and name != "output"
+        assert isinstance(layer, layers.Linear) == expected
 
 
 def test_a_missing_array_is_named():

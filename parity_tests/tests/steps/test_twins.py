@@ -1,4 +1,5 @@
 import copy
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from parity_tests.twins.rules import WITHOUT_TWIN, complaints
 from parity_tests.twins.strategies import cases
 from torch_impl.gpt2_training import Gpt2DropoutMasks
 from torch_impl.sublayers import DropoutMasks
+from torch_impl.variants.qwen2 import with_biases
 
 TWINS = find_twins()
 DTYPES = st.sampled_from(["float32", "float64"])
@@ -276,12 +278,31 @@ OTHERS_BESIDE = {
 }
 
 
+def sizes_of(twin) -> list[str]:
+    """What the module of a twin is made from, if it is one."""
+    is_module = isinstance(twin.torch, type)
+    return [*inspect.signature(twin.torch).parameters] if is_module else []
+
+
 @pytest.mark.parametrize(
     "twin", [t for t in TWINS if isinstance(t.torch, type)], ids=str
 )
 def test_every_parameter_learns(twin):
     sizes, arguments = MODULES[twin.name]
-    module = twin.torch(*sizes)
+    expect_to_learn(twin, twin.torch(*sizes), arguments)
+
+
+@pytest.mark.parametrize(
+    "twin", [t for t in TWINS if "key_heads" in sizes_of(t)], ids=str
+)
+def test_so_does_every_parameter_of_a_qwen_2(twin):
+    sizes, arguments = MODULES[twin.name]
+    module = with_biases(twin.torch(*sizes))
+    assert "key.bias" in " ".join(module.state_dict())
+    expect_to_learn(twin, module, arguments)
+
+
+def expect_to_learn(twin, module, arguments):
     output = module(*arguments)
     if isinstance(output, tuple) and twin.name in OTHERS_BESIDE:
         output = output[0]
@@ -291,7 +312,8 @@ def test_every_parameter_learns(twin):
         if twin.name in OPEN_HEADS and name.startswith("output"):
             continue  # the sublayer's to call
         assert parameter.grad.isfinite().all(), name
-        # A bias of all keys shifts a row of scores, which changes nothing.
+        # A bias of all keys shifts a row of scores, which changes nothing,
+        # unless they are turned, each by another angle.
         assert name.endswith("key.bias") or parameter.grad.any(), name
 
 
