@@ -28,6 +28,8 @@ from .special_tokens import (
 )
 from .token_bytes import TokenBytes
 
+Split = Callable[[str], Array]  # a text's boundaries
+
 MOST_CACHED = 2**16  # pre-tokens
 LONGEST_CACHED = 64  # characters
 
@@ -38,6 +40,10 @@ class BytePairTokenizer(TokenBytes):
     `tokens` are the bytes of each id. With the specials' ids in
     `special_tokens` and all others' in `mergeable_ranks`,
     `tiktoken.Encoding` gives the same ids for merges that were learned.
+
+    `split` says where the pre-tokens begin (`pretokens`). Bytes that are
+    `absent` have no token: they are left out before anything is merged,
+    as in Hugging Face's `tokenizers`.
 
     Raises ValueError for a merge of ids that do not come before it, and
     for a special token that is empty or comes twice.
@@ -52,6 +58,8 @@ class BytePairTokenizer(TokenBytes):
         self,
         merges: Int[Array, "merge 2"],
         special_tokens: tuple[str, ...] = (),
+        split: Split = boundaries,
+        absent: bytes = b"",
     ):
         check_merges(merges)
         check_different(special_tokens)
@@ -66,6 +74,7 @@ class BytePairTokenizer(TokenBytes):
             for index, token in enumerate(special_tokens, len(ordinary))
         }
         self._ranks = rank_of_pairs(merges)
+        self._split, self._absent = split, absent
         self._seen = PretokenCache(self._encode_pretoken)
 
     @checked
@@ -103,7 +112,7 @@ class BytePairTokenizer(TokenBytes):
         return b"".join(map(self._encode_block, blocks(text)))
 
     def _encode_block(self, block: str) -> bytes:
-        seen, places = self._seen, boundaries(block).tolist()
+        seen, places = self._seen, self._split(block).tolist()
         return b"".join(
             [seen[block[begin:end]] for begin, end in pairwise(places)]
         )
@@ -112,7 +121,8 @@ class BytePairTokenizer(TokenBytes):
         return id_bytes([self.special_tokens[token]])
 
     def _encode_pretoken(self, piece: str) -> bytes:
-        ids = fast_byte_ids(piece.encode())
+        data = piece.encode().translate(None, self._absent)
+        ids = fast_byte_ids(data)
         return id_bytes(fast_merge_all(ids, self._ranks))
 
 

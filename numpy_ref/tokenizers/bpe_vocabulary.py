@@ -4,6 +4,9 @@ Merge $k$ is the pair of ids that becomes id $256 + k$. Each of the three
 forms gives the others: a token's last merge is the one of its own bytes.
 """
 
+from itertools import count
+from typing import AnyStr
+
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray as Array
@@ -21,8 +24,19 @@ def merged_tokens(merges: Int[Array, "merge 2"]) -> list[bytes]:
     >>> merged_tokens(np.array([[64, 64], [256, 65]]))[256:]
     [b'aa', b'aab']
     """
-    tokens = [bytes([value]) for value in BYTE_ORDER]
-    for left, right in merges.tolist():
+    return joined([bytes([value]) for value in BYTE_ORDER], merges)
+
+
+def joined(
+    tokens: list[AnyStr], merges: Int[Array, "merge 2"]
+) -> list[AnyStr]:
+    """Tokens, and those that the merges make of them, as bytes or text.
+
+    >>> joined(["a", "b"], np.array([[0, 0], [2, 1]]))
+    ['a', 'b', 'aa', 'aab']
+    """
+    tokens = [*tokens]
+    for left, right in zip(*merges.T.tolist(), strict=True):
         tokens.append(tokens[left] + tokens[right])
     return tokens
 
@@ -33,8 +47,8 @@ def rank_of_pairs(merges: Int[Array, "merge 2"]) -> dict[Pair, int]:
     >>> rank_of_pairs(np.array([[64, 64], [256, 65]]))
     {(64, 64): 256, (256, 65): 257}
     """
-    pairs = map(tuple, merges.tolist())
-    return {pair: rank for rank, pair in enumerate(pairs, 256)}
+    left, right = merges.T.tolist()
+    return dict(zip(zip(left, right, strict=True), count(256)))
 
 
 def merges_of_tokens(tokens: list[bytes]) -> Int[Array, "merge 2"]:

@@ -7,10 +7,13 @@ texts are cut or padded, the habit of whoever saved the file.
 """
 
 from importlib.util import find_spec
+from itertools import chain
 
+from .bpe_tokenizer import Split
 from .library_byte_pair import LibraryBytePair
-from .merges_files import Pairs, byte_letters, merge_ids
-from .renumbered import RenumberedTokenizer
+from .merges_files import Pairs, merge_ids
+from .pretokens import boundaries, digit_boundaries
+from .renumbered import RenumberedTokenizer, absent_bytes
 from .tokenizer_json import added_in, content_of
 
 Tokenizer = RenumberedTokenizer | LibraryBytePair
@@ -23,6 +26,7 @@ OPTIONS = {
     "byte_fallback": False,
     "ignore_merges": False,
 }
+DIGITS = {"type": "Digits", "individual_digits": True}
 REFUSED = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
 
 
@@ -31,7 +35,6 @@ def byte_pair_entries(
     pairs: Pairs,
     added: list[dict],
     prefix_space: bool = False,
-    template: dict | None = None,
 ) -> dict:
     """The entries of a `tokenizer.json`, as transformers has them."""
     letters = byte_level(prefix_space)
@@ -44,7 +47,7 @@ def byte_pair_entries(
         "added_tokens": added,
         "normalizer": None,
         "pre_tokenizer": letters,
-        "post_processor": template or letters,
+        "post_processor": letters,
         "decoder": letters,
         "model": {**model, "vocab": vocabulary, "merges": merges},
     }
@@ -58,6 +61,49 @@ def byte_level(prefix_space: bool) -> dict:
         "trim_offsets": True,
         "use_regex": True,
     }
+
+
+def digits_alone(prefix_space: bool = False) -> dict:
+    """As GPT-2 splits a text, each digit cut out before."""
+    return {
+        "type": "Sequence",
+        "pretokenizers": [DIGITS, byte_level(prefix_space)],
+    }
+
+
+def by_pattern(pattern: str, prefix_space: bool = False) -> dict:
+    """Another pattern than GPT-2's, and its way to spell bytes."""
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    letters = byte_level(prefix_space) | {"use_regex": False}
+    return {"type": "Sequence", "pretokenizers": [split, letters]}
+
+
+def split_pattern(numbers: str) -> str:
+    """The pattern of OpenAI's cl100k and its like, but for the numbers.
+
+    Contractions in any case; letters after any one sign; line breaks
+    with the signs or the white space before them.
+    """
+    return "|".join(
+        (
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+            r"[^\r\n\p{L}\p{N}]?\p{L}+",
+            numbers,
+            r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+            r"\s*[\r\n]+",
+            r"\s+(?!\S)",
+            r"\s+",
+        )
+    )
+
+
+LLAMA_3 = split_pattern(r"\p{N}{1,3}")
+QWEN_2 = split_pattern(r"\p{N}")
 
 
 def template_of(entries: dict, declared: dict, kind: str) -> dict | None:
@@ -113,7 +159,10 @@ def byte_pair_of_entries(entries: dict, size: int) -> Tokenizer:
     except ValueError as error:
         reasons.append(f"its merges ({error})")
     if not reasons:
-        return RenumberedTokenizer(merges, model["vocab"], added, size)
+        split = split_of(entries["pre_tokenizer"])
+        return RenumberedTokenizer(
+            merges, model["vocab"], added, size, split
+        )
     check_library(reasons)
     tokenizer = LibraryBytePair(entries, added, size)
     tokenizer.about = (
@@ -125,12 +174,14 @@ def byte_pair_of_entries(entries: dict, size: int) -> Tokenizer:
 def beyond_ours(entries: dict) -> list[str]:
     """What our own tokenizer cannot honour, in words."""
     model, splitting = entries["model"], entries["pre_tokenizer"]
-    added = entries["added_tokens"]
-    missing = set(byte_letters()) - model["vocab"].keys()
+    added, unknown = entries["added_tokens"], model.get("unk_token")
+    absent = len(absent_bytes(model["vocab"])) if unknown else 0
     signs = {
         "a normalizer": entries.get("normalizer"),
-        "add_prefix_space": splitting.get("add_prefix_space"),
-        "another pattern than GPT-2's": not splits_like_gpt2(splitting),
+        "add_prefix_space": any(
+            step.get("add_prefix_space") for step in steps_of(splitting)
+        ),
+        "another pattern than GPT-2's": split_of(splitting) is None,
         "a template": adds_tokens(entries.get("post_processor")),
         "ignore_merges": model.get("ignore_merges"),
         "byte_fallback": model.get("byte_fallback"),
@@ -138,14 +189,24 @@ def beyond_ours(entries: dict) -> list[str]:
         "white space at the edge of an added token": any(
             token["content"] != token["content"].strip() for token in added
         ),
-        f"{len(missing)} bytes without a token": missing,
+        f"{absent} bytes that become {unknown}": absent,
     }
     return [reason for reason, holds in signs.items() if holds]
 
 
-def splits_like_gpt2(splitting: dict) -> bool:
-    plain = splitting["type"] == "ByteLevel"
-    return plain and splitting.get("use_regex", True)
+def steps_of(splitting: dict) -> list[dict]:
+    """The steps of a pre-tokenizer, which may be only one."""
+    return splitting.get("pretokenizers", [splitting])
+
+
+def split_of(splitting: dict) -> Split | None:
+    """Our own way to split a text so, where there is one."""
+    *before, last = steps_of(splitting)
+    if last.get("type") != "ByteLevel" or not last.get("use_regex", True):
+        return None
+    if not before:
+        return boundaries
+    return digit_boundaries if before == [DIGITS] else None
 
 
 def adds_tokens(template: dict | None) -> bool:
@@ -175,11 +236,11 @@ def check_is_byte_level(entries: dict) -> None:
         raise ValueError(f"expected the model of a BPE, got {kind}")
     check_lists(entries, model)
     splitting = entries.get("pre_tokenizer") or {}
-    steps = splitting.get("pretokenizers", [splitting])
-    if steps[-1].get("type") != "ByteLevel":
+    last = steps_of(splitting)[-1]
+    if last.get("type") != "ByteLevel":
         raise ValueError(
             "expected a pre-tokenizer that ends in ByteLevel, "
-            f"got {steps[-1].get('type')}"
+            f"got {last.get('type')}"
         )
     for option in REFUSED:
         if model.get(option):
@@ -189,7 +250,10 @@ def check_is_byte_level(entries: dict) -> None:
 
 
 def check_lists(entries: dict, model: dict) -> None:
-    """Raise ValueError unless vocabulary and merges are what they seem."""
+    """Raise ValueError unless vocabulary and merges are what they seem.
+
+    Merges are pairs afterwards, and the list of added tokens is there.
+    """
     entries.setdefault("added_tokens", [])
     vocabulary, merges = model.get("vocab"), model.get("merges")
     check_vocabulary(vocabulary)
@@ -197,13 +261,25 @@ def check_lists(entries: dict, model: dict) -> None:
         raise ValueError(
             f"expected a list of merges, got {type(merges).__name__}"
         )
-    for index, pair in enumerate(pairs_in(model)):
-        if len(pair) != 2 or not all(
-            isinstance(part, str) and part for part in pair
-        ):
-            raise ValueError(
-                f"expected merge {index} to be two tokens, got {pair}"
-            )
+    model["merges"] = pairs = pairs_in(model)
+    parts = {*chain.from_iterable(pairs)}
+    if (
+        {*map(len, pairs)} - {2}
+        or {*map(type, parts)} - {str}
+        or "" in parts
+    ):
+        raise ValueError(
+            f"expected each merge to be two tokens, got {first_odd(pairs)}"
+        )
+
+
+def first_odd(pairs: list[tuple]) -> str:
+    """The first pair that is none, with its place, in words."""
+    for index, pair in enumerate(pairs):
+        sizes = [isinstance(part, str) and len(part) > 0 for part in pair]
+        if sizes != [True, True]:
+            return f"{pair} in merge {index}"
+    return ""
 
 
 def check_vocabulary(vocabulary) -> None:

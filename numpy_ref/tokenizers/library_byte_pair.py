@@ -34,6 +34,7 @@ class LibraryBytePair(TokenBytes):
         self._tokenizer = run_by_library(content)
         check_same_ids(self._tokenizer, added)
         self.tokens = token_table(content["model"]["vocab"], added, size)
+        self.added = tuple(added)
         self.special_tokens = special_ids(added)
 
     @checked

@@ -26,6 +26,7 @@ def byte_letters() -> list[str]:
 
 LETTER_OF_BYTE = dict(zip(BYTE_ORDER, byte_letters(), strict=True))
 BYTE_OF_LETTER = {ord(k): v for v, k in LETTER_OF_BYTE.items()}
+LETTERS = frozenset(byte_letters())
 
 
 def letters_of(token: bytes) -> str:
@@ -46,7 +47,7 @@ def bytes_of(spelled: str) -> bytes:
     >>> bytes_of("ĠnÃ©").decode(), bytes_of("a b")
     (' né', b'a b')
     """
-    if all(ord(letter) in BYTE_OF_LETTER for letter in spelled):
+    if LETTERS.issuperset(spelled):
         return spelled.translate(BYTE_OF_LETTER).encode("latin-1")
     return spelled.encode()
 
@@ -96,17 +97,18 @@ def merge_ids(pairs: Pairs) -> Int[Array, "merge 2"]:
     ids = {letter: index for index, letter in enumerate(byte_letters())}
     merges = []
     for rank, (left, right) in enumerate(pairs, 256):
-        for part in (left, right):
-            if part not in ids:
-                raise ValueError(
-                    f"expected merge {rank - 256} to be of bytes and of "
-                    f"merges before it, got {part!r}"
-                )
-        if left + right in ids:
+        if left not in ids or right not in ids:
+            part = right if left in ids else left
             raise ValueError(
-                f"expected one merge for each token, got {left + right!r} "
+                f"expected merge {rank - 256} to be of bytes and of "
+                f"merges before it, got {part!r}"
+            )
+        token = left + right
+        if token in ids:
+            raise ValueError(
+                f"expected one merge for each token, got {token!r} "
                 f"again in merge {rank - 256}"
             )
         merges.append((ids[left], ids[right]))
-        ids[left + right] = rank
+        ids[token] = rank
     return np.array(merges, dtype=np.int64).reshape(-1, 2)

@@ -15,11 +15,14 @@ from numpy import ndarray as Array
 from ..checked import checked
 from .added_splits import split_at_added
 from .added_tokens import AddedToken
-from .bpe_tokenizer import BytePairTokenizer
-from .merges_files import bytes_of, letters_of
-from .pretokens import check_can_be_bytes
+from .bpe_tokenizer import BytePairTokenizer, Split
+from .bpe_vocabulary import joined
+from .merges_files import LETTER_OF_BYTE, byte_letters, bytes_of
+from .pretokens import boundaries, check_can_be_bytes
 from .special_tokens import Specials, check_has_none, named
 from .token_bytes import TokenBytes
+
+NO_ID = -1
 
 
 class RenumberedTokenizer(TokenBytes):
@@ -28,8 +31,13 @@ class RenumberedTokenizer(TokenBytes):
     `vocabulary` spells bytes as letters (`merges_files`). `tokens` has
     `size` entries at least; an id that no token has is empty there.
 
-    Raises ValueError for a vocabulary without a token for each byte and
-    each merge, and as `token_table` does.
+    A byte that the vocabulary lacks is left out of every text, as in
+    Hugging Face's `tokenizers`; `absent` has all of them. SmolLM2 knows
+    235 bytes: UTF-8 has no use for most others, and the rest are six
+    control characters, of which no text has come its way.
+
+    Raises ValueError for a vocabulary without a token for each merge and
+    what it is made of, and as `token_table` does.
 
     >>> from numpy_ref.tokenizers.merges_files import byte_letters
     >>> letters = ["<s>", *sorted(byte_letters()), "aa"]
@@ -47,13 +55,17 @@ class RenumberedTokenizer(TokenBytes):
         vocabulary: dict[str, int],
         added: Sequence[AddedToken] = (),
         size: int = 0,
+        split: Split = boundaries,
     ):
-        self._ranked = BytePairTokenizer(merges)
-        spelled = [letters_of(token) for token in self._ranked.tokens]
-        check_all_numbered(spelled, vocabulary)
-        self._id_of_rank = np.array(
-            [vocabulary[token] for token in spelled], dtype=np.int64
+        self.absent = absent_bytes(vocabulary)
+        self._ranked = BytePairTokenizer(
+            merges, split=split, absent=self.absent
         )
+        spelled = joined(byte_letters(), merges)
+        self._id_of_rank = np.array(
+            [vocabulary.get(token, NO_ID) for token in spelled]
+        )
+        check_all_numbered(spelled, merges, self._id_of_rank)
         self.tokens = token_table(vocabulary, added, size)
         self.added = tuple(added)
         self.special_tokens = special_ids(added)
@@ -134,13 +146,28 @@ def check_own_bytes(
         )
 
 
+def absent_bytes(vocabulary: dict[str, int]) -> bytes:
+    """The bytes that have no token.
+
+    >>> absent = absent_bytes({"a": 0})
+    >>> len(absent), b"a" in absent, b"b" in absent
+    (255, False, True)
+    """
+    letters = LETTER_OF_BYTE.items()
+    return bytes(byte for byte, name in letters if name not in vocabulary)
+
+
 def check_all_numbered(
-    spelled: list[str], vocabulary: dict[str, int]
+    spelled: list[str],
+    merges: Int[Array, "merge 2"],
+    ids: Int[Array, " rank"],
 ) -> None:
-    """Raise ValueError unless each token of the merges has an id."""
-    missing = [token for token in spelled if token not in vocabulary]
-    if missing:
+    """Raise ValueError unless what is merged, and into what, has an id."""
+    used = np.arange(len(ids)) >= 256
+    used[merges] = True
+    missing = np.flatnonzero(used & (ids == NO_ID))
+    if missing.size:
         raise ValueError(
-            "expected an id for each byte and each merge, "
-            f"got none for {len(missing)}, such as {missing[0]!r}"
+            "expected an id for each merge and what it is made of, "
+            f"got none for {missing.size}, such as {spelled[missing[0]]!r}"
         )

@@ -1,5 +1,5 @@
 import string
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import regex
@@ -21,6 +21,7 @@ from parity_tests.oracles.tokenizers import (
     standard_library,
 )
 
+DIGITS = st.text(st.sampled_from("12²Ⅷ٣ \n\u3000a'ls.é😀"), max_size=12)
 KINDS = {LETTER: r"\p{L}", NUMBER: r"\p{N}", WHITE: r"\s"}
 
 
@@ -60,6 +61,18 @@ def test_regex_differs_only_in_characters_that_we_do_not_know_yet(capsys):
 def test_the_split_is_that_of_the_pattern(text):
     known = "".join(char for char in text if char not in NEWER)
     assert split(known) == regex.findall(PATTERN, known)
+
+
+@given(TEXT | DIGITS)
+def test_each_digit_is_cut_out_before_the_rest_is_split(text):
+    known = "".join(char for char in text if char not in NEWER)
+    expected = [
+        piece
+        for part in regex.split(r"(\p{N})", known)
+        for piece in regex.findall(PATTERN, part)
+    ]
+    places = pretokens.digit_boundaries(known).tolist()
+    assert [known[a:b] for a, b in pairwise(places)] == expected
 
 
 def test_every_two_letters_after_an_apostrophe_are_split_as_they_should():
