@@ -14,7 +14,14 @@ from unittest import mock
 import tiktoken
 from hypothesis import strategies as st
 from tiktoken_ext.openai_public import r50k_pat_str
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    trainers,
+)
 
 END_OF_TEXT = "<|endoftext|>"
 CHARACTERS = [
@@ -98,6 +105,36 @@ def trained_by_tokenizers(text: str, size: int) -> list[tuple[int, int]]:
         (model["vocab"][left], model["vocab"][right])
         for left, right in model["merges"]
     ]
+
+
+def by_tokenizers(metadata: dict) -> Tokenizer:
+    """SmolLM2's tokenizer, of the metadata of a GGUF.
+
+    Each digit is cut out before: so says the model's own
+    `tokenizer.json`, and so llama.cpp means "smollm".
+    """
+    tokens, merges, kinds = (
+        metadata[f"tokenizer.ggml.{name}"]
+        for name in ("tokens", "merges", "token_type")
+    )
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    tokenizer = Tokenizer(models.BPE(vocabulary, pairs))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(
+        [
+            AddedToken(token, normalized=False)
+            for token, kind in zip(tokens, kinds, strict=True)
+            if kind == 3
+        ]
+    )
+    return tokenizer
 
 
 def classes_by_tiktoken(pattern: str) -> set[str]:
