@@ -204,10 +204,10 @@ class KeyValueCache:
         """Forget what stands behind the first `length` tokens."""
         self.length = min(self.length, length)
 
-    def extend(self, layers: list[Layer]) -> None:
+    def extend(self, layers: list[tuple]) -> None:
         """Keep the keys and values of new tokens, after the earlier.
 
-        Raises ValueError when the cache is full.
+        Layers are those of any model with `key` and `value`. Raises ValueError when the cache is full.
         """
         end = self.length + layers[0].key.shape[-2]
         if end > self.keys.shape[-2]:
