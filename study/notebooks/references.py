@@ -111,6 +111,10 @@ REFERENCES = {
         "Loshchilov, I., Hutter, F. (2017). SGDR: Stochastic Gradient "
         "Descent with Warm Restarts. ICLR 2017. arXiv:1608.03983."
     ),
+    "Ramachandran et al. 2017": (
+        "Ramachandran, P., Zoph, B., Le, Q. V. (2017). Searching for "
+        "Activation Functions. arXiv:1710.05941."
+    ),
     "Radford et al. 2018": (
         "Radford, A., Narasimhan, K., Salimans, T., Sutskever, I. (2018). "
         "Improving Language Understanding by Generative Pre-Training. "
@@ -123,6 +127,11 @@ REFERENCES = {
     "Milakov and Gimelshein 2018": (
         "Milakov, M., Gimelshein, N. (2018). Online Normalizer "
         "Calculation for Softmax. arXiv:1805.02867."
+    ),
+    "Elfwing et al. 2018": (
+        "Elfwing, S., Uchibe, E., Doya, K. (2018). Sigmoid-Weighted "
+        "Linear Units for Neural Network Function Approximation in "
+        "Reinforcement Learning. Neural Networks 107. arXiv:1702.03118."
     ),
     "Clark et al. 2019": (
         "Clark, K., Khandelwal, U., Levy, O., Manning, C. D. (2019). What "
@@ -186,6 +195,19 @@ REFERENCES = {
         "a Distilled Version of BERT: Smaller, Faster, Cheaper and "
         "Lighter. arXiv:1910.01108."
     ),
+    "Zhang and Sennrich 2019": (
+        "Zhang, B., Sennrich, R. (2019). Root Mean Square Layer "
+        "Normalization. NeurIPS 2019. arXiv:1910.07467."
+    ),
+    "Shazeer 2019": (
+        "Shazeer, N. (2019). Fast Transformer Decoding: One Write-Head "
+        "is All You Need. arXiv:1911.02150."
+    ),
+    "Keskar et al. 2019": (
+        "Keskar, N. S., McCann, B., Varshney, L. R., Xiong, C., Socher, "
+        "R. (2019). CTRL: A Conditional Transformer Language Model for "
+        "Controllable Generation. arXiv:1909.05858."
+    ),
     "Abnar and Zuidema 2020": (
         "Abnar, S., Zuidema, W. (2020). Quantifying Attention Flow in "
         "Transformers. ACL 2020. arXiv:2005.00928."
@@ -216,6 +238,10 @@ REFERENCES = {
         "R. (2020). ALBERT: A Lite BERT for Self-supervised Learning of "
         "Language Representations. ICLR 2020. arXiv:1909.11942."
     ),
+    "Shazeer 2020": (
+        "Shazeer, N. (2020). GLU Variants Improve Transformer. "
+        "arXiv:2002.05202."
+    ),
     "Liu et al. 2021": (
         "Liu, Z., Lin, Y., Cao, Y., Hu, H., Wei, Y., Zhang, Z., Lin, S., "
         "Guo, B. (2021). Swin Transformer: Hierarchical Vision "
@@ -237,10 +263,34 @@ REFERENCES = {
         "Learn Positional Information. Findings of EMNLP 2022. "
         "arXiv:2203.16634."
     ),
+    "Chowdhery et al. 2022": (
+        "Chowdhery, A., Narang, S., Devlin, J., et al. (2022). PaLM: "
+        "Scaling Language Modeling with Pathways. arXiv:2204.02311."
+    ),
     "Xiao et al. 2023": (
         "Xiao, G., Tian, Y., Chen, B., Han, S., Lewis, M. (2023). "
         "Efficient Streaming Language Models with Attention Sinks. "
         "arXiv:2309.17453."
+    ),
+    "Touvron et al. 2023": (
+        "Touvron, H., Lavril, T., Izacard, G., et al. (2023). LLaMA: "
+        "Open and Efficient Foundation Language Models. "
+        "arXiv:2302.13971."
+    ),
+    "Ainslie et al. 2023": (
+        "Ainslie, J., Lee-Thorp, J., de Jong, M., Zemlyanskiy, Y., "
+        "Lebrón, F., Sanghai, S. (2023). GQA: Training Generalized "
+        "Multi-Query Transformer Models from Multi-Head Checkpoints. "
+        "EMNLP 2023. arXiv:2305.13245."
+    ),
+    "Yang et al. 2024": (
+        "Yang, A., Yang, B., Hui, B., et al. (2024). Qwen2 Technical "
+        "Report. arXiv:2407.10671."
+    ),
+    "Nguyen et al. 2024": (
+        "Nguyen, M., Baker, A., Neo, C., et al. (2024). Turning Up the "
+        "Heat: Min-p Sampling for Creative and Coherent LLM Outputs. "
+        "arXiv:2407.01082."
     ),
 }
 
