@@ -207,7 +207,8 @@ class KeyValueCache:
     def extend(self, layers: list[tuple]) -> None:
         """Keep the keys and values of new tokens, after the earlier.
 
-        Layers are those of any model with `key` and `value`. Raises ValueError when the cache is full.
+        Layers are those of any model, with `key` and `value`. Raises
+        ValueError when the cache is full.
         """
         end = self.length + layers[0].key.shape[-2]
         if end > self.keys.shape[-2]:

@@ -59,7 +59,7 @@ def min_p(
     check_probability("p", p)
     most = logits.amax(dim=-1, keepdim=True)
     least = most + (log(p) if p > 0 else -inf)
-    filtered = logits.masked_fill(logits < least, -inf)
+    filtered = torch.where(logits < least, -inf, logits)
     return filtered
 
 
