@@ -20,15 +20,19 @@ from ..files import read_json, write_whole
 from ..tokenizers.bpe_tokenizer import BytePairTokenizer
 from ..tokenizers.bpe_vocabulary import merged_tokens
 from ..tokenizers.byte_pair_json import (
+    DIGITS,
     OPTIONS,
+    QWEN_2,
     Tokenizer,
     adds_tokens,
+    by_pattern,
     byte_level,
     byte_pair_entries,
     byte_pair_of_entries,
     check_is_byte_level,
     check_vocabulary,
     pairs_in,
+    steps_of,
     template_of,
 )
 from ..tokenizers.gpt2_vocabulary import END_OF_TEXT, gpt2_tokenizer
@@ -64,10 +68,20 @@ CLASSES = {
         "cls_token": "<s>",
         "mask_token": "<mask>",
     },
+    "Qwen2Tokenizer": dict.fromkeys(
+        ("unk_token", "eos_token", "pad_token"), END_OF_TEXT
+    ),
 }
-CLASS_OF_MODEL = {"gpt2": "GPT2Tokenizer", "roberta": "RobertaTokenizer"}
 # Classes that take all from `tokenizer.json`.
 BACKENDS = ("PreTrainedTokenizer", "TokenizersBackend")
+CLASS_OF_MODEL = {
+    "gpt2": "GPT2Tokenizer",
+    "roberta": "RobertaTokenizer",
+    "llama": BACKENDS[0],
+    "mistral": BACKENDS[0],
+    "qwen2": "Qwen2Tokenizer",
+    "qwen3": "Qwen2Tokenizer",
+}
 
 
 def byte_pair_of(
@@ -97,7 +111,11 @@ def byte_pair_of(
     except ValueError as error:
         raise ValueError(f"{error}; in {folder}") from error
     check_fits(folder, entries["model"]["vocab"], vocabulary)
-    notes = (tokenizer.about, differing(folder, names, tokenizer, entries))
+    notes = (
+        tokenizer.about,
+        differing(folder, names, tokenizer, entries),
+        digits_apart(folder, entries),
+    )
     tokenizer.about = "; ".join(filter(None, notes))
     return tokenizer
 
@@ -140,7 +158,8 @@ def read_entries(folder: Path, names: list[str]) -> dict:
         check_agrees(folder, entries, declared, kind)
         add_tokens(folder, entries, declared)
     else:
-        entries = read_two_files(folder, names, declared)
+        entries = read_two_files(folder, names)
+        entries |= rules_of(kind, declared)
         add_tokens(folder, entries, declared)
         entries["post_processor"] = template_of(entries, declared, kind)
     return entries
@@ -161,7 +180,18 @@ def class_of(folder: Path, declared: dict) -> str:
     return kind
 
 
-def read_two_files(folder: Path, names: list[str], declared: dict) -> dict:
+def rules_of(kind: str, declared: dict) -> dict:
+    """How a class splits a text, where its vocabulary does not say it."""
+    prefix_space = bool(declared.get("add_prefix_space"))
+    if kind == "Qwen2Tokenizer":
+        return {
+            "normalizer": {"type": "NFC"},
+            "pre_tokenizer": by_pattern(QWEN_2, prefix_space),
+        }
+    return {"normalizer": None, "pre_tokenizer": byte_level(prefix_space)}
+
+
+def read_two_files(folder: Path, names: list[str]) -> dict:
     """`vocab.json` and `merges.txt`, as a `tokenizer.json`."""
     if not {VOCABULARY, MERGES} <= set(names):
         raise ValueError(
@@ -174,8 +204,7 @@ def read_two_files(folder: Path, names: list[str], declared: dict) -> dict:
         pairs = merge_pairs((folder / MERGES).read_text("utf-8"))
     except ValueError as error:
         raise ValueError(f"{error}; in {folder}") from error
-    prefix_space = bool(declared.get("add_prefix_space"))
-    return byte_pair_entries(vocabulary, pairs, [], prefix_space)
+    return byte_pair_entries(vocabulary, pairs, [])
 
 
 def check_agrees(
@@ -184,18 +213,20 @@ def check_agrees(
     """Raise ValueError where the config and `tokenizer.json` disagree.
 
     A class of transformers other than the backends reads the vocabulary
-    from the file, but how to split a text from the config.
+    from the file, but how to split a text from the config. Where only
+    the file cuts digits out, it is right (`digits_apart`).
     """
-    splitting, model = entries["pre_tokenizer"], entries["model"]
+    stated = stated_rules(entries)
     if kind in CLASSES:
-        prefix_space = bool(declared.get("add_prefix_space"))
-        expected = byte_level(prefix_space) | {"normalizer": None} | OPTIONS
-        stated = {"normalizer": entries.get("normalizer")} | splitting
-        stated |= {name: model.get(name) for name in OPTIONS}
+        expected = stated_rules(
+            rules_of(kind, declared) | {"model": OPTIONS}
+        )
+        if stated["split"] == [DIGITS] and kind == "GPT2Tokenizer":
+            expected["split"] = [DIGITS]
     else:
         name = "add_prefix_space"
         expected = {k: declared[k] for k in (name,) if k in declared}
-        stated = {name: splitting.get(name, False)}
+        stated = {name: stated.get(name, False)}
     template = adds_tokens(entries.get("post_processor"))
     for name in ("add_bos_token", "add_eos_token"):
         if declared.get(name) and not template:
@@ -211,6 +242,14 @@ def check_agrees(
                 '"tokenizer_class": "PreTrainedTokenizerFast" and no '
                 f"{name} in the config, the file alone counts"
             )
+
+
+def stated_rules(entries: dict) -> dict:
+    """What a `tokenizer.json` says of how to split and to merge."""
+    *before, letters = steps_of(entries["pre_tokenizer"])
+    options = {name: entries["model"].get(name) for name in OPTIONS}
+    rules = {"normalizer": entries.get("normalizer"), "split": before}
+    return rules | letters | options
 
 
 def end_ids(folder: Path, vocabulary: int) -> tuple[int, ...]:
@@ -274,6 +313,20 @@ def differing(
     if not older:
         return ""
     return f"{FILE} is read, from which {' and '.join(older)} differ"
+
+
+def digits_apart(folder: Path, entries: dict) -> str:
+    """Whether transformers splits otherwise than the file, in words.
+
+    transformers 4 took a GPT2Tokenizer's split from the file, and 5 takes
+    GPT-2's: of SmolLM2, whose merges were learned on single digits, it
+    makes another tokenizer.
+    """
+    *before, _ = steps_of(entries["pre_tokenizer"])
+    kind = class_of(folder, declared_in(folder))
+    if kind != "GPT2Tokenizer" or before != [DIGITS]:
+        return ""
+    return f"{FILE} splits digits one by one, transformers 5 does not"
 
 
 def check_fits(

@@ -43,7 +43,7 @@ FETCHED = (
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt"),
     *("vocab.json", "merges.txt"),
     *("added_tokens.json", "special_tokens_map.json"),
-    *("generation_config.json", "*.model"),
+    *("generation_config.json", "chat_template.jinja", "*.model"),
 )
 
 

@@ -9,13 +9,14 @@ is right for a corpus that came from somewhere else.
 
 from array import array
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, starmap
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray as Array
 
 from ..checked import checked
+from .added_tokens import AddedToken
 from .bpe_vocabulary import check_merges, merged_tokens, rank_of_pairs
 from .fast_merging import fast_byte_ids, fast_merge_all
 from .pretokens import blocks, boundaries
@@ -73,6 +74,7 @@ class BytePairTokenizer(TokenBytes):
             token: index
             for index, token in enumerate(special_tokens, len(ordinary))
         }
+        self.added = tuple(starmap(AddedToken, self.special_tokens.items()))
         self._ranks = rank_of_pairs(merges)
         self._split, self._absent = split, absent
         self._seen = PretokenCache(self._encode_pretoken)

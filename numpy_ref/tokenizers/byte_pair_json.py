@@ -34,10 +34,9 @@ def byte_pair_entries(
     vocabulary: dict[str, int],
     pairs: Pairs,
     added: list[dict],
-    prefix_space: bool = False,
 ) -> dict:
-    """The entries of a `tokenizer.json`, as transformers has them."""
-    letters = byte_level(prefix_space)
+    """The entries of a `tokenizer.json`, as transformers has GPT-2's."""
+    letters = byte_level(False)
     model = {"type": "BPE", "unk_token": None, "fuse_unk": False, **OPTIONS}
     merges = [list(pair) for pair in pairs]
     return {

@@ -15,13 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-
-from jinja2 import Template, TemplateError, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.ext import loopcontrols
-from jinja2.runtime import LoopContext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace
+from functools import cache
 
 MOST_STEPS = 1_000_000
 
@@ -30,7 +24,7 @@ MOST_STEPS = 1_000_000
 GENERATION = re.compile(r"(\{%[-+]?\s*(?:end)?)generation(\s*[-+]?%\})")
 
 
-class Refused(TemplateError):
+class Refused(Exception):
     """What a template raises by `raise_exception`."""
 
 
@@ -38,68 +32,94 @@ class TooLong(Exception):
     """A template takes more than `MOST_STEPS`."""
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, with a template's tools, that counts the steps."""
+class Steps:
+    """How many rounds of loops and calls a template has taken."""
 
     def __init__(self):
-        super().__init__(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
-        self.steps = 0
-        self.filters |= {"tojson": to_json, "counted": self.counted}
-        self.globals |= {
-            "raise_exception": raise_exception,
-            "strftime_now": strftime_now,
-            "dict": new_dict,
-            "namespace": PublicNamespace,
-        }
-
-    def template(self, source: str) -> Template:
-        """A template whose loops count. Raises jinja2.TemplateError."""
-        tree = self.parse(GENERATION.sub(r"\1with\2", source))
-        for loop in tree.find_all(nodes.For):
-            loop.iter = nodes.Filter(
-                loop.iter, "counted", [], [], None, None
-            ).set_lineno(loop.lineno)
-        return self.from_string(tree)
+        self.taken = 0
 
     def count(self) -> None:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
+        """One more. Raises TooLong after the last that is allowed."""
+        self.taken += 1
+        if self.taken > MOST_STEPS:
             raise TooLong
 
-    def counted(self, items: Iterable) -> Iterator:
-        """The same items, each counted as a step."""
+    def of_loop(self, items: Iterable) -> Iterator:
+        """The same items, each counted."""
         for item in items:
             self.count()
             yield item
 
-    def call(self, context, function: Callable, *args, **kwargs):
-        """Call what the template calls, its macros included."""
-        self.count()
-        if isinstance(function, LoopContext) and args:  # of a tree
-            args = (self.counted(args[0]), *args[1:])
-        return super().call(context, function, *args, **kwargs)
+    def of_calls(self, call: Callable) -> Callable:
+        """The same sandbox's way to call things, each call counted."""
+        from jinja2.runtime import LoopContext
+
+        def counted(context, function, *args, **kwargs):
+            self.count()
+            if isinstance(function, LoopContext) and args:  # of a tree
+                args = (self.of_loop(args[0]), *args[1:])
+            return call(context, function, *args, **kwargs)
+
+        return counted
 
 
-class PublicNamespace(Namespace):
-    """A template's variables, none with a name like Python's own."""
+def sandboxed(source: str, steps: Steps):
+    """A template in its sandbox, a `jinja2.Template` that counts `steps`.
 
-    def __init__(*args, **kwargs):
-        self, *rest = args  # a variable may be called `self`
-        for name in dict(*rest, **kwargs):
+    Raises jinja2.TemplateError for a text that is no template.
+    """
+    from jinja2 import nodes
+
+    sandbox = new_sandbox(steps)
+    tree = sandbox.parse(GENERATION.sub(r"\1with\2", source))
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(
+            loop.iter, "counted", [], [], None, None
+        ).set_lineno(loop.lineno)
+    return sandbox.from_string(tree)
+
+
+def new_sandbox(steps: Steps):
+    """Jinja's sandbox with a template's tools, which counts the steps."""
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    sandbox = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    )
+    sandbox.filters |= {"tojson": to_json, "counted": steps.of_loop}
+    sandbox.globals |= {
+        "raise_exception": raise_exception,
+        "strftime_now": strftime_now,
+        "dict": new_dict,
+        "namespace": public_namespace(),
+    }
+    sandbox.call = steps.of_calls(sandbox.call)
+    return sandbox
+
+
+@cache
+def public_namespace() -> type:
+    """The class of a template's variables, none named like Python's own."""
+    from jinja2.exceptions import SecurityError
+    from jinja2.utils import Namespace
+
+    def check_public(name) -> None:
+        if isinstance(name, str) and name.startswith("_"):
+            raise SecurityError(f"a variable named {name!r}")
+
+    class PublicNamespace(Namespace):
+        def __init__(*args, **kwargs):
+            self, *rest = args  # a variable may be called `self`
+            for name in dict(*rest, **kwargs):
+                check_public(name)
+            Namespace.__init__(self, *rest, **kwargs)
+
+        def __setitem__(self, name, value) -> None:
             check_public(name)
-        Namespace.__init__(self, *rest, **kwargs)
+            super().__setitem__(name, value)
 
-    def __setitem__(self, name, value) -> None:
-        check_public(name)
-        super().__setitem__(name, value)
-
-
-def check_public(name) -> None:
-    """Raise SecurityError for a name that begins with an underscore."""
-    if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"a variable named {name!r}")
+    return PublicNamespace
 
 
 def new_dict(*args, **kwargs) -> dict:

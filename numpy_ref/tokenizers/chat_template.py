@@ -12,6 +12,9 @@ Needs the package jinja2.
 
 from collections.abc import Sequence
 
+from . import chat_sandbox
+from .chat_sandbox import Refused, Steps, TooLong, sandboxed
+
 KEYS = {"role", "content"}
 
 # Each a dict of these keys and two texts: `check_messages`.
@@ -32,13 +35,13 @@ class ChatTemplate:
     """
 
     def __init__(self, source: str, names: dict[str, str]):
-        from .chat_sandbox import Sandbox, TemplateError
+        from jinja2 import TemplateError
 
         self._names = names
-        self._sandbox = Sandbox()
+        self._steps = Steps()
         try:
-            self._template = self._sandbox.template(source)
-        except TemplateError as error:
+            self._template = sandboxed(source, self._steps)
+        except (TemplateError, RecursionError, TypeError) as error:
             line = getattr(error, "lineno", None)
             raise ValueError(
                 "expected a chat template in Jinja's language, "
@@ -59,14 +62,9 @@ class ChatTemplate:
         return text
 
     def _render(self, messages: Messages, reply: bool) -> str:
-        from .chat_sandbox import (
-            MOST_STEPS,
-            Refused,
-            SecurityError,
-            TooLong,
-        )
+        from jinja2.exceptions import SecurityError
 
-        self._sandbox.steps = 0
+        self._steps.taken = 0
         try:
             return self._template.render(
                 messages=[dict(message) for message in messages],
@@ -82,7 +80,8 @@ class ChatTemplate:
             expected = "chat template that stays in its sandbox"
             got = one_line(error)
         except TooLong:
-            expected = f"chat template of at most {MOST_STEPS:,} steps"
+            most = chat_sandbox.MOST_STEPS
+            expected = f"chat template of at most {most:,} steps"
             got = "one that takes more"
         except Exception as error:  # a template can fail as Python can
             expected = "chat template that can be rendered"

@@ -16,6 +16,7 @@ from numpy import ndarray as Array
 from ..checked import checked
 from .added_splits import split_at_added
 from .added_tokens import AddedToken
+from .bpe_tokenizer import BytePairTokenizer
 from .byte_pair_json import Tokenizer
 from .chat_template import ChatTemplate, Messages
 from .special_tokens import Specials
@@ -33,7 +34,7 @@ class ChatTokenizer(TokenBytes):
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | BytePairTokenizer,
         ends: tuple[int, ...] = (),
         template: str | None = None,
         names: dict[str, str] | None = None,

@@ -1,5 +1,7 @@
 """Chat templates; transformers is the oracle."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from numpy_ref.tokenizers import chat_sandbox
 from numpy_ref.tokenizers.chat_template import ChatTemplate
 from parity_tests.tests.tokenizers.ggufs import smollm2_metadata
+from study.command import missing
 
 NAMES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
@@ -155,11 +158,19 @@ def test_messages_are_left_as_they_were():
     assert messages == [message("user")]
 
 
+def test_without_jinja2_the_extra_that_brings_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ModuleNotFoundError) as error:
+        ChatTemplate(PLAIN, NAMES)
+    assert 'pip install "attention-twice[llama]"' in missing(error.value)
+
+
 BROKEN = {
     "for without end": "{% for m in messages %}{{ m.content }}",
     "unknown tag": "{{ bos_token }}\n{% loop %}",
     "unknown filter": "{{ messages | shout }}",
     "half an expression": "{{ messages[ }}",
+    "another's end": "{% if messages %}{% endfor %}",
 }
 
 
@@ -169,6 +180,12 @@ def test_a_template_that_is_none_is_refused_when_it_is_read(kind):
         ValueError, match=r"^expected a chat temp.* in line "
     ):
         ChatTemplate(BROKEN[kind], NAMES)
+
+
+def test_a_template_that_is_too_deep_is_refused():
+    deep = "{{ " + 9999 * "(" + " }}"
+    with pytest.raises(ValueError, match="expected a chat template in"):
+        ChatTemplate(deep, NAMES)
 
 
 def test_the_line_of_the_mistake_is_told():
@@ -241,14 +258,14 @@ def test_a_template_that_takes_too_long_is_stopped(kind, monkeypatch):
         ValueError, match="of at most 10,000 steps, got one"
     ):
         template.render([message("user")])
-    assert template._sandbox.steps == 10_001
+    assert template._steps.taken == 10_001
 
 
 def test_steps_are_those_of_one_rendering():
     template = ChatTemplate(PLAIN, NAMES)
     for _ in range(3):
         template._render([message("user"), message("assistant")], True)
-    assert template._sandbox.steps == 2
+    assert template._steps.taken == 2
 
 
 ODD = {

@@ -28,6 +28,8 @@ LAZY = {
     "checkpoints/gguf_files.py": {"gguf"},
     "checkpoints/model_folders.py": {"huggingface_hub"},
     "checkpoints/tensors.py": {"safetensors"},
+    "tokenizers/chat_sandbox.py": {"jinja2"},
+    "tokenizers/chat_template.py": {"jinja2"},
     "tokenizers/library_tokenizer.py": {"tokenizers"},
     "training/checkpoint.py": {"safetensors"},
 }
