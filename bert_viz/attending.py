@@ -1,7 +1,8 @@
 """Attention of a real model: from a sentence to the weights of its heads.
 
-Models are BERT, its relatives RoBERTa, DistilBERT and ALBERT, and GPT-2;
-which of them a folder holds, its `config.json` says. The forward pass is
+Models are BERT, its relatives RoBERTa, DistilBERT and ALBERT, GPT-2, and
+Llama with Mistral and Qwen 2; which of them a folder or a file holds, it
+says itself. The forward pass is
 that of `numpy_ref`, which is proven equal to that of transformers at
 every layer and head.
 """
@@ -20,19 +21,24 @@ from numpy_ref.checkpoints.bert import (
     run_model,
 )
 from numpy_ref.checkpoints.byte_pair_files import byte_pair_of
+from numpy_ref.checkpoints.chat_files import chat_tokenizer_of
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
-from numpy_ref.checkpoints.model_folders import (
-    PACKAGED,
-    ModelFolder,
-    find_model,
-)
+from numpy_ref.checkpoints.llama import LlamaCheckpoint, load_llama
+from numpy_ref.checkpoints.model_folders import ModelFolder, find_model
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.checkpoints.names import Name
 from numpy_ref.checkpoints.relatives import TITLES
 from numpy_ref.gpt2 import gpt2
 from numpy_ref.layers import Linear
+from numpy_ref.tokenizers.chat_tokenizer import ChatTokenizer
+from numpy_ref.variants.grouped_queries import repeat_heads
+from numpy_ref.variants.llama import llama
 
 from .attention import Attention
+
+# What `llama` computes, by its model_type; and which type is packaged.
+LLAMAS = ("llama", "mistral", "qwen2")
+PACKAGED_AS = {"bert": "bert", "llama": "smollm2"}
 
 Reader = Callable[[str, str | None, bool], Attention]
 
@@ -115,6 +121,12 @@ def reader(
 ) -> Reader:
     """Load a model, ready to read. Raises ValueError for an unknown one."""
     folder = folder_of(model_type, model_version)
+    if folder.model_type in LLAMAS:
+        llama_checkpoint = load_llama(folder.path, dtype, watch)
+        vocabulary = llama_checkpoint.config.vocabulary
+        writer = chat_tokenizer_of(folder.path, vocabulary)
+        about = "; ".join(filter(None, (folder.about, writer.about)))
+        return partial(read_with_llama, llama_checkpoint, writer, about)
     if folder.model_type == "gpt2":
         checkpoint = load_gpt2(folder.path, dtype, watch)
         tokenizer = byte_pair_of(folder.path, checkpoint.config.vocabulary)
@@ -139,17 +151,19 @@ def folder_of(
             f"{model_type!r}; for any other model, pass its weights as "
             "arrays (`from_arrays`)"
         )
-    if model_version is None and model_type not in (None, *PACKAGED):
+    if model_version is None and model_type not in (None, *PACKAGED_AS):
         raise ValueError(
             f"expected model_version for {TITLES[model_type]}, a folder or "
             f"a name on the hub, got none: no {TITLES[model_type]} is "
             "packaged"
         )
-    folder = find_model("bert" if model_version is None else model_version)
+    if model_version is None:
+        model_version = PACKAGED_AS.get(model_type, "bert")
+    folder = find_model(model_version)
     if model_type not in (None, folder.model_type):
         raise ValueError(
             f"expected model_type to be {folder.model_type!r}, as "
-            f"config.json of {model_version} says, got {model_type!r}"
+            f"{model_version} says itself, got {model_type!r}"
         )
     return folder
 
@@ -204,14 +218,64 @@ def read_with_gpt2(
         ids = ids[: config.positions]
     check_length(len(ids), config.positions)
     _, layers, _ = gpt2(ids, checkpoint.model, config.heads, config.epsilon)
-    tokens = [
-        tokenizer.tokens[token_id].decode(errors="backslashreplace")
-        for token_id in ids.tolist()
-    ]
     outputs = tuple(
         block.attention_sublayer.attention.output
         for block in checkpoint.model.decoder.blocks
     )
+    return of_a_writer(ids, tokenizer, layers, outputs, about)
+
+
+def read_with_llama(
+    checkpoint: LlamaCheckpoint,
+    tokenizer: ChatTokenizer,
+    about: str,
+    sentence_a: str,
+    sentence_b: str | None,
+    truncate: bool,
+) -> Attention:
+    """Keys and values are repeated: as many heads as there are queries."""
+    if sentence_b is not None:
+        raise ValueError(
+            "expected one sentence for a Llama, which takes no pairs, "
+            "got two"
+        )
+    config = checkpoint.config
+    ids = tokenizer.encode(sentence_a)
+    if truncate:
+        ids = ids[: config.positions]
+    check_length(len(ids), config.positions)
+    _, layers, _ = llama(
+        *(ids, checkpoint.model, config.heads, config.key_heads),
+        *(config.d_head, config.base, config.epsilon),
+    )
+    repeats = config.heads // config.key_heads
+    repeated = [
+        layer._replace(
+            key=repeat_heads(layer.key, repeats),
+            value=repeat_heads(layer.value, repeats),
+        )
+        for layer in layers
+    ]
+    outputs = tuple(
+        with_no_bias(block.attention_sublayer.attention.output.weight)
+        for block in checkpoint.model.decoder.blocks
+    )
+    return of_a_writer(ids, tokenizer, repeated, outputs, about)
+
+
+def with_no_bias(weight: Array) -> Linear:
+    """A linear layer whose bias is 0."""
+    return Linear(weight, np.zeros(len(weight), weight.dtype))
+
+
+def of_a_writer(
+    ids: Array, tokenizer, layers: list, outputs: tuple, about: str
+) -> Attention:
+    """The attention of a model that writes, and sees no later token."""
+    tokens = [
+        tokenizer.tokens[token_id].decode(errors="backslashreplace")
+        for token_id in ids.tolist()
+    ]
     special = np.isin(ids, [*tokenizer.special_tokens.values()])
     segments = np.zeros(len(ids), np.int64)
     return attention_of(

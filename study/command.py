@@ -122,7 +122,6 @@ def missing(error: ModuleNotFoundError) -> str:
     bert += ("safetensors", "tokenizers")
     extras = {"torch": "torch", "matplotlib": "plots"}
     extras |= dict.fromkeys(bert, "bert")
-    extras |= dict.fromkeys(("gguf", "jinja2"), "llama")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
     extras |= dict.fromkeys(("gguf", "jinja2"), "llama")
     notebooks = ("ipykernel", "jupytext", "nbclient", "nbformat")

@@ -1,22 +1,32 @@
-"""Chat files: the tokenizer of a model's folder, and its chat template."""
+"""Chat files: the tokenizer of a model that writes, and its template."""
 
 from pathlib import Path
 
 from ..tokenizers.chat_tokenizer import ChatTokenizer
+from ..tokenizers.gguf_vocabulary import gguf_tokenizer
 from ..tokenizers.tokenizer_json import content_of
 from .byte_pair_files import CLASSES, byte_pair_of, class_of, end_ids
+from .gguf_files import open_gguf
 from .tokenizer_files import CONFIG, declared_in
 
 TEMPLATE = "chat_template.jinja"
 NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
-def chat_tokenizer_of(folder: Path, vocabulary: int) -> ChatTokenizer:
-    """The tokenizer of a folder, with its chat template if it has one.
+def chat_tokenizer_of(path: Path, vocabulary: int) -> ChatTokenizer:
+    """The tokenizer of a folder or a GGUF, and its chat template if any.
 
     `vocabulary` is how many tokens the model knows. Raises ValueError as
-    `byte_pair_of` does, and for a template that is none.
+    `byte_pair_of` and `gguf_tokenizer` do, and for a template that is
+    none.
     """
+    if path.is_file():
+        return gguf_tokenizer(open_gguf(path).metadata)
+    return in_folder(path, vocabulary)
+
+
+def in_folder(folder: Path, vocabulary: int) -> ChatTokenizer:
+    """The tokenizer that the files of a folder say."""
     declared = declared_in(folder)
     tokenizer = byte_pair_of(folder, vocabulary)
     declared = CLASSES.get(class_of(folder, declared), {}) | declared

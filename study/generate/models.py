@@ -3,15 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from numpy_ref.checkpoints.byte_pair_files import byte_pair_of, end_ids
-from numpy_ref.checkpoints.gguf_files import open_gguf
+from numpy_ref.checkpoints.chat_files import chat_tokenizer_of
 from numpy_ref.checkpoints.model_folders import ModelFolder, find_model
 from numpy_ref.checkpoints.names import Name
 from numpy_ref.generation import Decoding
 from numpy_ref.tokenizers.chat_tokenizer import ChatTokenizer
-from numpy_ref.tokenizers.gguf_vocabulary import gguf_tokenizer
 from numpy_ref.training.architectures import (
     ARCHITECTURES,
     Config,
@@ -58,13 +55,5 @@ def load_model(
     decoding = partial(
         architecture_of(config).decoding, checkpoint.model, config
     )
-    tokenizer = tokenizer_of(folder.path, config.vocabulary)
+    tokenizer = chat_tokenizer_of(folder.path, config.vocabulary)
     return WritingModel(folder, config, tokenizer, decoding)
-
-
-def tokenizer_of(path: Path, vocabulary: int) -> ChatTokenizer:
-    """The tokenizer of a folder or a GGUF."""
-    if path.is_file():
-        return gguf_tokenizer(open_gguf(path).metadata)
-    tokenizer = byte_pair_of(path, vocabulary)
-    return ChatTokenizer(tokenizer, end_ids(path, vocabulary))

@@ -9,7 +9,7 @@ import typer
 
 SENTENCE = "The artist painted the portrait of a woman with a brush"
 HELP = f"""
-Show what a real BERT, a relative or a GPT-2 attends to.
+Show what a real BERT, a relative, a GPT-2 or a Llama attends to.
 
 Prints which heads do what, by stated thresholds. With --plot it also draws
 a picture, with --html it writes an interactive page, and with --csv and
@@ -44,16 +44,17 @@ def view(
     model_type: Annotated[
         str | None,
         typer.Option(
-            help="Architecture, such as bert, roberta or gpt2; default: "
-            "what config.json of the checkpoint says.",
+            help="Architecture, such as bert, roberta, gpt2 or llama; "
+            "default: what the checkpoint says itself.",
             show_default=False,
         ),
     ] = None,
     model_version: Annotated[
         str | None,
         typer.Option(
-            help="Checkpoint: a folder, or a name on the Hugging Face hub "
-            "such as bert-base-uncased; default: a small packaged BERT.",
+            help="Checkpoint: a folder, a GGUF file, or a name on the "
+            "Hugging Face hub such as bert-base-uncased; default: a small "
+            "packaged BERT, or SmolLM2 for llama.",
             show_default=False,
         ),
     ] = None,
