@@ -42,6 +42,8 @@ Examples:
 
   twice --model bert --text "A cat sat."     every layer of a real BERT
 
+  twice --model smollm2 --text "A cat sat."  every layer of a real Llama
+
   twice --example                            four tokens, worked by hand
 
   twice study                                both codes side by side, a site
@@ -260,9 +262,9 @@ def walk(
         d_model, heads, context_length, stride, dtype, seed, tokenizer
     )
     if model is not None:
-        from .walk.bert import walk_bert
+        from .walk.models import walk_model
 
-        walked = walk_bert(own, model, dtype)
+        walked = walk_model(own, model, dtype)
     elif example:
         walked = walk_example()
     else:

@@ -11,19 +11,27 @@ import torch
 from torch import nn
 
 from numpy_ref.checkpoints.gpt2_config import Gpt2Config
+from numpy_ref.checkpoints.llama_config import LlamaConfig
 from numpy_ref.gpt2 import Gpt2
 from numpy_ref.optimizer import learning_rate
 from numpy_ref.parameters import state_dict
-from numpy_ref.training.architectures import IGNORED, Batch
-from numpy_ref.training.initial_weights import initial_gpt2
+from numpy_ref.training.architectures import (
+    IGNORED,
+    Batch,
+    Config,
+    architecture_of,
+)
 from numpy_ref.training.steps import (
     TrainingSettings,
     draw_batch,
     initial_state,
     training_step,
 )
+from numpy_ref.variants.llama import Llama
 from parity_tests.twins.case import to_torch
+from parity_tests.twins.loading import made
 from torch_impl.gpt2_training import Gpt2Loss
+from torch_impl.variants.llama_training import LlamaLoss
 
 
 class Step(NamedTuple):
@@ -36,15 +44,11 @@ class Step(NamedTuple):
     theirs: dict[str, np.ndarray]
 
 
-def twin_of(params: Gpt2, config: Gpt2Config) -> Gpt2Loss:
+def twin_of(params: Gpt2 | Llama, config: Config) -> nn.Module:
     """PyTorch's model with a copy of these weights."""
-    model = Gpt2Loss(
-        config.vocabulary,
-        config.positions,
-        config.d_model,
-        config.d_ff,
-        config.layers,
-    ).to(getattr(torch, params.norm.weight.dtype.name))
+    kind = LlamaLoss if isinstance(config, LlamaConfig) else Gpt2Loss
+    dtype = getattr(torch, params.norm.weight.dtype.name)
+    model = made(kind, config).to(dtype)
     model.load_state_dict(
         {n: torch.tensor(array) for n, array in state_dict(params).items()}
     )
@@ -52,18 +56,25 @@ def twin_of(params: Gpt2, config: Gpt2Config) -> Gpt2Loss:
 
 
 def for_their_model(
-    batch: Batch, config: Gpt2Config, settings: TrainingSettings
+    batch: Batch, config: Config, settings: TrainingSettings
 ) -> dict:
     """The arguments of their model."""
     tensors = {
-        name: to_torch(value) for name, value in batch._asdict().items()
+        name: to_torch(value)
+        for name, value in batch._asdict().items()
+        if value is not None
     }
-    return tensors | {
-        "rate": settings.dropout,
+    numbers = {
         "heads": config.heads,
         "epsilon": config.epsilon,
         "ignored": IGNORED,
     }
+    if not isinstance(config, LlamaConfig):
+        return tensors | numbers | {"rate": settings.dropout}
+    rotary = ("key_heads", "d_head", "base")
+    return (
+        tensors | numbers | {name: getattr(config, name) for name in rotary}
+    )
 
 
 def adamw_for(
@@ -84,7 +95,7 @@ def adamw_for(
 
 
 def their_step(
-    model: Gpt2Loss,
+    model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: dict,
     rate: float,
@@ -108,7 +119,8 @@ def their_step(
 def both_trained(ids, config, settings, seed=0, dtype="float64"):
     """Train both sides, and yield each step."""
     generator = np.random.default_rng(seed)
-    state = initial_state(initial_gpt2(config, generator, dtype))
+    initial = architecture_of(config).initial
+    state = initial_state(initial(config, generator, dtype))
     model = twin_of(state.params, config)
     optimizer = adamw_for(
         model, settings.betas, settings.epsilon, settings.decay

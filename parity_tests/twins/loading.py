@@ -1,4 +1,4 @@
-"""Loading: the PyTorch twin of a BERT that was read from a checkpoint."""
+"""Loading: the PyTorch twin of a model that was read from a checkpoint."""
 
 import inspect
 from typing import NamedTuple
@@ -8,10 +8,14 @@ from torch import nn
 
 from numpy_ref.checkpoints.architecture import BertConfig
 from numpy_ref.checkpoints.bert import BertCheckpoint
+from numpy_ref.checkpoints.llama import LlamaCheckpoint
+from numpy_ref.checkpoints.llama_config import LlamaConfig
 from numpy_ref.parameters import state_dict
 from torch_impl.bert import Bert, MaskedLanguageHead, Pooler
 from torch_impl.variants.albert import Albert, MaskedLanguageHeadTanh
 from torch_impl.variants.distilbert import DistilBert
+from torch_impl.variants.llama import Llama
+from torch_impl.variants.qwen2 import with_biases
 
 from .finding import namesake
 
@@ -46,7 +50,18 @@ def bert_twin(checkpoint: BertCheckpoint) -> BertTwin:
     )
 
 
-def made(kind: type[nn.Module], config: BertConfig) -> nn.Module:
+def llama_twin(checkpoint: LlamaCheckpoint) -> Llama:
+    """The module of a Llama's checkpoint, with its weights."""
+    with torch.device("meta"):
+        model = made(Llama, checkpoint.config)
+        if checkpoint.config.biased:
+            model = with_biases(model)
+    return with_weights(model, checkpoint.model)
+
+
+def made(
+    kind: type[nn.Module], config: BertConfig | LlamaConfig
+) -> nn.Module:
     """A module in the sizes of this configuration, taken by their names."""
     sizes = inspect.signature(kind).parameters
     return kind(**{name: getattr(config, name) for name in sizes})

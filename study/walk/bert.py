@@ -11,7 +11,8 @@ import torch
 
 from numpy_ref.checkpoints.architecture import BertConfig
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
-from numpy_ref.checkpoints.model_folders import find_model
+from numpy_ref.checkpoints.llama_config import LlamaConfig
+from numpy_ref.checkpoints.model_folders import ModelFolder
 from numpy_ref.checkpoints.model_tokenizers import Tokenizer, tokenizer_of
 from numpy_ref.checkpoints.relatives import inputs_of
 from numpy_ref.variants.albert import Albert
@@ -27,13 +28,12 @@ from .tokenizing import distinct
 MOST_GUESSES = 5
 
 
-def walk_bert(text: str, name: str, dtype: str) -> Walk:
-    """From `text` to the end of the BERT of that name, compared.
+def walk_bert(text: str, folder: ModelFolder, dtype: str) -> Walk:
+    """From `text` to the end of the BERT in that folder, compared.
 
-    `name` is one that `find_model` knows. Raises ValueError for a text
-    without words, and for one that is longer than the model.
+    Raises ValueError for a text without words, and for one that is longer
+    than the model.
     """
-    folder = find_model(name)
     checkpoint = load_bert(
         folder.path, dtype, progress("loading the model")
     )
@@ -86,7 +86,7 @@ def run(twin: BertTwin, inputs: dict) -> torch.Tensor | None:
     return twin.head(layers[-1].hidden, inputs["epsilon"])
 
 
-def check_length(tokens: int, config: BertConfig) -> None:
+def check_length(tokens: int, config: BertConfig | LlamaConfig) -> None:
     """Raise ValueError for a text that is too long for the model."""
     if tokens > config.positions:
         raise ValueError(

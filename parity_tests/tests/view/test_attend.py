@@ -527,7 +527,7 @@ def test_a_model_type_that_is_not_the_folders_is_refused(
         ("gpt2", tiny_bert, "bert"),
         ("roberta", tiny_bert, "bert"),
     ):
-        message = f"to be '{own}', as config.json of .* got '{kind}'"
+        message = f"to be '{own}', as .* says itself, got '{kind}'"
         with pytest.raises(ValueError, match=message):
             attend("a", None, kind, version)
 
@@ -618,6 +618,6 @@ def test_a_folder_says_which_model_it_holds(twice, tmp_path):
     code, out, err = twice(*options, "--model-type", "bert")
     assert (code, out) == (2, "")
     assert err == (
-        "twice: expected model_type to be 'distilbert', as config.json of "
-        f"{folder} says, got 'bert'\n"
+        f"twice: expected model_type to be 'distilbert', as {folder} says "
+        "itself, got 'bert'\n"
     )
