@@ -35,9 +35,9 @@ from .names import (
 from .tensors import (
     Stored,
     check_dtype,
+    check_floats,
     check_names,
     check_shape,
-    check_stored,
     keep_freed_memory,
     side_by_side,
     stored_tensors,
@@ -162,9 +162,11 @@ def llama_file(path: str | Path) -> LlamaFile:
     expected = {name.theirs for name in file.names}
     check_names(expected, {*file.tensors}, file.ignored)
     for name in file.names:
-        check = check_shape if is_gguf else check_stored
+        tensor = file.tensors[name.theirs]
         shape = their_shape(name, vars(file.config))
-        check(file.tensors[name.theirs], shape)
+        check_shape(tensor.name, tensor.shape, shape)
+        if not is_gguf:
+            check_floats(tensor)
     if not is_gguf:
         check_tied(file.tensors, file.names)
     return file

@@ -247,18 +247,24 @@ def check_dtype(dtype: str) -> None:
         raise ValueError(f"expected float32 or float64, got {dtype}")
 
 
-def check_shape(tensor: Stored, shape: tuple[int, ...]) -> None:
+def check_shape(
+    name: str, got: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
     """Raise ValueError unless a tensor has that shape."""
-    if tensor.shape != shape:
+    if got != shape:
         raise ValueError(
-            f"expected {tensor.name} to have the shape {shape}, "
-            f"got {tensor.shape}"
+            f"expected {name} to have the shape {shape}, got {got}"
         )
 
 
 def check_stored(tensor: Stored, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless a tensor holds floats and has that shape."""
-    check_shape(tensor, shape)
+    check_shape(tensor.name, tensor.shape, shape)
+    check_floats(tensor)
+
+
+def check_floats(tensor: Stored) -> None:
+    """Raise ValueError unless a tensor holds floats."""
     if tensor.dtype not in FLOATS:
         raise ValueError(
             f"expected {tensor.name} to be one of "
