@@ -171,8 +171,8 @@ def config_of(
     return LlamaConfig(**sizes, **more)
 
 
-def base_of(entries: Mapping) -> float | None:
-    """The base of RoPE; None where none is given.
+def base_of(entries: Mapping):
+    """The base of RoPE, as it stands there; None where none is given.
 
     transformers 5 writes `rope_parameters`; before, it was `rope_theta`,
     with `rope_scaling` beside it. Raises ValueError for angles that are
@@ -202,16 +202,18 @@ def check_no_window(entries: Mapping, positions: int) -> None:
     """Raise ValueError where a query does not see all keys before it."""
     window = entries.get("sliding_window")
     is_used = entries["model_type"] == "mistral" and window is not None
-    if is_used and not window >= positions:
+    if is_used and positive("sliding_window", window, int) < positions:
         raise ValueError(
             "expected sliding_window in config.json to be None, or no less "
             f"than the {positions} positions, got {window}"
         )
-    others = {*(entries.get("layer_types") or ())} - {"full_attention"}
+    layers = entries.get("layer_types") or []
+    layers = layers if isinstance(layers, list) else [layers]
+    others = [layer for layer in layers if layer != "full_attention"]
     if others:
         raise ValueError(
             "expected layer_types in config.json to be 'full_attention' "
-            f"only, got also {min(others)!r}"
+            f"only, got {others[0]!r}"
         )
 
 

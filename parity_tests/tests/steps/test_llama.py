@@ -5,14 +5,17 @@ float64 to 1e-10 of the largest value, of transformers without its casts to
 float32; in float32, as it is, our distance from that to four times its.
 """
 
+from collections.abc import Iterator
+
 import gguf
 import numpy as np
 import pytest
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from numpy_ref.checkpoints import llama as loader
 from numpy_ref.checkpoints.llama import load_llama
+from numpy_ref.checkpoints.model_folders import packaged_path
 from numpy_ref.parameters import state_dict
 from numpy_ref.variants.llama_cache import cached_llama
 from parity_tests.oracles.llama import (
@@ -96,6 +99,104 @@ def test_with_a_cache_it_is_the_same(tmp_path, name):
             [past, np.stack(kept).swapaxes(0, 1)], axis=-2
         )
         begin = end
+
+
+# --- SmolLM2 -------------------------------------------------------------
+
+SMOLLM2 = packaged_path("smollm2")
+# "The capital of France is", and then anything.
+PROMPT = [504, 3575, 282, 4649, 314]
+IDS = [*PROMPT, *np.random.default_rng(0).integers(0, 49152, 15).tolist()]
+
+
+def smollm2_oracle() -> LlamaForCausalLM:
+    """transformers' SmolLM2, its weights as `gguf` reads them.
+
+    Its sizes are those that its authors give. The rows of queries and
+    keys are put back in order one by one.
+    """
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        # The GGUF has a float32.
+        rms_norm_eps=float(np.float32(1e-5)),
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
+        tie_word_embeddings=True,
+        attn_implementation="eager",
+    )
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config).eval()
+    stored = {
+        tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type)
+        for tensor in gguf.GGUFReader(SMOLLM2).tensors
+    }
+    halves = [*range(0, 64, 2), *range(1, 64, 2)]
+    weights = {}
+    for name in model.state_dict():
+        if name == "lm_head.weight":
+            continue
+        rows = stored.pop(gguf_name(name))
+        if ".q_proj." in name or ".k_proj." in name:
+            heads = range(0, len(rows), 64)
+            rows = rows[[head + row for head in heads for row in halves]]
+        weights[name] = torch.tensor(rows)
+    assert not stored
+    model.load_state_dict(weights, strict=False, assign=True)
+    model.tie_weights()
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)
+    return model
+
+
+@pytest.mark.slow
+def test_smollm2_is_transformers_at_every_layer_and_head(capsys):
+    oracle, ids = smollm2_oracle(), np.array([IDS])
+    oracle_run = theirs(oracle, ids)
+    with without_float32(oracle.double()):
+        exact = theirs(oracle, ids)
+    our_run = ours(load_llama(SMOLLM2, "float64"), ids)
+    assert our_run["29/weights"].shape == (1, 9, 20, 20)
+    with capsys.disabled():
+        print("\n", *table(our_run, exact), sep="\n")
+    expect_as_the_oracle("float64", our_run, exact, exact)
+    assert heads_apart(our_run, exact).max() <= 1e-10
+    our_run = ours(load_llama(SMOLLM2), ids)
+    expect_as_the_oracle("float32", our_run, oracle_run, exact)
+
+
+def heads_apart(our_run, exact) -> np.ndarray:
+    """The largest difference in each head of each layer.
+
+    Of its query, key, value and weights, each as a share of its largest.
+    """
+    shares = []
+    for part in ("query", "key", "value", "weights"):
+        layers = [f"{index}/{part}" for index in range(30)]
+        ours, theirs = (
+            np.stack([run[layer][0] for layer in layers])
+            for run in (our_run, exact)
+        )
+        share = abs(ours - theirs).max((-1, -2)) / abs(theirs).max((-1, -2))
+        shares.append(share.repeat(9 // share.shape[1], axis=1))
+    return np.max(shares, axis=0)
+
+
+def table(our_run, exact) -> Iterator[str]:
+    """Layers by heads, and the hidden state behind each layer."""
+    heads = " ".join(f"{f'head {head}':>7}" for head in range(9))
+    yield f"largest difference, float64\nlayer {heads}  hidden"
+    for index, row in enumerate(heads_apart(our_run, exact)):
+        hidden = exact[f"{index}/hidden"]
+        off = abs(our_run[f"{index}/hidden"] - hidden).max()
+        shares = [*row, off / abs(hidden).max()]
+        yield f"{index:5} " + " ".join(f"{share:7.1e}" for share in shares)
+    distance = abs(our_run["logits"] - exact["logits"]).max()
+    largest = abs(exact["logits"]).max()
+    yield f"logits {distance / largest:.1e} of {largest:.1f}"
 
 
 # --- the other pairing ---------------------------------------------------
