@@ -12,6 +12,7 @@ Source: the specification in ggml, docs/gguf.md.
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd, prod
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -26,9 +27,9 @@ NUMBERS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 TEXT, LIST = 8, 9
 MOST_AXES = 4
 
-# Blocks that gguf is given as one row: with those of a tensor's own rows
-# it takes twice as long.
-LONG_ROW = 64
+# Blocks that gguf is given as one row: with a tensor's own rows, of 18 or
+# so, it takes twice as long.
+LONG_ROW = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,7 @@ class Gguf:
 def open_gguf(path: str | Path) -> Gguf:
     """Open a GGUF: its values are read, its tensors are not.
 
+    One that has been opened last and is as it was is not read again.
     Raises ValueError for a file that is none, or is cut short, and
     ModuleNotFoundError when gguf is not installed.
     """
@@ -115,16 +117,23 @@ def open_gguf(path: str | Path) -> Gguf:
 
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            if file.read(4) != MAGIC:
-                raise ValueError("one that does not begin with GGUF")
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-                return read_gguf(path, Cursor(data, len(MAGIC)))
+        status = path.stat()
+        return opened(path, status.st_size, status.st_mtime_ns)
     except (ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(
             f"expected {path} to be a whole GGUF file, got {reason}"
         ) from error
+
+
+@lru_cache(maxsize=1)
+def opened(path: Path, size: int, changed: int) -> Gguf:
+    """A file of this size that was changed at this time, in ns."""
+    with path.open("rb") as file:
+        if file.read(4) != MAGIC:
+            raise ValueError("one that does not begin with GGUF")
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return read_gguf(path, Cursor(data, len(MAGIC)))
 
 
 class Cursor:

@@ -29,6 +29,7 @@ from .tensors import (
     check_dtype,
     check_names,
     check_stored,
+    fill,
     keep_freed_memory,
     side_by_side,
     stored_tensors,
@@ -122,7 +123,7 @@ def load_gpt2(
     for name in watch(names):
         tensor = tensors[name.theirs].read(dtype)
         for part, numbers in to_ours([name], {name.theirs: tensor}).items():
-            arrays[part][...] = numbers
+            fill(arrays[part], numbers)
     check_finite(names, arrays)
     model = from_state_dict(Gpt2, arrays)
     return Gpt2Checkpoint(config, model, tuple(sorted(ignored)))

@@ -38,6 +38,7 @@ from .tensors import (
     check_floats,
     check_names,
     check_shape,
+    fill,
     keep_freed_memory,
     side_by_side,
     stored_tensors,
@@ -145,7 +146,7 @@ def load_llama(
     for name in watch(names):
         theirs = {name.theirs: file.tensors[name.theirs].read(dtype)}
         for part, numbers in to_ours([name], theirs, config.d_head).items():
-            arrays[part][...] = numbers
+            fill(arrays[part], numbers)
     check_finite(names, arrays)
     arrays.setdefault(OUR_HEAD, arrays[OUR_TABLE])
     model = from_state_dict(Llama, arrays)

@@ -27,6 +27,9 @@ FLOATS = {"F16": "float16", "BF16": "bfloat16"} | {
     "F64": "float64",
 }
 
+# As many rows as are copied at a time.
+ROWS = 128
+
 # What DataParallel and torch.compile put before the names of a model.
 WRAPPERS = re.compile(r"((module|_orig_mod)\.)*")
 
@@ -113,6 +116,16 @@ def side_by_side(
         else part.reshape(shape[::-1]).T
         for part, (name, shape) in zip(parts, shapes.items(), strict=True)
     }
+
+
+def fill(array: Array, numbers: Array) -> None:
+    """Fill an array row by row, some rows at a time.
+
+    Where its rows are not what runs fastest, all at once would take twice
+    as long: of each line of memory but one number would be written.
+    """
+    for row in range(0, len(array), ROWS):
+        array[row : row + ROWS] = numbers[row : row + ROWS]
 
 
 def stored_tensors(folder: str | Path) -> dict[str, Stored]:

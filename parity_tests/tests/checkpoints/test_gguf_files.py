@@ -89,6 +89,18 @@ def test_a_file_is_what_gguf_reads(tmp_path, alignment):
             )
 
 
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    path = of_all_kinds(tmp_path / "a.gguf")
+    first = open_gguf(path)
+    assert open_gguf(path) is first
+    write_gguf(path, [("string", "a", "b")])
+    assert open_gguf(path).metadata["a"] == "b"
+    assert not open_gguf(path).tensors
+    path.unlink()
+    with pytest.raises(ValueError, match=r"got No such file"):
+        open_gguf(path)
+
+
 def test_a_file_that_is_cut_short_anywhere_is_refused(tmp_path):
     whole = of_all_kinds(tmp_path / "a.gguf").read_bytes()
     path = tmp_path / "cut.gguf"

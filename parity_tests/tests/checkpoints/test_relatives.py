@@ -183,7 +183,7 @@ def test_heads_that_do_not_divide_are_named_in_their_words(tmp_path):
 
 
 UNKNOWN = (
-    *("deberta", "deberta-v2", "electra", "mpnet", "llama", "t5", "xlnet"),
+    *("deberta", "deberta-v2", "electra", "mpnet", "mamba", "t5", "xlnet"),
     *("BERT", "", None, 3, ["bert"]),
 )
 
