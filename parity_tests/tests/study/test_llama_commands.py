@@ -1,7 +1,6 @@
 """A small Llama of `twice train`, and every command that can use it."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -11,11 +10,13 @@ from transformers import LlamaForCausalLM
 from bert_viz import attend
 from numpy_ref.checkpoints.llama import load_llama
 from numpy_ref.checkpoints.llama_config import LlamaConfig
-from numpy_ref.training.checkpoint import load_training
 from numpy_ref.training.steps import TrainingSettings
 from numpy_ref.variants.llama import llama
 from parity_tests.oracles.training import both_trained
 from study.command import main
+from study.train import run as training_run
+
+from .test_train_command import contents, interrupted
 
 TEXT = "low lower lowest newer newest wider, and the low was wide. " * 9
 TINY = (
@@ -60,19 +61,24 @@ def test_transformers_reads_what_was_trained(finished):
     assert (config.heads, config.key_heads, config.d_ff) == (4, 2, 42)
 
 
-def test_training_goes_on_as_if_it_had_not_stopped(
-    finished, twice, tmp_path
+def test_interrupted_it_goes_on_as_if_it_had_not_been(
+    finished, twice, tmp_path, monkeypatch
 ):
     folder, story = finished
-    again = shutil.copytree(folder, tmp_path / "again")
-    whole = load_training(again).state
-    assert whole.step == 6
-    code, said, _ = twice("train", "--file", story, "--out", again)
-    assert code == 2  # the default is a GPT-2
-    code, said, _ = twice(
-        *("train", "--file", story, "--out", again, *TINY[:2])
-    )
-    assert (code, "resuming from step 6." in said) == (0, True)
+    out = tmp_path / "again"
+    again = ("train", "--file", story, "--out", out, *TINY)
+    monkeypatch.setattr(training_run, "train", interrupted(3))
+    code, said, _ = twice(*again)
+    assert code == 130
+    assert "holds the checkpoint of step 2: the same" in said
+    monkeypatch.undo()
+    code, said, _ = twice(*again)
+    assert code == 0
+    assert "resuming from step 2." in said
+    assert contents(folder) == contents(out)
+    code, _, error = twice(*again, "--architecture", "gpt2")
+    assert code == 2
+    assert "expected --architecture llama, as when" in error
 
 
 def test_its_steps_are_those_of_autograd_and_torch_optim():
