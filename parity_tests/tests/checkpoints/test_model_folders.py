@@ -89,7 +89,7 @@ def test_what_is_cached_and_packaged_is_said(cache):
     with pytest.raises(ValueError, match="expected a folder") as error:
         find_model("someone/other")
     message = str(error.value)
-    assert "packaged model (bert)" in message
+    assert "packaged model (bert, smollm2)" in message
     assert "cached (someone/tiny-bert)" in message
     assert "got 'someone/other': " in message
     assert "\n" not in message

@@ -264,7 +264,7 @@ def test_an_empty_text_is_refused(twice, small):
 def test_a_model_that_does_not_exist_is_refused(twice):
     expect_refused(
         twice("--model", "no/model", "--text", "a b"),
-        r"packaged model \(bert\).*cached \(.*got 'no/model'",
+        r"packaged model \(bert, smollm2\).*cached \(.*got 'no/model'",
     )
 
 

@@ -558,7 +558,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(
     with pytest.raises(ValueError, match=r"^expected a folder") as error:
         attend("a", None, kind, "someone/other")
     message = str(error.value)
-    assert "packaged model (bert)" in message
+    assert "packaged model (bert, smollm2)" in message
     assert "cached (someone/tiny-bert)" in message
     assert "got 'someone/other': " in message
 

@@ -135,7 +135,10 @@ def test_names_and_positions_of_tokens():
         (("word " * 600,), "at most 512 tokens"),
         (("--model-type", "t5"), "expected model_type to be one of bert, "),
         (("--model-type", "gpt2"), "no GPT-2 is packaged"),
-        (("--model-version", "no/such-model"), "a packaged model (bert)"),
+        (
+            ("--model-version", "no/such-model"),
+            "a packaged model (bert, smollm2)",
+        ),
         ((LAYER, 2), "expected --layer and --head for one head"),
         ((LAYER, 6, HEAD, 0), "expected layer from 0 to 5, got 6"),
         (("--tokens", "horse"), "horse"),
