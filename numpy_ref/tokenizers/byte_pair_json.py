@@ -261,12 +261,9 @@ def check_lists(entries: dict, model: dict) -> None:
             f"expected a list of merges, got {type(merges).__name__}"
         )
     model["merges"] = pairs = pairs_in(model)
-    parts = {*chain.from_iterable(pairs)}
-    if (
-        {*map(len, pairs)} - {2}
-        or {*map(type, parts)} - {str}
-        or "" in parts
-    ):
+    sizes = {*map(len, pairs)}
+    kinds = {*map(type, chain.from_iterable(pairs))}
+    if sizes - {2} or kinds - {str} or "" in chain.from_iterable(pairs):
         raise ValueError(
             f"expected each merge to be two tokens, got {first_odd(pairs)}"
         )

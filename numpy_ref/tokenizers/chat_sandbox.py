@@ -7,8 +7,8 @@ spares HTML, `raise_exception`, `strftime_now`, and `generation` blocks.
 Jinja's sandbox keeps it from Python's insides and from changing what it
 is given.
 
-Its time is bounded: `MOST_STEPS` rounds of loops and calls, a second or
-so. Its memory is not: texts can be joined to longer ones at every step.
+Its time is bounded: `MOST_STEPS` rounds of loops and calls, seconds at
+most. Its memory is not: texts can be joined to longer ones at every step.
 """
 
 import json
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
 
-MOST_STEPS = 1_000_000
+MOST_STEPS = 200_000
 
 # A `generation` block marks what a model learns to write. Here it only
 # keeps its variables to itself, as a `with` block does.

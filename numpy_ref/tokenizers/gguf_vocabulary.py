@@ -81,12 +81,28 @@ def gguf_entries(metadata: Metadata) -> dict:
     name = metadata[PRE]
     entries |= PRE_TOKENIZERS[name]
     entries["model"]["ignore_merges"] = name in WHOLE_TOKENS
-    ends = {
-        f"add_{end}_token": metadata.get(f"tokenizer.ggml.add_{end}_token")
-        for end in ("bos", "eos")
-    }
-    entries["post_processor"] = template_of(entries, named | ends, "")
+    declared = named | added_ends(metadata, named)
+    entries["post_processor"] = template_of(entries, declared, "")
     return entries
+
+
+def added_ends(
+    metadata: Metadata, named: dict[str, str]
+) -> dict[str, bool]:
+    """Which special tokens stand around a text, as transformers says it.
+
+    Raises ValueError for one that has no id.
+    """
+    ends = {}
+    for end in ("bos", "eos"):
+        key = f"tokenizer.ggml.add_{end}_token"
+        ends[f"add_{end}_token"] = bool(metadata.get(key))
+        if metadata.get(key) and f"{end}_token" not in named:
+            raise ValueError(
+                f"expected tokenizer.ggml.{end}_token_id beside {key}, "
+                "got none"
+            )
+    return ends
 
 
 def check_kind(metadata: Metadata) -> None:

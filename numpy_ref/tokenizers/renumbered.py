@@ -33,8 +33,8 @@ class RenumberedTokenizer(TokenBytes):
 
     A byte that the vocabulary lacks is left out of every text, as in
     Hugging Face's `tokenizers`; `absent` has all of them. SmolLM2 knows
-    235 bytes: UTF-8 has no use for most others, and the rest are six
-    control characters, of which no text has come its way.
+    235 bytes: no text has a use for 15 of the others, and six are control
+    characters.
 
     Raises ValueError for a vocabulary without a token for each merge and
     what it is made of, and as `token_table` does.

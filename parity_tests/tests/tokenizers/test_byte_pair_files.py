@@ -551,6 +551,7 @@ WRONG = {
     "no model": (of_file(model=None), "the model of a BPE, got None"),
     "no merges": (of_model(merges=None), "list of merges, got NoneType"),
     "a triple": (of_model(merges=["a b c"]), "tokens, got .* in merge 0"),
+    "a nest": (of_model(merges=[["a", ["b"]]]), r"\['b'\]\) in merge 0"),
     "a list": (of_model(vocab=["a"]), "tokens and ids, got list"),
     "an id": (of_model(vocab={"a": -1}), "at least 0 for 'a', got -1"),
     "no bytes": (

@@ -266,6 +266,10 @@ WRONG = {
     "no types": ({"token_type": GONE}, "ggml.token_type, got none"),
     "few types": ({"token_type": [1]}, "each of 286 tokens, got 1"),
     "an end": ({"eos_token_id": SIZE}, "eos_token_id to be from 0 to 285"),
+    "no beginning": (
+        {"bos_token_id": GONE, "add_bos_token": True},
+        "ggml.bos_token_id beside tokenizer.ggml.add_bos_token, got none",
+    ),
     "a merge": ({"merges": ["a b", "ab"]}, r"got \('ab',\) in merge 1"),
     "a merge of more": ({"merges": ["a b c"]}, "two tokens, got .*'c'"),
     "a merge of none": ({"merges": ["q w"]}, "an id for each merge.*'qw'"),
