@@ -242,10 +242,10 @@ def test_a_template_that_fails_is_told_in_one_line(kind):
 
 ROUNDS = "{% for a in range(9) %}"
 LONG = {
-    "loops": 9 * ROUNDS + 9 * "{% endfor %}",
+    "loops": 5 * ROUNDS + 5 * "{% endfor %}",
     "macros": "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}"
-    "{% endif %}{% endmacro %}{{ f(30) }}",
-    "a tree": "{% for a in range(9) recursive %}{% if loop.depth < 9 %}"
+    "{% endif %}{% endmacro %}{{ f(15) }}",
+    "a tree": "{% for a in range(9) recursive %}{% if loop.depth < 5 %}"
     "{{ loop(range(9)) }}{% endif %}{% endfor %}",
 }
 
