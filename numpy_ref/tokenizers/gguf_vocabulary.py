@@ -3,8 +3,8 @@
 The metadata have the tokens, their types and the merges. How a text is
 split they tell by a name alone, that of llama.cpp, and what belongs to
 the name stands here. transformers (5.23) does not know "smollm" and takes
-GPT-2's split for it, so that 2024 is one pre-token; but SmolLM2 learned
-its merges on single digits, and no token of it has two.
+GPT-2's split for it, which parts the white space before a number; but
+SmolLM2 learned its merges on single digits, and no token of it has two.
 """
 
 from typing import Any

@@ -261,6 +261,16 @@ def test_a_template_that_takes_too_long_is_stopped(kind, monkeypatch):
     assert template._steps.taken == 10_001
 
 
+def test_each_round_of_a_tree_and_each_call_is_a_step():
+    source = (
+        "{% for a in [1] recursive %}{% if loop.depth < 2 %}"
+        "{{ loop(range(99)) }}{% endif %}{% endfor %}"
+    )
+    template = ChatTemplate(source, {})
+    template._render([message("user")], True)
+    assert template._steps.taken == 1 + 2 + 99
+
+
 def test_steps_are_those_of_one_rendering():
     template = ChatTemplate(PLAIN, NAMES)
     for _ in range(3):

@@ -153,7 +153,7 @@ def test_transformers_agrees_once_it_is_told_of_the_digits():
     path, ours = smollm2_file(), smollm2_tokenizer()
     theirs = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     texts = ["It's 2024: 3.14<|im_end|>", *SPECIAL, *NUMBERS, "é 😀\n\n x"]
-    assert theirs("2024")["input_ids"] != ours.encode("2024").tolist()
+    assert theirs("in  24")["input_ids"] != ours.encode("in  24").tolist()
     theirs.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
