@@ -53,16 +53,16 @@ def after(training: Training, steps: int) -> Training:
 
 
 @pytest.fixture(scope="module")
-def ten():
-    """Training after ten steps."""
-    return after(beginning(), 10)
+def five():
+    """Training after five steps."""
+    return after(beginning(), 5)
 
 
 @pytest.fixture
-def folder(tmp_path, ten):
-    """A folder with a checkpoint of ten steps."""
+def folder(tmp_path, five):
+    """A folder with a checkpoint of five steps."""
     begin_folder(tmp_path / "model", CONFIG, MERGES)
-    save_training(tmp_path / "model", ten)
+    save_training(tmp_path / "model", five)
     return tmp_path / "model"
 
 
@@ -82,9 +82,9 @@ def bits(training: Training) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_ten_steps_and_ten_are_twenty_bit_for_bit(tmp_path, dtype):
+def test_five_steps_and_five_are_ten_bit_for_bit(tmp_path, dtype):
     begin_folder(tmp_path, CONFIG, MERGES)
-    first = after(beginning(dtype), 10)
+    first = after(beginning(dtype), 5)
     save_training(tmp_path, first)
     loaded = load_training(tmp_path)
     assert bits(loaded) == bits(first)
@@ -93,9 +93,9 @@ def test_ten_steps_and_ten_are_twenty_bit_for_bit(tmp_path, dtype):
         was = state_dict(first.state.params)[name]
         assert array.strides == was.strides
     assert loaded[2:] == (CONFIG, SETTINGS, "hash", "a text")
-    ten_more = bits(after(loaded, 10))
-    assert ten_more == bits(after(beginning(dtype), 20))
-    assert ten_more["generator"] != bits(first)["generator"]
+    five_more = bits(after(loaded, 5))
+    assert five_more == bits(after(beginning(dtype), 10))
+    assert five_more["generator"] != bits(first)["generator"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -130,13 +130,13 @@ def test_a_folder_holds_one_checkpoint_and_nothing_else(folder):
     assert set(files(folder)) == {
         *("config.json", "tokenizer.json", "tokenizer_config.json"),
         "model.safetensors",
-        "training-10.safetensors",
+        "training-5.safetensors",
     }
     save_training(folder, after(load_training(folder), 1))
     assert set(files(folder)) == {
         *("config.json", "tokenizer.json", "tokenizer_config.json"),
         "model.safetensors",
-        "training-11.safetensors",
+        "training-6.safetensors",
     }
 
 
@@ -146,7 +146,7 @@ def test_a_folder_holds_one_checkpoint_and_nothing_else(folder):
     [(errno.ENOSPC, True), (errno.EACCES, False), (errno.EROFS, False)],
 )
 def test_a_full_disk_or_no_leave_to_write_keeps_the_old_checkpoint(
-    folder, ten, monkeypatch, call, half, error
+    folder, five, monkeypatch, call, half, error
 ):
     before, calls = files(folder), []
     write_bytes = Path.write_bytes
@@ -166,20 +166,21 @@ def test_a_full_disk_or_no_leave_to_write_keeps_the_old_checkpoint(
     monkeypatch.undo()
     now = files(folder)
     assert {name: now[name] for name in before} == before
-    assert bits(load_training(folder)) == bits(ten)
+    assert bits(load_training(folder)) == bits(five)
     save_training(folder, later)
     assert bits(load_training(folder)) == bits(later)
     assert len(files(folder)) == len(before)
 
 
+# Reads the numbers of moments, and forks for each a process that saves.
 KILLED_WHILE_SAVING = """
 import os, sys
 from pathlib import Path
 from numpy_ref.training.steps import train
 from numpy_ref.training.checkpoint import load_training, save_training
 import numpy as np
-folder, most = Path(sys.argv[1]), int(sys.argv[2])
-training, count = load_training(folder), 0
+folder, count = Path(sys.argv[1]), 0
+training = load_training(folder)
 ids = np.random.default_rng(0).integers(0, training.config.vocabulary, 99)
 
 def moment():
@@ -205,10 +206,15 @@ steps = train(
     training.settings,
 )
 state, _ = next(steps)
-sys.addaudithook(watch)
-Path.write_bytes = write_bytes
-save_training(folder, training._replace(state=state))
-print(count)
+for line in sys.stdin:
+    if os.fork():
+        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+        continue
+    most = int(line)
+    sys.addaudithook(watch)
+    Path.write_bytes = write_bytes
+    save_training(folder, training._replace(state=state))
+    os._exit(0)
 """
 
 
@@ -216,31 +222,28 @@ def test_killed_at_any_moment_of_saving_it_goes_on_from_the_last(folder):
     """The process ends before each opening, renaming, removing of a file,
     and in the middle of each writing."""
     first = bits(load_training(folder))
-    eleven = after(load_training(folder), 1)
+    six = after(load_training(folder), 1)
     seen = set()
-    for moment in range(20):
-        run = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                KILLED_WHILE_SAVING,
-                folder,
-                str(moment),
-            ],
-            capture_output=True,
-            text=True,
-        )
-        contents = bits(load_training(folder))
-        seen.add(load_training(folder).state.step)
-        if run.returncode == 0:
-            break
-        assert run.returncode == 7, run.stderr
-        assert contents in (first, bits(eleven))
-        if contents != first:
-            break
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_WHILE_SAVING, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for moment in range(20):
+            print(moment, file=process.stdin, flush=True)
+            code = int(process.stdout.readline())
+            contents = bits(load_training(folder))
+            seen.add(load_training(folder).state.step)
+            if code == 0:
+                break
+            assert code == 7
+            assert contents in (first, bits(six))
+            if contents != first:
+                break
     assert moment >= 5
-    assert seen == {10, 11}
-    save_training(folder, eleven)
+    assert seen == {5, 6}
+    save_training(folder, six)
     assert len(files(folder)) == 5
 
 
