@@ -30,7 +30,7 @@ QUICK_BUGS = (
 )
 QUICK_RIGHT = ("tile_by_tile", "joined_projections")
 
-BUDGET = Budget(shrunk=0)
+BUDGET = Budget(10, shrunk=0)
 
 # The cause that is named for a bug; None where it is unknown. To be read
 # beside the `Cause:` of its file.

@@ -25,7 +25,7 @@ from parity_tests.twins.gradients import backward
 
 def findings_on(function, name):
     """What is found of a function as the step or gradient `name`."""
-    return judgements(StepSubject(function, name), Budget(8))
+    return judgements(StepSubject(function, name), Budget(8, shrunk=0))
 
 
 def verdicts(function, name):
@@ -57,7 +57,9 @@ def test_a_gradient_is_judged_too(name):
 def as_hosted(function, name):
     """The report on a function of a file that has this name."""
     host, thing = hosted(function, name)
-    return judge_thing(host, thing, name, NOTHING_DECLARED, Budget(8))
+    return judge_thing(
+        host, thing, name, NOTHING_DECLARED, Budget(8, shrunk=0)
+    )
 
 
 def of_the_weights(upstream, probs):
@@ -203,7 +205,9 @@ def test_parameters_that_are_modified_are_seen():
         return y
 
     host, thing = hosted(linear, "linear")
-    report = judge_thing(host, thing, "linear", NOTHING_DECLARED, Budget(8))
+    report = judge_thing(
+        host, thing, "linear", NOTHING_DECLARED, Budget(8, shrunk=0)
+    )
     names = [finding.name for finding in report.failed]
     assert names == ["inputs_are_left_as_they_were"]
 

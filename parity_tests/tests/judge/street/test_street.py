@@ -21,7 +21,8 @@ from parity_tests.tests.judge.street.dresses import dresses
 
 STREET = Path(__file__).parent
 BUGS = sorted(p.stem for p in Path(bug_zoo.__path__[0]).glob("[!_]*.py"))
-EXAMPLES = Budget(10)
+# Verdict and cause alone are looked at, and no smaller input is sought.
+BUDGET = Budget(10, shrunk=0)
 HOSTILE = "forge_answers.py"  # is run in a process of its own
 
 # What is not judged, and so neither rejected nor passed.
@@ -52,7 +53,7 @@ def reports(path: Path) -> tuple:
             return (answer["error"]["text"],)
         things = answer["things"]
         return tuple(
-            judge_candidates(host, things, None, NOTHING_DECLARED, EXAMPLES)
+            judge_candidates(host, things, None, NOTHING_DECLARED, BUDGET)
         )
     except ValueError as error:  # nothing to be judged
         return (str(error),)
