@@ -22,9 +22,11 @@ from study.text.corpus import OfflineError, read_corpus
 # A test that reaches for a hub must fail at once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+BY_DEFAULT = 10  # inputs of each test; see `examples`, too
+
 settings.register_profile(
     "default",
-    max_examples=10,
+    max_examples=BY_DEFAULT,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -62,6 +64,14 @@ def one_in(count: int, names: Iterable) -> list:
         pytest.param(name, marks=pytest.mark.slow if place % count else ())
         for place, name in enumerate(names)
     ]
+
+
+def examples(part: int = 1) -> int:
+    """How many inputs a test of each step gets: of the profile's number
+    this part, and of the default half of that, since CI takes more."""
+    most = settings().max_examples
+    in_all = most // 2 if most == BY_DEFAULT else most
+    return max(1, in_all // part)
 
 
 def expect_holds(claim: str, comparison: Comparison) -> None:

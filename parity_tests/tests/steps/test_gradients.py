@@ -13,7 +13,7 @@ from numpy_ref import sublayers
 from numpy_ref.parameters import from_state_dict, state_dict
 from parity_tests.bounds.rounding import Bounded
 from parity_tests.exact.numbers import bounded
-from parity_tests.tests.conftest import expect_holds
+from parity_tests.tests.conftest import examples, expect_holds
 from parity_tests.twins.case import Case, to_torch
 from parity_tests.twins.comparing import with_exact, within
 from parity_tests.twins.finding import find_twins
@@ -73,7 +73,7 @@ def drawn(data, twin, dtype):
 
 @pytest.mark.parametrize("twin", PARTS, ids=str)
 @given(data=st.data(), dtype=DTYPES)
-@settings(max_examples=settings().max_examples // 2)
+@settings(max_examples=examples(2))
 def test_every_named_gradient_equals_autograds(twin, data, dtype):
     both = gradients(*drawn(data, twin, dtype))
     for comparison in both.compared(f"{twin.name}_backward").values():
@@ -85,7 +85,7 @@ def test_every_named_gradient_equals_autograds(twin, data, dtype):
 
 @pytest.mark.parametrize("twin", PARTS, ids=str)
 @given(data=st.data(), dtype=DTYPES)
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=examples(4))
 def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
     both = gradients(*drawn(data, twin, dtype), digits=True)
     for name, exact in both.exact.items():
@@ -141,7 +141,7 @@ def test_no_named_gradient_is_left_out(twin, data):
 
 @pytest.mark.parametrize("twin", PARTS, ids=str)
 @given(data=st.data(), seed=SEEDS)
-@settings(max_examples=settings().max_examples // 5)
+@settings(max_examples=examples(5))
 def test_a_small_move_changes_the_output_as_the_gradient_says(
     twin, data, seed
 ):

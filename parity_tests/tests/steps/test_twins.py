@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import numpy_ref
 import torch_impl
 from parity_tests.exact import exact_steps
-from parity_tests.tests.conftest import expect_holds
+from parity_tests.tests.conftest import examples, expect_holds
 from parity_tests.twins.case import tuple_of
 from parity_tests.twins.comparing import expect_equal, with_exact
 from parity_tests.twins.finding import find_twins, twin_files
@@ -91,15 +91,15 @@ def alike(before, value) -> bool:
     return np.array_equal(before, value)
 
 
-def examples(twin) -> int:
-    """How many inputs: a fifth for a model, whose steps are tested too."""
-    return settings().max_examples // (5 if twin.name in MODELS else 1)
+def part_for(twin) -> int:
+    """A fifth of all inputs for a model, whose steps are tested too."""
+    return 5 if twin.name in MODELS else 1
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=str)
 def test_every_named_step_is_equal(twin):
     @given(data=st.data(), dtype=DTYPES)
-    @settings(max_examples=examples(twin))
+    @settings(max_examples=examples(part_for(twin)))
     def on_any_input(data, dtype):
         ours, theirs = recorded(data.draw(cases(twin, dtype)))
         paths = [[call.path for call in side] for side in (ours, theirs)]
@@ -114,7 +114,7 @@ def test_every_named_step_is_equal(twin):
 @pytest.mark.parametrize("twin", TWINS, ids=str)
 def test_every_named_step_has_its_exact_value(twin):
     @given(data=st.data(), dtype=DTYPES)
-    @settings(max_examples=examples(twin) // 2)
+    @settings(max_examples=examples(2 * part_for(twin)))
     def on_any_input(data, dtype):
         case = data.draw(cases(twin, dtype))
         exact = exact_steps(twin.name, case.arguments, case.params, True)
