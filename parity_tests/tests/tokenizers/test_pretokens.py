@@ -1,5 +1,5 @@
 import string
-from itertools import pairwise, product
+from itertools import pairwise
 
 import pytest
 import regex
@@ -77,8 +77,9 @@ def test_each_digit_is_cut_out_before_the_rest_is_split(text):
 
 def test_every_two_letters_after_an_apostrophe_are_split_as_they_should():
     pattern = regex.compile(PATTERN)
-    for first, second in product(string.ascii_letters, repeat=2):
-        text = f"a'{first}{second}'{first} '{first}"
+    letters = string.ascii_letters
+    for first in letters:
+        text = " ".join(f"a'{first}{x}'{first} '{first}" for x in letters)
         assert split(text) == pattern.findall(text)
 
 

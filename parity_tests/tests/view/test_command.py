@@ -16,6 +16,8 @@ from study.view.parts import chosen_tokens, start
 
 pytest.importorskip("matplotlib")
 
+# Plots of each kind are drawn of small arrays in `test_plots.py`, too.
+SLOW = pytest.mark.slow
 LAYER, HEAD = "--layer", "--head"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -58,9 +60,9 @@ def test_numbers_as_csv_and_npz(twice, tmp_path):
     "options",
     [
         (),
-        (LAYER, 2, HEAD, 7),
-        ("--tokens", "portrait, 11"),
-        ("--metrics",),
+        pytest.param((LAYER, 2, HEAD, 7), marks=SLOW),
+        pytest.param(("--tokens", "portrait, 11"), marks=SLOW),
+        pytest.param(("--metrics",), marks=SLOW),
         ("--kind", "map"),
         ("--kind", "rollout"),
         ("--kind", "norms", LAYER, 2, HEAD, 7),
