@@ -21,6 +21,7 @@ COMMANDS = {
     "variance": [],
     "train": ["--out", "model", *SMALL, *SHORT],
     "generate": ["--model", "model", "--prompt", "I", "--length", 2],
+    "chat": ["--help"],  # it would wait for a line
     "view": ["A cat sat."],
     "check": ["attention.py"],
 }
