@@ -14,6 +14,7 @@ from . import (
     layers,
     softmax,
     text,
+    variants,
 )
 from .property import (
     Comparisons,
@@ -32,6 +33,7 @@ FILES = (
     layers,
     embeddings,
     text,
+    variants,
     gradients,
     layer_gradients,
 )

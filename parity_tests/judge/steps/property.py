@@ -35,6 +35,7 @@ from parity_tests.twins.gradients import (
     named_leaves,
     output_name,
 )
+from parity_tests.twins.rules import GIVEN
 
 IN_FLOAT64 = Rounding.of(np.float64)
 BACKWARD = "_backward"
@@ -251,13 +252,18 @@ def has_gradient(value) -> bool:
     return floats or is_params
 
 
+def is_learned(name: str, value) -> bool:
+    """Whether an input has a gradient: an angle is given, not learned."""
+    return has_gradient(value) and name not in GIVEN
+
+
 def named_results(result, taken: dict) -> dict[str, np.ndarray]:
     """The gradients returned, by the dotted names of their inputs.
 
     They come last: a model's loss is returned before them.
     """
     parts = result if isinstance(result, tuple) else (result,)
-    names = [name for name, value in taken.items() if has_gradient(value)]
+    names = [name for name in taken if is_learned(name, taken[name])]
     if len(parts) < len(names):
         raise Broken(
             f"returned {len(parts)} gradients, expected {len(names)}"
@@ -275,7 +281,7 @@ def moved(arguments: dict, move: Callable) -> dict:
             return from_state_dict(
                 type(value), {n: move(f"{name}.{n}", a) for n, a in arrays}
             )
-        return move(name, value) if has_gradient(value) else value
+        return move(name, value) if is_learned(name, value) else value
 
     return {name: at(name, value) for name, value in arguments.items()}
 

@@ -91,7 +91,10 @@ class StepSubject:
         ]
         loud = loud_cases(self.name) if self.name in LOUD else []
         stages = plain_cases(self.name), extreme + loud
-        return [list(filter(self.takes, stage)) for stage in stages]
+        return [
+            list(filter(self.takes, map(self.adapted, stage)))
+            for stage in stages
+        ]
 
     def answer(self, probe):
         return answer_of(self.function, probe)

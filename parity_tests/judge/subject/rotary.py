@@ -218,8 +218,15 @@ def half_of(array: np.ndarray, d_head: int) -> np.ndarray | None:
 
 
 def angles(d_head: int, theta: float = THETA) -> np.ndarray:
+    return angles_at(np.arange(ROWS), d_head, theta)
+
+
+def angles_at(
+    positions: np.ndarray, d_head: int, theta: float = THETA
+) -> np.ndarray:
+    """The angle of each position and pair of features."""
     frequencies = theta ** -(np.arange(0, d_head, 2) / d_head)
-    return np.outer(np.arange(ROWS), frequencies)
+    return np.multiply.outer(positions, frequencies)
 
 
 WIDTHS = {

@@ -17,6 +17,7 @@ from . import (
     masks,
     multi_head,
     self_attention,
+    variants,
     windows,
 )
 from .pieces import Mutants
@@ -31,6 +32,7 @@ FILES = (
     self_attention,
     multi_head,
     loss,
+    variants,
     gradients,
 )
 
