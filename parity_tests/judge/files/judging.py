@@ -13,6 +13,7 @@ from dataclasses import replace
 from math import inf
 
 from parity_tests.judge.attention.conventions import (
+    INSIDE_FLOAT32,
     NOTHING_DECLARED,
     Declared,
 )
@@ -28,7 +29,9 @@ from parity_tests.judge.steps.activations import (
     FEED_FORWARDS,
     WORDS,
 )
-from parity_tests.judge.steps.spelling import hosted_step, tried
+from parity_tests.judge.steps.built import READINGS, hosted_layer
+from parity_tests.judge.steps.cases import in_float32
+from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
 from parity_tests.judge.subject.languages import in_english
 from parity_tests.judge.subject.roles import qkv_of
@@ -45,6 +48,14 @@ ALIASES = (
 )
 MASKS = ("causal_mask", "padding_mask")
 STEP_ALIASES = {"layernorm": "layer_norm", "ffn": "feed_forward"}
+# Steps of a Llama, of which a file has many names: functions or classes.
+PARTS = {
+    "rms_norm": r"(?!.*(gated|backward|grad))\w*rms_?norm\w*",
+    "silu": r"silu|swish",
+    "swiglu": r"(?!.*(backward|grad))\w*swi_?glu\w*|(llama|qwen\d?|mistral)_?mlp",
+    "repeat_heads": r"(?!.*(backward|grad))(repeat|expand)_?(kv|key_value|heads)\w*",
+}
+GATED_CLASS, GATED_SOURCE = r"feed_?forward|\w*mlp|ffn", r"silu|swish"
 ATTENDS = r"atten|attn|sdpa|mha"
 COMPUTES = r"softmax|scaled_dot|exp\("
 NOT_ATTENTION = r"mask|scores?$|weights?$|probs?$|backward|grad|bias|config"
@@ -125,12 +136,30 @@ def candidates(
         roles = [(thing, role_told(thing)) for thing in public]
         known = [(thing, its_role) for thing, its_role in roles if its_role]
         if known:
-            return known
+            return without_helpers(known)
     defined = ", ".join(thing.name for thing in public) or "nothing"
     raise NotJudged(
         "expected a function named like one of the reference's, or a "
         f"class of attention, got {defined}; say what it is with --as"
     )
+
+
+def without_helpers(
+    known: list[tuple[Thing, str]],
+) -> list[tuple[Thing, str]]:
+    """Without what an attention of the file has parts of a Llama for: it
+    is judged with them."""
+    sources = "\n".join(
+        f"{thing.source}\n{thing.helpers}"
+        for thing, role in known
+        if role in (*ROLES, ATTENTION)
+    )
+    used = set(re.findall(r"\w+", sources))
+    return [
+        (thing, role)
+        for thing, role in known
+        if role not in PARTS or thing.name not in used
+    ]
 
 
 def in_role(things: list[Thing], role: str) -> tuple[Thing, str]:
@@ -153,6 +182,8 @@ def in_role(things: list[Thing], role: str) -> tuple[Thing, str]:
 def role_by_name(thing: Thing) -> str | None:
     """The role of a function or a class by its name; None if unknown."""
     lowered = in_english(thing.name).lower()
+    if (part := part_by_name(thing, lowered)) is not None:
+        return part
     if thing.is_class:
         attends = re.search(NAMES_OF_CLASSES, lowered)
         if re.search(NOT_CLASSES, lowered):
@@ -172,6 +203,22 @@ def role_by_name(thing: Thing) -> str | None:
     known = judged_names()
     lowered = STEP_ALIASES.get(lowered, lowered)
     return next((n for n in (thing.name, lowered) if n in known), None)
+
+
+def part_by_name(thing: Thing, lowered: str) -> str | None:
+    """Which step of a Llama it is, by its name; for a feed-forward class,
+    by its source as well."""
+    told = (n for n, names in PARTS.items() if re.fullmatch(names, lowered))
+    part = next(told, None)
+    if not thing.is_class:
+        return part
+    if not thing.method:
+        return None
+    source = thing.source.lower()
+    is_gated = re.fullmatch(GATED_CLASS, lowered) and re.search(
+        GATED_SOURCE, source
+    )
+    return "swiglu" if is_gated else part if part in READINGS else None
 
 
 def is_a_layer(thing: Thing) -> bool:
@@ -309,16 +356,26 @@ class PerWidth:
         return self.host.call(instance, arguments, how)
 
 
+def in_single(adapted: Callable) -> Callable:
+    """The cases, adapted, with float32 in place of float64."""
+    return lambda case: in_float32(adapted(case))
+
+
 def judge_hosted_step(
     host, thing: Thing, role: str, declared: Declared, budget: Budget
 ) -> Report:
     """Judge a function as one step of the reference, or as a gradient."""
-    if thing.is_class:
+    if thing.is_class and role not in READINGS:
         raise NotJudged(f"expected a function for {role}, got a class")
-    subject, conventions = None, {}
+    as_step = hosted_layer if thing.is_class else hosted_step
+    subject, conventions, narrow = None, {}, {}
     for name in ALTERNATIVES.get(role, (role,)):
-        step = hosted_step(host, thing, name, declared.arrays)
-        own = StepSubject(step, name, adapted=step.adapted)
+        step = as_step(host, thing, name, declared.arrays)
+        adapted = step.adapted
+        if name in PARTS and is_narrow(step, name):
+            adapted = in_single(step.adapted)
+            narrow = {"float64": INSIDE_FLOAT32}
+        own = StepSubject(step, name, adapted=adapted)
         subject = subject or own
         if tried(step, name)[1]:
             subject = own
@@ -333,6 +390,7 @@ def judge_hosted_step(
     if role in MASKS:  # which have many forms
         subject.is_meant = declared.is_meant
     report = judge_subject(subject, budget)
+    conventions |= getattr(subject.function, "says", {}) | narrow
     return replace(
         report, name=thing.name, kind=role, conventions=conventions
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from parity_tests.bounds.rounding import Bounded
 from parity_tests.twins.gradients import with_gradient
+from parity_tests.twins.rules import GIVEN
 
 from .activations import FEED_FORWARDS
 from .heads import CAUSAL, MULTI_HEAD
@@ -66,7 +67,7 @@ def a_small_move_changes_the_output_as_the_gradient_says(
     norm of equal features, and nothing is known. Inputs are put on a grid
     of 2^-36, so that moving them by h rounds nothing.
     """
-    gridded = moved(arguments, on_the_grid)
+    gridded = in_float64(moved(arguments, on_the_grid))
     first = next(iter(gridded))
     upstream = np.asarray(gridded[first], np.float64)
     taken, gridded[first] = inputs(gridded), upstream[()]
@@ -100,6 +101,12 @@ def a_small_move_changes_the_output_as_the_gradient_says(
         for n, part in gradients.items()
     )
     yield replace(compared, scale=float(scale))
+
+
+def in_float64(arguments: dict) -> dict:
+    """The arguments with what is given, and not learned, as wide."""
+    given = {n: arguments[n] for n in GIVEN if n in arguments}
+    return arguments | {n: a.astype(np.float64) for n, a in given.items()}
 
 
 def on_the_grid(name: str, array: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from parity_tests.judge.verdict.protocol import (
     NotAsked,
     NotJudged,
     Raised,
+    attempt,
 )
 from parity_tests.twins.gradients import backward
 
@@ -47,6 +48,8 @@ SYNONYMS = {
     "ids": r"ids|idx|tokens?|token_ids|input_ids|x",
     "mask": r"(attn_?)?mask",
     "scores": r"scores?|x|z|logits?|attn",
+    "repeats": r"(n|num)?_?(rep|repeat|kv_?group|key_value_group|group)s?"
+    r"(_?size)?|n_?repeats?|times|groups?",
 }
 MATRIX = (
     r"(w|weights?|kernel|gamma|g|gain|alpha|scale).*|.*(weight|_w|kernel)"
@@ -71,7 +74,8 @@ class Spelling:
     "x", or "params.weight"; `keys` those of one dict of parameters, which
     is the argument `holder`. `fixed` are arguments of the reference that
     it does not take; `others` its own that the reference has not. With
-    `turned`, matrices are for x W.
+    `turned`, matrices are for x W. `says` are conventions that it has in
+    this spelling.
     """
 
     paths: dict[str, str]
@@ -84,6 +88,7 @@ class Spelling:
     read: Callable | None = None
     adapt: Callable | None = None
     result: tuple = ()
+    says: dict[str, str] = field(default_factory=dict)
 
     def named(self, arguments: dict) -> dict:
         """The arguments under the function's own names."""
@@ -144,6 +149,14 @@ class HostedStep:
         self.host, self.thing = host, thing
         self.library, self.spelling = library, spelling
         self.axes = axes
+
+    @property
+    def says(self) -> dict[str, str]:
+        """Conventions that it has, as it is asked."""
+        return self.spelling.says
+
+    def not_asked(self) -> dict[str, str]:
+        return {}
 
     def __call__(self, **arguments):
         answer = self.answer(arguments)
@@ -231,13 +244,15 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
     have are not taken, if there are others.
     """
     right, trouble = {}, None  # whether, by axes; None for a misfit
-    for case in plain_cases(role)[1:9]:
+    for case in trials(role):
         case = with_kept(step.adapted(case))
         expected = reference(role)(**case)
         try:
             value = step.answer(case)["value"]
         except (NotAsked, Raised) as error:
             trouble = trouble or error
+            if role in OF_ANY_AXES:
+                right.setdefault(axes_of(case), None)
             continue
         axes = axes_of(case)
         if step.spelling.read is None and isinstance(expected, np.ndarray):
@@ -250,12 +265,51 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
             right[axes] = False if fits else right.get(axes)
             continue
         right[axes] = right.get(axes, True) and agree(got, expected)
-    if not right:
+    if not right or (trouble and not any_fits(right)):
         raise trouble
     taken = {axes for axes, result in right.items() if result is not None}
     if taken and len(taken) < len(right):
         step = step.changed(axes=frozenset(taken))
     return step, all(right[axes] for axes in taken or right)
+
+
+# Steps of texts and heads, which may insist on both.
+OF_ANY_AXES = ("repeat_heads",)
+
+
+def trials(role: str) -> list[StepCase]:
+    """Some plain cases; of steps that may insist on their axes, one of
+    each number of axes as well."""
+    first, rest = plain_cases(role)[1:9], plain_cases(role)[9:]
+    if role not in OF_ANY_AXES:
+        return first
+    others = {axes_of(case): case for case in rest}
+    return [*first, *others.values()]
+
+
+def any_fits(right: dict) -> bool:
+    return any(result is not None for result in right.values())
+
+
+def is_narrow(step: HostedStep, role: str) -> bool:
+    """Whether it computes in float32 whatever it gets: what float32
+    cannot tell apart gets the same output, to the last bit."""
+    narrow = []
+    for case in map(with_kept, map(step.adapted, trials(role))):
+        name, x = next(
+            (n, v) for n, v in case.items() if isinstance(v, np.ndarray)
+        )
+        rounded = x.astype(np.float32).astype(x.dtype)
+        if x.dtype != np.float64 or np.array_equal(rounded, x):
+            continue
+        outputs = [
+            attempt(lambda taken: step(**taken), {**case, name: value})
+            for value in (x, rounded)
+        ]
+        if not all(isinstance(each, np.ndarray) for each in outputs):
+            return False
+        narrow.append(np.array_equal(*outputs))
+    return bool(narrow) and all(narrow)
 
 
 def axes_of(arguments: dict) -> int:
@@ -291,7 +345,8 @@ def spellings(thing: Thing, role: str) -> Iterator[Spelling]:
         yield Spelling({name: name for name in wanted})
     if special is not None:
         yield from special(thing, names, required)
-    yield from by_leaves(thing, role, names, required)
+    for spelling in by_leaves(thing, role, names, required):
+        yield from (spelling, *VARIED.get(role, lambda _: ())(spelling))
     if len(required) <= len(wanted) <= len(names):
         yield Spelling(dict(zip(names, wanted, strict=False)))
 
@@ -501,7 +556,108 @@ def masks_by_lengths(thing, names, required) -> Iterator[Spelling]:
     yield Spelling({}, make=make, adapt=with_lengths)
 
 
+# --- steps of a Llama ----------------------------------------------------
+
+ONE_ADDED = {"its weight": "1 is added to it, as in Gemma"}
+HEADS_LAST = {"its layout": "(positions, heads, features)"}
+
+
+def one_added(spelling: Spelling) -> tuple[Spelling, ...]:
+    """The same with a weight to which the function adds 1: it is passed
+    less by that, and is put on a grid on which this rounds nothing."""
+
+    def make(arguments):
+        less = with_weight(arguments, lambda weight: weight - 1)
+        return replace(spelling, make=None).named(less)
+
+    def adapt(case):
+        return with_weight(spelling.adapted(case), on_a_grid)
+
+    own = {"make": make, "adapt": adapt, "says": ONE_ADDED}
+    kept = {n: p for n, p in spelling.paths.items() if p == "x"}
+    return (replace(spelling, paths=kept, **own),)
+
+
+def on_a_grid(weight: np.ndarray) -> np.ndarray:
+    return np.rint(weight * 2**10) / 2**10
+
+
+def with_weight(arguments, change: Callable):
+    """A case, or arguments, with another weight in the parameters."""
+    params = arguments["params"]
+    changed = replace(params, weight=change(params.weight))
+    parts = dict(arguments) | {"params": changed}
+    name = getattr(arguments, "name", None)
+    return StepCase(name, parts) if name else parts
+
+
+GATED = ("gate", "up", "down")
+# Where names do not tell, from the likeliest on: as in Llama, w1 is the
+# gate, w3 is gated and w2 leads back.
+ORDERS = ((0, 2, 1), (0, 1, 2), (1, 0, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0))
+GATED_NAMES = {
+    "gate": r".*gate.*|w_?g|wg.*",
+    "up": r".*up.*|w_?u",
+    "down": r".*(down|out).*|w_?[do]",
+}
+
+
+def gated_by_name(names: list[str]) -> dict[str, str] | None:
+    """Which is the gate, which is gated, which leads back, where names
+    tell."""
+    told = {
+        part: [n for n in names if re.fullmatch(pattern, n.lower())]
+        for part, pattern in GATED_NAMES.items()
+    }
+    if len(told["gate"]) != 1 or len(names) != len(GATED):
+        return None
+    (gate,) = told["gate"]
+    down = [n for n in told["down"] if n != gate]
+    rest = [n for n in names if n not in (gate, *down)]
+    if len(down) != 1 or len(rest) != 1:
+        return None
+    return {gate: "gate", rest[0]: "up", down[0]: "down"}
+
+
+def gated_weights(thing, names, required) -> Iterator[Spelling]:
+    """`swiglu(x, w1, w2, w3)`: its matrices one by one, in any order."""
+    first, *others = required or names
+    if len(others) != len(GATED):
+        return
+    told = gated_by_name(others)
+    orders = (
+        [told]
+        if told
+        else [
+            dict(zip((others[i] for i in order), GATED, strict=True))
+            for order in ORDERS
+        ]
+    )
+    for order, turned in product(orders, (False, True)):
+        paths = {n: f"params.{part}.weight" for n, part in order.items()}
+        gate = next(n for n, part in order.items() if part == "gate")
+        yield Spelling(
+            {first: "x"} | paths, turned=turned, says={"its gate": gate}
+        )
+
+
+def heads_after_positions(spelling: Spelling) -> tuple[Spelling, ...]:
+    """The same with heads along the axis before the features."""
+
+    def make(arguments):
+        swapped = arguments | {"x": arguments["x"].swapaxes(-3, -2)}
+        return replace(spelling, make=None).named(swapped)
+
+    def read(value, arguments):
+        return np.asarray(value).swapaxes(-3, -2)
+
+    own = {"make": make, "read": read, "says": HEADS_LAST}
+    return (replace(spelling, paths={}, **own),)
+
+
+VARIED = {"rms_norm": one_added, "repeat_heads": heads_after_positions}
 SPECIAL = {
+    "swiglu": gated_weights,
     "causal_mask": causal_masks,
     "padding_mask": padding_masks,
     "masked_softmax": masks_by_lengths,

@@ -78,7 +78,8 @@ class StepSubject:
         return takes is None or takes(case)
 
     def not_asked(self) -> dict[str, str]:
-        return {}
+        told = getattr(self.function, "not_asked", dict)
+        return told()
 
     # --- for the diagnosis -----------------------------------------------
 
