@@ -31,6 +31,8 @@ from parity_tests.judge.steps.activations import (
 )
 from parity_tests.judge.steps.built import READINGS, hosted_layer
 from parity_tests.judge.steps.cases import in_float32
+from parity_tests.judge.steps.rotary import RotarySubject
+from parity_tests.judge.steps.rotary_ways import bases_told, rotary_ways
 from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
 from parity_tests.judge.subject.languages import in_english
@@ -50,11 +52,16 @@ MASKS = ("causal_mask", "padding_mask")
 STEP_ALIASES = {"layernorm": "layer_norm", "ffn": "feed_forward"}
 # Steps of a Llama, of which a file has many names: functions or classes.
 PARTS = {
-    "rms_norm": r"(?!.*(gated|backward|grad))\w*rms_?norm\w*",
+    "rms_norm": r"\w*rms_?norm\w*",
     "silu": r"silu|swish",
-    "swiglu": r"(?!.*(backward|grad))\w*swi_?glu\w*|(llama|qwen\d?|mistral)_?mlp",
-    "repeat_heads": r"(?!.*(backward|grad))(repeat|expand)_?(kv|key_value|heads)\w*",
+    "swiglu": r"\w*swi_?glu\w*|(llama|qwen\d?|mistral)_?mlp",
+    "repeat_heads": r"(repeat|expand)_?(kv|key_value|heads)\w*",
 }
+NO_PARTS = r"gated|backward|grad|config|rotate_(half|every)"
+ROTARY = "rotary_embedding"
+ROTARY_NAMES = (
+    r"(\w*_)?rope(_\w+|d|embedd?ings?|s)?|\w*rotary\w*|precompute_freqs\w*"
+)
 GATED_CLASS, GATED_SOURCE = r"feed_?forward|\w*mlp|ffn", r"silu|swish"
 ATTENDS = r"atten|attn|sdpa|mha"
 COMPUTES = r"softmax|scaled_dot|exp\("
@@ -158,7 +165,7 @@ def without_helpers(
     return [
         (thing, role)
         for thing, role in known
-        if role not in PARTS or thing.name not in used
+        if role not in (*PARTS, ROTARY) or thing.name not in used
     ]
 
 
@@ -208,27 +215,44 @@ def role_by_name(thing: Thing) -> str | None:
 def part_by_name(thing: Thing, lowered: str) -> str | None:
     """Which step of a Llama it is, by its name; for a feed-forward class,
     by its source as well."""
+    if re.search(NO_PARTS, lowered) or (
+        thing.is_class and not thing.method
+    ):
+        return None
+    if is_rotary(thing, lowered):
+        return ROTARY
     told = (n for n, names in PARTS.items() if re.fullmatch(names, lowered))
     part = next(told, None)
     if not thing.is_class:
         return part
-    if not thing.method:
-        return None
-    source = thing.source.lower()
     is_gated = re.fullmatch(GATED_CLASS, lowered) and re.search(
-        GATED_SOURCE, source
+        GATED_SOURCE, thing.source.lower()
     )
     return "swiglu" if is_gated else part if part in READINGS else None
+
+
+def is_rotary(thing: Thing, lowered: str) -> bool:
+    """Whether it turns tokens, or makes a table for it, by its name: not
+    a step of the reference with its arguments, and no attention."""
+    if not re.fullmatch(ROTARY_NAMES, lowered):
+        return False
+    is_other = re.search(rf"{ATTENDS}|{NOT_CLASSES}", lowered)
+    return not (is_other or has_arguments_of_its_step(thing))
+
+
+def has_arguments_of_its_step(thing: Thing) -> bool:
+    """Whether it has the name and the arguments of a step."""
+    names = [each.name for each in thing.parameters]
+    step = next((t for t in find_twins() if t.name == thing.name), None)
+    return step is not None and names == list(
+        inspect.signature(step.reference).parameters
+    )
 
 
 def is_a_layer(thing: Thing) -> bool:
     """Whether a function takes weights of its own: not those of the
     reference, as a step that has its name and its arguments does."""
-    names = [each.name for each in thing.parameters]
-    step = next((t for t in find_twins() if t.name == thing.name), None)
-    if step and names == list(inspect.signature(step.reference).parameters):
-        return False
-    return takes_weights(thing)
+    return not has_arguments_of_its_step(thing) and takes_weights(thing)
 
 
 def role_by_source(thing: Thing) -> str | None:
@@ -269,6 +293,8 @@ def judge_thing(
             return judge_layer(host, thing, role, declared, budget)
         if role == ATTENTION:
             return judge_attention(host, thing, declared, budget)
+        if role == ROTARY:
+            return judge_rotary(host, thing, declared, budget)
         return judge_hosted_step(host, thing, role, declared, budget)
     except (Broken, NotJudged, Raised) as error:
         said = isinstance(error, NotJudged)
@@ -354,6 +380,17 @@ class PerWidth:
         width = arguments[self.query].shape[-1]
         instance, *_ = self.body.build(Sizes(width, width, 1))
         return self.host.call(instance, arguments, how)
+
+
+def judge_rotary(
+    host, thing: Thing, declared: Declared, budget: Budget
+) -> Report:
+    """Judge what turns tokens by their positions, or makes a table."""
+    ways = rotary_ways(host, thing, declared.arrays)
+    bases = bases_told(thing)
+    subject = RotarySubject(thing, ways, bases, declared.is_meant)
+    report = judge_subject(subject, budget)
+    return replace(report, conventions=subject.conventions())
 
 
 def in_single(adapted: Callable) -> Callable:

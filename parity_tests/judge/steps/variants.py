@@ -189,6 +189,14 @@ def tokens_add_up(step: Step, arguments: dict) -> Comparisons:
     yield agree("turned", step.known(arguments), left + right)
 
 
+OF_POSITIONS = (
+    position_0_changes_nothing,
+    lengths_are_kept,
+    scores_depend_on_the_distance_only,
+    tokens_add_up,
+)
+
+
 # --- key heads -----------------------------------------------------------
 
 
@@ -210,9 +218,6 @@ PROPERTIES = (
     Property(the_share_is_a_sigmoid, of=("silu",)),
     Property(a_gate_far_open_lets_all_pass, of=("swiglu",)),
     Property(what_is_gated_adds_up, of=("swiglu",)),
-    Property(position_0_changes_nothing, of=ROTATIONS),
-    Property(lengths_are_kept, of=ROTATIONS),
-    Property(scores_depend_on_the_distance_only, of=ROTATIONS),
-    Property(tokens_add_up, of=ROTATIONS),
+    *(Property(each, of=ROTATIONS) for each in OF_POSITIONS),
     Property(a_head_is_repeated_next_to_itself, of=("repeat_heads",)),
 )

@@ -173,10 +173,18 @@ def rotary(x, cosine, sine, pairs, table=None, sign=-1):
 OTHER = {"halves": "neighbours", "neighbours": "halves"}
 
 
-def rotary_mutants(pairs: str) -> Mutants:
-    """The mutants of a rotation of these pairs, by x, cosine and sine."""
+def rotary_mutants(pairs: str, in_order: bool = True) -> Mutants:
+    """The mutants of a rotation of these pairs, by x, cosine and sine;
+    among them, if it matters, what changes the order of features."""
     other = OTHER[pairs]
-    return {
+    reordered: Mutants = {
+        "neighbours are turned, and come out in halves": (
+            lambda x, cosine, sine: neighbours_to_halves(
+                rotary(x, cosine, sine, "neighbours")
+            )
+        ),
+    }
+    mutants: Mutants = {
         f"the angles are laid out for {other}, and the pairs are {pairs}": (
             partial(rotary, pairs=pairs, table=other)
         ),
@@ -198,12 +206,52 @@ def rotary_mutants(pairs: str) -> Mutants:
             lambda x, cosine, _: x * laid_out(cosine, pairs)
         ),
         "nothing is turned": lambda x, *_: x,
-        "neighbours are turned, and come out in halves": (
-            lambda x, cosine, sine: neighbours_to_halves(
-                rotary(x, cosine, sine, "neighbours")
-            )
-        ),
     }
+    return mutants | (reordered if in_order else {})
+
+
+def angled(
+    exponent: Callable, moved: Callable = lambda places: places
+) -> Callable:
+    """Angles p / base^exponent; `exponent(pair, d)`, and other places."""
+
+    def angles(positions, d_head, base):
+        power = exponent(np.arange(d_head // 2), d_head)
+        return np.multiply.outer(
+            moved(np.asarray(positions)), float(base) ** -power
+        )
+
+    return angles
+
+
+def as_it_is(pair, d_head):
+    return 2 * pair / d_head
+
+
+# The angle of each position and pair, by positions, d_head and base.
+TABLE_MUTANTS: dict[str, Callable] = {
+    "the exponent is i/d, not 2i/d": angled(lambda i, d: i / d),
+    "the exponent is 4i/d, not 2i/d": angled(lambda i, d: 4 * i / d),
+    "the exponent is i/(d/2 - 1), not 2i/d": angled(
+        lambda i, d: i / max(d / 2 - 1, 1)
+    ),
+    "positions are multiplied by the base's power, not divided": angled(
+        lambda i, d: -2 * i / d
+    ),
+    "all pairs are turned by the same angle: the base is forgotten": (
+        angled(lambda i, d: 0 * i)
+    ),
+    "positions are counted from 1": angled(as_it_is, lambda p: p + 1),
+    "the positions given are ignored: 0, 1, 2 … are taken": angled(
+        as_it_is, lambda p: np.arange(len(p))
+    ),
+    "the positions are counted from the other end": angled(
+        as_it_is, lambda p: p[::-1]
+    ),
+    "each token gets the position of the first": angled(
+        as_it_is, lambda p: np.full_like(p, p[0])
+    ),
+}
 
 
 MUTANTS: dict[str, Mutants] = {
