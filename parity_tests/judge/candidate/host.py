@@ -90,8 +90,9 @@ class Host:
         objects of the call before), `seed`, `training`, and for gradients
         `upstream`, `result` (a path to the output) and `of` (names of
         arguments; `parameters` for those of the instance); or `by_hand`,
-        the method that then takes `upstream`. `globals` are numbers that
-        the file's own globals have during the call.
+        the method that then takes `upstream`; `method` is another method
+        to be called. `globals` are numbers that the file's own globals
+        have during the call.
         """
         with replaced(self.visible, how.get("globals", {})):
             return self.called(target, arguments, how)
@@ -100,6 +101,7 @@ class Host:
         """What `call` answers, with the file's globals as they are."""
         thing = self.instances.get(target, self.things.get(target))
         thing = self.visible.get(target) if thing is None else thing
+        thing = getattr(thing, how["method"]) if "method" in how else thing
         converter = Converter(
             how.get("library", "numpy"), how.get("narrow", ""), self.visible
         )

@@ -71,7 +71,8 @@ class Thing:
     each with the arguments that it requires; `attentions` are the classes
     of query, key and value that a constructor may be passed an instance
     of; `makers` are the functions of its file for masks that its text
-    names, each with its docstring and its source.
+    names, each with its docstring and its source; `methods` are those of
+    a cache: each with what it requires, and what it may be given.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Thing:
     tables: tuple[tuple[str, tuple[str, ...]], ...] = ()
     attentions: tuple["Thing", ...] = ()
     makers: tuple[tuple[str, str, str], ...] = ()
+    methods: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -121,7 +123,7 @@ def thing_from(plain: dict) -> Thing:
         )
     for name in (
         *("sizes", "configurations", "calls", "literals", "tables"),
-        "makers",
+        *("makers", "methods"),
     ):
         values[name] = tuple(map(freeze, values[name]))
     values["attentions"] = tuple(
@@ -197,6 +199,24 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         tables=tables_of(create),
         attentions=attentions,
         makers=makers_named(source_of(kind), function),
+        methods=methods_of(kind) if "cache" in name.lower() else (),
+    )
+
+
+def methods_of(kind: type) -> tuple:
+    """The methods that a class has of its file, each with the names of
+    what it requires, and of what it may be given."""
+    return tuple(
+        (
+            name,
+            tuple(p.name for p in parameters if p.required),
+            tuple(
+                p.name for p in parameters if p.is_named and not p.required
+            ),
+        )
+        for name in guarded(dir, kind, default=())
+        if not name.startswith("_") and has_own(kind, name)
+        for parameters in [parameters_of(getattr_or(kind, name))[1:]]
     )
 
 

@@ -31,6 +31,7 @@ from parity_tests.judge.steps.activations import (
 )
 from parity_tests.judge.steps.built import READINGS, hosted_layer
 from parity_tests.judge.steps.cases import in_float32
+from parity_tests.judge.steps.kept import CacheSubject, cache_ways
 from parity_tests.judge.steps.rotary import RotarySubject
 from parity_tests.judge.steps.rotary_ways import bases_told, rotary_ways
 from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
@@ -58,6 +59,7 @@ PARTS = {
     "repeat_heads": r"(repeat|expand)_?(kv|key_value|heads)\w*",
 }
 NO_PARTS = r"gated|backward|grad|config|rotate_(half|every)"
+CACHE, CACHES = "key_value_cache", r"(kv|key_?value|dynamic|static)_?cache"
 ROTARY = "rotary_embedding"
 ROTARY_NAMES = (
     r"(\w*_)?rope(_\w+|d|embedd?ings?|s)?|\w*rotary\w*|precompute_freqs\w*"
@@ -165,7 +167,7 @@ def without_helpers(
     return [
         (thing, role)
         for thing, role in known
-        if role not in (*PARTS, ROTARY) or thing.name not in used
+        if role not in (*PARTS, ROTARY, CACHE) or thing.name not in used
     ]
 
 
@@ -215,9 +217,11 @@ def role_by_name(thing: Thing) -> str | None:
 def part_by_name(thing: Thing, lowered: str) -> str | None:
     """Which step of a Llama it is, by its name; for a feed-forward class,
     by its source as well."""
-    if re.search(NO_PARTS, lowered) or (
-        thing.is_class and not thing.method
-    ):
+    if re.search(NO_PARTS, lowered):
+        return None
+    if thing.is_class and re.search(CACHES, lowered) and thing.methods:
+        return CACHE
+    if thing.is_class and not thing.method:
         return None
     if is_rotary(thing, lowered):
         return ROTARY
@@ -295,6 +299,8 @@ def judge_thing(
             return judge_attention(host, thing, declared, budget)
         if role == ROTARY:
             return judge_rotary(host, thing, declared, budget)
+        if role == CACHE:
+            return judge_cache(host, thing, declared, budget)
         return judge_hosted_step(host, thing, role, declared, budget)
     except (Broken, NotJudged, Raised) as error:
         said = isinstance(error, NotJudged)
@@ -389,6 +395,16 @@ def judge_rotary(
     ways = rotary_ways(host, thing, declared.arrays)
     bases = bases_told(thing)
     subject = RotarySubject(thing, ways, bases, declared.is_meant)
+    report = judge_subject(subject, budget)
+    return replace(report, conventions=subject.conventions())
+
+
+def judge_cache(
+    host, thing: Thing, declared: Declared, budget: Budget
+) -> Report:
+    """Judge a class that keeps keys and values."""
+    ways = cache_ways(host, thing, declared.arrays)
+    subject = CacheSubject(thing, ways, declared.is_meant)
     report = judge_subject(subject, budget)
     return replace(report, conventions=subject.conventions())
 

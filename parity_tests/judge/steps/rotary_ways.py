@@ -232,9 +232,10 @@ class RotaryWay:
             named[roles.places] = PLACES_AS[self.places_as](positions)
         if roles.offset:
             named[roles.offset] = offset
+        tokens = int(max(positions)) + 1
         if roles.length:
-            named[roles.length] = int(max(positions)) + 1
-        sizes = {"width": width, "base": THETA, "count": ROWS}
+            named[roles.length] = tokens
+        sizes = {"width": width, "base": THETA, "count": tokens}
         return named | {n: sizes[size] for n, size in roles.sizes.items()}
 
     def target(self, width: int, dtype) -> str:

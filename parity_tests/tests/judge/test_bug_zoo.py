@@ -79,6 +79,9 @@ CAUSES = {
     ),
     "heads_woven_together": "the heads are merged feature by feature",
     "inputs_changed": "it modifies its inputs in place",
+    "key_heads_tiled": (
+        "the heads are tiled, 0 1 0 1, not each repeated, 0 0 1 1"
+    ),
     "keys_for_values": "the keys are averaged, not the values",
     "labels_shifted_twice": "the targets are shifted by one a second time",
     "last_tile_padded": None,
@@ -132,6 +135,14 @@ CAUSES = {
     "repeated_ids_overwrite": (
         "gradients of a repeated token overwrite each other"
     ),
+    "rms_norm_epsilon_outside": "epsilon is added outside the root",
+    "rms_norm_times_root": "it is multiplied by the root, not divided",
+    "rotary_from_the_first": (
+        "the positions given are ignored: 0, 1, 2 … are taken"
+    ),
+    "rotary_pairs_mixed": (
+        "the angles are laid out for neighbours, and the pairs are halves"
+    ),
     "scale_after_softmax": "the scale comes after the softmax, not before",
     "scale_by_d_model": "the scale is 1/√d_model, not 1/√d_head",
     "scale_by_heads": "the scale is 1/√heads, not 1/√d_head",
@@ -162,6 +173,9 @@ CAUSES = {
     "softmax_twice": "the softmax is applied twice",
     "split_heads_by_reshape": (
         "the heads are split by reshape, without a transpose"
+    ),
+    "swiglu_activation_too_late": (
+        "the activation comes after the product"
     ),
     "tiles_scaled_the_wrong_way": None,
     "token_masked_from_itself": (
