@@ -168,12 +168,93 @@ def token_embedding_backward(f):
     }
 
 
+def rms_norm(f):
+    x, gain, eps = numbers(2, 7, 6), numbers(6), 0.1
+    of_torch = [tensor(array) for array in (x, gain)]
+
+    def layer(m):
+        layer = m.RMSNorm(6, eps).double()
+        layer.load_state_dict({"weight": of_torch[1]})
+        return layer(of_torch[0])
+
+    return f(x, SimpleNamespace(weight=gain), eps), {
+        "weight_and_eps": lambda m: m.rms_norm(x, gain, eps),
+        "torch_function": lambda m: m.rms_norm(
+            of_torch[0], eps, of_torch[1]
+        ),
+        "torch_layer": layer,
+    }
+
+
+def swiglu(f):
+    x = numbers(2, 7, 4)
+    of = {"gate": numbers(6, 4), "up": numbers(6, 4), "down": numbers(4, 6)}
+
+    def torch_layer(m):
+        layer = m.SwiGLU(4, 6).double()
+        state = {f"{n}.weight": tensor(w) for n, w in of.items()}
+        layer.load_state_dict(state)
+        return layer(tensor(x))
+
+    def numpy_layer(m):
+        layer = m.SwiGLU(4, 6)
+        for name, weight in of.items():
+            setattr(layer, f"w_{name}", weight.T)
+        return layer.forward(x)
+
+    params = {n: SimpleNamespace(weight=w) for n, w in of.items()}
+    return f(x, SimpleNamespace(**params)), {
+        "three_matrices": lambda m: m.swiglu(
+            x, of["gate"], of["down"], of["up"]
+        ),
+        "torch_layer": torch_layer,
+        "numpy_class": numpy_layer,
+    }
+
+
+def apply_rope(f):
+    x, width = numbers(2, 3, 5, 6), 6
+    table = module_of("rotary_pairs_mixed").rope_table(5, width)
+    return f(x, *table), {
+        "queries_and_keys": lambda m: m.apply_rotary_pos_emb(
+            x, x[:1], *table
+        )[0],
+        "torch_function": lambda m: m.apply_rope(*map(tensor, (x, *table))),
+        "numpy_class": lambda m: m.RotaryEmbedding(width).forward(x),
+    }
+
+
+def rope(f):
+    x, positions = numbers(2, 3, 5, 6), 4 + np.arange(5)
+    return f(x, positions), {
+        "from_a_start": lambda m: m.rope(x, 4),
+        "torch_function": lambda m: m.apply_rotary(
+            tensor(x), torch.as_tensor(positions)
+        ),
+        "numpy_class": lambda m: m.RotaryPositionalEmbedding(6)(
+            x, positions
+        ),
+    }
+
+
+def repeat_kv(f):
+    x = numbers(2, 3, 5, 4)
+    return f(x, 2), {
+        "torch_function": lambda m: m.repeat_kv(tensor(x), 2),
+        "positions_first": lambda m: m.repeat_kv(
+            x.swapaxes(1, 2), 2
+        ).swapaxes(1, 2),
+        "group_size": lambda m: m.repeat_kv_heads(x, group_size=2),
+    }
+
+
 ASKED = {
     function.__name__: function
     for function in (
         *(layer_norm, cross_entropy, causal_mask, padding_mask),
         *(sinusoidal_positions, merge_all, window_starts, merge_heads),
         *(split_heads, softmax, token_embedding_backward),
+        *(rms_norm, swiglu, apply_rope, rope, repeat_kv),
     )
 }
 

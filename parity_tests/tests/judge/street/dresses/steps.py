@@ -51,6 +51,196 @@ class LayerNorm(nn.Module):
             True,
         ),
     },
+    "rms_norm": {
+        "weight_and_eps": (
+            '''
+from types import SimpleNamespace
+
+
+def rms_norm(x, weight, eps=1e-5):
+    """The weight alone, of (features)."""
+    return _rms_norm(x, SimpleNamespace(weight=weight), eps)
+''',
+            False,
+        ),
+        "torch_function": (
+            '''
+from types import SimpleNamespace
+
+
+def rms_norm(x, eps, gamma):
+    """For tensors; eps stands before gamma."""
+    return _rms_norm(x, SimpleNamespace(weight=gamma), eps)
+''',
+            True,
+        ),
+        "torch_layer": (
+            """
+from torch import nn
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, dim, eps=1e-6):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x):
+        return _rms_norm(x, self, self.eps)
+""",
+            True,
+        ),
+    },
+    "swiglu": {
+        "three_matrices": (
+            '''
+from types import SimpleNamespace
+
+
+def swiglu(x, w1, w2, w3):
+    """w1 is the gate, w2 leads back; each is (out, in)."""
+    layers = zip(("gate", "down", "up"), (w1, w2, w3))
+    params = {n: SimpleNamespace(weight=w) for n, w in layers}
+    return _swiglu(x, SimpleNamespace(**params))
+''',
+            False,
+        ),
+        "torch_layer": (
+            """
+from torch import nn
+
+
+class SwiGLU(nn.Module):
+    def __init__(self, dim, hidden_dim):
+        super().__init__()
+        self.gate = nn.Linear(dim, hidden_dim, bias=False)
+        self.up = nn.Linear(dim, hidden_dim, bias=False)
+        self.down = nn.Linear(hidden_dim, dim, bias=False)
+
+    def forward(self, x):
+        return _swiglu(x, self)
+""",
+            True,
+        ),
+        "numpy_class": (
+            '''
+from types import SimpleNamespace
+
+
+class SwiGLU:
+    """Matrices of (in, out)."""
+
+    def __init__(self, d_model, d_ff):
+        self.w_gate = np.zeros((d_model, d_ff))
+        self.w_up = np.zeros((d_model, d_ff))
+        self.w_down = np.zeros((d_ff, d_model))
+
+    def forward(self, x):
+        of = {
+            "gate": self.w_gate.T,
+            "up": self.w_up.T,
+            "down": self.w_down.T,
+        }
+        params = {n: SimpleNamespace(weight=w) for n, w in of.items()}
+        return _swiglu(x, SimpleNamespace(**params))
+''',
+            False,
+        ),
+    },
+    "apply_rope": {
+        "queries_and_keys": (
+            '''
+def apply_rotary_pos_emb(q, k, cos, sin):
+    """Both, of (batch, heads, tokens, features)."""
+    return _apply_rope(q, cos, sin), _apply_rope(k, cos, sin)
+''',
+            False,
+        ),
+        "torch_function": (
+            '''
+import torch
+
+
+def apply_rope(x: torch.Tensor, cos, sin):
+    """A tensor of (batch, heads, tokens, features)."""
+    parts = (np.asarray(part) for part in (x, cos, sin))
+    return torch.as_tensor(_apply_rope(*parts))
+''',
+            False,
+        ),
+        "numpy_class": (
+            '''
+class RotaryEmbedding:
+    def __init__(self, dim, base=10000.0):
+        self.dim, self.base = dim, base
+
+    def forward(self, x):
+        """x: (batch, heads, tokens, dim)"""
+        table = rope_table(x.shape[-2], self.dim, self.base)
+        return _apply_rope(x, *table)
+''',
+            False,
+        ),
+    },
+    "rope": {
+        "from_a_start": (
+            '''
+def rope(x, start_pos=0):
+    """Tokens that stand from start_pos on."""
+    return _rope(x, start_pos + np.arange(x.shape[-2]))
+''',
+            False,
+        ),
+        "torch_function": (
+            '''
+import torch
+
+
+def apply_rotary(x: torch.Tensor, position_ids):
+    """A tensor of (batch, heads, tokens, features)."""
+    turned = _rope(np.asarray(x), np.asarray(position_ids))
+    return torch.as_tensor(turned)
+''',
+            False,
+        ),
+        "numpy_class": (
+            """
+class RotaryPositionalEmbedding:
+    def __init__(self, d_k):
+        self.d_k = d_k
+
+    def __call__(self, x, token_positions):
+        return _rope(x, token_positions)
+""",
+            False,
+        ),
+    },
+    "repeat_kv": {
+        "torch_function": (
+            '''
+def repeat_kv(hidden_states, n_rep):
+    """A tensor of (batch, key heads, tokens, features)."""
+    return _repeat_kv(hidden_states, n_rep)
+''',
+            True,
+        ),
+        "positions_first": (
+            '''
+def repeat_kv(x, n_rep):
+    """(batch, tokens, key heads, features), as in Meta's code."""
+    return _repeat_kv(x.swapaxes(1, 2), n_rep).swapaxes(1, 2)
+''',
+            False,
+        ),
+        "group_size": (
+            '''
+def repeat_kv_heads(kv, group_size):
+    """group_size is how many queries share a key head."""
+    return _repeat_kv(kv, group_size)
+''',
+            False,
+        ),
+    },
     "cross_entropy": {
         "targets_first": (
             '''
