@@ -42,6 +42,7 @@ from .spelling import (
     HostedStep,
     Spelling,
     gated_by_name,
+    likeliest,
     one_added,
     tried,
 )
@@ -245,20 +246,20 @@ def hosted_layer(
     host, thing: Thing, role: str, library=None
 ) -> HostedLayer:
     """The class as a step, built and read as fits best: the first way
-    that gives the reference's values, else the first that gives any.
-    Raises NotJudged where none does."""
-    accepted, trouble = None, None
+    that gives the reference's values, else the likeliest of those that
+    give any. Raises NotJudged where none does."""
+    accepted, trouble = [], None
     for way in ways_to_ask(host, thing, role, library):
         try:
-            layer, right = tried(way, role) if way.weights else (way, False)
+            layer, right = tried(way, role)
         except (NotAsked, NotJudged, Raised, Broken) as error:
             trouble = trouble or error
             continue
         if right:
             return layer
-        accepted = accepted or layer
-    if accepted is not None:
-        return accepted
+        accepted.append(layer)
+    if accepted:
+        return likeliest(accepted, role)
     said = isinstance(trouble, NotJudged | None)
     why = str(trouble or "") if said else f"it {trouble}"
     raise NotJudged(why or f"its weights are not those of {role}")

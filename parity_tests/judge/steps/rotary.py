@@ -29,6 +29,7 @@ from parity_tests.judge.subject.rotary import (
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.property import Property, equals_exact
 from parity_tests.judge.verdict.protocol import (
+    FAILED_TRIAL,
     Broken,
     NotJudged,
     attempt,
@@ -180,12 +181,16 @@ class RotarySubject:
     def best(self, ways: Iterator):
         """The first way in which it is right; else in which it is a known
         mutant; else the first that gives an output."""
-        accepted, trouble = [], None
-        for way in ways:
+        accepted, trouble, last = [], None, 0
+        for rank, way in ways:
+            if accepted and rank > last:
+                break
+            last = rank
             cases = trial_cases("float32", way.has_heads)
-            outputs = [attempt(way.turned, *c.values()) for c in cases]
-            if any(output is None for output in outputs):
-                trouble = trouble or getattr(way, "trouble", None)
+            try:
+                outputs = [way.turned(*case.values()) for case in cases]
+            except FAILED_TRIAL as error:
+                trouble = trouble or error
                 continue
             for rotation in self.rotations(way):
                 if self.is_one(rotation.value, cases, outputs):
@@ -197,9 +202,7 @@ class RotarySubject:
                     if self.is_one(mutant, cases, outputs):
                         return way, rotation, False
         if not accepted:
-            raise NotJudged(
-                trouble or "it gave no output in any way that is known"
-            )
+            raise NotJudged(f"it {trouble}" if trouble else NO_OUTPUT)
         way, *_ = accepted[0]
         return way, next(iter(self.rotations(way))), False
 
@@ -293,6 +296,7 @@ class RotarySubject:
         return None
 
 
+NO_OUTPUT = "it gave no output in any way that is known"
 ANGLES_IN_FLOAT32 = "its angles are of float32 also for float64 inputs"
 
 

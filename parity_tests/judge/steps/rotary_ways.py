@@ -407,11 +407,15 @@ def bases_told(thing: Thing) -> list[float]:
 
 
 def rotary_ways(host, thing: Thing, library: str | None) -> Iterator:
-    """Each way to ask. Raises NotJudged where its arguments are unknown."""
+    """Each way to ask, with a number: one that is higher is for where none
+    of those before gives an output. Raises NotJudged where its arguments
+    are unknown."""
     roles = roles_of(thing.signature)
-    for own_library in libraries_to_try(thing, library):
-        for chosen in with_and_without(roles, thing):
-            yield from ways_with(host, thing, own_library, chosen)
+    libraries = libraries_to_try(thing, library)
+    for rank, chosen in enumerate(with_and_without(roles, thing)):
+        for own_library in libraries:
+            for way in ways_with(host, thing, own_library, chosen):
+                yield rank, way
 
 
 def with_and_without(roles: Roles, thing: Thing) -> Iterator[Roles]:

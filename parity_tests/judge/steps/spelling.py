@@ -7,6 +7,7 @@ trial on drawn inputs; what a function does not take has one value.
 
 import re
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial, reduce
 from itertools import product
@@ -15,6 +16,7 @@ import numpy as np
 
 from parity_tests.judge.attention.calling import part_at, result_path
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.mutants.steps import MUTANTS
 from parity_tests.judge.subject.forms import (
     LENGTHS,
     MaskForm,
@@ -211,10 +213,10 @@ class HostedStep:
 def hosted_step(host, thing: Thing, role: str, library=None) -> HostedStep:
     """The function as a step, in the spelling that fits best.
 
-    That is the first that gives the reference's values; else the first
-    that gives any. Raises NotJudged where none does.
+    That is the first that gives the reference's values; else the likeliest
+    of those that give any. Raises NotJudged where none does.
     """
-    accepted, trouble = None, None
+    accepted, trouble = [], None
     for own_library in libraries_to_try(thing, library):
         for spelling in spellings(thing, role):
             trial = HostedStep(host, thing, own_library, spelling)
@@ -227,9 +229,9 @@ def hosted_step(host, thing: Thing, role: str, library=None) -> HostedStep:
                 continue
             if right:
                 return trial
-            accepted = accepted or trial
-    if accepted is not None:
-        return accepted
+            accepted.append(trial)
+    if accepted:
+        return likeliest(accepted, role)
     names = ", ".join(signature_of(role))
     got = ", ".join(each.name for each in thing.parameters)
     why = f": it {trouble}" if trouble else ""
@@ -268,13 +270,46 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
     if not right or (trouble and not any_fits(right)):
         raise trouble
     taken = {axes for axes, result in right.items() if result is not None}
+    if (
+        role in OF_ANY_AXES
+        and OF_TEXTS in taken
+        and not all(right.values())
+    ):
+        taken = {OF_TEXTS}
     if taken and len(taken) < len(right):
         step = step.changed(axes=frozenset(taken))
     return step, all(right[axes] for axes in taken or right)
 
 
+def likeliest(accepted: list, role: str):
+    """The first of these steps that gives what a known mutant gives, where
+    several may be meant; else the first of all."""
+    if len(accepted) > 1 and role in (*VARIED, "swiglu"):
+        for step in accepted:
+            if any(gives(step, role, m) for m in MUTANTS[role].values()):
+                return step
+    return accepted[0]
+
+
+def gives(step: HostedStep, role: str, mutant: Callable) -> bool:
+    """Whether a step gives what a mutant gives, on some plain cases."""
+    cases = [step.adapted(case) for case in trials(role)]
+    for case in filter(step.takes, cases):
+        with np.errstate(all="ignore"):
+            expected = attempt(mutant, *deepcopy(list(case.values())))
+        output = attempt(lambda taken: step(**taken), dict(case))
+        if (
+            output is None
+            or expected is None
+            or not agree(output, expected)
+        ):
+            return False
+    return True
+
+
 # Steps of texts and heads, which may insist on both.
 OF_ANY_AXES = ("repeat_heads",)
+OF_TEXTS = 4  # axes: of texts, heads, positions and features
 
 
 def trials(role: str) -> list[StepCase]:
