@@ -21,12 +21,13 @@ import torch
 from parity_tests.tests.judge.street.truth import (
     classes,
     functions,
+    llama,
     more,
 )
 from parity_tests.tests.judge.street.truth.repairs import REPAIRS
 
 STREET = Path(__file__).parent
-CHECKS = functions.FUNCTIONS | classes.CLASSES | more.MORE
+CHECKS = functions.FUNCTIONS | classes.CLASSES | more.MORE | llama.LLAMA
 CASE_CHECKS = functions.CASES | classes.CASES
 
 SEED = 15  # of the lot that says what is seen

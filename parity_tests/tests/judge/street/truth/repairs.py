@@ -4,6 +4,30 @@ So the fault that is named is the only one of the file.
 """
 
 REPAIRS: dict[str, tuple[str, str]] = {
+    "rms_norm_centred": ("x = x - x.mean(dim=-1, keepdim=True)", ""),
+    "rms_norm_of_sums": (".sum(-1", ".mean(-1"),
+    "mlp_gate_on_up": (
+        "self.act_fn(self.up_proj(x))\n"
+        "        return self.down_proj(opened * self.gate_proj(x))",
+        "self.act_fn(self.gate_proj(x))\n"
+        "        return self.down_proj(opened * self.up_proj(x))",
+    ),
+    "swiglu_sigmoid_only": ("1.0 / (1.0 +", "gate / (1.0 +"),
+    "rope_angles_of_other_pairs": (
+        "angles.repeat_interleave(2, dim=-1)",
+        "angles.tile(1, 2)",
+    ),
+    "rope_exponent_halved": ("(pair / d_k)", "(2 * pair / d_k)"),
+    "rope_backwards": (
+        "a * cos + b * sin\n    out[..., half:] = b * cos - a * sin",
+        "a * cos - b * sin\n    out[..., half:] = b * cos + a * sin",
+    ),
+    "repeat_kv_in_turn": (
+        "[:, None].expand(b, n_rep, h, t, d)",
+        "[:, :, None].expand(b, h, n_rep, t, d)",
+    ),
+    "kv_cache_never_emptied": ("self.part = []", "self.parts = []"),
+    "kv_cache_of_one_layer": ("layer = 0", "layer = layer_idx"),
     "grouped_values_in_turn": (
         "v.repeat(1, copies, 1, 1)",
         "v.repeat_interleave(copies, dim=1)",
