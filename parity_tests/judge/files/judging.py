@@ -38,6 +38,7 @@ from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
 from parity_tests.judge.subject.languages import in_english
 from parity_tests.judge.subject.roles import qkv_of
+from parity_tests.judge.verdict.doubt import VARIANT
 from parity_tests.judge.verdict.loop import EXAMPLES, Budget, judge_subject
 from parity_tests.judge.verdict.protocol import Broken, NotJudged, Raised
 from parity_tests.judge.verdict.report import Report
@@ -440,9 +441,14 @@ def judge_hosted_step(
             relu = ReluSubject(subject.function, role)
             if relu.fits():
                 subject, conventions = relu, {"activation": "ReLU"}
-    if role in MASKS:  # which have many forms
+    named = role not in PARTS or re.fullmatch(
+        PARTS[role], in_english(thing.name).lower()
+    )
+    if role in MASKS or not named:  # which have many forms, or was guessed
         subject.is_meant = declared.is_meant
     report = judge_subject(subject, budget)
+    if report.failed and not (report.cause or named or subject.is_meant):
+        report = replace(report, doubt=VARIANT)
     conventions |= getattr(subject.function, "says", {}) | narrow
     return replace(
         report, name=thing.name, kind=role, conventions=conventions

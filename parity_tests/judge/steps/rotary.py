@@ -126,6 +126,10 @@ class RotaryStep:
     def __init__(self, way, rotation: Rotation, table_u: float):
         self.way, self.rotation, self.table_u = way, rotation, table_u
 
+    @property
+    def keeps_order(self) -> bool:
+        return "," not in self.rotation.pairs
+
     def __call__(self, **arguments) -> np.ndarray:
         got = self.way.turned(arguments["x"], arguments["positions"])
         if got.dtype != arguments["x"].dtype:

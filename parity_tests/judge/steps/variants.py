@@ -13,6 +13,7 @@ from parity_tests.bounds.rounding import (
     product,
 )
 from parity_tests.judge.subject.rotary import OF_AN_ANGLE, angles_at
+from parity_tests.judge.verdict.protocol import NotAsked
 
 from .property import (
     IN_FLOAT64,
@@ -153,6 +154,8 @@ def places_of(arguments: dict) -> np.ndarray:
 
 def position_0_changes_nothing(step: Step, arguments: dict) -> Comparisons:
     """At position 0 every feature stays what it is."""
+    if not getattr(step, "keeps_order", True):
+        raise NotAsked("it changes the order of features, too")
     tokens = arguments["x"].shape[-2]
     got = turned_at(step, arguments, np.zeros(tokens, int))
     yield agree("turned", got, exactly(arguments["x"]))

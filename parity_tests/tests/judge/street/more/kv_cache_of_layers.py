@@ -7,9 +7,7 @@ class DynamicCache:
     def __init__(self):
         self.kept = {}
 
-    def update(
-        self, key_states, value_states, layer_idx, cache_kwargs=None
-    ):
+    def update(self, key_states, value_states, layer_idx, options=None):
         new = key_states, value_states
         if layer_idx in self.kept:
             pairs = zip(self.kept[layer_idx], new, strict=True)

@@ -7,9 +7,7 @@ from torch import nn
 class RoPE(nn.Module):
     def __init__(self, head_dim, max_len=128, base=500_000.0):
         super().__init__()
-        powers = (
-            torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
-        )
+        even = torch.arange(0, head_dim, 2, dtype=torch.float64)
         places = torch.arange(max_len, dtype=torch.float64)
         angles = torch.outer(places, base ** -(even / head_dim))
         self.register_buffer("cos", angles.cos().tile(1, 2))

@@ -1,0 +1,328 @@
+"""Steps of a Llama, as functions and classes have them: how each is asked,
+what is reported of it, and which mistake is named."""
+
+from math import pi
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity_tests.judge.files.judging import (
+    NOTHING_DECLARED,
+    candidates,
+    hosted,
+    judge_thing,
+    role_by_name,
+)
+from parity_tests.judge.mutants.steps.variants import TABLE_MUTANTS
+from parity_tests.judge.steps.kept import MUTANTS as OF_CACHES
+from parity_tests.judge.steps.kept import CacheCase, CacheSubject
+from parity_tests.judge.steps.outputs import answer_of
+from parity_tests.judge.steps.rotary import (
+    PAIRINGS,
+    RotarySubject,
+    Rotation,
+    mutants_of,
+)
+from parity_tests.judge.steps.variants import OF_POSITIONS
+from parity_tests.judge.verdict.diagnosis import causes_of
+from parity_tests.judge.verdict.loop import (
+    Budget,
+    judge_subject,
+    judgement,
+)
+from parity_tests.judge.verdict.property import Property
+
+
+def report_on(thing, name=None, examples=4):
+    """The report on a thing of this process, in the role of its name."""
+    host, described = hosted(thing, name)
+    role = role_by_name(described)
+    return judge_thing(
+        host, described, role, NOTHING_DECLARED, Budget(examples)
+    )
+
+
+# --- rotary positions ----------------------------------------------------
+
+
+def turned_in_halves(x, positions, base=500_000.0):
+    pairs = x.shape[-1] // 2
+    angle = positions[:, None] * base ** (-np.arange(pairs) / pairs)
+    cos, sin = np.cos(angle), np.sin(angle)
+    a, b = x[..., :pairs], x[..., pairs:]
+    return np.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+def test_pairs_and_base_are_found_and_reported():
+    report = report_on(turned_in_halves, "rope")
+    assert report.verdict == "holds"
+    assert report.conventions == {
+        "its pairs": "features i and i + d/2",
+        "its base": "500,000",
+    }
+
+
+@pytest.mark.slow
+def test_neighbours_that_come_out_in_halves_are_a_convention():
+    def apply_rope(x, cos, sin):
+        a, b = x[..., ::2], x[..., 1::2]
+        both = a * cos - b * sin, a * sin + b * cos
+        return np.concatenate(both, axis=-1)
+
+    report = report_on(apply_rope)
+    assert report.verdict == "holds"
+    assert "come out first" in report.conventions["its pairs"]
+
+
+@pytest.mark.slow
+def test_a_part_of_the_features_may_be_turned_and_is_not_judged():
+    def rope(x, positions):
+        half = x.shape[-1] // 4 * 2
+        turned = turned_in_halves(x[..., :half], positions)
+        return np.concatenate([turned, x[..., half:]], axis=-1)
+
+    report = report_on(rope)
+    assert report.verdict == "not judged"
+    assert "may be a variant" in report.doubt
+
+
+@pytest.mark.slow
+def test_a_position_that_is_taken_and_ignored_is_seen():
+    def rope(x, offset=0):
+        return turned_in_halves(x, np.arange(x.shape[-2]))
+
+    report = report_on(rope)
+    assert report.verdict == "rejected"
+    assert report.cause == (
+        "the positions given are ignored: 0, 1, 2 … are taken"
+    )
+
+
+def precompute_table(d_head, n_tokens):
+    angle = np.outer(
+        np.arange(n_tokens), 1e4 ** (-np.arange(0, d_head, 2) / d_head)
+    )
+    return np.cos(angle), np.sin(angle)
+
+
+@pytest.mark.slow
+def test_what_only_makes_a_table_is_judged_by_what_it_turns():
+    report = report_on(precompute_table, "precompute_rope")
+    assert report.verdict == "holds"
+    assert report.conventions["its table"] == "a number for each pair"
+
+    def in_degrees(d_head, n_tokens):
+        cos, sin = precompute_table(d_head, n_tokens)
+        return np.cos(np.arccos(cos) / pi * 180), sin
+
+    assert not report_on(in_degrees, "precompute_rope").holds
+
+
+class Stub:
+    """A way in which a function of a case is asked."""
+
+    host, says, pairings, has_heads = None, {}, None, True
+    takes_tokens = makes_angles = True
+
+    def __init__(self, function):
+        self.function = function
+
+    def turned(self, x, positions):
+        return self.function({"x": x, "positions": positions})
+
+    def inputs_after(self, arguments):
+        return arguments["x"], arguments["x"]
+
+
+class Named:
+    name = "rope"
+
+
+def subject_of(function):
+    return RotarySubject(Named, iter([(0, Stub(function))]), [1e4], True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pairs", PAIRINGS[:2])
+def test_each_mutant_of_a_rotation_is_named_and_no_other(pairs):
+    for cause, mutant in mutants_of(Rotation(pairs)):
+        assert causes_of(subject_of(mutant)) == {cause}
+    assert len(TABLE_MUTANTS) > 5
+    right = subject_of(Rotation(pairs).value)
+    assert right.is_right
+    assert causes_of(right) == set()
+
+
+@pytest.mark.slow
+def test_each_property_of_a_rotation_can_fail():
+    def squeezed(case):
+        return Rotation("halves").value(case) ** 3
+
+    def beyond(case):  # a score then feels where both stand
+        places = case["positions"] ** 2
+        return Rotation("halves").value(case | {"positions": places})
+
+    def moved(case):
+        places = case["positions"] + 1
+        return Rotation("halves").value(case | {"positions": places})
+
+    for each in OF_POSITIONS:
+        verdicts = {
+            judgement(
+                Property(each), subject_of(wrong), Budget(6), shrink=False
+            ).verdict
+            for wrong in (squeezed, beyond, moved)
+        }
+        assert "fails" in verdicts, each.__name__
+
+
+# --- RMSNorm and SwiGLU as classes ---------------------------------------
+
+
+class RMSNorm(nn.Module):
+    """In float32, and with 1 added to the weight."""
+
+    def __init__(self, dim, eps=1e-6):
+        super().__init__()
+        self.eps, self.weight = eps, nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x):
+        wide = x.float()
+        size = (wide.square().mean(-1, keepdim=True) + self.eps).sqrt()
+        return (wide / size * (1 + self.weight.float())).to(x.dtype)
+
+
+def test_a_norm_may_add_1_to_its_weight_and_be_of_float32():
+    report = report_on(RMSNorm)
+    assert report.verdict == "holds", report
+    assert report.conventions["its weight"].startswith("1 is added")
+    assert "float32" in report.conventions["float64"]
+
+
+class FeedForward:
+    """Matrices of (in, out), in an order that no name tells."""
+
+    def __init__(self, d_model, d_ff):
+        self.a, self.b = np.zeros((2, d_model, d_ff))
+        self.c = np.zeros((d_ff, d_model))
+
+    def forward(self, x):
+        silu = x @ self.b / (1 + np.exp(-x @ self.b))
+        return (silu * (x @ self.a)) @ self.c
+
+
+class GatedByATanh(FeedForward):
+    def forward(self, x):
+        return (np.tanh(x @ self.b) * (x @ self.a)) @ self.c  # no silu
+
+
+@pytest.mark.slow
+def test_which_matrix_is_the_gate_is_found():
+    report = report_on(FeedForward)
+    assert (report.verdict, report.conventions) == (
+        "holds",
+        {"its gate": "b"},
+    )
+
+
+@pytest.mark.slow
+def test_a_gate_of_another_kind_is_not_accused_for_its_source():
+    report = report_on(GatedByATanh, "FeedForward")
+    assert report.cause is None
+    assert report.verdict == "not judged"
+    assert "may be a variant" in report.doubt
+
+
+# --- caches --------------------------------------------------------------
+
+
+class KVCache:
+    def __init__(self):
+        self.keys = self.values = None
+
+    def update(self, k, v):
+        if self.keys is not None:
+            k = np.concatenate([self.keys, k], axis=1)
+            v = np.concatenate([self.values, v], axis=1)
+        self.keys, self.values = k, v
+        return k, v
+
+
+def test_a_cache_gives_what_was_put_in():
+    report = report_on(KVCache)
+    assert report.verdict == "holds"
+    layout = "(batch, tokens, heads, features)"
+    assert report.conventions == {"its layout": layout}
+    assert set(report.not_asked) == {"a second text", "several layers"}
+
+
+@pytest.mark.slow
+def test_a_cache_of_another_type_may_be_a_variant():
+    class KVCache16(KVCache):
+        def update(self, k, v):
+            keys, values = super().update(k, v)
+            return keys.astype(np.float16), values.astype(np.float16)
+
+    report = report_on(KVCache16, "KVCache")
+    assert report.verdict == "not judged"
+    assert "may be a variant" in report.doubt
+
+
+class CacheStub:
+    """A way to ask a cache that gives what a function of a case gives."""
+
+    layout = "(batch, heads, tokens, features)"
+
+    class roles:
+        reset, has_layers = "reset", True
+
+    class thing:
+        parameters = ()
+
+    def __init__(self, function):
+        self.function = function
+
+    def outputs(self, case):
+        return answer_of(self.function, {"case": case})
+
+
+@pytest.mark.slow
+def test_each_mutant_of_a_cache_is_named_and_no_other():
+    for cause, mutant in OF_CACHES.items():
+        subject = CacheSubject(Named, [CacheStub(mutant)], True)
+        assert causes_of(subject) == {cause}
+        found = judge_subject(subject, Budget(12, shrunk=0))
+        assert found.verdict == "rejected", cause
+
+
+def test_a_case_of_a_cache_says_what_is_put_in():
+    case = CacheCase(((2, 1), (3,)), layers=2)
+    assert str(case) == (
+        "tokens put in: 2 + 1 and, after a reset, 3 in each of two layers"
+    )
+
+
+# --- what is judged of a file --------------------------------------------
+
+
+def attention(q, k, v):
+    return rotate_rope(q, k, v)
+
+
+def rotate_rope(x, cos, sin):
+    return x
+
+
+def test_what_an_attention_has_as_a_helper_is_judged_with_it():
+    things = [
+        hosted(each, each.__name__)[1]
+        for each in (attention, rotate_rope, KVCache, RMSNorm)
+    ]
+    chosen = [(thing.name, role) for thing, role in candidates(things)]
+    assert chosen == [
+        ("attention", "scaled_dot_product_attention"),
+        ("KVCache", "key_value_cache"),
+        ("RMSNorm", "rms_norm"),
+    ]
