@@ -24,16 +24,16 @@ from parity_tests.judge.classes.body import ClassBody
 from parity_tests.judge.classes.building import Sizes, names_size
 from parity_tests.judge.classes.function import takes_weights
 from parity_tests.judge.classes.layer import ROLES, AttentionLayer
+from parity_tests.judge.parts.built import READINGS, hosted_layer
+from parity_tests.judge.parts.kept import CacheSubject, cache_ways
+from parity_tests.judge.parts.rotary import RotarySubject
+from parity_tests.judge.parts.rotary_ways import bases_told, rotary_ways
 from parity_tests.judge.steps.activations import (
     ALTERNATIVES,
     FEED_FORWARDS,
     WORDS,
 )
-from parity_tests.judge.steps.built import READINGS, hosted_layer
 from parity_tests.judge.steps.cases import in_float32
-from parity_tests.judge.steps.kept import CacheSubject, cache_ways
-from parity_tests.judge.steps.rotary import RotarySubject
-from parity_tests.judge.steps.rotary_ways import bases_told, rotary_ways
 from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
 from parity_tests.judge.subject.languages import in_english

@@ -50,6 +50,7 @@ FLOORS = (
     ("parity_tests.judge.mutants",),
     ("parity_tests.judge.attention",),
     ("parity_tests.judge.classes", "parity_tests.judge.steps"),
+    ("parity_tests.judge.parts",),
     ("parity_tests.judge.files",),
     (
         *("parity_tests.judge", "parity_tests.claims"),

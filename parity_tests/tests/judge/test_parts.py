@@ -16,15 +16,15 @@ from parity_tests.judge.files.judging import (
     role_by_name,
 )
 from parity_tests.judge.mutants.steps.variants import TABLE_MUTANTS
-from parity_tests.judge.steps.kept import MUTANTS as OF_CACHES
-from parity_tests.judge.steps.kept import CacheCase, CacheSubject
-from parity_tests.judge.steps.outputs import answer_of
-from parity_tests.judge.steps.rotary import (
+from parity_tests.judge.parts.kept import MUTANTS as OF_CACHES
+from parity_tests.judge.parts.kept import CacheCase, CacheSubject
+from parity_tests.judge.parts.rotary import (
     PAIRINGS,
     RotarySubject,
     Rotation,
     mutants_of,
 )
+from parity_tests.judge.steps.outputs import answer_of
 from parity_tests.judge.steps.variants import OF_POSITIONS
 from parity_tests.judge.verdict.diagnosis import causes_of
 from parity_tests.judge.verdict.loop import (

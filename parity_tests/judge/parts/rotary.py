@@ -20,6 +20,9 @@ from parity_tests.judge.mutants.steps.variants import (
     TABLE_MUTANTS,
     rotary_mutants,
 )
+from parity_tests.judge.steps.cases import StepCase
+from parity_tests.judge.steps.property import Comparisons, identical, known
+from parity_tests.judge.steps.variants import OF_POSITIONS
 from parity_tests.judge.subject.rotary import (
     OF_AN_ANGLE,
     PAIRS,
@@ -35,10 +38,6 @@ from parity_tests.judge.verdict.protocol import (
     attempt,
 )
 from parity_tests.twins.strategies import LOG_SCALE, SEEDS
-
-from .cases import StepCase
-from .property import Comparisons, identical, known
-from .variants import OF_POSITIONS
 
 NAME = "rotary_embedding"
 SINGLE = 2.0**-24  # the rounding of float32

@@ -23,6 +23,7 @@ from parity_tests.judge.classes.building import (
     size_named,
     values_of,
 )
+from parity_tests.judge.steps.property import Comparisons
 from parity_tests.judge.subject.forms import libraries_to_try
 from parity_tests.judge.verdict.property import Property, identical
 from parity_tests.judge.verdict.protocol import (
@@ -32,8 +33,6 @@ from parity_tests.judge.verdict.protocol import (
     answered,
     attempt,
 )
-
-from .property import Comparisons
 
 NAME = "key_value_cache"
 PUTS = r"update\w*|append\w*|add\w*|put|insert|extend|store|write|push"

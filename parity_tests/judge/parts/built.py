@@ -21,20 +21,10 @@ from parity_tests.judge.classes.building import (
     names_asked,
     values_of,
 )
-from parity_tests.judge.subject.forms import libraries_to_try
-from parity_tests.judge.verdict.protocol import (
-    Broken,
-    NotAsked,
-    NotJudged,
-    Raised,
-    answered,
-    attempt,
-)
-
-from .cases import StepCase
-from .probes import plain_cases
-from .property import generator_for
-from .spelling import (
+from parity_tests.judge.steps.cases import StepCase
+from parity_tests.judge.steps.probes import plain_cases
+from parity_tests.judge.steps.property import generator_for
+from parity_tests.judge.steps.spelling import (
     GATED,
     ORDERS,
     SYNONYMS,
@@ -45,6 +35,15 @@ from .spelling import (
     likeliest,
     one_added,
     tried,
+)
+from parity_tests.judge.subject.forms import libraries_to_try
+from parity_tests.judge.verdict.protocol import (
+    Broken,
+    NotAsked,
+    NotJudged,
+    Raised,
+    answered,
+    attempt,
 )
 
 EPSILON = rf"(\w*_)?({SYNONYMS['epsilon']})"

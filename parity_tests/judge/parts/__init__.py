@@ -1,0 +1,1 @@
+"""Parts of a Llama as people write them: norms, gates, RoPE, caches."""
