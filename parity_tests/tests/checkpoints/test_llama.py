@@ -363,6 +363,24 @@ def test_a_value_that_changes_the_arithmetic_is_named(tmp_path, field):
         load_llama(path)
 
 
+def test_a_byte_that_is_changed_is_refused_in_one_line_or_harmless(
+    tmp_path,
+):
+    oracle = random_oracle(tmp_path, **ONE_LAYER)
+    path = write_llama(tmp_path / "a.gguf", oracle)
+    whole, refused = path.read_bytes(), []
+    head = gguf.GGUFReader(path).data_offset
+    for place in range(0, head, 9):
+        path.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        try:
+            load_llama(path)
+        except ValueError as error:
+            refused.append(str(error))
+    assert all(said.startswith("expected ") for said in refused)
+    assert "\n" not in "".join(refused)
+    assert len(refused) > head / 9 / 2
+
+
 def test_a_gguf_of_another_architecture_is_refused(tmp_path):
     oracle = random_oracle(tmp_path, **ONE_LAYER)
     path = write_llama(tmp_path / "a.gguf", oracle, architecture="gemma")

@@ -5,12 +5,15 @@ float64 to 1e-10 of the largest value, of transformers without its casts to
 float32; in float32, as it is, our distance from that to four times its.
 """
 
+import tempfile
 from collections.abc import Iterator
 
 import gguf
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from numpy_ref.checkpoints import llama as loader
@@ -99,6 +102,45 @@ def test_with_a_cache_it_is_the_same(tmp_path, name):
             [past, np.stack(kept).swapaxes(0, 1)], axis=-2
         )
         begin = end
+
+
+@st.composite
+def random_sizes(draw):
+    """A small configuration: heads in any groups, of any even width."""
+    key_heads, d_head = draw(st.integers(1, 3)), 2 * draw(st.integers(1, 4))
+    heads = key_heads * draw(st.integers(1, 3))
+    base = draw(st.sampled_from([3.0, 10_000.0, 1e6]))
+    return {
+        "vocab_size": draw(st.integers(31, 40)),
+        "hidden_size": heads * draw(st.integers(1, 5)),
+        "intermediate_size": draw(st.integers(1, 20)),
+        "num_hidden_layers": draw(st.integers(1, 3)),
+        "num_attention_heads": heads,
+        "num_key_value_heads": key_heads,
+        "head_dim": d_head,
+        "rms_norm_eps": draw(st.sampled_from([1e-6, 1e-5, 0.1])),
+        "rope_parameters": {"rope_type": "default", "rope_theta": base},
+        "tie_word_embeddings": draw(st.booleans()),
+    }
+
+
+@given(
+    kind=st.sampled_from(["Llama", "Qwen2", "Mistral"]),
+    sizes=random_sizes(),
+    width=st.integers(1, 9),
+)
+@settings(max_examples=settings().max_examples * 3 // 5)
+def test_any_small_model_is_transformers(kind, sizes, width):
+    """In float64 only: a yardstick needs more numbers than these have."""
+    if kind == "Mistral":
+        sizes = sizes | {"sliding_window": None}
+    ids = random_ids(2, width)
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = random_oracle(folder, kind, **sizes)
+        our_run = ours(load_llama(folder, "float64"), ids)
+    with without_float32(oracle):
+        exact = theirs(oracle, ids)
+    expect_as_the_oracle("float64", our_run, exact, exact)
 
 
 # --- SmolLM2 -------------------------------------------------------------
