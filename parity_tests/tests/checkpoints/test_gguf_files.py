@@ -2,6 +2,7 @@
 
 import re
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -164,6 +165,13 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "none.gguf"):
         with pytest.raises(ValueError, match=r"got (Is a|No such)"):
             open_gguf(path)
+
+
+def test_without_gguf_it_is_said_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(ModuleNotFoundError) as error:
+        open_gguf(tmp_path / "none.gguf")
+    assert error.value.name == "gguf"
 
 
 def test_a_quantisation_that_gguf_cannot_undo_is_named(tmp_path):
