@@ -30,12 +30,14 @@ from study.notebooks.references import REFERENCES, cited_in
 from torch_impl.windows import WindowDataset
 
 from .test_bert_questions import ANSWERS as ABOUT_BERT
+from .test_llama_questions import ANSWERS as ABOUT_LLAMA
 
 NOTEBOOKS = notebook_names()
 
 # What may have a digit in prose or in what a cell says, and why.
 MAY_HAVE_DIGITS = {
     "GPT-2": "a name",
+    "SmolLM2": "a name",
     "1/√d": "the scale",
     "√2/4": "an error that is proven, computed beside it",
     **dict.fromkeys(REFERENCES, "a work, with its year"),
@@ -506,7 +508,7 @@ def test_each_question_is_tested_or_in_code(notebook):
     cells = tagged(notebook, "question")
     source = "\n".join(cell.source for cell in cells)
     names = {*re.findall(r"questions\.(\w+)", source)}
-    tested = ANSWERS.keys() | CODE | ABOUT_BERT.keys()
+    tested = ANSWERS.keys() | CODE | ABOUT_BERT.keys() | ABOUT_LLAMA.keys()
     assert names - {"more_with_more_heads"} <= tested
 
 
