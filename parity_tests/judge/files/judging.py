@@ -38,6 +38,7 @@ from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
 from parity_tests.judge.subject.languages import in_english
 from parity_tests.judge.subject.roles import qkv_of
+from parity_tests.judge.subject.rotary import rotary_names
 from parity_tests.judge.verdict.doubt import VARIANT
 from parity_tests.judge.verdict.loop import EXAMPLES, Budget, judge_subject
 from parity_tests.judge.verdict.protocol import Broken, NotJudged, Raised
@@ -159,12 +160,12 @@ def without_helpers(
 ) -> list[tuple[Thing, str]]:
     """Without what an attention of the file has parts of a Llama for: it
     is judged with them."""
-    sources = "\n".join(
-        f"{thing.source}\n{thing.helpers}"
-        for thing, role in known
-        if role in (*ROLES, ATTENTION)
-    )
+    attentions = [t for t, role in known if role in (*ROLES, ATTENTION)]
+    sources = "\n".join(f"{t.source}\n{t.helpers}" for t in attentions)
     used = set(re.findall(r"\w+", sources))
+    for thing in attentions:
+        if rotary_names(thing.signature):  # it is asked with that table
+            used |= {maker for maker, _ in thing.tables}
     return [
         (thing, role)
         for thing, role in known
