@@ -66,7 +66,7 @@ def snake_case(name: str) -> str:
     >>> snake_case("MultiHeadAttention")
     'multi_head_attention'
     """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=\w)(?=[A-Z][a-z])", "_", name).lower()
 
 
 def function_of(
