@@ -9,7 +9,7 @@ import typer
 
 SENTENCE = "The artist painted the portrait of a woman with a brush"
 HELP = f"""
-Show what a real BERT, a relative, a GPT-2 or a Llama attends to.
+Show what a real BERT, GPT-2 or Llama attends to.
 
 Prints which heads do what, by stated thresholds. With --plot it also draws
 a picture, with --html it writes an interactive page, and with --csv and

@@ -456,7 +456,7 @@ def test_of_another_models_weights_nothing_is_claimed(twice, tmp_path):
 NOT_GENERATED = {
     "no model": (
         ["--prompt", "a"],
-        "expected --model: a folder from `twice",
+        "expected --model: smollm2, a folder from `twice",
     ),
     "no prompt": (["--model", "m"], "--prompt with a text, got None"),
     "an empty prompt": (
