@@ -18,6 +18,8 @@ from .values import tables
 BREAKABLE = (
     *("attention_scores", "causal_mask", "softmax", "masked_softmax"),
     *("split_heads", "cross_entropy", "layer_norm"),
+    *("rms_norm", "silu", "swiglu", "rotary_halves", "rotary_neighbours"),
+    "repeat_heads",
 )
 
 

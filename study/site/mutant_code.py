@@ -91,7 +91,7 @@ def helpers_of(function) -> Iterator[FunctionType]:
 def source_of(value) -> str:
     """A function as it is written, or its name; a number's `repr`."""
     if isinstance(value, partial):
-        named = [f"{n}={v!r}" for n, v in value.keywords.items()]
+        named = [f"{n}={named_as(v)}" for n, v in value.keywords.items()]
         return f"partial({', '.join([value.func.__name__, *named])})"
     if is_made(value) and is_lambda(value):
         return lambda_source(value)
@@ -100,6 +100,11 @@ def source_of(value) -> str:
     if isinstance(value, Callable):
         return value.__name__
     return repr(value)
+
+
+def named_as(value) -> str:
+    """A function by its name, anything else by its `repr`."""
+    return getattr(value, "__name__", None) or repr(value)
 
 
 def definition(function: FunctionType) -> str:

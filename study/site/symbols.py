@@ -37,6 +37,22 @@ SYMBOLS = {
         "normalised": "z",
         "weight": "w",
     },
+    "rms_norm": {
+        "x": "x",
+        "y": "y",
+        "mean_square": r"\overline{x^2}",
+        "root_mean_square": "r",
+        "normalised": "z",
+        "weight": "w",
+    },
+    "silu": {"x": "x", "y": "y", "gate": r"\sigma"},
+    "rotary_tables": {
+        "angle": r"\theta",
+        "base": "b",
+        "positions": "p",
+        "pair": "i",
+        "d_head": r"d_\text{head}",
+    },
     "gelu": {"x": "x", "y": "y", "probability": r"\Phi"},
     "gelu_tanh": {"x": "x", "y": "y"},
 }

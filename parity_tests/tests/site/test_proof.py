@@ -181,11 +181,29 @@ def test_the_lights_of_a_right_step_are_on_and_those_of_a_wrong_one_off():
     assert "The inputs are unchanged after the call." not in failing
 
 
+TURNED_OTHERWISE = {
+    "it turns backwards: the sign of the sines is wrong",
+    "nothing is turned",
+}
+# What keeps every property, and has other values: the judge asks for the
+# exact ones, or for the convention.
+UNTOLD = {
+    "rotary_halves": TURNED_OTHERWISE,
+    "rotary_neighbours": TURNED_OTHERWISE,
+    "swiglu": {
+        "the gate: it is a ReLU",
+        "the gate: it is a GELU with a sigmoid, x / (1 + exp(-1.702 x))",
+        "the gate: it is multiplied by tanh, not by the sigmoid",
+        "the activation is left out",
+    },
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BREAKABLE)
 def test_every_known_mutant_breaks_a_property(name):
     shown = {mutant.cause for mutant in mutants_of(name)}
-    assert shown == MUTANTS[name].keys()
+    assert shown == MUTANTS[name].keys() - UNTOLD.get(name, set())
 
 
 @pytest.mark.parametrize(
