@@ -25,7 +25,11 @@ from parity_tests.judge.classes.building import Sizes, names_size
 from parity_tests.judge.classes.function import takes_weights
 from parity_tests.judge.classes.layer import ROLES, AttentionLayer
 from parity_tests.judge.parts.built import READINGS, hosted_layer
-from parity_tests.judge.parts.kept import CacheSubject, cache_ways
+from parity_tests.judge.parts.kept import (
+    CacheSubject,
+    cache_ways,
+    takes_keys_and_values,
+)
 from parity_tests.judge.parts.rotary import RotarySubject
 from parity_tests.judge.parts.rotary_ways import bases_told, rotary_ways
 from parity_tests.judge.steps.activations import (
@@ -221,7 +225,8 @@ def part_by_name(thing: Thing, lowered: str) -> str | None:
     by its source as well."""
     if re.search(NO_PARTS, lowered):
         return None
-    if thing.is_class and re.search(CACHES, lowered) and thing.methods:
+    is_named = thing.is_class and re.search(CACHES, lowered)
+    if is_named and takes_keys_and_values(thing):
         return CACHE
     if thing.is_class and not thing.method:
         return None

@@ -211,6 +211,15 @@ class CacheRoles:
         return "layer" in self.arguments.values()
 
 
+def takes_keys_and_values(thing: Thing) -> bool:
+    """Whether a class has a method like `update(k, v)`."""
+    try:
+        roles_of(thing)
+    except NotJudged:
+        return False
+    return True
+
+
 def roles_of(thing: Thing) -> CacheRoles:
     """Raises NotJudged where no method takes keys and values."""
     methods = {name: rest for name, *rest in thing.methods}

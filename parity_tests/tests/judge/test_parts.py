@@ -326,3 +326,17 @@ def test_what_an_attention_has_as_a_helper_is_judged_with_it():
         ("KVCache", "key_value_cache"),
         ("RMSNorm", "rms_norm"),
     ]
+
+
+def test_a_cache_that_takes_no_keys_and_values_is_not_judged_by_its_name():
+    """It may be filled in any way, by whole layers for instance."""
+
+    class KeyValueCache:
+        def extend(self, layers):
+            self.layers = layers
+
+    things = [
+        hosted(each, each.__name__)[1] for each in (KeyValueCache, RMSNorm)
+    ]
+    chosen = [(thing.name, role) for thing, role in candidates(things)]
+    assert chosen == [("RMSNorm", "rms_norm")]
