@@ -71,10 +71,11 @@ def write(
     """Generate up to `length` tokens after `ids`, as text.
 
     `tokens` are the bytes of each id. After one of the ids in `ends`, or
-    where one of the texts `stops` begins, the text is over.
+    where one of the texts `stops` begins, the text is over. A penalty
+    for repetition is for all that `decoding` has read, too.
     Raises ValueError as `generate` does, before the first piece.
     """
-    sampler = Sampler(sampling, ids.tolist())
+    sampler = Sampler(sampling, [*decoding.ids, *ids.tolist()])
     new = generate(ids, decoding, length, sampler, {*ends})
     return until(stream_text(new, tokens), stops)
 
