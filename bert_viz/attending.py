@@ -2,9 +2,8 @@
 
 Models are BERT, its relatives RoBERTa, DistilBERT and ALBERT, GPT-2, and
 Llama with Mistral and Qwen 2; which of them a folder or a file holds, it
-says itself. The forward pass is
-that of `numpy_ref`, which is proven equal to that of transformers at
-every layer and head.
+says itself. The forward pass is that of `numpy_ref`, which is proven equal
+to that of transformers at every layer and head.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ from numpy_ref.checkpoints.byte_pair_files import byte_pair_of
 from numpy_ref.checkpoints.chat_files import chat_tokenizer_of
 from numpy_ref.checkpoints.gpt2 import Gpt2Checkpoint, load_gpt2
 from numpy_ref.checkpoints.llama import LlamaCheckpoint, load_llama
+from numpy_ref.checkpoints.llama_config import LLAMAS
 from numpy_ref.checkpoints.model_folders import ModelFolder, find_model
 from numpy_ref.checkpoints.model_tokenizers import tokenizer_of
 from numpy_ref.checkpoints.names import Name
@@ -36,8 +36,7 @@ from numpy_ref.variants.llama import llama
 
 from .attention import Attention
 
-# What `llama` computes, by its model_type; and which type is packaged.
-LLAMAS = ("llama", "mistral", "qwen2")
+# Which model_type is packaged, and how the package is called.
 PACKAGED_AS = {"bert": "bert", "llama": "smollm2"}
 
 Reader = Callable[[str, str | None, bool], Attention]

@@ -75,6 +75,8 @@ SUPPORTED = {
     "mistral": COMMON,
     "qwen2": {**COMMON, "use_sliding_window": False},
 }
+# Every model_type that is read as a Llama.
+LLAMAS = tuple(SUPPORTED)
 GGUF_SUPPORTED = {
     "general.architecture": "llama",
     "llama.expert_count": 0,

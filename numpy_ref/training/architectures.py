@@ -19,11 +19,13 @@ from ..checkpoints import llama as llama_checkpoint
 from ..checkpoints.gpt2_config import (
     Gpt2Config,
     gpt2_config_entries,
+    parameter_count,
     read_gpt2_config,
 )
 from ..checkpoints.llama_config import (
     LlamaConfig,
     llama_config_entries,
+    llama_parameter_count,
     read_llama_config,
 )
 from ..checkpoints.names import Name
@@ -60,7 +62,8 @@ class Trainable:
     `initial` takes a configuration, a generator and a dtype; `masks` a
     generator, a configuration, the shape of a batch and dropout's rate;
     `backward` the parameters, a batch, the configuration and that rate;
-    `decoding` the parameters, the configuration and a number of positions.
+    `decoding` the parameters, the configuration and a number of positions;
+    `count` says how many numbers a model of a configuration learns.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Trainable:
     load: Callable
     names: Callable[..., tuple[Name, ...]]
     entries: Callable[..., dict]
+    count: Callable[..., int]
     read_config: Callable[[Path], Config]
 
 
@@ -158,6 +162,7 @@ ARCHITECTURES = {
         load=gpt2_checkpoint.load_gpt2,
         names=gpt2_checkpoint.names_in,
         entries=gpt2_config_entries,
+        count=parameter_count,
         read_config=read_gpt2_config,
     ),
     "llama": Trainable(
@@ -173,6 +178,7 @@ ARCHITECTURES = {
         load=llama_checkpoint.load_llama,
         names=llama_checkpoint.names_in,
         entries=llama_config_entries,
+        count=llama_parameter_count,
         read_config=read_llama_config,
     ),
 }

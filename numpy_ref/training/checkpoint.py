@@ -164,11 +164,7 @@ def load_state(folder: Path, step: int) -> tuple[TrainState, Config]:
     return state, loaded.config
 
 
-def config_in(folder: Path) -> Config:
-    """The configuration of a folder that can be trained."""
-    return architecture_in(folder).read_config(folder)
-
-
 def load_tokenizer(folder: Path) -> TokenBytes:
     """The tokenizer of a folder that training has begun."""
-    return byte_pair_of(folder, config_in(folder).vocabulary)
+    config = architecture_in(folder).read_config(folder)
+    return byte_pair_of(folder, config.vocabulary)

@@ -85,15 +85,10 @@ def generate(
         # A prompt without room for one more is refused below.
         length = max(1, min(100, positions - len(ids)))
     check_at_least("--length", length, 0)
-    if len(ids) + length > positions:
-        raise ValueError(
-            f"expected prompt and length to fit {positions} positions, "
-            f"got {len(ids)} + {length}"
-        )
     sampling = SamplingSettings(
         *(temperature, top_k, top_p, seed, min_p, repetition_penalty)
     )
-    decoding = loaded.decoding(max(1, len(ids) + length))
+    decoding = loaded.decoding(positions)
     with nullcontext() if break_ is None else broken(break_):
         pieces = write(
             *(ids, decoding, tokenizer.tokens, length, sampling),

@@ -5,21 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from numpy_ref.checkpoints.chat_files import chat_tokenizer_of
+from numpy_ref.checkpoints.llama_config import LLAMAS
 from numpy_ref.checkpoints.model_folders import ModelFolder, find_model
 from numpy_ref.checkpoints.names import Name
 from numpy_ref.generation import Decoding
 from numpy_ref.tokenizers.chat_tokenizer import ChatTokenizer
-from numpy_ref.training.architectures import (
-    ARCHITECTURES,
-    Config,
-    architecture_of,
-)
+from numpy_ref.training.architectures import ARCHITECTURES, Config
 
 # Which architecture computes a model_type.
-WRITES = {name: name for name in ARCHITECTURES} | {
-    "mistral": "llama",
-    "qwen2": "llama",
-}
+WRITES = {"gpt2": "gpt2"} | dict.fromkeys(LLAMAS, "llama")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +46,6 @@ def load_model(
     architecture = ARCHITECTURES[WRITES[folder.model_type]]
     checkpoint = architecture.load(folder.path, watch=watch)
     config = checkpoint.config
-    decoding = partial(
-        architecture_of(config).decoding, checkpoint.model, config
-    )
+    decoding = partial(architecture.decoding, checkpoint.model, config)
     tokenizer = chat_tokenizer_of(folder.path, config.vocabulary)
     return WritingModel(folder, config, tokenizer, decoding)

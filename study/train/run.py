@@ -12,12 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from numpy_ref.checked import check_at_least, check_divides, check_even
-from numpy_ref.checkpoints.gpt2_config import Gpt2Config, parameter_count
-from numpy_ref.checkpoints.llama_config import (
-    BASE,
-    LlamaConfig,
-    llama_parameter_count,
-)
+from numpy_ref.checkpoints.gpt2_config import Gpt2Config
+from numpy_ref.checkpoints.llama_config import BASE, LlamaConfig
 from numpy_ref.checkpoints.model_folders import in_millions
 from numpy_ref.tokenizers.bpe_tokenizer import BytePairTokenizer
 from numpy_ref.tokenizers.bpe_training import train_bpe
@@ -299,21 +295,16 @@ def check_same(
 def description(training: Training, tokens: int, folder: Path) -> str:
     """The model, the text and the plan, in a sentence."""
     config, settings = training.config, training.settings
-    title = architecture_of(config).title
+    architecture = architecture_of(config)
+    learned = in_millions(architecture.count(config))
     return (
-        f"A {title} of {in_millions(parameters_in(config))} "
+        f"A {architecture.title} of {learned} "
         f"(layers {config.layers}, heads {config.heads}, d_model "
         f"{config.d_model}, vocabulary {config.vocabulary:,}) learns "
         f"{training.about} ({tokens:,} tokens) in {settings.steps:,} steps "
         f"of {settings.batch_size} × {settings.context_length} tokens, "
         f"saved in {folder},"
     )
-
-
-def parameters_in(config: Config) -> int:
-    """How many numbers a model of these sizes learns."""
-    is_llama = isinstance(config, LlamaConfig)
-    return (llama_parameter_count if is_llama else parameter_count)(config)
 
 
 def train_and_save(

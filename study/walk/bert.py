@@ -9,9 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from numpy_ref.checkpoints.architecture import BertConfig
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
-from numpy_ref.checkpoints.llama_config import LlamaConfig
 from numpy_ref.checkpoints.model_folders import ModelFolder
 from numpy_ref.checkpoints.model_tokenizers import Tokenizer, tokenizer_of
 from numpy_ref.checkpoints.relatives import inputs_of
@@ -22,7 +20,7 @@ from torch_impl.attention import softmax
 
 from ..text.progress import progress
 from .bert_stops import bert_stops
-from .run import Walk, check_tokens, walked
+from .run import Walk, check_length, check_tokens, walked
 from .tokenizing import distinct
 
 MOST_GUESSES = 5
@@ -41,7 +39,7 @@ def walk_bert(text: str, folder: ModelFolder, dtype: str) -> Walk:
     encoded = tokenizer.encode(text)
     config, twin = checkpoint.config, bert_twin(checkpoint)
     check_tokens(text, len(encoded.ids))
-    check_length(len(encoded.ids), config)
+    check_length(len(encoded.ids), config.positions)
     inputs = inputs_of(
         config,
         torch.from_numpy(encoded.ids),
@@ -84,15 +82,6 @@ def run(twin: BertTwin, inputs: dict) -> torch.Tensor | None:
     if twin.head is None:
         return None
     return twin.head(layers[-1].hidden, inputs["epsilon"])
-
-
-def check_length(tokens: int, config: BertConfig | LlamaConfig) -> None:
-    """Raise ValueError for a text that is too long for the model."""
-    if tokens > config.positions:
-        raise ValueError(
-            f"expected a text of at most {config.positions} tokens, the "
-            f"number of the model's positions, got {tokens}"
-        )
 
 
 def guesses(

@@ -16,9 +16,9 @@ from parity_tests.twins.loading import llama_twin
 from parity_tests.twins.recording import record
 
 from ..text.progress import progress
-from .bert import check_length, most_likely
+from .bert import most_likely
 from .llama_stops import llama_stops
-from .run import Walk, check_tokens, walked
+from .run import Walk, check_length, check_tokens, walked
 from .tokenizing import distinct
 
 
@@ -35,7 +35,7 @@ def walk_llama(text: str, folder: ModelFolder, dtype: str) -> Walk:
     tokenizer = chat_tokenizer_of(folder.path, config.vocabulary)
     ids = tokenizer.encode(text)
     check_tokens(text, len(ids))
-    check_length(len(ids), config)
+    check_length(len(ids), config.positions)
     with torch.no_grad():
         (_, _, logits), calls = record(
             twin,

@@ -1,12 +1,11 @@
 """The walk through a real model: which one, by its kind."""
 
+from numpy_ref.checkpoints.llama_config import LLAMAS
 from numpy_ref.checkpoints.model_folders import find_model
 
 from .bert import walk_bert
 from .llama import walk_llama
 from .run import Walk
-
-LLAMAS = ("llama", "mistral", "qwen2")
 
 
 def walk_model(text: str, name: str, dtype: str) -> Walk:

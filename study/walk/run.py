@@ -152,6 +152,15 @@ def check_tokens(text: str, count: int) -> None:
     check_at_least("the number of tokens", count, 2)
 
 
+def check_length(tokens: int, positions: int) -> None:
+    """Raise ValueError for a text that is too long for a model."""
+    if tokens > positions:
+        raise ValueError(
+            f"expected a text of at most {positions} tokens, the "
+            f"number of the model's positions, got {tokens}"
+        )
+
+
 def about_text(counts: dict[str, int], tokenizer: str) -> str:
     """The counts, in a sentence."""
     about = (

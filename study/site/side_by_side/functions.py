@@ -65,6 +65,8 @@ def snake_case(name: str) -> str:
 
     >>> snake_case("MultiHeadAttention")
     'multi_head_attention'
+    >>> snake_case("RMSNorm")
+    'rms_norm'
     """
     return re.sub(r"(?<=\w)(?=[A-Z][a-z])", "_", name).lower()
 
