@@ -29,7 +29,6 @@ from rich.table import Table
 from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.checkpoints.gpt2_config import parameter_count
 from numpy_ref.generation import generate, gpt2_decoding
-from numpy_ref.key_value_cache import KeyValueCache, cached_gpt2
 
 PROMPT, LENGTH, LONG = 64, 64, 512
 SEED = 0
@@ -107,22 +106,25 @@ def compare(folder: str, rounds: int) -> None:
             "",
         )
     Console(width=100).print(table)
-    spread = {
-        side: " - ".join(
-            f"{1 / t:.1f}" for t in (max(timed), median(timed), min(timed))
-        )
-        for side, timed in (
-            (side, kinds["decode"][1:]) for side, kinds in times.items()
-        )
-    }
     print(
-        f"best of {rounds} rounds; slowest - median - best tokens/s: "
-        f"ours {spread['ours']}, transformers {spread['transformers']}\n"
+        f"best of {rounds} rounds; {spread_of(times)}\n"
         f"weights {weights:.0f} MiB; memory read at "
         f"{max(speeds) / 1024:.1f} GiB/s, so at most {limit:.0f} tokens/s; "
         f"PyTorch {torch.__version__} on {torch.get_num_threads()} "
         f"threads, NumPy {np.__version__}"
     )
+
+
+def spread_of(times: dict) -> str:
+    """The tokens per second of both sides, but for the first round."""
+    spread = []
+    for side, kinds in times.items():
+        timed = kinds["decode"][1:]
+        rates = [1 / t for t in (max(timed), median(timed), min(timed))]
+        spread.append(
+            f"{side} {' - '.join(f'{rate:.1f}' for rate in rates)}"
+        )
+    return f"slowest - median - best tokens/s: {', '.join(spread)}"
 
 
 def our_work(folder: str) -> dict[str, Callable]:
@@ -133,10 +135,7 @@ def our_work(folder: str) -> dict[str, Callable]:
     sizes = config.heads, config.epsilon
 
     def prefill():
-        cache = KeyValueCache.of_gpt2(model, config.heads, LONG)
-        layers, logits = cached_gpt2(ids, *cache.past, model, *sizes)
-        cache.extend(layers)
-        return logits
+        return gpt2_decoding(model, *sizes, LONG).read(ids)
 
     def decode():
         decoding = gpt2_decoding(model, *sizes, PROMPT + LENGTH)
@@ -146,13 +145,19 @@ def our_work(folder: str) -> dict[str, Callable]:
 
 
 def their_work(folder: str) -> dict[str, Callable]:
-    import torch
     from transformers import GPT2LMHeadModel
 
     model = GPT2LMHeadModel.from_pretrained(
         folder, attn_implementation="eager"
     ).eval()
-    ids = torch.tensor(prompt(LONG))[None]
+    return work_of(model, prompt(LONG))
+
+
+def work_of(model, tokens: np.ndarray) -> dict[str, Callable]:
+    """The work of a model of transformers, as in `our_work`."""
+    import torch
+
+    ids = torch.tensor(tokens)[None]
 
     @torch.no_grad()
     def prefill():
@@ -171,8 +176,8 @@ def their_work(folder: str) -> dict[str, Callable]:
     return {"decode": decode, "prefill": prefill}
 
 
-def prompt(length: int) -> np.ndarray:
-    return np.random.default_rng(SEED).integers(0, 50257, length)
+def prompt(length: int, vocabulary: int = 50257) -> np.ndarray:
+    return np.random.default_rng(SEED).integers(0, vocabulary, length)
 
 
 def seconds_a_token(tokens: Iterator[int]) -> float:

@@ -38,10 +38,19 @@ from numpy_ref.generation import generate
 from numpy_ref.parameters import state_dict
 from numpy_ref.variants.llama_cache import llama_decoding
 
-from .gpt2 import bandwidth, seconds, seconds_a_token
+from .gpt2 import (
+    LENGTH,
+    LONG,
+    PROMPT,
+    bandwidth,
+    prompt,
+    seconds,
+    seconds_a_token,
+    spread_of,
+    work_of,
+)
 
-PROMPT, LENGTH, LONG = 64, 64, 512
-SEED = 0
+VOCABULARY = 49152
 FIRST = (
     *(sys.executable, "-m", "study", "generate", "--model", "smollm2"),
     *("--prompt", "The capital of France is", "--temperature", "0"),
@@ -103,17 +112,8 @@ def compare(rounds: int) -> None:
         *(f"{median(firsts):.1f}", "", "", "<= 5"),
     )
     Console(width=100).print(table)
-    spread = {
-        side: " - ".join(
-            f"{1 / t:.1f}" for t in (max(timed), median(timed), min(timed))
-        )
-        for side, timed in (
-            (side, kinds["decode"][1:]) for side, kinds in times.items()
-        )
-    }
     print(
-        f"medians of {rounds} rounds; slowest - median - best tokens/s: "
-        f"ours {spread['ours']}, transformers {spread['transformers']}\n"
+        f"medians of {rounds} rounds; {spread_of(times)}\n"
         f"weights {weights:.0f} MiB; memory read at "
         f"{max(speeds) / 1024:.1f} GiB/s, so at most {limit:.0f} tokens/s; "
         f"PyTorch {torch.__version__} on {torch.get_num_threads()} "
@@ -123,7 +123,7 @@ def compare(rounds: int) -> None:
 
 def our_work(checkpoint: LlamaCheckpoint) -> dict[str, Callable]:
     """`decode` gives tokens one by one; `prefill` only reads."""
-    config, ids = checkpoint.config, prompt(LONG)
+    config, ids = checkpoint.config, prompt(LONG, VOCABULARY)
 
     def decoding(positions: int):
         return llama_decoding(
@@ -155,27 +155,7 @@ def their_work(checkpoint: LlamaCheckpoint) -> dict[str, Callable]:
     model.load_state_dict(tensors, strict=False, assign=True)
     model.model.rotary_emb = type(model.model.rotary_emb)(config)
     model.tie_weights()
-    ids = torch.tensor(prompt(LONG))[None]
-
-    @torch.no_grad()
-    def prefill():
-        return model(ids, use_cache=True, logits_to_keep=1).logits
-
-    @torch.no_grad()
-    def decode():
-        """As their `generate` does it, without what it does besides."""
-        new, past = ids[:, :PROMPT], None
-        for _ in range(LENGTH):
-            output = model(new, past_key_values=past, logits_to_keep=1)
-            past = output.past_key_values
-            new = output.logits[:, -1].argmax(dim=-1, keepdim=True)
-            yield int(new)
-
-    return {"decode": decode, "prefill": prefill}
-
-
-def prompt(length: int) -> np.ndarray:
-    return np.random.default_rng(SEED).integers(0, 49152, length)
+    return work_of(model, prompt(LONG, VOCABULARY))
 
 
 def first_token() -> None:

@@ -218,6 +218,7 @@ def gpt2_decoding(
     return Decoding(step, KeyValueCache.of_gpt2(params, heads, positions))
 
 
+@checked
 def generate(
     ids: Int[Array, " position"],
     decoding: Decoding,

@@ -279,6 +279,8 @@ def test_an_empty_prompt_is_refused_at_once(oracle_and_model):
     message = "expected tokens of the prompt to be at least 1, got 0"
     with pytest.raises(ValueError, match=message):
         write(ours, np.array([], dtype=np.int64), 5)
+    with pytest.raises(ValueError, match="generate: expected ids: Int"):
+        write(ours, np.array([1.5]), 5)
     with pytest.raises(
         ValueError, match="expected length to be at least 0"
     ):
