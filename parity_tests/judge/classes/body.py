@@ -105,8 +105,8 @@ def call_roles(
         each = named[name]
         if name == lengths:
             continue
-        if size_named(name) == "heads" and counts(each):
-            fixed[name] = "heads"
+        if size_named(name) in ("heads", "kv_heads") and counts(each):
+            fixed[name] = size_named(name)
         elif has_role(name, "context") and "x" in tokens.values():
             tokens[name] = "context"
         elif not each.required:

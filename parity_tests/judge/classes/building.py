@@ -80,8 +80,8 @@ NAMES = {
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"
     r"heads?|(a|att|attn)?_?heads?|n?h|nheads?|"
     r"heads?_?(num|count|number)",
-    "kv_heads": r"((num|n|nb|nr)_?(of_?)?)?(key_?value|kv)_?(head|group)s?|"
-    r"(num|n|nb|nr)_?(of_?)?(key_?value|kv|query_?groups?)",
+    "kv_heads": r"((num|n|nb|nr)_?(of_?)?)?(key(_?value)?|kv)_?"
+    r"(head|group)s?|(num|n|nb|nr)_?(of_?)?(key_?value|kv|query_?groups?)",
     "texts": r"(max_?)?(batch|bs|bsz|texts)(_?size)?",
     "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"
     r"seq_?len(gth)?|position_?embeddings|positions)|n_?positions|"

@@ -287,6 +287,8 @@ class CalledLayer:
         sizes = self.sizes[case.built]
         if constant == "heads":
             return self.heads_of(sizes)
+        if constant == "kv_heads":
+            return values_for_a_call(sizes)["kv_heads"]
         if constant == "configuration":
             values = values_for_a_call(sizes)
             return configuration(self.thing, name, "", values)

@@ -11,6 +11,8 @@ from torch import nn
 from parity_tests.judge import judge
 from parity_tests.judge.classes.cases import LayerCase
 from parity_tests.judge.verdict.report import Failure
+from torch_impl.variants import grouped_queries
+from torch_impl.variants.grouped_queries import GroupedQueryAttention
 
 from .test_classes import failed, judge_as, judged
 
@@ -844,3 +846,17 @@ def test_memory_joined_with_tokens_is_not_judged_as_other_tokens():
     report = judge(WithMemory)
     assert report.verdict == "not judged"
     assert "attend to memory and its own tokens, joined" in report.trouble
+
+
+def test_a_call_may_be_told_how_many_heads_keys_have(monkeypatch):
+    role = "multi_head_attention"
+    assert judge_as(role, GroupedQueryAttention).holds
+
+    def tiled(x, repeats):
+        return torch.cat([x] * repeats, dim=-3)
+
+    monkeypatch.setattr(grouped_queries, "repeat_heads", tiled)
+    report = judge_as(role, GroupedQueryAttention)
+    assert report.cause == (
+        "key heads are repeated all in turn, not each next to itself"
+    )
