@@ -2,11 +2,12 @@
 
 import json
 import re
+from inspect import getmodule, getsource
 
 import pytest
 
 from parity_tests.conventions import table as conventions_table
-from parity_tests.twins.finding import twin_files
+from parity_tests.twins.finding import find_twins, twin_files
 from study.site.build import own_pages
 from study.site.pages import conventions, documents
 from study.site.pages.conventions import (
@@ -115,7 +116,15 @@ def test_the_glossary_leads_from_other_names_to_ours():
     link = "[`params.query`](reference/self_attention.md#self-attention)"
     for name in ("W_query", "attention.self.query", "W^Q", "q_proj"):
         assert f"| `{name}` | {link} |" in page
+    assert "| `num_key_value_heads` | [`key_head`](" in page
     assert {entry["step"] for entry in entries()} <= pages_of_steps().keys()
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda e: e["name"])
+def test_a_name_of_the_glossary_stands_where_it_leads(entry):
+    (twin,) = (t for t in find_twins() if t.name == entry["step"])
+    file = getsource(getmodule(twin.reference))
+    assert re.search(rf"\b{entry['name'].split('.')[-1]}\b", file)
 
 
 def test_libraries_are_asked_again_when_something_has_changed(
