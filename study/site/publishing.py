@@ -1,4 +1,4 @@
-"""Publishing: previews of each page, and `llms.txt`, the list of all.
+"""Publishing: previews of each page, `llms.txt`, and nothing unread.
 
 A preview (Open Graph) has a page's title, its first sentence and one
 picture for all. Addresses are absolute where `html_baseurl` is set, and
@@ -123,6 +123,12 @@ def list_of_pages(app: Sphinx) -> Iterator[str]:
             yield f"{line}: {about}" if about else line
 
 
+def leave_out_maps(app: Sphinx, error: Exception | None) -> None:
+    """Remove what only developers of the theme read: a tenth of a site."""
+    for path in Path(app.outdir, "_static").rglob("*.map"):
+        path.unlink()
+
+
 def in_reading_order(env) -> list[str]:
     """All pages as the lists of pages lead to them, then the others."""
     order, waiting = [], [env.config.root_doc]
@@ -141,4 +147,5 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", describe)
     app.connect("html-page-context", preview)
     app.connect("build-finished", write_list)
+    app.connect("build-finished", leave_out_maps)
     return {"version": "1", "parallel_read_safe": True}

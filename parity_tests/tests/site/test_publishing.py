@@ -40,12 +40,17 @@ def built(tmp_path):
             path = tmp_path / "source" / f"{name}.md"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+        styles = tmp_path / "static" / "styles"
+        styles.mkdir(parents=True, exist_ok=True)
+        for name in ("theme.css", "theme.css.map"):
+            (styles / name).touch()
         Sphinx(
             *(tmp_path / "source", None, tmp_path / "html"),
             *(tmp_path / "doctrees", "html"),
             confoverrides={
                 "extensions": ["myst_parser", "study.site.publishing"],
                 "html_baseurl": address,
+                "html_static_path": [str(styles.parent)],
                 "html_title": "Title",
             },
             status=None,
@@ -95,6 +100,11 @@ def test_an_address_makes_links_canonical(built):
     assert head.links["canonical"] == f"{address}docs/b.html"
     assert head.meta["og:url"] == f"{address}docs/b.html"
     assert head.meta["og:image"] == f"{address}{NAME}"
+
+
+def test_what_only_developers_of_the_theme_read_is_left_out(built):
+    found = built() / "_static" / "styles"
+    assert [path.name for path in found.iterdir()] == ["theme.css"]
 
 
 def test_the_list_has_the_project_then_each_page_in_reading_order(built):

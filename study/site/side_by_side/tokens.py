@@ -1,4 +1,4 @@
-"""Tokens of code: coloured, names marked, and what differs from the other.
+"""Tokens of code: names marked, and what differs from the other side.
 
 A token that both sides have in the same order is never marked, and every
 other one is: a longest common subsequence decides.
@@ -15,12 +15,6 @@ from .aligning import aligned
 LAYOUT = {
     *(tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT),
     *(tokenize.ENDMARKER, tokenize.COMMENT),
-}
-CLASSES = {
-    tokenize.STRING: "string",
-    tokenize.NUMBER: "number",
-    tokenize.OP: "operator",
-    tokenize.COMMENT: "comment",
 }
 
 
@@ -80,6 +74,6 @@ def span_of(
     elif is_name and token.string in names:
         hue = f' data-hue="{hues[text]}"' if text in hues else ""
         text = f'<span data-name="{text}"{hue}>{text}</span>'
-    elif token.type in CLASSES:
-        text = f'<span class="{CLASSES[token.type]}">{text}</span>'
+    elif token.type == tokenize.COMMENT:
+        text = f'<span class="comment">{text}</span>'
     return f"<mark>{text}</mark>" if is_marked else text
