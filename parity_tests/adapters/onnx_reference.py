@@ -1,4 +1,5 @@
-"""ONNX's operator `Attention` (version 23), by onnx's own evaluator.
+"""ONNX's operator `Attention`, by onnx's own evaluator: in its first
+version, 23, or in a newer one.
 
 It takes float32, as its scale does, and exactly two axes before the last
 two, the second of which counts heads. `pip install onnx`
@@ -15,7 +16,9 @@ TYPES = {"bool": TensorProto.BOOL, "float32": TensorProto.FLOAT}
 
 
 @cache
-def evaluator(inputs: tuple, attributes: tuple) -> ReferenceEvaluator:
+def evaluator(
+    inputs: tuple, attributes: tuple, version: int
+) -> ReferenceEvaluator:
     """The operator alone; of an input that is left out the name is ""."""
     names = [name if name in dict(inputs) else "" for name in INPUTS]
     node = helper.make_node("Attention", names, ["Y"], **dict(attributes))
@@ -25,17 +28,18 @@ def evaluator(inputs: tuple, attributes: tuple) -> ReferenceEvaluator:
     ]
     output = helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)
     graph = helper.make_graph([node], "attention", kinds, [output])
-    versions = [helper.make_opsetid("", 23)]
+    versions = [helper.make_opsetid("", version)]
     return ReferenceEvaluator(
-        helper.make_model(graph, opset_imports=versions, ir_version=10)
+        helper.make_model_gen_version(graph, opset_imports=versions)
     )
 
 
-def operator(inputs: dict, **attributes) -> np.ndarray:
+def operator(inputs: dict, version: int = 23, **attributes) -> np.ndarray:
     """Its first output for inputs that have the names of the standard."""
     arrays = {n: np.ascontiguousarray(a) for n, a in inputs.items()}
     types = tuple((n, a.dtype.name) for n, a in arrays.items())
-    return evaluator(types, tuple(attributes.items())).run(None, arrays)[0]
+    asked = evaluator(types, tuple(attributes.items()), version)
+    return asked.run(None, arrays)[0]
 
 
 def scaled_dot_product_attention(
