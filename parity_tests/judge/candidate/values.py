@@ -98,11 +98,11 @@ class Converter:
     def class_called(self, name: str, members: set[str]):
         """The class of that name and with these members, where loaded."""
         places = [self.visible]
-        for module in ("numpy_ref", "torch_impl"):
+        for package in ("numpy_ref", "torch_impl"):
             places += [
                 vars(loaded)
-                for loaded_name, loaded in list(sys.modules.items())
-                if loaded_name.split(".")[0] == module
+                for module, loaded in list(sys.modules.items())
+                if module.startswith(package)
             ]
         for place in places:
             kind = place.get(name)

@@ -202,7 +202,7 @@ class ClassBody:
             if answer.get("lazy"):
                 answer = self.after_a_call(name, sizes, dtype)
             answer = answered(answer)
-            parameters = [tuple(p) for p in answer["parameters"]]
+            parameters = used([tuple(p) for p in answer["parameters"]])
             told = answer["buffers"], answer["numbers"]
             self.built[key] = [name, parameters, *told, None]
         return self.built[key]
@@ -233,13 +233,7 @@ class ClassBody:
         return self.host.parameters(instance)
 
     def parameters(self, sizes: Sizes, biased=True) -> list:
-        _, parameters, *_ = self.build(sizes, biased=biased)
-        shapes = {label: shape for label, shape, _ in parameters}
-        return [
-            p
-            for p in parameters
-            if not (IGNORED.search(p[0]) or is_a_gradient(p[0], shapes))
-        ]
+        return self.build(sizes, biased=biased)[1]
 
     def buffers(self, sizes: Sizes) -> list[str]:
         return self.build(sizes)[2]
@@ -301,6 +295,16 @@ class ClassBody:
                 if arguments is None or key not in tried:
                     tried.add(key)
                     yield sizes
+
+
+def used(parameters: list) -> list:
+    """Those that its output may depend on, by their names and shapes."""
+    shapes = {label: shape for label, shape, _ in parameters}
+    return [
+        p
+        for p in parameters
+        if not (IGNORED.search(p[0]) or is_a_gradient(p[0], shapes))
+    ]
 
 
 def drawn(parameters: list, seed: int, dtype: str) -> dict:

@@ -8,6 +8,7 @@ trial.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 from parity_tests.judge.candidate.things import (
@@ -155,6 +156,7 @@ def heads_of_globals(thing: Thing) -> list[int]:
     ]
 
 
+@cache  # asked of the same few names, thousands of times
 def size_named(name: str) -> str | None:
     """Which size an argument is, by its name; None if it is unknown."""
     lowered = in_english(name).lower().strip("_")
@@ -303,16 +305,17 @@ def is_configured(thing: Thing, parameter: Parameter) -> bool:
     )
 
 
-def names_asked(source: str, configuration: str) -> list[str]:
+@cache
+def names_asked(source: str, configuration: str) -> tuple[str, ...]:
     """The names that a class asks its configuration for, by its source.
 
     >>> names_asked("C.width + C['heads'] + C.get('bias', 0)", "C")
-    ['width', 'heads', 'bias']
+    ('width', 'heads', 'bias')
     """
     own = rf"\b(?:{configuration}|{unmangled(configuration)})"
     entry = r"[\"'](\w+)[\"']"
     asked = rf"{own}(?:\.(\w+)\b(?!\()|\[{entry}\]|\.get\({entry})"
-    return ["".join(found) for found in re.findall(asked, source)]
+    return tuple("".join(found) for found in re.findall(asked, source))
 
 
 def unmangled(name: str) -> str:

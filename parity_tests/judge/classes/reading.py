@@ -329,16 +329,18 @@ class ReadLayer(SurroundedLayer):
         self, case: LayerCase, output, readings, mutants=(layer_of_heads,)
     ) -> Reading | None:
         """The first reading by which the right layer, or one of these
-        mutants, gives the layer's own numbers."""
-        return next(
-            (
-                (recipe, causal)
-                for mutant in mutants
-                for recipe, causal in readings
-                if self.gives(recipe, causal, case, output, mutant)
-            ),
-            None,
-        )
+        mutants, gives the layer's own numbers. A recipe that does not fit
+        the weights is tried with the first of them alone."""
+        for mutant in mutants:
+            fitting = []
+            for recipe, causal in readings:
+                found = self.plain_or_none(case, causal, recipe, mutant)
+                if found is not None and alike(output, found):
+                    return recipe, causal
+                if found is not None or self.fits(case, recipe):
+                    fitting.append((recipe, causal))
+            readings = fitting
+        return None
 
     def wrong_reading(
         self, case: LayerCase, output, readings: list[Reading]
@@ -556,8 +558,21 @@ class ReadLayer(SurroundedLayer):
         self, recipe: Recipe, causal, case, output, mutant=layer_of_heads
     ) -> bool:
         """Whether this reading gives the layer's own numbers."""
+        found = self.plain_or_none(case, causal, recipe, mutant)
+        return found is not None and alike(output, found)
+
+    def plain_or_none(self, case, causal, recipe, mutant):
+        """What the reference gives by a recipe; None where that does not
+        fit the weights."""
         try:
-            expected = self.plain(case, causal, recipe, mutant)
+            return self.plain(case, causal, recipe, mutant)
+        except MISFITS:
+            return None
+
+    def fits(self, case: LayerCase, recipe: Recipe) -> bool:
+        """Whether the weights can be taken by a recipe."""
+        try:
+            self.weights(case, recipe)
         except MISFITS:
             return False
-        return alike(output, expected)
+        return True

@@ -608,7 +608,7 @@ class OfAnUnknownName:
 def test_what_sizes_are_read_from_is_a_configuration():
     (mangled,) = (thing := described("", OfAMangledName)).parameters
     assert mangled.name == "_OfAMangledName__C"
-    assert names_asked(thing.source, mangled.name) == ["HIDDEN_SIZE"]
+    assert names_asked(thing.source, mangled.name) == ("HIDDEN_SIZE",)
     assert is_configured(thing, mangled)
     thing = described("", OfAnUnknownName)
     told = [is_configured(thing, each) for each in thing.parameters]
