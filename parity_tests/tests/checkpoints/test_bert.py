@@ -64,6 +64,7 @@ def sent_around(folder, to):
     return theirs, read(to)
 
 
+@pytest.mark.slow
 def test_a_real_checkpoint_goes_out_and_back(tmp_path):
     theirs, back = sent_around(find_model("bert").path, tmp_path)
     left_out = theirs.keys() - back.keys()

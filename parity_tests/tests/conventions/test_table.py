@@ -99,6 +99,7 @@ def holds_what_is_documented(name: str) -> None:
     assert json.loads(json.dumps(row)) == row
 
 
+@pytest.mark.slow
 def test_pytorch_does_what_its_documentation_says():
     holds_what_is_documented("PyTorch, function")
 

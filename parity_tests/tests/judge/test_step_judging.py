@@ -198,6 +198,7 @@ def test_what_is_no_step_is_named():
         list(findings_on(np.exp, "soft"))
 
 
+@pytest.mark.slow
 def test_parameters_that_are_modified_are_seen():
     def linear(x, params):
         y = x @ params.weight.T + params.bias

@@ -55,6 +55,7 @@ def kept(tmp_path):
 # --- when it is run -------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_outputs_are_kept_until_what_they_depend_on_changes(monkeypatch):
     earlier = ran()
     assert changed_since(earlier, build(NAME)) is None
@@ -99,6 +100,7 @@ def cells(*sources):
     return new_notebook(cells=[new_code_cell(source) for source in sources])
 
 
+@pytest.mark.slow
 def test_a_run_knows_the_files_that_were_loaded():
     notebook = cells("from numpy_ref import masks; print(2 + 2)")
     execute(notebook)
@@ -109,6 +111,7 @@ def test_a_run_knows_the_files_that_were_loaded():
     assert "numpy_ref/bert.py" not in loaded
 
 
+@pytest.mark.slow
 def test_a_missing_package_is_said_and_any_other_error_stops(
     tmp_path, monkeypatch
 ):

@@ -128,6 +128,7 @@ def test_of_a_large_array_a_part_is_shown():
     assert "nothing" in tables(np.zeros((0, 3)))
 
 
+@pytest.mark.slow
 def test_lights_are_kept_until_what_they_depend_on_changes(tmp_path):
     calls = []
 
@@ -251,6 +252,7 @@ def test_helpers_of_a_mutant_are_shown_once_and_others_not():
     assert "def softmax" not in code
 
 
+@pytest.mark.slow
 def test_the_code_of_every_mutant_is_found():
     codes = [code_of(m) for step in MUTANTS.values() for m in step.values()]
     assert min(codes, key=len) == "exp"

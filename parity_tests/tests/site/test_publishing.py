@@ -116,6 +116,7 @@ def test_the_list_has_the_project_then_each_page_in_reading_order(built):
     )
 
 
+@pytest.mark.slow
 def test_a_second_build_lists_what_it_did_not_read(built):
     first = (built() / "llms.txt").read_text("utf-8")
     pages = {"docs/b": "# Second\n\nNow with a sentence."}

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from study.site import revision as revisions
 from study.site.revision import (
     is_part,
@@ -45,6 +47,7 @@ def test_a_docstring_and_a_comment_change_no_result(monkeypatch):
     assert meaning_of('x = "a"') != meaning_of('x = "b"')
 
 
+@pytest.mark.slow
 def test_results_depend_on_what_either_side_does(monkeypatch):
     before, read = results_revision(), Path.read_text
     for package, more, changes in (

@@ -320,6 +320,7 @@ def read_anew(tmp_path, monkeypatch):
     return build
 
 
+@pytest.mark.slow
 def test_a_page_is_read_again_when_code_behind_it_changes(read_anew):
     assert read_anew() == {"index", "inner", "outer"}
     assert read_anew() == set()

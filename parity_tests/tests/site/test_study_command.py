@@ -97,6 +97,7 @@ def refuse_to_read(app, docname, source):
         raise ValueError("softmax[0]: the steps differ\n(2)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", ["```{rude} extension\n```", "```{rude} assertion\n```", "late"]
 )

@@ -104,6 +104,7 @@ def test_the_twin_ends_where_the_reference_does(dtype):
     expect_as_the_oracle(dtype, our_run, twin_run, exact)
 
 
+@pytest.mark.slow
 def test_every_replayed_step_of_minilm_is_within_its_bound():
     checkpoint = minilm("float64")
     encoded = tokenizer_of(MINILM).encode("A brush.", "She paints.")

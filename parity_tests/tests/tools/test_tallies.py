@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from parity_tests.tests import conftest
 
 # In each process fewer wide bounds than are suspicious; in both, more.
@@ -23,6 +25,7 @@ def test_a_bound_that_is_too_wide(worker_id):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_are_told_of_together(tmp_path):
     (tmp_path / "test_wide.py").write_text(TESTS, encoding="utf-8")
     run = subprocess.run(

@@ -47,6 +47,7 @@ def in_the_wheel(files: list[str]) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_library_whole_and_no_test(tmp_path):
     if os.environ.get("CI") != "true" and not (HOUSE / ".git").exists():
         pytest.skip("needs a git checkout: this is none")

@@ -218,6 +218,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_of_saving_it_goes_on_from_the_last(folder):
     """The process ends before each opening, renaming, removing of a file,
     and in the middle of each writing."""

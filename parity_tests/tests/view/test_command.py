@@ -56,6 +56,7 @@ def test_numbers_as_csv_and_npz(twice, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

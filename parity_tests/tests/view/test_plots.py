@@ -36,6 +36,7 @@ from bert_viz.plots.saving import save
 from bert_viz.plots.tokens import plot_token, plot_tokens
 from numpy_ref import files
 from numpy_ref.layers import Linear
+from parity_tests.tests.conftest import one_in
 
 SVG = "{http://www.w3.org/2000/svg}"
 WORDS = ("[CLS]", "the", "cat", "saw", "the", "[SEP]")
@@ -185,6 +186,7 @@ def test_a_head_in_full():
         assert written[column, row].get_text() == f"{weight:.2f}"
 
 
+@pytest.mark.slow
 def test_with_many_tokens_no_numbers_are_written():
     assert len(plot_head(attention_of("a" * 16), 0, 0).texts) == 256
     assert not plot_head(attention_of("a" * 17), 0, 0).texts
@@ -476,7 +478,7 @@ def test_cross_attention_has_its_keys_as_columns():
 # --- axes, figures, pyplot -----------------------------------------------
 
 
-@pytest.mark.parametrize("name", IN_AXES)
+@pytest.mark.parametrize("name", one_in(3, IN_AXES))
 def test_axes_that_are_passed_are_used(name):
     figure = Figure()
     axes, untouched = figure.subplots(1, 2)
@@ -488,7 +490,7 @@ def test_axes_that_are_passed_are_used(name):
     assert own.figure.canvas.manager is None
 
 
-@pytest.mark.parametrize("name", IN_FIGURE)
+@pytest.mark.parametrize("name", one_in(3, IN_FIGURE))
 def test_a_figure_that_is_passed_is_used(name):
     figure = Figure()
     assert IN_FIGURE[name](ATTENTION, figure) is figure
@@ -496,6 +498,7 @@ def test_a_figure_that_is_passed_is_used(name):
     assert isinstance(IN_FIGURE[name](ATTENTION), Figure)
 
 
+@pytest.mark.slow
 def test_no_plot_needs_pyplot_and_no_attention_needs_matplotlib():
     code = """
 import sys
@@ -667,7 +670,7 @@ def test_hostile_tokens_are_drawn_literally(tmp_path):
     assert any("$\\frac$ \\x07中" in text for text in texts)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", one_in(3, ALL))
 def test_every_plot_takes_hostile_tokens(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -676,13 +679,14 @@ def test_every_plot_takes_hostile_tokens(name):
     assert shown.isprintable()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", one_in(3, ALL))
 def test_every_plot_takes_one_token_in_one_head(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ALL[name](attention_of(("a",), 1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [30, 512])
 def test_labels_do_not_overlap(count):
     tokens = [f"token{position}" for position in range(count)]
