@@ -98,9 +98,9 @@ def total_of_tokens(a: Bounded) -> Bounded:
     )
 
 
-def total_of_texts(a: Bounded) -> Bounded:
-    """The sum over all texts, position by position."""
-    texts = a.moved(lambda part: part.reshape(-1, *part.shape[-2:]))
+def total_of_texts(a: Bounded, axes: int = 2) -> Bounded:
+    """The sum over all texts, each of which has so many axes."""
+    texts = a.moved(lambda part: part.reshape(-1, *part.shape[-axes:]))
     last = texts.moved(lambda part: np.moveaxis(part, 0, -1))
     return last.total().moved(lambda part: part[..., 0])
 

@@ -31,15 +31,24 @@ from . import (
 )
 from .numbers import bounded
 from .variants import (
+    additive_bias,
     albert,
+    alibi,
     distilbert,
     grouped_queries,
     llama,
     llama_cache,
     llama_training,
+    packed,
+    prefix,
     projection,
+    qk_norm,
+    relative_positions,
     rms_norm,
     rotary,
+    sinks,
+    sliding_window,
+    soft_cap,
     swiglu,
 )
 
@@ -72,6 +81,15 @@ FILES = (
     llama,
     llama_cache,
     llama_training,
+    sliding_window,
+    prefix,
+    packed,
+    additive_bias,
+    alibi,
+    relative_positions,
+    soft_cap,
+    sinks,
+    qk_norm,
 )
 
 

@@ -60,15 +60,20 @@ PLAIN = {
     "base": st.sampled_from([10_000.0, 100_000.0, 3.0]),
     "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
     "batch_size": st.integers(1, 9),
+    "both_ways": st.booleans(),
+    "buckets": st.sampled_from([4, 8, 32]),
+    "cap": st.floats(-1, 4).map(np.exp),
     "d_model": st.integers(1, 9),
     "decay": st.floats(0, 1),
     "depth": st.integers(1, MOST_LAYERS),
     "drop_last": st.booleans(),
     "epsilon": st.sampled_from([1e-12, 1e-5]),
+    "first": st.integers(0, 4),
     "highest": st.floats(0.5, 1),
     "ignored": st.just(IGNORED),
     "keys": st.integers(1, 7),
     "lowest": st.floats(0, 0.5),
+    "max_distance": st.sampled_from([17, 40, 128]),
     "min_share": st.just(0.0) | st.floats(-5, 0).map(np.exp),
     "most": st.floats(-3, 3).map(np.exp),
     "p": st.floats(-3, 0).map(np.exp),
@@ -85,6 +90,7 @@ PLAIN = {
     "texts": WORDS,
     "tokens": WORDS,
     "warm_up": st.integers(0, 5),
+    "window": st.integers(1, 9),
 }
 
 
@@ -241,7 +247,7 @@ class _Drawer:
         return tuple(shape)
 
     def _floats(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        if name == "positions":
+        if name.endswith("positions"):
             return self._drawn(self.dtype, shape, st.integers(0, 512))
         if name == "uniform":
             # What Hypothesis draws itself would hit upon borders.
@@ -264,6 +270,8 @@ class _Drawer:
 
     def _integers(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         below = {
+            "bucket": "buckets",
+            "documents": "documents",
             "ids": "vocabulary",
             "positions": "positions",
             "segments": "segments",
@@ -272,6 +280,8 @@ class _Drawer:
             "permutation": "window",
             "targets": "vocabulary",
         }
+        if name == "documents":  # one after the other
+            return np.sort(self._drawn(np.int64, shape, st.integers(0, 3)))
         if name == "permutation":
             order = self.draw(st.permutations(range(shape[0])))
             return np.array(order, dtype=np.int64)

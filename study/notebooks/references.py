@@ -238,6 +238,21 @@ REFERENCES = {
         "R. (2020). ALBERT: A Lite BERT for Self-supervised Learning of "
         "Language Representations. ICLR 2020. arXiv:1909.11942."
     ),
+    "Raffel et al. 2020": (
+        "Raffel, C., Shazeer, N., Roberts, A., et al. (2020). Exploring "
+        "the Limits of Transfer Learning with a Unified Text-to-Text "
+        "Transformer. Journal of Machine Learning Research 21(140). "
+        "arXiv:1910.10683."
+    ),
+    "Beltagy et al. 2020": (
+        "Beltagy, I., Peters, M. E., Cohan, A. (2020). Longformer: The "
+        "Long-Document Transformer. arXiv:2004.05150."
+    ),
+    "Henry et al. 2020": (
+        "Henry, A., Dachapally, P. R., Pawar, S., Chen, Y. (2020). "
+        "Query-Key Normalization for Transformers. Findings of EMNLP "
+        "2020. arXiv:2010.04245."
+    ),
     "Shazeer 2020": (
         "Shazeer, N. (2020). GLU Variants Improve Transformer. "
         "arXiv:2002.05202."
@@ -251,6 +266,17 @@ REFERENCES = {
         "Su, J., Lu, Y., Pan, S., Murtadha, A., Wen, B., Liu, Y. (2021). "
         "RoFormer: Enhanced Transformer with Rotary Position Embedding. "
         "arXiv:2104.09864."
+    ),
+    "Krell et al. 2021": (
+        "Krell, M. M., Kosec, M., Perez, S. P., Fitzgibbon, A. (2021). "
+        "Efficient Sequence Packing without Cross-contamination: "
+        "Accelerating Large Language Models without Impacting "
+        "Performance. arXiv:2107.02027."
+    ),
+    "Press et al. 2022": (
+        "Press, O., Smith, N. A., Lewis, M. (2022). Train Short, Test "
+        "Long: Attention with Linear Biases Enables Input Length "
+        "Extrapolation. ICLR 2022. arXiv:2108.12409."
     ),
     "Dao et al. 2022": (
         "Dao, T., Fu, D. Y., Ermon, S., Rudra, A., Ré, C. (2022). "
@@ -283,9 +309,22 @@ REFERENCES = {
         "Multi-Query Transformer Models from Multi-Head Checkpoints. "
         "EMNLP 2023. arXiv:2305.13245."
     ),
+    "Jiang et al. 2023": (
+        "Jiang, A. Q., Sablayrolles, A., Mensch, A., et al. (2023). "
+        "Mistral 7B. arXiv:2310.06825."
+    ),
+    "Riviere et al. 2024": (
+        "Riviere, M., Pathak, S., Sessa, P. G., et al. (2024). Gemma 2: "
+        "Improving Open Language Models at a Practical Size. "
+        "arXiv:2408.00118."
+    ),
     "Yang et al. 2024": (
         "Yang, A., Yang, B., Hui, B., et al. (2024). Qwen2 Technical "
         "Report. arXiv:2407.10671."
+    ),
+    "OpenAI 2025": (
+        "OpenAI (2025). gpt-oss-120b and gpt-oss-20b Model Card. "
+        "arXiv:2508.10925."
     ),
     "Nguyen et al. 2024": (
         "Nguyen, M., Baker, A., Neo, C., et al. (2024). Turning Up the "

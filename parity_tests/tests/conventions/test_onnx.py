@@ -10,6 +10,8 @@ from numpy_ref.variants import grouped_queries, rotary
 from numpy_ref.variants.grouped_queries import GroupedQueryAttention
 from numpy_ref.variants.llama_cache import cached_grouped_heads
 from numpy_ref.variants.projection import Projection
+from numpy_ref.variants.sliding_window import sliding_window_mask
+from numpy_ref.variants.soft_cap import capped_attention
 from parity_tests.exact import exact_steps
 from parity_tests.tests.conftest import expect_holds
 from parity_tests.twins.comparing import within
@@ -149,4 +151,36 @@ def test_with_a_cache_new_tokens_attend_as_in_onnx(
     expect_holds(
         "cached_grouped_heads and ONNX",
         within("context", ours.context, theirs, 2 * exact.error),
+    )
+
+
+@given(
+    seed=SEEDS,
+    cap=st.floats(0.5, 40),
+    window=st.integers(1, 7),
+    past=st.integers(0, 4),
+)
+def test_a_cap_and_a_window_are_those_of_onnx(seed, cap, window, past):
+    rng = np.random.default_rng(seed)
+    query = rng.normal(size=(2, 3, 4, 8)).astype(np.float32)
+    key, value = rng.normal(size=(2, 2, 3, past + 4, 8)).astype(np.float32)
+    (past_key, new_key), (past_value, new_value) = (
+        np.split(part, [past], axis=-2) for part in (key, value)
+    )
+    inputs = {"Q": query, "K": new_key, "V": new_value}
+    inputs |= {"past_key": past_key, "past_value": past_value}
+    theirs = operator(
+        *(inputs, VERSIONS[1]),
+        is_causal=1,
+        softcap=cap,
+        left_window_size=window - 1,
+    )
+    arguments = {"query": query, "key": key, "value": value, "cap": cap}
+    mask = sliding_window_mask(4, past + 4, window, past)
+    arguments["mask"] = mask
+    exact = exact_steps("capped_attention", arguments)["context"]
+    ours = capped_attention(**arguments)
+    expect_holds(
+        "capped_attention in a window and ONNX",
+        within("context", ours, theirs, 2 * exact.error),
     )

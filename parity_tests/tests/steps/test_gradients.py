@@ -48,6 +48,7 @@ STEPPED_OVER = {
     "masked_softmax": (
         "allowed, maximum, shift, exponentials, total, divisor"
     ),
+    "sink_softmax": "allowed",
     "attention_sublayer": "merged",
     "cross_entropy": "chosen, losses",
     "gpt2_loss": "hidden",

@@ -31,12 +31,15 @@ NEGATIVE = {-1, nan, inf}
 REFUSED = {
     "base": ALL,
     "batch_size": ALL,
+    "buckets": ALL | {1},
+    "cap": ALL,
     "context_length": ALL,
     "d_head": ALL | {1},
     "d_model": ALL,
     "decay": NEGATIVE,
     "depth": ALL,
     "epsilon": NEGATIVE,
+    "first": NEGATIVE,
     "heads": ALL,
     "highest": NEGATIVE,
     "ignored": {nan, inf},
@@ -44,6 +47,7 @@ REFUSED = {
     "key_heads": ALL,
     "keys": NEGATIVE,
     "lowest": NEGATIVE,
+    "max_distance": ALL | {1},
     "min_share": {-1, 2, nan, inf},
     "most": NEGATIVE,
     "p": {-1, 2, nan, inf},
@@ -60,11 +64,14 @@ REFUSED = {
     "temperature": ALL,
     "tokens": ALL,
     "warm_up": NEGATIVE,
+    "window": ALL,
 }
 
 # Refused or not by what else is given, not by a range of its own: whether
 # heads divide the features, a window fits into the text, a target counts.
 DEPENDS = {
+    "buckets": {2},
+    "max_distance": {2},
     "context_length": {1, 2},
     "heads": {1, 2},
     "key_heads": {1, 2},

@@ -171,6 +171,8 @@ PAST = torch.randn(2, 2, 2, 2, 2)  # keys and values of two tokens
 PASTS = PAST[:, None]
 ANGLES = torch.rand(2, 3, 1)  # cosine and sine of one pair
 MODULES = {
+    "qk_norm_attention": ((4,), (X, X, X, ALL, 1e-5)),
+    "relative_position_bias": ((2, 3), (IDS % 2,)),
     "layer_norm": ((4,), (X, 1e-5)),
     "feed_forward": ((4, 5), (X,)),
     "bert_embedding": ((3, 3, 2, 4), (IDS, IDS % 2, 1e-5)),
