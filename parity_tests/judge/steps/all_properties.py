@@ -12,6 +12,7 @@ from . import (
     heads,
     layer_gradients,
     layers,
+    scores,
     softmax,
     text,
     variants,
@@ -34,6 +35,7 @@ FILES = (
     embeddings,
     text,
     variants,
+    scores,
     gradients,
     layer_gradients,
 )

@@ -16,6 +16,7 @@ from . import (
     loss,
     masks,
     multi_head,
+    scores,
     self_attention,
     variants,
     windows,
@@ -33,6 +34,7 @@ FILES = (
     multi_head,
     loss,
     variants,
+    scores,
     gradients,
 )
 
