@@ -35,7 +35,7 @@ settings.register_profile(
 )
 # For CI, which has more time than a reader.
 settings.register_profile(
-    "longer", settings.get_profile("default"), max_examples=50
+    "longer", settings.get_profile("default"), max_examples=25
 )
 # For the tokenizers, which must never disagree with their oracles.
 settings.register_profile(

@@ -27,7 +27,8 @@ from study.notebooks.command import build
 
 from .page import executable, reason_against, skip_without
 
-pytestmark = pytest.mark.browser
+# All in one process, which has the server.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("notebook")]
 
 NAME = "real_bert"
 TOKEN = "of-this-test-only"

@@ -1,6 +1,7 @@
 """The study site in a real browser: from disk, without network."""
 
 import json
+import os
 import subprocess
 import sys
 from itertools import chain
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from numpy_ref.attention import softmax_with_temperature
 from parity_tests.exact import exact_steps
@@ -20,9 +22,17 @@ HALF_A_DIGIT = 0.5001e-4  # of four after the point
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, browser):
-    folder = tmp_path_factory.mktemp("site")
-    command = [Path(sys.executable).with_name("twice"), "study"]
-    subprocess.run([*command, "--no-open", "--out", folder], check=True)
+    """The site, built once: by that of several processes which is first."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    folder = place / "site"
+    command = Path(sys.executable).with_name("twice")
+    with FileLock(place / "site.lock"):
+        if not (place / "site.built").exists():
+            options = ["--no-open", "--out", folder]
+            subprocess.run([command, "study", *options], check=True)
+            (place / "site.built").touch()
     return folder / "html"
 
 
@@ -63,14 +73,15 @@ def said(message, unexpected: list) -> None:
         unexpected.append(message.text)
 
 
+@pytest.mark.parametrize("part", range(4))
 def test_every_page_opens_without_an_error_and_is_no_wider_than_a_phone(
-    opened, site
+    opened, site, part
 ):
     """In a wide window, one page of each kind is opened by axe's test."""
     pages = pages_of(site)
     assert len(pages) > 40
     tab = opened("index.html", 360)
-    for page in pages:
+    for page in pages[part::4]:
         tab.goto(page.as_uri())
         assert tab.title(), page
         wide = tab.evaluate(
