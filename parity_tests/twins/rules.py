@@ -40,6 +40,7 @@ WITHOUT_TWIN = {
 # floats into floats has one.
 WITHOUT_GRADIENT = {
     "sinusoidal_positions": "nothing in it is learned",
+    "alibi_bias": "nothing in it is learned",
     "bert_embedding": "BERT is read here, not trained",
     "pooler": "BERT is read here, not trained",
     "masked_language_head": "BERT is read here, not trained",

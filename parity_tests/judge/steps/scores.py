@@ -142,20 +142,6 @@ def each_head_falls_by_its_slope(
     yield agree("bias", got, exactly(expected))
 
 
-def heads_between_have_slopes_between(
-    step: Step, arguments: dict
-) -> Comparisons:
-    """Of 3 heads, the third has a slope above the first's: the root of
-    what a head of 4 begins with."""
-    dtype = arguments["query_positions"].dtype
-    places = {
-        name: np.array([place], dtype)
-        for name, place in (("query_positions", 1), ("key_positions", 0))
-    }
-    got = step.known({**places, "heads": 3}).moved(lambda a: a[:, 0, 0])
-    yield agree("bias", got, exactly(-(2.0 ** -np.array([4, 8, 2]))))
-
-
 def a_constant_for_a_row_changes_nothing(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -342,7 +328,6 @@ PROPERTIES = (
     Property(a_document_begins_at_position_0, of=("packed_positions",)),
     Property(the_distance_alone_matters, of=("alibi_bias",)),
     Property(each_head_falls_by_its_slope, of=("alibi_bias",)),
-    Property(heads_between_have_slopes_between, of=("alibi_bias",)),
     Property(a_constant_for_a_row_changes_nothing, of=BIASED),
     Property(a_bias_can_mask, of=BIASED),
     Property(equal_values_are_the_context, of=ATTENTION),

@@ -133,13 +133,6 @@ ALIBI: Mutants = {
             2.0 ** (-8 * np.arange(heads) / heads),
         )
     ),
-    "the slopes of heads that are no power of two are a plain sequence": (
-        lambda query_positions, key_positions, heads: with_slopes(
-            query_positions,
-            key_positions,
-            2.0 ** (-8 * np.arange(1, heads + 1) / heads),
-        )
-    ),
     "all heads have one slope": (
         lambda query_positions, key_positions, heads: with_slopes(
             query_positions, key_positions, np.full(heads, 2.0**-8)
