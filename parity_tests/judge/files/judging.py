@@ -18,6 +18,7 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.attention.function import AttentionFunction
+from parity_tests.judge.attention.variants import AsVariant, variant_of
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.classes.body import ClassBody
@@ -318,12 +319,30 @@ def judge_thing(
 def judge_attention(
     host, thing: Thing, declared: Declared, budget: Budget
 ) -> Report:
-    """Judge a function of query, key and value."""
+    """Judge a function of query, key and value.
+
+    What is wrong as plain attention, in no way that is known, may be a
+    variant of it: then it is judged as that, unless it was said to be
+    plain.
+    """
+    is_said = declared.is_meant
     if is_called_attention(thing):
         declared = replace(declared, is_meant=True)
     subject = AttentionFunction(host, thing, declared)
     report = judge_subject(subject, budget)
-    return replace(report, conventions=subject.conventions.plain())
+    conventions = subject.conventions.plain()
+    variant = None
+    if report.failed and not report.trouble:
+        variant = variant_of(subject)
+    if variant and is_said:
+        cause = f"it is not plain attention: it has {variant}"
+        report = replace(report, cause=cause, doubt=None)
+    elif variant:
+        as_variant = judge_subject(AsVariant(subject, variant), budget)
+        if as_variant.holds or not report.cause:
+            report = as_variant
+            conventions |= {"variant": str(variant)}
+    return replace(report, conventions=conventions)
 
 
 def is_called_attention(thing: Thing) -> bool:
