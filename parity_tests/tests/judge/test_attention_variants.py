@@ -6,8 +6,15 @@ import pytest
 import torch
 
 from parity_tests.judge.attention.conventions import NOTHING_DECLARED
-from parity_tests.judge.attention.variants import Variant, of_its_code
+from parity_tests.judge.attention.function import AttentionFunction
+from parity_tests.judge.attention.variants import (
+    AsVariant,
+    Variant,
+    far_scores_uncover_nothing,
+    of_its_code,
+)
 from parity_tests.judge.files.judging import hosted, judge_thing
+from parity_tests.judge.subject.cases import AttentionCase
 from parity_tests.judge.verdict.loop import Budget
 
 pytestmark = pytest.mark.slow  # each is judged twice
@@ -101,18 +108,42 @@ def test_whoever_says_it_is_plain_is_told_what_it_is():
     )
 
 
-def capped_after_the_mask(q, k, v, mask=None):
+def after_the_mask(q, k, v, mask, cap):
     scores = scores_of(q, k)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    return (30 * torch.tanh(scores / 30)).softmax(-1) @ v
+    return (cap * torch.tanh(scores / cap)).softmax(-1) @ v
 
 
-def test_a_cap_after_the_mask_shows_in_scores_far_below_zero():
-    report = report_on(capped_after_the_mask)
+def capped_at_30(q, k, v, mask=None, cap=30.0):
+    return after_the_mask(q, k, v, mask, cap)
+
+
+def capped_at_50(q, k, v, mask=None, cap=50.0):
+    return after_the_mask(q, k, v, mask, cap)
+
+
+@pytest.mark.parametrize("function", [capped_at_30, capped_at_50])
+def test_a_cap_after_the_mask_shows_in_scores_far_below_zero(function):
+    """e^-50 is nothing, beside scores that are about 0."""
+    report = report_on(function)
     assert report.verdict == "rejected"
-    assert report.cause == "scores are capped at 30 after the mask"
+    cap = function.__name__[-2:]
+    assert report.cause == f"scores are capped at {cap} after the mask"
     assert "variant" not in report.conventions
+
+
+def test_scores_far_below_zero_uncover_what_a_cap_let_through():
+    random = np.random.default_rng(0)
+    arrays = random.normal(size=(3, 4, 4))
+    case = AttentionCase(*arrays, np.eye(4, dtype=bool))
+    for function, is_right in ((capped_attention, 1), (capped_at_30, 0)):
+        host, thing = hosted(function, None)
+        subject = AttentionFunction(host, thing)
+        asked = AsVariant(subject, Variant(cap=30.0))
+        above, below = far_scores_uncover_nothing(asked, case)
+        assert above.holds
+        assert below.holds == is_right
 
 
 def forgets_its_window(q, k, v):
