@@ -128,6 +128,13 @@ def of_its_code(heads: int) -> np.ndarray:
 SLOPES = {"paper": of_the_paper, "code": of_its_code}
 
 
+# Attention with nothing beside, causal or not.
+PLAIN = tuple(
+    Variant(sides=sides, aligned=aligned)
+    for sides, aligned in product(("", "earlier"), ("last", "first"))
+)
+
+
 def variants_of(caller: Caller) -> Iterator[Variant]:
     """All that is tried, the simplest first; not plain attention."""
     numbers = numbers_of(caller)
@@ -155,16 +162,17 @@ def numbers_of(caller: Caller) -> list[float]:
 
 def variant_of(subject) -> Variant | None:
     """The variant that gives all that an attention gives, if there is
-    one."""
+    one; None, too, where plain attention gives it, and the fault is in
+    what is not asked here."""
     stages = subject.probes()
     probes = [probe for probe in (*stages[0], *stages[-1]) if plain(probe)]
     answers = [(probe, output_for(subject, probe)) for probe in probes]
     asked = [(p, output) for p, output in answers if output is not None]
     if not asked or len(asked) < len(probes):
         return None
-    for variant in variants_of(subject.caller):
+    for variant in (*PLAIN, *variants_of(subject.caller)):
         if all(gives(variant, subject, *each) for each in asked):
-            return variant
+            return None if variant in PLAIN else variant
     return None
 
 

@@ -294,17 +294,6 @@ def a_high_sink_takes_all(step: Step, arguments: dict) -> Comparisons:
     yield agree("weights", got, exactly(np.zeros(got.shape)))
 
 
-def a_sink_takes_the_same_share_of_all(
-    step: Step, arguments: dict
-) -> Comparisons:
-    """The keys share the rest as they would share the whole."""
-    mask = np.ones_like(arguments["mask"])
-    taken = arguments | {"mask": mask}
-    low, high = (with_a_sink(step, taken, height) for height in (-1, 1))
-    expected = low * high.total()
-    yield agree("weights", high * low.total(), expected, low)
-
-
 def the_size_of_a_query_does_not_matter(
     step: Step, arguments: dict
 ) -> Comparisons:
@@ -345,7 +334,6 @@ PROPERTIES = (
     Property(the_cap_comes_before_the_mask, of=("capped_attention",)),
     Property(a_far_sink_takes_nothing, of=("sink_softmax",)),
     Property(a_high_sink_takes_all, of=("sink_softmax",)),
-    Property(a_sink_takes_the_same_share_of_all, of=("sink_softmax",)),
     Property(
         the_size_of_a_query_does_not_matter, of=("qk_norm_attention",)
     ),

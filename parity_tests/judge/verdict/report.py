@@ -156,7 +156,7 @@ class Report:
 
 # What a reader would take "holds" to speak of.
 ESSENTIAL = ("its mask", "its causal mask", "its cache", "its layout")
-ESSENTIAL += ("its bias of distances",)
+ESSENTIAL += ("its bias of distances", "properties of plain attention")
 ESSENTIAL += ("its backward", "its rotary embedding", "what it raised on")
 
 MOST_SHOWN = 60  # entries of an array; of a larger one only its corners

@@ -95,7 +95,7 @@ FOUND = {
 @pytest.mark.parametrize("function", FOUND, ids=lambda f: f.__name__)
 def test_what_it_is_is_found_and_holds(function):
     report = report_on(function)
-    assert report.verdict == "holds", report
+    assert report.verdict == "holds where asked", report
     assert report.conventions["variant"] == FOUND[function]
     assert "properties of plain attention" in report.not_asked
 
@@ -173,6 +173,33 @@ def rises_with_distance(q, k, v):
 def test_what_is_no_variant_is_not_said_to_be_one(function):
     report = report_on(function)
     assert not report.holds, report
+    assert "variant" not in report.conventions
+
+
+def two_masks(q, k, v, pad_mask=None, seq_mask=None):
+    """
+    pad_mask: (batch, keys), 1 is a real token and 0 is padding
+    seq_mask: (1, queries, keys), 1 may be seen
+    """
+    scores = scores_of(q, k)
+    if pad_mask is not None:  # on the queries
+        scores = scores.masked_fill(pad_mask[:, None, :, None] == 0, -1e9)
+    if seq_mask is not None:
+        scores = scores.masked_fill(seq_mask[:, None] == 0, -1e9)
+    return scores.softmax(-1) @ v
+
+
+def causal_in_place(q, k, v):
+    """A cap of 1e9 is none."""
+    v *= 2
+    scores = scores_of(q, k)
+    return weighed(scores, apart(q, k) >= 0, v).clamp(-1e9, 1e9)
+
+
+@pytest.mark.parametrize("function", [two_masks, causal_in_place])
+def test_a_fault_beside_plain_numbers_is_no_variant(function):
+    report = report_on(function)
+    assert report.verdict == "rejected"
     assert "variant" not in report.conventions
 
 
