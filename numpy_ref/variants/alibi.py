@@ -23,11 +23,12 @@ def alibi_bias(
     r"""ALiBi's bias: minus the distance, times the slope of each head.
 
     $B_{hij} = -m_h (i - j)$, $m_h = 2^{-8h / H}$ for h = 1 ... H
+    (Press et al. 2022, section 3)
 
-    (Press et al. 2022, section 3). Under a causal mask no key is later
-    than its query. Where H is no power of two, models have the slopes of
-    the authors' code: those of the power below, P, and then every other
-    one of 2P heads. Raises ValueError for no head.
+    Under a causal mask no key is later than its query. Where H is no
+    power of two, models have the slopes of the authors' code: those of
+    the power below, P, and then every other one of 2P heads. Raises
+    ValueError for no head.
 
     >>> import numpy as np
     >>> alibi_bias(np.array([2.0]), np.arange(3.0), heads=2)

@@ -1,8 +1,9 @@
 """Sliding window: a query sees the last keys only.
 
-With a window of w a layer costs n w products and not n^2, and a cache
-needs no more than w keys. Layers above each other still pass on what is
-further back: of L layers the last may depend on L (w - 1) earlier tokens.
+With a window of w keys, n tokens cost n w products, not n times n, and a
+cache needs no more than w keys. Layers above each other still pass on
+what is further back: of L layers the last may depend on L (w - 1) earlier
+tokens.
 """
 
 import numpy as np
