@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from numpy import ndarray as Array
 
 from ..checked import check_at_least, checked
+from ..masks import causal_mask
 
 
 @checked
@@ -65,8 +66,7 @@ def streaming_mask(
     """
     check_at_least("first", first, 0)
     recent = sliding_window_mask(queries, keys, window, past)
-    query_position = past + np.arange(queries)
-    distance = query_position[:, None] - np.arange(keys)
-    kept = (distance >= 0) & (np.arange(keys) < first)
+    causal = causal_mask(queries, keys, past)
+    kept = causal & (np.arange(keys) < first)
     mask = recent | kept
     return mask

@@ -5,6 +5,7 @@ from jaxtyping import Bool
 from torch import Tensor as Array
 
 from ..checked import check_at_least, checked
+from ..masks import causal_mask
 
 
 @checked
@@ -34,8 +35,7 @@ def streaming_mask(
 ) -> Bool[Array, "query key"]:
     check_at_least("first", first, 0)
     recent = sliding_window_mask(queries, keys, window, past)
-    query_position = past + torch.arange(queries)
-    distance = query_position[:, None] - torch.arange(keys)
-    kept = (distance >= 0) & (torch.arange(keys) < first)
+    causal = causal_mask(queries, keys, past)
+    kept = causal & (torch.arange(keys) < first)
     mask = recent | kept
     return mask

@@ -13,7 +13,8 @@ def sliding_window_mask(queries, keys, window, past):
 
 def streaming_mask(queries, keys, window, first, past):
     recent = sliding_window_mask(queries, keys, window, past)["mask"]
-    kept = np.tri(queries, keys, past, dtype=bool)
+    causal = np.tri(queries, keys, past, dtype=bool)
+    kept = causal.copy()
     kept[:, first:] = False
     mask = recent + kept
     return locals()

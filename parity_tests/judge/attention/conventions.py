@@ -326,23 +326,25 @@ def widens(caller: Caller, limits: Range) -> bool:
     return getattr(context, "dtype", None) == np.float64
 
 
-def float32_inside(caller: Caller, limits: Range) -> bool:
-    """Whether float64 inputs give an output that is right to the digits
-    of float32, and to no more."""
-    arrays = arrays_within(limits, dtype="float64")
-    output = attempt(caller, *arrays)
-    if not isinstance(output, np.ndarray):
-        return False
-    apart = np.abs(output - plain_attention(*arrays)).max(initial=0)
-    return bool(1e-12 < apart < 2e-6)
-
-
 def plain_attention(query, key, value, mask=True) -> np.ndarray:
     """Attention, in a line of NumPy, for trials only."""
     scores = query @ key.swapaxes(-2, -1) / np.sqrt(query.shape[-1])
     scores = np.where(mask, scores, -inf)
     powers = np.exp(scores - scores.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True) @ value
+
+
+def float32_inside(
+    caller: Caller, limits: Range, right: Attend = plain_attention
+) -> bool:
+    """Whether float64 inputs give an output that is right to the digits
+    of float32, and to no more."""
+    arrays = arrays_within(limits, dtype="float64")
+    output = attempt(caller, *arrays)
+    if not isinstance(output, np.ndarray):
+        return False
+    apart = np.abs(output - right(*arrays)).max(initial=0)
+    return bool(1e-12 < apart < 2e-6)
 
 
 def scale_to_pass(caller: Caller, limits: Range) -> str | None:

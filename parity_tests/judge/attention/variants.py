@@ -1,9 +1,10 @@
 """Variants: attention that is more than plain, found by its numbers.
 
-A function that is wrong as plain attention, and in no known way, may be
-right as what it is: with a window, capped scores, or ALiBi. Which one is
-tried out, with the numbers that stand in its source; what is found is
-judged as that, and said.
+A function that is wrong as plain attention may be right as what it is:
+with a window, capped scores, or ALiBi. Which one is tried out, with the
+numbers that stand in its source; what is found is judged as that, and
+said. It goes before a known mistake that gives the same numbers, as a cap
+of 30 after the mask all but does.
 """
 
 import re
@@ -22,11 +23,16 @@ from parity_tests.bounds.rounding import (
 )
 from parity_tests.exact import described
 from parity_tests.exact.numbers import bounded
-from parity_tests.judge.subject.cases import AttentionCase, beyond_a_tile
+from parity_tests.judge.subject.cases import (
+    AttentionCase,
+    attention_cases,
+    beyond_a_tile,
+)
 from parity_tests.judge.verdict.diagnosis import alike, output_for
 from parity_tests.judge.verdict.property import Property
 
 from .calling import Caller
+from .conventions import float32_inside
 from .property import Comparisons, equals_exact, identical
 
 MOST_NUMBERS = 12  # of a source that are tried as windows and as caps
@@ -201,6 +207,18 @@ class AsVariant:
 
     def __init__(self, subject, variant: Variant):
         self.subject, self.variant = subject, variant
+        self.limits, dtypes = subject.limits, subject.limits.dtypes
+        if len(dtypes) > 1 and float32_inside(
+            subject.caller, self.limits, self.right_context
+        ):
+            self.limits = replace(self.limits, dtypes=("float32",))
+
+    def right_context(self, query, key, value) -> np.ndarray:
+        case = AttentionCase(query, key, value, np.array(True))
+        return self.variant.exact(case).value
+
+    def cases(self):
+        return attention_cases(self.limits)
 
     def __getattr__(self, name: str):
         return getattr(self.subject, name)

@@ -321,9 +321,9 @@ def judge_attention(
 ) -> Report:
     """Judge a function of query, key and value.
 
-    What is wrong as plain attention, in no way that is known, may be a
-    variant of it: then it is judged as that, unless it was said to be
-    plain.
+    What is wrong as plain attention may be a variant of it: then it is
+    judged as that, unless it was said to be plain. A known mistake is
+    its cause where it is wrong as a variant, too.
     """
     is_said = declared.is_meant
     if is_called_attention(thing):
