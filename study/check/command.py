@@ -37,6 +37,7 @@ Exit code 0 when all that was judged holds, 1 when something is rejected, 2
 when something could not be judged, and for wrong use.
 """
 SECONDS, THOROUGH_SECONDS = 60, 1800
+LONGEST = 1024  # window that may be said
 
 
 class Arrays(StrEnum):
@@ -109,6 +110,35 @@ def check(
             "may attend to no key; default: detected."
         ),
     ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="It has a sliding window: a query sees its own key and "
+            f"those before it, so many in all; at most {LONGEST:,}.",
+            show_default=False,
+        ),
+    ] = None,
+    soft_cap: Annotated[
+        float | None,
+        typer.Option(
+            help="It caps its scores: c tanh(s / c), before the mask.",
+            show_default=False,
+        ),
+    ] = None,
+    alibi: Annotated[
+        bool,
+        typer.Option(
+            "--alibi", help="It adds ALiBi's bias of distances to scores."
+        ),
+    ] = False,
+    sinks: Annotated[
+        bool,
+        typer.Option(
+            "--sinks",
+            help="It has attention sinks: an argument with a score for "
+            "each head, which takes a share and gives nothing.",
+        ),
+    ] = False,
     reference: Annotated[
         str,
         typer.Option(
@@ -192,6 +222,7 @@ def check(
         mask and MASKS[mask],
         alignment and ALIGNMENTS[alignment],
         fully_masked and fully_masked.value,
+        beside_of(window, soft_cap, alibi, sinks),
         examples or (1000 if thorough else 25),
         seed,
         seconds,
@@ -209,6 +240,29 @@ def check(
     else:
         print_report(judged[0], as_text)
     raise typer.Exit(exit_code(judged))
+
+
+def beside_of(
+    window: int | None, soft_cap: float | None, alibi: bool, sinks: bool
+) -> dict:
+    """What an attention is said to do beside plain attention, as fields
+    of the judge's `Variant`. Raises ValueError for numbers that are none.
+    """
+    beside: dict = {}
+    if window is not None:
+        if not 1 <= window <= LONGEST:
+            raise ValueError(
+                f"expected --window of 1 to {LONGEST:,} keys, got {window}"
+            )
+        beside["window"] = window
+    if soft_cap is not None:
+        check_positive("--soft-cap", soft_cap)
+        beside["cap"] = soft_cap
+    if alibi:
+        beside["alibi"] = ("code", "signed")
+    if sinks:
+        beside["sinks"] = (0.0,)
+    return beside
 
 
 def exit_code(judged: list[JudgedFile]) -> int:

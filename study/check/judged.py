@@ -23,6 +23,7 @@ class Request:
     mask: str | None = None
     alignment: str | None = None
     fully_masked_row: str | None = None
+    beside: dict = field(default_factory=dict)  # fields of a `Variant`
     examples: int = 25
     seed: int = 0
     seconds: float = 60
@@ -183,6 +184,7 @@ class Judging:
         # Only now, as it takes a second: the file is being run meanwhile.
         from parity_tests.judge.attention.conventions import Declared
         from parity_tests.judge.files.judging import candidates, judge_thing
+        from parity_tests.judge.subject.variants import Variant
         from parity_tests.judge.verdict.loop import Budget
         from parity_tests.judge.verdict.protocol import Lost
         from parity_tests.judge.verdict.report import Report
@@ -199,7 +201,8 @@ class Judging:
             request.mask,
             request.alignment,
             request.fully_masked_row,
-            is_meant=request.role is not None,
+            is_meant=request.role is not None or bool(request.beside),
+            variant=Variant(**request.beside) if request.beside else None,
         )
         left = self.deadline - time.monotonic()
         budget = Budget(

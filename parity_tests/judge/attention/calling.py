@@ -27,6 +27,7 @@ from parity_tests.judge.subject.roles import (
     roles_of,
     stated_rank,
 )
+from parity_tests.judge.subject.variants import heads_in
 from parity_tests.judge.verdict.protocol import (
     Broken,
     NotAsked,
@@ -44,6 +45,13 @@ ONE_QUERY = "one query at a time, without an axis for queries"
 # What stands for the width of a query, or a power of it.
 FACTOR, DIVISOR = "1/√d_head", "√d_head"
 POWERS = {"d_head": 1, FACTOR: -0.5, DIVISOR: 0.5}
+# What is told of a variant for plain attention; a cap leaves it none.
+AT_REST = {
+    "window": 10_000,
+    "cap": 30.0,
+    "slopes": (0.0,),
+    "sinks": (-1e30,),
+}
 # For a required argument of unknown meaning, from the likeliest on.
 VALUES_TO_TRY = (None, "d_head", False, 0.0, 1)
 
@@ -53,7 +61,8 @@ class Calling:
     """How a function is called: by which names, and in which layout.
 
     `fixed` are other arguments and their values, of which POWERS has some
-    that go by the width of a query. `result` is the path to the output.
+    that go by the width of a query; `given` is what it is told of a
+    variant, by kinds. `result` is the path to the output.
     `narrow` is a type of 16 bits, where it takes nothing else.
     """
 
@@ -64,6 +73,7 @@ class Calling:
     result: tuple = ()
     fixed: dict[str, object] = field(default_factory=dict)
     forms: dict[str, MaskForm] = field(default_factory=dict)
+    given: dict[str, object] = field(default_factory=dict)
 
     def arranged(self, array: np.ndarray) -> np.ndarray:
         """An array of ours in the function's layout."""
@@ -96,9 +106,17 @@ class Caller:
         return Caller(self.host, self.thing, calling)
 
     def arguments(
-        self, query, key, value, masks=None, causal=False, scale=None
+        self,
+        query,
+        key,
+        value,
+        masks=None,
+        causal=False,
+        scale=None,
+        given=None,
     ) -> dict:
-        """All arguments by name; `masks` are boolean, by their names."""
+        """All arguments by name; `masks` are boolean, by their names, and
+        what is `given` by its kinds."""
         calling, roles = self.calling, self.calling.roles
         shape = (*query.shape[:-1], key.shape[-2])
         arrays = zip(roles.tensors, (query, key, value), strict=True)
@@ -122,7 +140,7 @@ class Caller:
             named[name] = constant if power is None else width**power
         if scale is not None:
             named[roles.scale] = scale
-        return named
+        return named | told(roles, given or calling.given, query)
 
     def answer(self, arguments: dict, **how) -> dict:
         """What the host answers. Raises Raised."""
@@ -165,6 +183,21 @@ class Caller:
             outputs.append(self(query[at], key, value, own, **options))
         whole = all(isinstance(part, np.ndarray) for part in outputs)
         return np.concatenate(outputs, axis=-2) if whole else outputs[0]
+
+
+def told(roles: Roles, given: dict, query: np.ndarray) -> dict:
+    """What it is told of a variant: numbers, and arrays with a number for
+    each head; at rest where nothing is given."""
+    named = {}
+    for each in roles.beside:
+        if each.is_off and each.kind not in given:
+            continue
+        number = given.get(each.kind, AT_REST[each.kind])
+        if isinstance(number, tuple):
+            heads = heads_in(query.shape)
+            number = np.resize(number, heads).astype(query.dtype)
+        named[each.name] = number
+    return named
 
 
 def heads_of(array: np.ndarray) -> int:

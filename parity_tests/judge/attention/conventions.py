@@ -21,6 +21,7 @@ from parity_tests.judge.subject.masks import (
     shows,
     trial_mask,
 )
+from parity_tests.judge.subject.variants import Variant
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.protocol import (
     FAILED_TRIAL,
@@ -60,7 +61,8 @@ REFUSED = "it raised an error for float64 inputs"
 class Declared:
     """Conventions that the user declares, and that are not detected.
 
-    `is_meant`: it is attention, whatever its numbers are.
+    `is_meant`: it is attention, whatever its numbers are. `variant`: what
+    it does beside plain attention.
     """
 
     arrays: str | None = None
@@ -68,6 +70,7 @@ class Declared:
     alignment: str | None = None
     fully_masked_row: str | None = None
     is_meant: bool = False
+    variant: Variant | None = None
 
 
 NOTHING_DECLARED = Declared()

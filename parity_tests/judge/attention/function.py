@@ -92,6 +92,11 @@ from .conventions import (
 from .decoding import FunctionDecoder, cached_cases
 from .probes import of_two_masks, probes
 from .property import exact_of
+from .variants import (
+    long_cases,
+    may_have_a_long_window,
+    no_window_hides_a_key,
+)
 
 TAKING_NUMBERS = ("True may attend", "True is masked", "added")
 
@@ -446,6 +451,8 @@ class AttentionFunction:
                 continue
             if all(offers[need] for need in each.needs):
                 yield each
+        if may_have_a_long_window(self.caller):
+            yield Property(no_window_hides_a_key, inputs=long_cases)
 
     def not_asked(self) -> dict[str, str]:
         """What a reader could take to be asked, and why it was not."""

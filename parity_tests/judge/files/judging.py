@@ -12,13 +12,14 @@ from copy import deepcopy
 from dataclasses import replace
 from math import inf
 
+from parity_tests.judge.attention.as_variant import AsVariant, as_told
 from parity_tests.judge.attention.conventions import (
     INSIDE_FLOAT32,
     NOTHING_DECLARED,
     Declared,
 )
 from parity_tests.judge.attention.function import AttentionFunction
-from parity_tests.judge.attention.variants import AsVariant, variant_of
+from parity_tests.judge.attention.variants import variant_of
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.classes.body import ClassBody
@@ -72,7 +73,7 @@ ROTARY_NAMES = (
     r"(\w*_)?rope(_\w+|d|embedd?ings?|s)?|\w*rotary\w*|precompute_freqs\w*"
 )
 GATED_CLASS, GATED_SOURCE = r"feed_?forward|\w*mlp|ffn", r"silu|swish"
-ATTENDS = r"atten|attn|sdpa|mha"
+ATTENDS = r"atten|attn|sdpa|mha|\bswa\b"
 COMPUTES = r"softmax|scaled_dot|exp\("
 NOT_ATTENTION = r"mask|scores?$|weights?$|probs?$|backward|grad|bias|config"
 NAMES_OF_CLASSES = r"attention|attn|^mha$"
@@ -214,6 +215,8 @@ def role_by_name(thing: Thing) -> str | None:
     if attends and not re.search(NOT_ATTENTION, lowered):
         if is_a_layer(thing):
             return role_of(thing)
+        if has_arguments_of_its_step(thing):  # and no others
+            return ATTENTION if lowered == ATTENTION else thing.name
         if qkv_of([each.name for each in thing.parameters]):
             return ATTENTION
     known = judged_names()
@@ -329,9 +332,11 @@ def judge_attention(
     if is_called_attention(thing):
         declared = replace(declared, is_meant=True)
     subject = AttentionFunction(host, thing, declared)
-    report = judge_subject(subject, budget)
     conventions = subject.conventions.plain()
-    variant = None
+    beside = subject.caller.calling.roles.beside
+    if declared.variant or beside:
+        return judge_told(subject, declared, budget, conventions)
+    report, variant = judge_subject(subject, budget), None
     if report.failed and not report.trouble:
         variant = variant_of(subject)
     if variant and is_said:
@@ -342,6 +347,34 @@ def judge_attention(
         if as_variant.holds or not report.cause:
             report = as_variant
             conventions |= {"variant": str(variant)}
+    return replace(report, conventions=conventions)
+
+
+def judge_told(
+    subject, declared: Declared, budget: Budget, conventions: dict
+) -> Report:
+    """Judge a function that is told by its arguments, or said to be, more
+    than plain attention: first as plain attention, where its arguments
+    can be at rest, then as the variant."""
+    beside, plain = subject.caller.calling.roles.beside, None
+    can_rest = all(b.is_off or b.kind != "cap" for b in beside)
+    if not declared.variant and can_rest:
+        plain = judge_subject(subject, budget)
+        if plain.failed and plain.cause:
+            return replace(plain, conventions=conventions)
+    way = as_told(subject, declared.variant)
+    report = judge_subject(way, budget)
+    is_open = declared.variant and report.failed and not beside
+    if is_open and (found := variant_of(subject)):
+        cause = f"it has {found}, not {way.variant}"
+        report = replace(report, cause=cause, doubt=None)
+    conventions |= {"variant": way.said}
+    if plain and plain.holds:
+        report = replace(
+            report,
+            findings=(*plain.findings, *report.findings),
+            not_asked=plain.not_asked,
+        )
     return replace(report, conventions=conventions)
 
 

@@ -40,6 +40,23 @@ PATTERNS = {
     r"verbose|debug|name|dtype|device|rng|generator|seed|eps(ilon)?",
     "context": r"context|memory|cond|y|kv|xa|encoder_.*|enc_.*|source|src",
 }
+# What is done beside plain attention: numbers, and arrays of heads.
+KINDS = {
+    "window": (
+        r"((sliding|local|attention|attn|left|context)_?)*window"
+        r"(_?(size|length|len|left))?"
+    ),
+    "cap": (
+        r"((attention|attn|logits?|scores?|soft)_?)*cap(ping)?"
+        r"(_?(value|factor))?"
+    ),
+    "slopes": r"(alibi_?)?slopes?",
+    "sinks": (
+        r"((attention|attn|learned|per_head)_?)*sinks?"
+        r"(_?(logits?|weights?|bias|scores?))?|s_aux"
+    ),
+}
+NUMBERS = ("window", "cap")
 WIDTH_OF_A_HEAD = re.compile(
     r"d_?k|d_?head|(head|key)_?(dim|size)|dim_?(k|head)"
 )
@@ -93,6 +110,40 @@ def first_of(names: Iterable[str], role: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """An argument that tells what is done beside plain attention: its
+    name, which of KINDS it is, and whether it is off by
+    default."""
+
+    name: str
+    kind: str
+    is_off: bool
+
+
+def kind_of(name: str) -> str | None:
+    """Which of KINDS an argument or a weight is, by its name.
+
+    >>> kind_of("sliding_window"), kind_of("softcap"), kind_of("mask")
+    ('window', 'cap', None)
+    """
+    lowered = name.lower().strip("_")
+    kinds = (
+        k for k, names in KINDS.items() if re.fullmatch(names, lowered)
+    )
+    return next(kinds, None)
+
+
+def beside_of(parameters: Iterable[Parameter]) -> Iterator[Beside]:
+    """Those arguments; one that is no number by default is left alone."""
+    for each in parameters:
+        kind, default = kind_of(each.name), each.default
+        is_off = not each.required and default in (None, 0)
+        is_number = type(default) in (int, float) and kind in NUMBERS
+        if kind and (each.required or is_off or is_number):
+            yield Beside(each.name, kind, is_off)
+
+
+@dataclass(frozen=True)
 class Roles:
     """The parameters of a function of query, key and value, by role."""
 
@@ -107,6 +158,7 @@ class Roles:
     unknown: tuple[str, ...] = ()
     left_alone: tuple[str, ...] = ()
     cache: CacheRoles = field(default_factory=CacheRoles)
+    beside: tuple[Beside, ...] = ()
 
 
 def qkv_of(names: list[str]) -> tuple[str, str, str] | None:
@@ -128,7 +180,9 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
         tensors = tuple(n for n in names if named[n].required)[:3]
         if len(tensors) < 3 or any(first_of(tensors, r) for r in aside):
             return None
-    others = [name for name in names if name not in tensors]
+    beside = tuple(beside_of(named[n] for n in names if n not in tensors))
+    told = (*tensors, *(each.name for each in beside))
+    others = [name for name in names if name not in told]
     causal = first_of(others, "causal")
     masks = tuple(n for n in others if has_role(n, "mask") and n != causal)
     cache = cache_roles(tuple(named[n] for n in others if n not in masks))
@@ -170,6 +224,7 @@ def roles_of(parameters: tuple[Parameter, ...]) -> Roles | None:
         tuple(unknown),
         tuple(left_alone),
         cache,
+        beside,
     )
 
 

@@ -5,16 +5,15 @@ import numpy as np
 import pytest
 import torch
 
+from parity_tests.judge.attention.as_variant import (
+    AsVariant,
+    far_scores_uncover_nothing,
+)
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.attention.function import AttentionFunction
-from parity_tests.judge.attention.variants import (
-    AsVariant,
-    Variant,
-    far_scores_uncover_nothing,
-    of_its_code,
-)
 from parity_tests.judge.files.judging import hosted, judge_thing
 from parity_tests.judge.subject.cases import AttentionCase
+from parity_tests.judge.subject.variants import Variant, of_its_code
 from parity_tests.judge.verdict.loop import Budget
 
 pytestmark = pytest.mark.slow  # each is judged twice
@@ -38,9 +37,9 @@ def weighed(scores, seen, v):
     return scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v
 
 
-def local_attention(q, k, v, window=4):
+def local_attention(q, k, v):
     distance = apart(q, k)
-    seen = (distance >= 0) & (distance < window)
+    seen = (distance >= 0) & (distance < 4)
     return weighed(scores_of(q, k), seen, v)
 
 
@@ -48,14 +47,21 @@ def both_sides(q, k, v):
     return weighed(scores_of(q, k), apart(q, k).abs() <= 2, v)
 
 
-def long_window(q, k, v, window=64):
+def long_window(q, k, v):
     distance = apart(q, k)
-    seen = (distance >= 0) & (distance < window)
+    seen = (distance >= 0) & (distance < 64)
     return weighed(scores_of(q, k), seen, v)
 
 
-def capped_attention(q, k, v, mask=None, softcap=30.0):
-    scores = softcap * torch.tanh(scores_of(q, k) / softcap)
+def longer_window(q, k, v):
+    """Longer than all that plain attention is asked with."""
+    distance = apart(q, k)
+    seen = (distance >= 0) & (distance <= 400)
+    return weighed(scores_of(q, k), seen, v)
+
+
+def capped_attention(q, k, v, mask=None):
+    scores = 30 * torch.tanh(scores_of(q, k) / 30)
     seen = torch.ones_like(scores, dtype=torch.bool)
     return weighed(scores, seen if mask is None else mask, v)
 
@@ -81,6 +87,7 @@ FOUND = {
     local_attention: "a window of the last 4 keys",
     both_sides: "a window of 2 keys to each side",
     long_window: "a window of the last 64 keys",
+    longer_window: "a window of the last 401 keys",
     capped_attention: "scores capped at 30",
     alibi_attention: ALIBI,
     capped_in_a_window: (
@@ -105,9 +112,9 @@ def test_whoever_says_it_is_plain_is_told_what_it_is():
     )
 
 
-def softmax_in_float32(q, k, v, mask=None, softcap=30.0):
+def softmax_in_float32(q, k, v, mask=None):
     """As transformers has it."""
-    scores = softcap * torch.tanh(scores_of(q, k) / softcap)
+    scores = 30 * torch.tanh(scores_of(q, k) / 30)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
@@ -126,12 +133,12 @@ def after_the_mask(q, k, v, mask, cap):
     return (cap * torch.tanh(scores / cap)).softmax(-1) @ v
 
 
-def capped_at_30(q, k, v, mask=None, cap=30.0):
-    return after_the_mask(q, k, v, mask, cap)
+def capped_at_30(q, k, v, mask=None):
+    return after_the_mask(q, k, v, mask, 30.0)
 
 
-def capped_at_50(q, k, v, mask=None, cap=50.0):
-    return after_the_mask(q, k, v, mask, cap)
+def capped_at_50(q, k, v, mask=None):
+    return after_the_mask(q, k, v, mask, 50.0)
 
 
 @pytest.mark.parametrize("function", [capped_at_30, capped_at_50])

@@ -155,6 +155,7 @@ CAUSES = {
     "scores_times_mask": (
         "masked scores become 0, or nearly so, in place of -inf"
     ),
+    "sinks_left_out": "the sinks are left out",
     "soft_cap_after_mask": "scores are capped at 5 after the mask",
     "softmax_in_half_precision": (
         "only about 2 digits are kept, as in float16"
@@ -182,6 +183,9 @@ CAUSES = {
     ),
     "value_through_key_weights": (
         "the values go through the key's projection"
+    ),
+    "window_one_too_wide": (
+        "the window is one key too wide: it does not count its own"
     ),
 }
 

@@ -248,6 +248,31 @@ def repeat_kv(f):
     }
 
 
+def sliding_window_mask(f):
+    return f(3, 5, 2, 2), {
+        "torch_function": lambda m: m.sliding_window_mask(3, 5, 2, 2),
+        "window_first": lambda m: m.sliding_window_mask(2, 3, 5, 2),
+        "added": lambda m: np.exp(m.sliding_window_mask(3, 5, 2, 2)),
+    }
+
+
+def sink_attention(f):
+    q, k, v, sinks = *numbers(3, 2, 3, 5, 4), numbers(3)
+    turned = [x.swapaxes(1, 2) for x in (q, k, v)]
+    seen = np.tri(5, dtype=bool)
+    return f(q, k, v, sinks, seen), {
+        "torch_function": lambda m: m.attention_with_sinks(
+            *map(tensor, (q, k, v, sinks)), torch.from_numpy(seen)
+        ),
+        "always_causal": lambda m: m.causal_attention_with_sinks(
+            q, k, v, sinks
+        ),
+        "tokens_first": lambda m: m.attention(
+            *turned, sinks, seen
+        ).swapaxes(1, 2),
+    }
+
+
 ASKED = {
     function.__name__: function
     for function in (
@@ -255,6 +280,7 @@ ASKED = {
         *(sinusoidal_positions, merge_all, window_starts, merge_heads),
         *(split_heads, softmax, token_embedding_backward),
         *(rms_norm, swiglu, apply_rope, rope, repeat_kv),
+        *(sliding_window_mask, sink_attention),
     )
 }
 

@@ -295,6 +295,61 @@ def causal_mask(queries, keys, past=0):
             False,
         ),
     },
+    "sliding_window_mask": {
+        "torch_function": (
+            '''
+def sliding_window_mask(n_queries, n_keys, window_size, n_past=0):
+    """A tensor, True for the last window_size keys."""
+    return _sliding_window_mask(n_queries, n_keys, window_size, n_past)
+''',
+            True,
+        ),
+        "window_first": (
+            '''
+def sliding_window_mask(window, queries, keys, past=0):
+    """1.0 for the last `window` keys, else 0.0; the window comes first."""
+    return _sliding_window_mask(queries, keys, window, past).astype(float)
+''',
+            False,
+        ),
+        "added": (
+            '''
+def sliding_window_mask(queries, keys, window, past=0):
+    """To be added to scores: 0 where a key may be seen, else -inf."""
+    seen = _sliding_window_mask(queries, keys, window, past)
+    return np.where(seen, 0.0, -np.inf)
+''',
+            False,
+        ),
+    },
+    "sink_attention": {
+        "torch_function": (
+            '''
+def attention_with_sinks(q, k, v, s_aux, attn_mask):
+    """Tensors; attn_mask is True where a key may be seen."""
+    return _sink_attention(q, k, v, s_aux, attn_mask)
+''',
+            True,
+        ),
+        "always_causal": (
+            '''
+def causal_attention_with_sinks(q, k, v, sink_logits):
+    """(batch, heads, tokens, d_head), and a number for each head."""
+    mask = np.tri(q.shape[-2], k.shape[-2], dtype=bool)
+    return _sink_attention(q, k, v, sink_logits, mask)
+''',
+            False,
+        ),
+        "tokens_first": (
+            '''
+def attention(query, key, value, sinks, mask):
+    """(batch, tokens, heads, d_head); mask is True where seen."""
+    q, k, v = (x.swapaxes(1, 2) for x in (query, key, value))
+    return _sink_attention(q, k, v, sinks, mask).swapaxes(1, 2)
+''',
+            False,
+        ),
+    },
     "padding_mask": {
         "torch_function": (
             '''
