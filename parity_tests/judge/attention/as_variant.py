@@ -11,7 +11,10 @@ from itertools import product
 
 import numpy as np
 
-from parity_tests.judge.mutants.variant_parts import mistakes_in
+from parity_tests.judge.mutants.variant_parts import (
+    attention_as,
+    mistakes_in,
+)
 from parity_tests.judge.subject.cases import (
     AttentionCase,
     attention_cases,
@@ -21,6 +24,7 @@ from parity_tests.judge.subject.cases import (
     normal_arrays,
 )
 from parity_tests.judge.subject.variants import (
+    REACHES,
     Variant,
     heads_in,
     where_any_is_seen,
@@ -35,13 +39,6 @@ from .property import Comparisons, equals_exact, identical
 
 # What is asked of plain attention and of any other, too.
 OF_ANY = ("inputs_are_left_as_they_were",)
-# How far back the window of a number w reaches: it may count the query's
-# own key or not, or both sides.
-REACHES = {
-    "w - 1": lambda window: window - 1,
-    "w": lambda window: window,
-    "w // 2": lambda window: window // 2,
-}
 IN_WORDS = {
     "cap": "scores capped at {}",
     "slopes": "a bias that falls with distance, times {}: ALiBi",
@@ -209,7 +206,7 @@ class AsVariant:
             yield name, partial(self.mistaken, mutant)
 
     def mistaken(self, mutant, probe) -> np.ndarray:
-        return mutant(self.variant_for(probe), probe)
+        return attention_as(self.variant_for(probe), probe, mutant)
 
     def other_cause(self) -> str | None:
         return None

@@ -16,6 +16,7 @@ import numpy as np
 from numpy_ref.masks import causal_mask
 from parity_tests.judge.mutants.attention_parts import Probe
 from parity_tests.judge.subject.cases import AttentionCase, normal_arrays
+from parity_tests.judge.subject.intentions import numbers_in
 from parity_tests.judge.subject.variants import Variant, where_any_is_seen
 from parity_tests.judge.verdict.diagnosis import alike, output_for
 
@@ -52,13 +53,7 @@ def variants_of(caller: Caller) -> Iterator[Variant]:
 
 def numbers_of(caller: Caller) -> list[float]:
     """The numbers above 0 in a function's source."""
-    thing = caller.thing
-    found = re.findall(
-        r"(?<![\w.])\d+(?:\.\d*)?(?:e-?\d+)?",
-        f"{thing.source}\n{thing.helpers}",
-    )
-    numbers = dict.fromkeys(float(n) for n in found if float(n) > 0)
-    return [*numbers][:MOST_NUMBERS]
+    return numbers_in(caller.thing)[:MOST_NUMBERS]
 
 
 def windows_in(caller: Caller) -> set[int]:

@@ -28,6 +28,7 @@ from parity_tests.judge.verdict.protocol import NotJudged, answered, attempt
 
 from .building import (
     FIRST,
+    REACH,
     SECOND,
     WINDOWS,
     Sizes,
@@ -283,6 +284,9 @@ class ClassBody:
                 for sizes, (window, told) in ways
             ]
             first = (*windowed, *first)
+        elif takes(self.thing, "reach"):
+            sliding = [replace(sizes, reach=REACH) for sizes in first]
+            first = (*sliding, *first)
         given = optional_sizes(self.thing)
         unknown = guesses_for(self.thing)
         ways = product(given, unknown, first, (True, False))
@@ -321,7 +325,8 @@ def drawn(parameters: list, seed: int, dtype: str) -> dict:
 def second_sizes(first: Sizes) -> Iterator[Sizes]:
     """Sizes with heads of another width; of a window, larger ones."""
     larger = first.with_larger_windows()
-    windows = {n: getattr(larger, n) for n in ("window", "window_size")}
+    names = ("window", "window_size", "reach")
+    windows = {name: getattr(larger, name) for name in names}
     others = [replace(first, heads=heads) for heads in (2, 4, 8)]
     others = [sizes for sizes in others if sizes.d_out % sizes.heads == 0]
     for sizes in (*SECOND, *others):

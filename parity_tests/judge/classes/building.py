@@ -20,10 +20,11 @@ from parity_tests.judge.candidate.values import CONFIGURATION
 from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.subject.beside import IN_WINDOWS
 from parity_tests.judge.subject.languages import in_english
-from parity_tests.judge.subject.roles import is_left_alone
+from parity_tests.judge.subject.roles import KINDS, is_left_alone
 from parity_tests.judge.verdict.protocol import NotJudged
 
 DROPPED = 0.5
+REACH = 3  # of a sliding window, which most inputs show
 WIDEST = 1024  # features
 MOST_TEXTS = 256  # that a cache must have room for
 
@@ -32,7 +33,8 @@ MOST_TEXTS = 256  # that a cache must have room for
 class Sizes:
     """The sizes of a layer; `context` is how many tokens it must take.
     Where it is made for windows of one size, `window` is how long they
-    are along each axis, and `window_size` what says so."""
+    are along each axis, and `window_size` what says so; `reach` is what
+    a sliding window is told, and `cap` what caps its scores."""
 
     d_in: int
     d_out: int
@@ -40,6 +42,8 @@ class Sizes:
     context: int = 7
     window: tuple[int, ...] = ()
     window_size: int | tuple[int, ...] = 0
+    reach: int = 0
+    cap: float = 5.0
 
     @property
     def d_head(self) -> int:
@@ -84,6 +88,11 @@ NAMES = {
     "kv_heads": r"((num|n|nb|nr)_?(of_?)?)?(key(_?value)?|kv)_?"
     r"(head|group)s?|(num|n|nb|nr)_?(of_?)?(key_?value|kv|query_?groups?)",
     "texts": r"(max_?)?(batch|bs|bsz|texts)(_?size)?",
+    "reach": r"((sliding|local|attention|attn)_?)*window(_?(size|len|"
+    r"length))?",
+    "cap": KINDS["cap"],
+    "latent": r"((q|kv|query|key_value)_?)?(lora_?rank|latent_?(dim|size)?|"
+    r"rank|compress(ed|ion)?_?(dim|size))|d_?(c|latent)|dc(kv|q)?",
     "context": r"(context|block|max|seq|sequence|window)_?(length|len|size|"
     r"seq_?len(gth)?|position_?embeddings|positions)|n_?positions|"
     r"n_?ctx|ctx_?len|max_?seq(uence)?_?len(gth)?|max_?t|t_?max|seqlen|"
@@ -134,7 +143,7 @@ def in_windows(thing: Thing) -> bool:
     return (
         thing.is_class
         and IN_WINDOWS.search(thing.source) is not None
-        and takes(thing, "context")
+        and (takes(thing, "context") or takes(thing, "reach"))
     )
 
 
@@ -408,6 +417,9 @@ def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:
         "kv_heads": sizes.heads // 2 if sizes.heads % 2 == 0 else 1,
         "texts": MOST_TEXTS,
         "context": sizes.window_size or sizes.context,
+        "reach": sizes.window_size or sizes.reach or sizes.context,
+        "cap": sizes.cap,
+        "latent": sizes.d_out // 2,
         "dropped": DROPPED,
         "biased": biased,
     }

@@ -20,6 +20,7 @@ from parity_tests.judge.mutants.class_parts import (
     last_rows,
     layer_of_heads,
 )
+from parity_tests.judge.mutants.variant_parts import mistakes_in
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS
 from parity_tests.judge.subject.weights import recipes
 from parity_tests.judge.verdict.protocol import attempt
@@ -37,11 +38,13 @@ from .derivatives import CLOSE_IN_FLOAT32, gradient_of_tokens, upstream_for
 
 def probes_of(layer) -> list[list]:
     """Plain inputs; then other tokens and masks; then loud ones."""
+    variant = layer.recipe.variant
+    window = (variant and variant.window) or 0
     plain = [
         layer.case(seed, min(tokens, layer.most_tokens), size)
         for size in range(len(layer.sizes))
         for seed in (11, 12)
-        for tokens in (5, 3)
+        for tokens in (max(5, window + 2), 3)
     ]
     first, names = plain[:2], layer.understood[:2]
     others = [crossed(c, layer.cross) for c in first if layer.cross]
@@ -76,6 +79,10 @@ def mutants_of(layer, probes) -> Iterator:
             continue
         for recipe in dict.fromkeys(readings):
             yield name, partial(output_of, layer, mutant, recipe)
+    variant = layer.weights(probe).variant
+    for name, mistake in mistakes_in(variant) if variant else ():
+        mutant = partial(layer_of_heads, varied=mistake)
+        yield name, partial(output_of, layer, mutant, own)
     of_keys = {
         name: layer.forms[name].axes in (*OF_KEYS, LENGTHS)
         for name in layer.understood[:2]
@@ -130,6 +137,7 @@ def possible(layer) -> dict:
         and (layer.cross or "'s tokens" not in name)
         and (layer.cross or "number of queries" not in name)
         and (widths or "√d_in" not in name)
+        and (any(read.latents) or "√d_latent" not in name)
         and name not in of_a_width
         and (1 in layer.batch_axes or "batch" not in name)
         and (grouped or "key heads are" not in name)

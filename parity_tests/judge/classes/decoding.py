@@ -7,6 +7,7 @@ import numpy as np
 from parity_tests.judge.attention.caches import Cache, cache_of
 from parity_tests.judge.mutants.class_parts import apply, normed, split
 from parity_tests.judge.subject.rotary import turned
+from parity_tests.judge.subject.variants import Variant
 
 from .calling import Way
 from .cases import LayerCase
@@ -21,9 +22,9 @@ class DecodingLayer(ReadLayer):
     those before.
     """
 
-    def __init__(self, way: Way, role: str):
+    def __init__(self, way: Way, role: str, said: Variant | None = None):
         """Raises NotJudged where it cannot be read."""
-        super().__init__(way, role)
+        super().__init__(way, role, said)
         self.pairs = self.pairs or pairs_of(self)
         roles = self.body.roles.cache
         can_keep = roles.holders or self.thing.is_class

@@ -63,7 +63,7 @@ from .conventions import (
 )
 from .decoding import DecodingLayer
 from .finding import way_to_call
-from .properties import properties_of
+from .properties import has_distances, properties_of
 
 ROLES = ("self_attention", "causal_attention", "multi_head_attention")
 AROUND = {
@@ -88,7 +88,8 @@ class AttentionLayer(DecodingLayer):
         declared: Declared = NOTHING_DECLARED,
     ):
         """Raises NotJudged where it cannot be built, called or read."""
-        super().__init__(way_to_call(host, thing, declared), role)
+        way, said = way_to_call(host, thing, declared), declared.variant
+        super().__init__(way, role, said)
         self.is_meant = declared.is_meant
         self.mask_is_declared = declared.mask is not None
         self.dtypes = ("float64", "float32")[not self.in_float64 :]
@@ -218,6 +219,10 @@ class AttentionLayer(DecodingLayer):
                 f"{', '.join(f'{n:.4g}' for n in first_scales(self) or ())}"
                 " may be meant"
             )
+        if self.sizes[0].reach and not has_distances(self.recipe):
+            missing["its window"] = (
+                f"of {self.sizes[0].reach} keys: it changed nothing"
+            )
         if self.sizes[0].window:
             missing["other numbers of tokens"] = (
                 "it takes those of its window only"
@@ -227,7 +232,7 @@ class AttentionLayer(DecodingLayer):
                 f"{', '.join(self.at_zero)} was set to 0: which number is "
                 "for which distance was not recognised"
             )
-        elif self.recipe.distances is None and speaks_of_alibi(self.thing):
+        elif not has_distances(self.recipe) and speaks_of_alibi(self.thing):
             missing["its bias of distances"] = NO_DISTANCE
         if any(form.axes == AT_ONCE for form in self.forms.values()):
             missing["its layout"] = (
@@ -293,6 +298,16 @@ class AttentionLayer(DecodingLayer):
             if self.recipe.groups:
                 around = around.replace("layer norm", "group norm")
             detected["around"] = around
+        if self.recipe.variant:
+            detected["variant"] = str(self.weights(self.case()).variant)
+        if norms := self.recipe.qk_norm:
+            kind = "RMSNorm" if norms.by_root else "layer norm"
+            detected["queries and keys"] = f"after {kind}"
+        if any(self.recipe.latents):
+            made = ("queries", "keys and values")
+            latents = zip(made, self.recipe.latents, strict=True)
+            from_latents = [name for name, latent in latents if latent]
+            detected["made from latents"] = from_latents
         if self.recipe.gate:
             detected["gate"] = self.recipe.gate
         if self.recipe.unscaled:

@@ -13,10 +13,13 @@ from parity_tests.bounds.rounding import (
     scaled_scores,
     weighted_mean,
 )
+from parity_tests.exact import described
 from parity_tests.exact import layers as exact_layers
 from parity_tests.exact import multi_head as exact_heads
 from parity_tests.exact.numbers import bounded, known_within, parameters
 from parity_tests.judge.attention.conventions import BY_AUTOGRAD
+from parity_tests.judge.subject.latents import LatentTokens
+from parity_tests.judge.subject.qk_norms import NormsOfHeads
 from parity_tests.judge.subject.rotary import (
     may_do_without,
     turned_exactly,
@@ -83,16 +86,16 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
     before = tokens
     if read.inside.startswith("norm first"):
         before = [normed(read, x) for x in tokens]
+    of_query, of_kv = read.latents
+    made_from = zip((of_query, of_kv, of_kv), before, strict=True)
+    before = [compressed(latent, x) for latent, x in made_from]
     layers = (read.query, read.key, read.value)
     projected = (
         affine(x, *map(bounded, layer))
         for x, layer in zip(before, layers, strict=True)
     )
     heads = read.heads, read.key_heads, read.key_heads
-    query, key, value = (
-        exact_heads.split_heads(x, count)["split"]
-        for x, count in zip(projected, heads, strict=True)
-    )
+    query, key, value = in_heads(read.qk_norm, projected, heads)
     query, key = (turned_exactly(read.turn, x) for x in (query, key))
     if read.unscaled:
         query = query.times(query.shape[-1] ** 0.5)
@@ -108,7 +111,11 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
     if read.bias is not None:
         scores = scores + bounded(read.bias)
     mask = mask[..., None, :, :] if mask.ndim > 2 else mask
-    context = weighted_mean(distribution(scores, mask), value)
+    if read.variant:
+        weights = read.variant.exact_weights(scores, mask)
+    else:
+        weights = distribution(scores, mask)
+    context = weighted_mean(weights, value)
     output = exact_heads.merge_heads(context)["merged"]
     if read.output is not None:
         output = affine(output, *map(bounded, read.output))
@@ -119,6 +126,42 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
     if read.inside.endswith("norm last"):
         output = normed(read, output)
     return output
+
+
+def compressed(latent: LatentTokens | None, x):
+    """Tokens as their latents, where there are some."""
+    if latent is None:
+        return x
+    down = affine(x, *map(bounded, latent.down))
+    if latent.gain is None:
+        return down
+    norm = parameters(weight=bounded(latent.gain))
+    return described("rms_norm")(down, norm, latent.epsilon)["y"]
+
+
+def in_heads(norms: NormsOfHeads | None, projected, heads) -> list:
+    """Queries, keys and values, split; the first two normed, if they are:
+    in each head, or all heads together before the split."""
+    parts = []
+    for name, x, count in zip(
+        ("query", "key", "value"), projected, heads, strict=True
+    ):
+        has_norm = norms is not None and name != "value"
+        of_heads = has_norm and norms.are_of_heads(x.shape[-1] // count)
+        if has_norm and not of_heads:
+            x = of_one_size(norms, x, name)
+        x = exact_heads.split_heads(x, count)["split"]
+        parts.append(of_one_size(norms, x, name) if of_heads else x)
+    return parts
+
+
+def of_one_size(norms: NormsOfHeads, x, name: str):
+    """Queries or keys after their norm."""
+    gain, bias = map(bounded, getattr(norms, name))
+    norm = parameters(weight=gain, bias=bias)
+    if norms.by_root:
+        return described("rms_norm")(x, norm, norms.least)["y"]
+    return exact_layers.layer_norm(x, norm, norms.least)["y"]
 
 
 def known_closely(numbers: np.ndarray, a):
@@ -335,11 +378,14 @@ def one_case(layer) -> list[LayerCase]:
 def long_cases(layer) -> list[LayerCase]:
     """A long text at each of the layer's sizes."""
     counts = map(layer.tokens_at, range(len(layer.sizes)))
-    dtype = layer.dtypes[0]
-    return [
+    dtype, variant = layer.dtypes[0], layer.recipe.variant
+    cases = [
         layer.case(built, min(BEYOND, tokens), built, dtype=dtype)
         for built, tokens in enumerate(counts)
     ]
+    if variant and variant.window and variant.window >= BEYOND:
+        cases.append(layer.case(0, variant.window + 3, 0, dtype=dtype))
+    return cases
 
 
 def a_requested_bias_is_there(layer, case: LayerCase) -> Comparisons:
@@ -479,6 +525,13 @@ def its_backward_gives_the_exact_gradient(
     yield same("gradient of the tokens", got, exact, bound)
 
 
+def has_distances(recipe) -> bool:
+    """Whether it counts how far apart tokens are."""
+    variant = recipe.variant
+    is_varied = variant and (variant.window or variant.alibi)
+    return bool(recipe.distances or is_varied)
+
+
 def properties_of(layer) -> Iterator[Property]:
     """Those that it can be asked about, the simplest first."""
     yield Property(equals_the_reference)
@@ -496,7 +549,7 @@ def properties_of(layer) -> Iterator[Property]:
     yield Property(large_tokens_stay_finite)
     if layer.causal:
         yield Property(a_later_token_changes_no_earlier_output)
-    elif not (layer.turns_inside or layer.recipe.distances):
+    elif not (layer.turns_inside or has_distances(layer.recipe)):
         yield Property(tokens_have_no_order)
     if begins_right(layer) or mistakes_at_first(layer):
         yield Property(its_scale_begins_at_that_of_a_head, inputs=one_case)

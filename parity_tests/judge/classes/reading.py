@@ -37,6 +37,7 @@ from parity_tests.judge.subject.rotary import (
     tables_inside,
     turns_inside,
 )
+from parity_tests.judge.subject.variants import Variant
 from parity_tests.judge.subject.weights import (
     Recipe,
     groups_of,
@@ -50,6 +51,12 @@ from .around import SurroundedLayer
 from .building import heads_of_globals, names_size
 from .calling import Way
 from .cases import LayerCase
+from .variants import (
+    own_sinks,
+    qk_norms_to_try,
+    reading_as_variant,
+    tokens_that_show,
+)
 
 EPSILONS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-3)
 HEADS = (2, 3, 4, 8)  # to be tried where no argument is called so
@@ -72,10 +79,11 @@ class ReadLayer(SurroundedLayer):
     heads it has at an index of its sizes, where the recipe does not say.
     """
 
-    def __init__(self, way: Way, role: str):
-        """Raises NotJudged where it cannot be read."""
+    def __init__(self, way: Way, role: str, said: Variant | None = None):
+        """`said` is what it is said to do beside plain attention. Raises
+        NotJudged where it cannot be read."""
         super().__init__(way)
-        self.name, self.kind = self.thing.name, role
+        self.name, self.kind, self.said = self.thing.name, role, said
         self.explore()
         self.heads_at: dict[int, int] = {}
         source = f"{self.thing.source}\n{self.thing.helpers}"
@@ -191,14 +199,18 @@ class ReadLayer(SurroundedLayer):
                 f"it seems to attend to {joined} and its own tokens, "
                 "joined, which the judge does not know"
             )
-        case = self.case()
+        case = self.case(tokens=tokens_that_show(self))
         try:
             output = self.of(case)
         except Raised as error:
             raise NotJudged(f"it {error}") from error
         inside, gate = self.inside(case), self.gate(case)
         parameters = self.body.parameters(self.sizes[0])
-        plain = [replace(each, gate=gate) for each in recipes(parameters)]
+        ways = qk_norms_to_try(parameters, self.epsilons(), self.thing)
+        plain = [
+            replace(each, gate=gate, qk_norm=norms)
+            for norms, each in product(ways, [*recipes(parameters)])
+        ]
         stated = self.should_be_causal()
         recipe, causal = self.read_by_trial(
             case, output, plain, inside, stated
@@ -219,16 +231,22 @@ class ReadLayer(SurroundedLayer):
         likely = [recipe for recipe in plain if recipe.by_name] or plain
         options = (True, False) if stated else (False, True)
         readings = [*self.readings(read, options, inside)]
-        if found := self.reading_with_masks(case, readings):
+        is_plain = not (self.said or own_sinks(self))
+        found = is_plain and self.reading_with_masks(case, readings)
+        if found:
             recipe, causal = found
             return self.with_nearest_epsilon(recipe, causal, case), causal
         likeliest = [*self.readings(likely, options, inside)]
+        if found := reading_as_variant(self, case, output, likeliest):
+            return found
         if not self.body.roles.rotary and turns_inside(self.thing):
             return self.turned_reading(likeliest)
         self.refuse_other_scores([way for way in beside if way["learned"]])
-        if beside:
+        if beside or any(r.qk_norm or any(r.latents) for r in likely):
             first = [
-                replace(r, **way) for way in beside for r in likely[:1]
+                replace(r, **way)
+                for way in beside or [{}]
+                for r in (likely if not beside else likely[:1])
             ]
             trials = [*self.readings(first, options, inside)]
             if found := self.wrong_reading(case, output, trials):
@@ -444,15 +462,19 @@ class ReadLayer(SurroundedLayer):
     def with_nearest_epsilon(
         self, recipe: Recipe, causal: bool, case: LayerCase
     ) -> Recipe:
-        """The epsilon of its layer norm, by features that hardly differ:
-        of others, all that are small look the same."""
-        faint = replace(case, x=case.x * 1e-4)
-        output = (
-            attempt(self.of, faint) if "norm" in recipe.inside else None
-        )
+        """The epsilon of its norms, by features that hardly differ: of
+        others, all that are small look the same."""
+        faint, norms = replace(case, x=case.x * 1e-4), recipe.qk_norm
+        has_norm = norms or "norm" in recipe.inside
+        output = attempt(self.of, faint) if has_norm else None
         if output is None:
             return recipe
         variants = [replace(recipe, epsilon=each) for each in EPSILONS]
+        if norms:
+            variants = [
+                replace(recipe, qk_norm=replace(norms, epsilon=each))
+                for each in (*EPSILONS, None)
+            ]
         return min(
             variants,
             key=lambda each: np.abs(

@@ -76,7 +76,7 @@ GATED_CLASS, GATED_SOURCE = r"feed_?forward|\w*mlp|ffn", r"silu|swish"
 ATTENDS = r"atten|attn|sdpa|mha|\bswa\b"
 COMPUTES = r"softmax|scaled_dot|exp\("
 NOT_ATTENTION = r"mask|scores?$|weights?$|probs?$|backward|grad|bias|config"
-NAMES_OF_CLASSES = r"attention|attn|^mha$"
+NAMES_OF_CLASSES = r"attention|attn|^(mha|mqa|gqa|mla|swa)$"
 NOT_CLASSES = r"^prepare|config|args$|mask$|output$|weights$"
 # Which may be heads of another kind, too.
 HEADS = r"(self|causal|masked|multi)?_?head(s|ed)?(_?(layer|block|module))?"

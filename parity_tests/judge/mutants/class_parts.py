@@ -37,6 +37,7 @@ from .attention_parts import (
     triangle,
     weigh,
 )
+from .variant_parts import varied
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +122,7 @@ def layer_of_heads(
     finish: Callable = finish,
     residual: Callable = residual,
     turning: Callable = turning,
+    varied: Callable = varied,
     scale: Callable | None = None,
     one_for_all: bool = False,
     **parts,
@@ -139,17 +141,24 @@ def layer_of_heads(
     inputs = sources(tokens)
     if weights.inside.startswith("norm first"):
         inputs = [normed(weights, x) for x in inputs]
+    of_query, of_kv = weights.latents
+    made_from = zip((of_query, of_kv, of_kv), inputs, strict=True)
+    inputs = [latent.of(x) if latent else x for latent, x in made_from]
     heads = weights.heads, weights.key_heads, weights.key_heads
-    query, key, value = (
-        split(apply(layer, x), count)
-        for layer, x, count in zip(layers, inputs, heads, strict=True)
+    projected = (
+        apply(layer, x) for layer, x in zip(layers, inputs, strict=True)
     )
+    query, key, value = split_with_norms(weights, projected, split, heads)
     turn, calls = weights.turn, tokens.calls
     query, key, value = turning(turn, calls, query, key, value)
     mask = joined(tokens.masks)
     if mask is not None and mask.ndim > 2:
         mask = mask[..., None, :, :]  # the same for all heads
-    numbers = query, key, value, weights.learned, weights.bias
+    if variant := weights.variant:
+        d_head, own = query.shape[-1], parts.get("weigh", weigh)
+        parts |= {"weigh": lambda s, v: varied(variant, s, v, d_head, own)}
+    sinks = np.array(variant.sinks if variant else ())
+    numbers = query, key, value, weights.learned, weights.bias, sinks
     if any(map(np.iscomplexobj, numbers)):  # for derivatives
         parts = {"dtype": np.complex128} | parts
     how = {n: getattr(tokens, n) for n in ("causal", "past", "calls")}
@@ -162,6 +171,24 @@ def layer_of_heads(
     if weights.inside.endswith("norm last"):
         output = normed(weights, output)
     return output
+
+
+def split_with_norms(
+    weights: Weights, projected, split: Callable, heads: tuple
+) -> list[np.ndarray]:
+    """Queries, keys and values in heads; the first two of one size, where
+    they have norms: after the split or, of all heads together, before."""
+    norms, parts = weights.qk_norm, []
+    for name, x, count in zip(
+        ("query", "key", "value"), projected, heads, strict=True
+    ):
+        has_norm = norms is not None and name != "value"
+        of_heads = has_norm and norms.are_of_heads(x.shape[-1] // count)
+        if has_norm and not of_heads:
+            x = norms.of(x, name)
+        x = split(x, count)
+        parts.append(norms.of(x, name) if of_heads else x)
+    return parts
 
 
 def normed(weights: Weights, x: np.ndarray) -> np.ndarray:
@@ -374,6 +401,9 @@ MUTANT_LAYERS = {
     "the scale is 1/√d_model, not 1/√d_head": {"factor": root_of_all_heads},
     "the scale is 1/√d_in, not 1/√d_head": {
         "scale": lambda weights: weights.width_in**-0.5
+    },
+    "the scale is 1/√d_latent, not 1/√d_head": {
+        "scale": lambda weights: weights.key[0].shape[1] ** -0.5
     },
     "the scale is 1/√heads, not 1/√d_head": {
         "factor": lambda probe: probe.query.shape[-3] ** -0.5

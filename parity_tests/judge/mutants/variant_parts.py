@@ -1,8 +1,8 @@
 """Mutants of variants: windows, caps, biases and sinks that went wrong.
 
-Each has the output of attention with one mistake in what it does beside
-plain attention. A mistake is of one part; one that gives the numbers of
-the right attention, as a cap no score comes near, can not be told.
+Each has weights with one mistake in what is done beside plain attention.
+One that gives the right numbers, as where no score comes near a cap, can
+not be told.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,32 +11,26 @@ from dataclasses import replace
 import numpy as np
 
 from parity_tests.judge.subject.cases import AttentionCase
-from parity_tests.judge.subject.variants import Variant
+from parity_tests.judge.subject.variants import Variant, heads_in
 
 from .attention_parts import weigh
 
-Mutant = Callable[[Variant, AttentionCase], np.ndarray]
+# Weights of a variant: of plain scores, of what a mask allows, and of the
+# width of a head.
+Varied = Callable[[Variant, np.ndarray, np.ndarray, int], np.ndarray]
 
 
-def plainly(
-    variant: Variant,
-    case: AttentionCase,
-    before: Callable = lambda scores: scores,
-    weigh: Callable = weigh,
-) -> np.ndarray:
-    """The context, in plain numbers, with something done `before` to the
-    scores, or with other weights in the end."""
-    query, key, value = (array.astype(np.float64) for array in case.qkv)
-    scores = query @ key.swapaxes(-2, -1) / query.shape[-1] ** 0.5
-    return variant.weights(before(scores), case.rows, weigh) @ value
+def varied(variant: Variant, scores, visible, d_head: int, weigh=weigh):
+    """The right weights, in plain numbers."""
+    return variant.weights(scores, visible, weigh)
 
 
-def changed(**fields: Callable) -> Mutant:
+def changed(**fields: Callable) -> Varied:
     """Another variant in its place: how each of these parts is changed."""
 
-    def mutant(variant, case):
+    def mutant(variant, scores, visible, d_head, weigh=weigh):
         other = {n: f(getattr(variant, n)) for n, f in fields.items()}
-        return plainly(replace(variant, **other), case)
+        return replace(variant, **other).weights(scores, visible, weigh)
 
     return mutant
 
@@ -45,90 +39,89 @@ def nothing(_):
     return None
 
 
-def with_slopes(change: Callable) -> Mutant:
+def with_slopes(change: Callable) -> Varied:
     """The same with other slopes, made of the right ones."""
 
-    def mutant(variant, case):
-        heads = case.query.shape[-3] if case.query.ndim > 2 else 1
-        slopes = change(variant.slopes(heads)[:, 0, 0])
-        alibi = tuple(slopes), variant.alibi[1]
-        return plainly(replace(variant, alibi=alibi), case)
+    def mutant(variant, scores, visible, d_head, weigh=weigh):
+        heads = heads_in(scores.shape)
+        slopes = change(variant.slopes(heads)[:, 0, 0], d_head)
+        other = replace(variant, alibi=(tuple(slopes), variant.alibi[1]))
+        return other.weights(scores, visible, weigh)
 
     return mutant
 
 
-def capped_after_the_mask(variant, case):
+def with_scores(change: Callable) -> Varied:
+    """The same with something else in place of the cap."""
+
+    def mutant(variant, scores, visible, d_head, weigh=weigh):
+        scores = change(scores, variant.cap, d_head**0.5)
+        other = replace(variant, cap=None)
+        return other.weights(scores, visible, weigh)
+
+    return mutant
+
+
+def capped_after_the_mask(variant, scores, visible, d_head, weigh=weigh):
     cap = variant.cap
 
     def weights(scores, visible):
         masked = np.where(visible, scores, -np.inf)
-        return weigh(cap * np.tanh(masked / cap), True)
+        return weigh(cap * np.tanh(masked / cap), np.ones_like(visible))
 
-    return plainly(replace(variant, cap=None), case, weigh=weights)
-
-
-def capped_before_the_scale(variant, case):
-    root = case.query.shape[-1] ** 0.5
-    cap = variant.cap
-    return plainly(
-        replace(variant, cap=None),
-        case,
-        before=lambda scores: cap * np.tanh(root * scores / cap) / root,
-    )
+    return replace(variant, cap=None).weights(scores, visible, weights)
 
 
-def not_multiplied_back(variant, case):
-    return plainly(
-        replace(variant, cap=None),
-        case,
-        before=lambda scores: np.tanh(scores / variant.cap),
-    )
+def attention_as(
+    variant: Variant, case: AttentionCase, varied: Varied = varied
+) -> np.ndarray:
+    """The context of attention as a variant, right or with a mistake."""
+    query, key, value = (array.astype(np.float64) for array in case.qkv)
+    d_head = query.shape[-1]
+    scores = query @ key.swapaxes(-2, -1) / d_head**0.5
+    return varied(variant, scores, case.rows, d_head) @ value
 
 
-def cut_off(variant, case):
-    cap = variant.cap
-    return plainly(
-        replace(variant, cap=None),
-        case,
-        before=lambda scores: np.clip(scores, -cap, cap),
-    )
-
-
-def scaled_bias(variant, case):
-    root = case.query.shape[-1] ** 0.5
-    return with_slopes(lambda slopes: slopes / root)(variant, case)
-
-
-WINDOW: dict[str, Mutant] = {
+WINDOW: dict[str, Varied] = {
     # Origin: mobius 371.
     "the window is one key too long": changed(window=lambda w: w + 1),
-    "the window is one key too short": changed(window=lambda w: w - 1),
+    "the window is one key too short": changed(
+        window=lambda w: max(1, w - 1)
+    ),
     "there is no window": changed(window=nothing),
     "the window reaches to both sides": changed(sides=lambda _: "both"),
     "the window reaches back only": changed(sides=lambda _: "earlier"),
 }
-CAP: dict[str, Mutant] = {
+CAP: dict[str, Varied] = {
     # Origin: onnxruntime 28370, undone by 28379; onnx 7865.
     "scores are capped after the mask": capped_after_the_mask,
-    "scores are capped before they are scaled": capped_before_the_scale,
-    "scores are not multiplied by the cap again": not_multiplied_back,
-    "scores are cut off at the cap, with no tanh": cut_off,
+    "scores are capped before they are scaled": with_scores(
+        lambda scores, cap, root: cap * np.tanh(root * scores / cap) / root
+    ),
+    "scores are not multiplied by the cap again": with_scores(
+        lambda scores, cap, root: np.tanh(scores / cap)
+    ),
+    "scores are cut off at the cap, with no tanh": with_scores(
+        lambda scores, cap, root: np.clip(scores.real, -cap, cap)
+    ),
     "the cap is left out": changed(cap=nothing),
 }
-ALIBI: dict[str, Mutant] = {
+ALIBI: dict[str, Varied] = {
     "the bias rises with the distance: its sign is wrong": with_slopes(
-        np.negative
+        lambda slopes, d_head: -slopes
     ),
-    "the bias is scaled, too: it is added before the division": scaled_bias,
+    "the bias is scaled, too: it is added before the division": (
+        with_slopes(lambda slopes, d_head: slopes / d_head**0.5)
+    ),
     "the slopes of heads are in the opposite order": with_slopes(
-        lambda slopes: slopes[::-1]
+        lambda slopes, d_head: slopes[::-1]
     ),
     "all heads have the slope of the first": with_slopes(
-        lambda slopes: np.full_like(slopes, slopes[0])
+        lambda slopes, d_head: np.full_like(slopes, slopes[0])
     ),
     "the bias is left out": changed(alibi=nothing),
 }
-SINKS: dict[str, Mutant] = {
+SINKS: dict[str, Varied] = {
     # Origin: ROCm 10519; vllm-metal 550; sglang 11634.
     "the sinks are left out": changed(sinks=lambda _: ()),
     "a sink's score is taken for its exponential": changed(
@@ -141,7 +134,7 @@ SINKS: dict[str, Mutant] = {
 }
 
 
-def mistakes_in(variant: Variant) -> Iterator[tuple[str, Mutant]]:
+def mistakes_in(variant: Variant) -> Iterator[tuple[str, Varied]]:
     """Those of what a variant has."""
     parts = (
         (variant.window, WINDOW),

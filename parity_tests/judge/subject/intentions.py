@@ -170,6 +170,15 @@ def speaks_of_alibi(thing: Thing) -> bool:
     )
 
 
+def numbers_in(thing: Thing) -> list[float]:
+    """The numbers above 0 in a source, each once."""
+    found = re.findall(
+        r"(?<![\w.])\d+(?:\.\d*)?(?:e-?\d+)?",
+        f"{thing.source}\n{thing.helpers}",
+    )
+    return [*dict.fromkeys(float(n) for n in found if float(n) > 0)]
+
+
 def speaks_of_causal(thing: Thing) -> bool:
     """Whether a name or a comment in the source says causal."""
     return SPOKEN.search(thing.source) is not None and not has_switch(thing)

@@ -13,13 +13,16 @@ import numpy as np
 
 from parity_tests.bounds.rounding import (
     Bounded,
-    Rounding,
     distribution,
     scaled_scores,
     weighted_mean,
 )
 from parity_tests.exact import described
-from parity_tests.exact.numbers import bounded
+from parity_tests.exact.numbers import (
+    bounded,
+    known_exactly,
+    known_within,
+)
 
 from .cases import AttentionCase
 
@@ -36,6 +39,13 @@ def of_its_code(heads: int) -> np.ndarray:
     return np.concatenate([of_the_paper(power), between[: heads - power]])
 
 
+# How far back the window of a number w reaches: it may count the query's
+# own key or not, or both sides.
+REACHES = {
+    "w - 1": lambda window: window - 1,
+    "w": lambda window: window,
+    "w // 2": lambda window: window // 2,
+}
 SLOPES = {"paper": of_the_paper, "code": of_its_code}
 
 
@@ -136,25 +146,29 @@ class Variant:
         """The context, with its error."""
         query, key, value = map(bounded, case.qkv)
         scores = scaled_scores(query, key)
+        return weighted_mean(self.exact_weights(scores, case.rows), value)
+
+    def exact_weights(self, scores: Bounded, mask: np.ndarray) -> Bounded:
+        """The weights of plain scores that a mask allows."""
         if self.cap:
             scores = described("soft_cap")(scores, self.cap)["capped"]
         if self.alibi:
-            scores = scores + self.bias(case)
-        visible = self.visible(case)
+            scores = scores + self.exact_bias(scores)
+        visible = mask & self.seen(scores.shape)
         if not self.sinks:
-            return weighted_mean(distribution(scores, visible), value)
+            return distribution(scores, visible)
         sinks = np.resize(self.sinks, heads_in(scores.shape))
-        sink = bounded(sinks.astype(case.query.dtype))
-        steps = described("sink_softmax")(scores, sink, visible)
-        return weighted_mean(steps["weights"], value)
+        sink = known_exactly(sinks, scores)
+        return described("sink_softmax")(scores, sink, visible)["weights"]
 
-    def bias(self, case: AttentionCase) -> Bounded:
-        """ALiBi's, the slopes rounded as the tokens are."""
-        slopes = self.slopes(heads_in(case.query.shape))
-        rounding = Rounding.of(case.query.dtype)
-        steep = Bounded(-slopes, 4 * rounding.u * slopes, rounding)
-        distances = self.distances(case.rows.shape)
-        return steep * bounded(distances.astype(case.query.dtype))
+    def exact_bias(self, scores: Bounded) -> Bounded:
+        """ALiBi's, the slopes rounded as the scores are."""
+        slopes = self.slopes(heads_in(scores.shape))
+        steep = known_within(
+            -slopes, 4 * scores.rounding.u * slopes, scores
+        )
+        distances = self.distances(scores.shape)
+        return steep * known_exactly(distances * 1.0, scores)
 
 
 def heads_in(shape: tuple[int, ...]) -> int:

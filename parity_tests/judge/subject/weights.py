@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import permutations, product
+from math import prod
 
 import numpy as np
 
@@ -19,9 +20,18 @@ from parity_tests.judge.candidate.host import CONVOLUTIONS
 
 from .beside import TABLE, Distances, LearnedScale
 from .languages import in_english
+from .latents import Latent, LatentTokens, latents_of, up_of
+from .qk_norms import (
+    GAIN,
+    SHIFT,
+    Layer,
+    NormsOfHeads,
+    QKNorm,
+    qk_norms_of,
+)
+from .roles import kind_of
 from .rotary import Turn
-
-Layer = tuple[np.ndarray, np.ndarray]
+from .variants import Variant
 
 END = (
     r"(_?(proj|projections?|projector|linear|lin|layer|weights?|matrix|mat|"
@@ -48,8 +58,6 @@ ROLES = {
 NORMS = ("LayerNorm", "RMSNorm")
 GROUPS = re.compile(r"GroupNorm of (\d+)")
 OTHER_NORMS = re.compile(r"(Batch|Instance)Norm")
-GAIN = r"(weight|gamma|gain|scale|(^|[._])g)$"
-SHIFT = r"(bias|beta|shift|(^|[._])b)$"
 LAST = ("weight", "bias", "w", "b", "kernel", "matrix", "gamma", "beta")
 HELD = r"v|val|values?|data|array"  # of an object that has gradients, too
 PREFIX = r"^(weights?|w|bias|b|kernel)_?(?=[a-z0-9])"
@@ -70,6 +78,9 @@ class Weights:
     multiplied by a number that is learned where there is a `gate`, and its
     scores by 1, not 1/√d_head, where they are `unscaled`; then by a factor
     that is `learned`. To scores a `bias` is added, of (heads, query, key).
+    What else is done with scores, the `variant` says; queries and keys
+    have norms of their own where there is a `qk_norm`; `latents` are what
+    queries, and keys with values, are made from in place of tokens.
     """
 
     query: Layer
@@ -85,11 +96,16 @@ class Weights:
     unscaled: bool = False
     learned: np.ndarray | None = None
     bias: np.ndarray | None = None
+    variant: Variant | None = None
+    qk_norm: NormsOfHeads | None = None
+    latents: tuple[LatentTokens | None, LatentTokens | None] = (None, None)
     turn: Turn | None = None
 
     @property
     def width_in(self) -> int:
-        return self.query[0].shape[1]
+        """Of the tokens."""
+        latent, _ = self.latents
+        return (latent.down if latent else self.query)[0].shape[1]
 
     @property
     def key_heads(self) -> int:
@@ -136,13 +152,18 @@ class Recipe:
     unscaled: bool = False
     learned: LearnedScale | None = None
     distances: Distances | None = None
+    variant: Variant | None = None
+    sinks: str | None = None
+    qk_norm: QKNorm | None = None
+    latents: tuple[Latent | None, Latent | None] = (None, None)
     by_name: bool = True
 
     @property
     def around(self) -> dict:
         """What it says that is not of query, key, value and output."""
         names = ("inside", "norm", "epsilon", "groups", "gate", "unscaled")
-        names += ("learned", "distances")
+        names += ("learned", "distances", "variant", "sinks", "qk_norm")
+        names += ("latents",)
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -155,7 +176,9 @@ class Recipe:
         """The names of all arrays that it uses."""
         parts = [*self.query, *self.key, *self.value, self.output]
         used = {n for p in parts if p for n in (p.matrix, p.bias) if n}
-        beside = (*(self.norm or ()), self.gate)
+        beside = (*(self.norm or ()), self.gate, self.sinks)
+        for each in (self.qk_norm, *self.latents):
+            beside += tuple(each.labels) if each else ()
         learned = (x.label for x in (self.learned, self.distances) if x)
         return used | {name for name in (*beside, *learned) if name}
 
@@ -183,8 +206,15 @@ def weights(recipe: Recipe, arrays: dict, heads: int) -> Weights:
     scale, distances = recipe.learned, recipe.distances
     learned = scale and scale.of(arrays[scale.label])
     bias = distances and distances.bias(arrays[distances.label])
+    variant = recipe.variant
+    if variant and recipe.sinks:
+        sinks = tuple(arrays[recipe.sinks].reshape(-1))
+        variant = replace(variant, sinks=sinks)
+    qk_norm = recipe.qk_norm and recipe.qk_norm.of(arrays)
+    latents = tuple(each and each.of(arrays) for each in recipe.latents)
     beside = *around, gate, recipe.unscaled, learned, bias
-    return Weights(query, key, value, output, count, *beside)
+    more = variant, qk_norm, latents
+    return Weights(query, key, value, output, count, *beside, *more)
 
 
 def stacked(layers: list[Layer]) -> Layer:
@@ -386,6 +416,10 @@ def groups_of(parameters) -> int:
 
 def norm_of(parameters) -> tuple[str, str | None] | None:
     """The names of a layer norm's gain and bias, or a group norm's."""
+    inner = {n for names in qk_norms_of(parameters) for n in names}
+    latents = filter(None, latents_of(parameters))
+    inner |= {n for each in latents for n in each.labels}
+    parameters = [p for p in parameters if p[0] not in inner]
     owned = [label for label, _, owner in parameters if is_norm(owner)]
     if not owned:
         owned = [
@@ -399,6 +433,16 @@ def norm_of(parameters) -> tuple[str, str | None] | None:
     gain = next((n for n in owned if re.search(GAIN, n)), None)
     shift = next((n for n in owned if re.search(SHIFT, n)), None)
     return (gain, shift) if gain else None
+
+
+def sinks_of(parameters, heads: int) -> str | None:
+    """The name of the sinks, one score for each head."""
+    named = (
+        label
+        for label, shape, _ in parameters
+        if kind_of(label.split(".")[-1]) == "sinks" and prod(shape) == heads
+    )
+    return next(named, None)
 
 
 def role_of(key: str) -> str | None:
@@ -424,12 +468,33 @@ def recipes(parameters) -> Iterator[Recipe]:
     What names say of query, key and value, no trial contradicts.
     """
     layers, norm = named_layers(parameters), norm_of(parameters)
-    groups = groups_of(parameters)
+    groups, latents = groups_of(parameters), latents_of(parameters)
+    if any(latents):
+        yield from of_latents(layers, latents)
+        return
     named = list(by_name(layers))
     said = {r.matrices for r in named if len(set(r.matrices)) > 2}
     tried = [r for r in by_trial(layers) if not said or r.matrices in said]
     for recipe in named + tried:
         yield replace(recipe, norm=norm, groups=groups)
+
+
+def of_latents(layers: list[Named], latents) -> Iterator[Recipe]:
+    """Recipes of what goes up from latents, under the names that it would
+    have without them."""
+    down = {each.matrix for each in latents if each}
+    ups = [
+        replace(each, key=up_of(each.matrix) or each.key)
+        for each in layers
+        if each.matrix not in down
+    ]
+    can_turn = any(each.can_turn for each in layers if each.matrix in down)
+    ways = (True, False) if can_turn else (False,)
+    for recipe, turned in product([*by_name(ups)], ways):
+        own = tuple(
+            each and replace(each, turned=turned) for each in latents
+        )
+        yield replace(recipe, latents=own)
 
 
 def by_name(layers: list[Named]) -> Iterator[Recipe]:

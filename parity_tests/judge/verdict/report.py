@@ -155,7 +155,13 @@ class Report:
 
 
 # What a reader would take "holds" to speak of.
-ESSENTIAL = ("its mask", "its causal mask", "its cache", "its layout")
+ESSENTIAL = (
+    "its window",
+    "its mask",
+    "its causal mask",
+    "its cache",
+    "its layout",
+)
 ESSENTIAL += ("its bias of distances", "properties of plain attention")
 ESSENTIAL += ("its backward", "its rotary embedding", "what it raised on")
 

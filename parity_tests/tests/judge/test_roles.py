@@ -118,13 +118,27 @@ def test_arguments_are_found_by_their_names_or_their_order():
 
 
 def test_what_is_left_with_a_default_is_left_alone():
-    left = roles(lambda q, k, v, mask=None, window=4, dropout=None: None)
+    left = roles(lambda q, k, v, mask=None, tile=4, dropout=None: None)
     assert left.masks == ("mask",)
     assert left.required_masks == left.fixed == left.unknown == ()
-    assert left.left_alone == ("window",)
+    assert left.left_alone == ("tile",)
     needed = roles(lambda q, k, v, other: None)
     assert needed.unknown == ("other",)
     assert needed.left_alone == ()
+
+
+def test_what_tells_a_variant_is_passed_if_it_can_be():
+    told = roles(
+        lambda q, k, v, window=4, softcap=None, sinks=None, slopes="no": (
+            None
+        )
+    )
+    assert [(each.kind, each.is_off) for each in told.beside] == [
+        ("window", False),
+        ("cap", True),
+        ("sinks", True),
+    ]
+    assert told.left_alone == ("slopes",)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.files.judging import hosted, judge_thing
-from parity_tests.judge.mutants.variant_parts import mistakes_in, plainly
+from parity_tests.judge.mutants.variant_parts import (
+    attention_as,
+    mistakes_in,
+)
 from parity_tests.judge.subject.cases import AttentionCase
 from parity_tests.judge.subject.roles import kind_of
 from parity_tests.judge.subject.variants import Variant
@@ -266,7 +269,7 @@ def test_a_variant_is_what_flex_attention_makes_of_it():
     case = drawn()
     expected = by_flex_attention(VARIANT, case)
     assert np.allclose(VARIANT.exact(case).value, expected, atol=1e-12)
-    assert np.allclose(plainly(VARIANT, case), expected, atol=1e-12)
+    assert np.allclose(attention_as(VARIANT, case), expected, atol=1e-12)
 
 
 def test_sinks_are_keys_whose_values_are_zeros():
@@ -278,7 +281,7 @@ def test_sinks_are_keys_whose_values_are_zeros():
     expected = scores.softmax(-1) @ torch.cat([value, nothing], dim=-2)
     variant = Variant(sinks=sinks)
     assert np.allclose(variant.exact(case).value, expected, atol=1e-12)
-    assert np.allclose(plainly(variant, case), expected, atol=1e-12)
+    assert np.allclose(attention_as(variant, case), expected, atol=1e-12)
 
 
 def test_every_mistake_is_told_from_the_right_one_and_from_the_others():
@@ -292,9 +295,9 @@ def test_every_mistake_is_told_from_the_right_one_and_from_the_others():
         ),
         drawn(),
     )
-    outputs = {None: plainly(variant, case)}
+    outputs = {None: attention_as(variant, case)}
     outputs |= {
-        n: mutant(variant, case) for n, mutant in mistakes_in(variant)
+        n: attention_as(variant, case, m) for n, m in mistakes_in(variant)
     }
     assert len(outputs) == 20
     for name, output in outputs.items():
