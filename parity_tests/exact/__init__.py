@@ -44,6 +44,7 @@ from .variants import (
     projection,
     qk_norm,
     relative_positions,
+    ring_buffer,
     rms_norm,
     rotary,
     sinks,
@@ -90,6 +91,7 @@ FILES = (
     soft_cap,
     sinks,
     qk_norm,
+    ring_buffer,
 )
 
 

@@ -163,7 +163,7 @@ class _Drawer:
             sizes["heads"] = sizes["head"] = self.draw(st.integers(1, 3))
             sizes["d_model"] = sizes["heads"] * self.draw(st.integers(1, 3))
             assume(sizes["d_model"] != sizes.get("position"))
-        if {"past", "d_head"} <= {*names}:
+        if {"past", "d_head", "d_model"} <= {*names}:
             # What came before; there may be nothing.
             sizes["past"] = self.draw(st.integers(0, 4))
             sizes["d_head"] = sizes["d_model"] // sizes["heads"]
