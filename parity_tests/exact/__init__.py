@@ -36,6 +36,7 @@ from .variants import (
     alibi,
     distilbert,
     grouped_queries,
+    latent_attention,
     llama,
     llama_cache,
     llama_training,
@@ -92,6 +93,7 @@ FILES = (
     sinks,
     qk_norm,
     ring_buffer,
+    latent_attention,
 )
 
 

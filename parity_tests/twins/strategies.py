@@ -171,6 +171,9 @@ class _Drawer:
             sizes["positions"] = sizes.get("positions", 0) + sizes["past"]
         if _has_rotation(self.twin):
             sizes |= self._sizes_of_groups(sizes)
+        if "d_rotary" in names and "pair" in names:
+            sizes["pair"] = self.draw(st.integers(1, 2))
+            sizes["d_rotary"] = 2 * sizes["pair"]
         sizes["layers"] = min(sizes.get("layers", 1), MOST_LAYERS)
         for larger, smaller in NESTED.items():
             if larger in sizes and smaller in sizes:

@@ -313,6 +313,11 @@ REFERENCES = {
         "Jiang, A. Q., Sablayrolles, A., Mensch, A., et al. (2023). "
         "Mistral 7B. arXiv:2310.06825."
     ),
+    "Liu et al. 2024": (
+        "Liu, A., Feng, B., Wang, B., et al. (2024). DeepSeek-V2: A "
+        "Strong, Economical, and Efficient Mixture-of-Experts Language "
+        "Model. arXiv:2405.04434."
+    ),
     "Riviere et al. 2024": (
         "Riviere, M., Pathak, S., Sessa, P. G., et al. (2024). Gemma 2: "
         "Improving Open Language Models at a Practical Size. "

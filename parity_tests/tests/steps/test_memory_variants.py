@@ -9,35 +9,60 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
+from transformers import DeepseekV3Config
+from transformers.models.deepseek_v3.modeling_deepseek_v3 import (
+    DeepseekV3Attention,
+    DeepseekV3RotaryEmbedding,
+)
 
 from numpy_ref.attention import scaled_dot_product_attention
+from numpy_ref.masks import causal_mask
+from numpy_ref.multi_head import split_heads
+from numpy_ref.parameters import from_state_dict
+from numpy_ref.variants.grouped_queries import repeat_heads
+from numpy_ref.variants.latent_attention import (
+    Compression,
+    MultiHeadLatentAttention,
+    absorbed_latent_attention,
+    compression,
+    latent_attention,
+    multi_head_latent_attention,
+)
+from numpy_ref.variants.projection import projection
 from numpy_ref.variants.ring_buffer import (
     ring_mask,
     ring_positions,
     ring_window_attention,
     ring_write,
 )
-from numpy_ref.variants.rotary import rotary_halves, rotary_tables
+from numpy_ref.variants.rotary import (
+    rotary_halves,
+    rotary_neighbours,
+    rotary_tables,
+)
 from numpy_ref.variants.sliding_window import sliding_window_mask
 from parity_tests.exact import exact_steps
 from parity_tests.tests.conftest import expect_holds
 from parity_tests.twins.comparing import within
-from parity_tests.twins.strategies import SEEDS
+from parity_tests.twins.finding import find_twins
+from parity_tests.twins.strategies import SEEDS, cases
 
 DTYPES = st.sampled_from(["float32", "float64"])
 PARTS = st.lists(st.integers(1, 7), min_size=1, max_size=5)
 WINDOWS = st.integers(1, 5)
+PASTS = st.integers(0, 3) | st.integers(4, 20)
+TWINS = {twin.name: twin for twin in find_twins()}
 
 
 def drawn(seed, *shape, dtype="float64"):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
-def expect_as(theirs, ours, step, output, arguments, oracle):
+def expect_as(theirs, ours, step, output, arguments, oracle, params=None):
     """Ours and an oracle's, within twice the step's bound."""
-    error = 2 * exact_steps(step, arguments)[output].error
+    error = 2 * exact_steps(step, arguments, params)[output].error
     comparison = within(f"{step}[0]/{output}", ours, theirs, error)
     expect_holds(f"{step} and {oracle}", comparison)
 
@@ -91,8 +116,7 @@ def test_a_text_read_through_a_ring_is_read_in_its_window(
         )
 
 
-@given(past=st.integers(0, 20), window=WINDOWS, queries=st.integers(0, 9))
-@example(past=1, window=4, queries=2)  # empty slots
+@given(past=PASTS, window=WINDOWS, queries=st.integers(0, 9))
 def test_the_mask_of_a_ring_is_the_windows_in_the_order_of_the_slots(
     past, window, queries
 ):
@@ -110,7 +134,7 @@ def test_the_mask_of_a_ring_is_the_windows_in_the_order_of_the_slots(
     assert not whole[:, gone].any()
 
 
-@given(past=st.integers(0, 20), window=WINDOWS, count=st.integers(0, 9))
+@given(past=PASTS, window=WINDOWS, count=st.integers(0, 9))
 def test_a_ring_holds_the_last_tokens_each_in_its_slot(past, window, count):
     text = np.arange(1.0, past + count + 1)[:, None]
     ring = ring_write(np.zeros((window, 1)), text[:past], 0)
@@ -122,7 +146,7 @@ def test_a_ring_holds_the_last_tokens_each_in_its_slot(past, window, count):
     assert np.array_equal(ring, expected)
 
 
-@given(seed=SEEDS, past=st.integers(0, 12))
+@given(seed=SEEDS, past=PASTS)
 def test_a_ring_may_be_turned_if_its_mask_is(seed, past):
     generator = np.random.default_rng(seed)
     query, key, value = drawn(seed, 3, 3, 4)
@@ -176,3 +200,160 @@ def test_keys_turned_by_their_slots_are_other_keys():
 def test_a_ring_without_a_slot_is_refused():
     with pytest.raises(ValueError, match="window to be at least 1, got 0"):
         ring_write(np.zeros((0, 2)), np.zeros((3, 2)), 0)
+
+
+# --- latents -------------------------------------------------------------
+
+
+@given(data=st.data(), dtype=DTYPES)
+def test_absorbed_latent_attention_is_latent_attention(data, dtype):
+    case = data.draw(cases(TWINS["latent_attention"], dtype))
+    plain = latent_attention(**case.arguments)
+    absorbed = absorbed_latent_attention(**case.arguments)
+    errors = [
+        exact_steps(step, case.arguments)["context"].error
+        for step in ("latent_attention", "absorbed_latent_attention")
+    ]
+    comparison = within("context", absorbed, plain, sum(errors))
+    expect_holds("latent attention, absorbed or not", comparison)
+
+
+SIZES = {
+    "hidden_size": 12,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 3,
+    "kv_lora_rank": 5,
+    "qk_nope_head_dim": 4,
+    "qk_rope_head_dim": 6,
+    "v_head_dim": 2,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 100.0},
+}
+
+
+def deepseek(q_lora_rank, dtype, attention):
+    """transformers' attention of DeepSeek-V3, and its rotation."""
+    torch.manual_seed(0)
+    config = DeepseekV3Config(**SIZES, q_lora_rank=q_lora_rank)
+    config._attn_implementation = attention
+    module = DeepseekV3Attention(config, 0)
+    if dtype == torch.float64:  # DeepSeek's norms are in float32
+        module.kv_a_layernorm = torch.nn.RMSNorm(5, 1e-6)
+        module.q_a_layernorm = torch.nn.RMSNorm(q_lora_rank or 1, 1e-6)
+    module = module.to(dtype).eval()
+    for parameter in module.parameters():
+        parameter.data.normal_(0, 0.5)
+    return module, DeepseekV3RotaryEmbedding(config)
+
+
+def ours_of(module):
+    """DeepSeek's weights under our names: rows of a head, cut in two."""
+    weights = {
+        name.removesuffix(".weight"): array.numpy()
+        for name, array in module.state_dict().items()
+    }
+    query = weights.get("q_b_proj", weights.get("q_proj"))
+    query, rotary_query = cut_rows(query, 3, 4)
+    key, value = cut_rows(weights["kv_b_proj"], 3, 4)
+    down, rotary_key = np.split(weights["kv_a_proj_with_mqa"], [5])
+    named = {
+        "query.weight": query,
+        "rotary_query.weight": rotary_query,
+        "compression.down.weight": down,
+        "compression.norm.weight": weights["kv_a_layernorm"],
+        "rotary_key.weight": rotary_key,
+        "key.weight": key,
+        "value.weight": value,
+        "output.weight": weights["o_proj"],
+    }
+    asking = None
+    if "q_a_proj" in weights:
+        asking = from_state_dict(
+            Compression,
+            {
+                "down.weight": weights["q_a_proj"],
+                "norm.weight": weights["q_a_layernorm"],
+            },
+        )
+    return from_state_dict(MultiHeadLatentAttention, named), asking
+
+
+def cut_rows(weight, heads, first):
+    """Rows of all heads: the first of each head, and its others."""
+    by_head = weight.reshape(heads, -1, weight.shape[-1])
+    parts = by_head[:, :first], by_head[:, first:]
+    return [part.reshape(-1, weight.shape[-1]) for part in parts]
+
+
+# Eager attention takes its softmax in float32, too, whatever comes in.
+@pytest.mark.parametrize(
+    ("attention", "dtype"),
+    [("eager", torch.float32), ("sdpa", torch.float64)],
+)
+@pytest.mark.parametrize("q_lora_rank", [7, None])
+def test_latent_attention_is_that_of_deepseek(
+    attention, dtype, q_lora_rank
+):
+    module, rotation = deepseek(q_lora_rank, dtype, attention)
+    params, asking = ours_of(module)
+    x = torch.randn(2, 9, 12, dtype=dtype)
+    seen = torch.ones(9, 9, dtype=torch.bool).tril()
+    hidden = torch.zeros(9, 9, dtype=dtype).masked_fill(~seen, -torch.inf)
+    angles = rotation(x, torch.arange(9)[None])
+    with torch.no_grad():
+        theirs, _ = module(x, angles, hidden.expand(2, 1, 9, 9))
+    cosine, sine = (table[0, :, :3].numpy() for table in angles)
+    x = x.numpy()
+    query_latent = x if asking is None else compression(x, asking, 1e-6)
+    arguments = {"x": x, "query_latent": query_latent}
+    arguments |= {"mask": causal_mask(9, 9), "cosine": cosine}
+    arguments |= {"sine": sine, "heads": 3, "epsilon": 1e-6}
+    ours = multi_head_latent_attention(**arguments, params=params)
+    step = ("multi_head_latent_attention", "y", arguments)
+    expect_as(theirs.numpy(), ours, *step, "DeepSeek-V3", params)
+
+
+def test_a_cache_of_latents_and_turned_keys_is_enough():
+    """Token by token, absorbed, from what was kept of those before."""
+    module, _ = deepseek(None, torch.float64, "sdpa")
+    params, _ = ours_of(module)
+    x, heads = drawn(3, 9, 12), 3
+    cosine, sine = rotary_tables(np.arange(9.0), 6, 100.0)
+    whole = multi_head_latent_attention(
+        *(x, x, params, causal_mask(9, 9), cosine, sine, heads, 1e-6)
+    )
+    key_weight, value_weight = (
+        split_heads(part.weight.T, heads)
+        for part in (params.key, params.value)
+    )
+    latents, turned_keys = np.zeros((0, 5)), np.zeros((0, 6))
+    for token in range(9):
+        new = x[token : token + 1]
+        angle = cosine[token : token + 1], sine[token : token + 1]
+        latents = np.concatenate(
+            [latents, compression(new, params.compression, 1e-6)]
+        )
+        key = rotary_neighbours(projection(new, params.rotary_key), *angle)
+        turned_keys = np.concatenate([turned_keys, key])
+        query, rotary_query = (
+            split_heads(projection(new, part), heads)
+            for part in (params.query, params.rotary_query)
+        )
+        context = absorbed_latent_attention(
+            *(query, rotary_neighbours(rotary_query, *angle)),
+            *(latents, turned_keys, key_weight, value_weight),
+            np.ones((1, 1, token + 1), bool),
+        )
+        merged = context.reshape(1, -1)
+        y = projection(merged, params.output)
+        np.testing.assert_allclose(y[0], whole[token], rtol=1e-11)
+
+
+def test_a_latent_of_deepseek_v2_is_less_than_three_groups():
+    """Table 1 of its report: 2.25 groups of grouped-query attention."""
+    latent, rotary_key = np.zeros((1, 512)), np.zeros((1, 64))
+    group = np.zeros((1, 1, 128))  # the key of one key head
+    of_latent = latent.size + rotary_key.size
+    of_eight_groups = 2 * repeat_heads(group, 8).size
+    of_all_heads = 2 * repeat_heads(group, 128).size
+    assert (of_latent, of_eight_groups, of_all_heads) == (576, 2048, 32768)
+    assert of_latent == 2.25 * 2 * group.size

@@ -35,6 +35,7 @@ REFUSED = {
     "cap": ALL,
     "context_length": ALL,
     "d_head": ALL | {1},
+    "decoupled_scores.d_head": ALL,
     "d_model": ALL,
     "decay": NEGATIVE,
     "depth": ALL,

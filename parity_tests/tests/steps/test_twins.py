@@ -46,7 +46,7 @@ BLOCKS = {
     *("feed_forward_sublayer", "feed_forward_sublayer_with_dropout"),
     *("cached_attention_sublayer", "cached_decoder_block"),
     *("llama_attention_sublayer", "llama_feed_forward_sublayer"),
-    "cached_llama_attention_sublayer",
+    *("cached_llama_attention_sublayer", "multi_head_latent_attention"),
 }
 
 # What looks at the numbers in its arguments, which meta tensors lack.
@@ -260,6 +260,11 @@ MODULES = {
     "llama_loss": (
         (3, 4, 2, 5, 4, 2, 2),
         (IDS, (IDS + 1) % 3, 4, 2, 2, 3.0, 1e-5, -1),
+    ),
+    "compression": ((4, 3), (X, 1e-5)),
+    "multi_head_latent_attention": (
+        (4, 4, 5, 3, 2, 2, 2),
+        (X, X, ALL, *ANGLES, 2, 1e-5),
     ),
     "linear": ((4, 5), (X,)),
     "token_embedding": ((3, 4), (IDS,)),
