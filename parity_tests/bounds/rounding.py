@@ -217,6 +217,37 @@ def product(axes: str, a: Bounded, b: Bounded, extra: int = 0) -> Bounded:
     return Bounded(value, error, a.rounding)
 
 
+def products(axes: str, *factors: Bounded, extra: int = 0) -> Bounded:
+    """A sum of products of several factors, in einsum's notation.
+
+    It may be taken in any order that sums one axis after the other: each
+    term then goes through a rounding for each factor, and through as many
+    as an axis is long for each that is summed. What underflows may be
+    multiplied by all other factors afterwards.
+    """
+    before, after = axes.split("->")
+    sizes = {
+        axis: factor.shape[place - len(names)]
+        for names, factor in zip(before.split(","), factors, strict=True)
+        for place, axis in enumerate(names)
+        if axis.isalpha()
+    }
+    lengths = [sizes[axis] for axis in sizes if axis not in after]
+    values = [absolute(factor.value) for factor in factors]
+    largest = [factor.magnitude for factor in factors]
+    propagated = sum(
+        np.einsum(axes, *values[:n], factor.error, *largest[n + 1 :])
+        for n, factor in enumerate(factors)
+    )
+    rounding = factors[0].rounding
+    gamma = rounding.gamma(sum(lengths) + len(factors) + extra)
+    growth = np.prod([np.max(size, initial=1) for size in largest])
+    error = propagated + gamma * np.einsum(axes, *largest)
+    error = error + np.prod(lengths) * growth * rounding.eta
+    value = np.einsum(axes, *(factor.value for factor in factors))
+    return Bounded(value, error, rounding)
+
+
 def affine(x: Bounded, weight: Bounded, bias: Bounded) -> Bounded:
     """x W^T + b, the bias added at the end or among the products."""
     projected = product("...i,oi->...o", x, weight, extra=1)

@@ -37,6 +37,7 @@ from .variants import (
     distilbert,
     grouped_queries,
     latent_attention,
+    linear_attention,
     llama,
     llama_cache,
     llama_training,
@@ -94,6 +95,7 @@ FILES = (
     qk_norm,
     ring_buffer,
     latent_attention,
+    linear_attention,
 )
 
 

@@ -52,7 +52,7 @@ NESTED = {
 }
 MOST_LAYERS = 2
 MOST_BATCH_AXES = 2
-NOT_NEGATIVE = ("probabilities", "square")
+NOT_NEGATIVE = ("normaliser", "probabilities", "square")
 IGNORED = -100
 # What is no array, by its name: sizes of axes, and all else.
 SIZES = ("heads", "key_heads", "d_head", "context_length")
@@ -63,6 +63,7 @@ PLAIN = {
     "both_ways": st.booleans(),
     "buckets": st.sampled_from([4, 8, 32]),
     "cap": st.floats(-1, 4).map(np.exp),
+    "chunk": st.integers(1, 5),
     "d_model": st.integers(1, 9),
     "decay": st.floats(0, 1),
     "depth": st.integers(1, MOST_LAYERS),

@@ -293,6 +293,16 @@ REFERENCES = {
         "Chowdhery, A., Narang, S., Devlin, J., et al. (2022). PaLM: "
         "Scaling Language Modeling with Pathways. arXiv:2204.02311."
     ),
+    "Katharopoulos et al. 2020": (
+        "Katharopoulos, A., Vyas, A., Pappas, N., Fleuret, F. (2020). "
+        "Transformers are RNNs: Fast Autoregressive Transformers with "
+        "Linear Attention. ICML 2020. arXiv:2006.16236."
+    ),
+    "Yang et al. 2025": (
+        "Yang, S., Kautz, J., Hatamizadeh, A. (2025). Gated Delta "
+        "Networks: Improving Mamba2 with Delta Rule. ICLR 2025. "
+        "arXiv:2412.06464."
+    ),
     "Xiao et al. 2023": (
         "Xiao, G., Tian, Y., Chen, B., Han, S., Lewis, M. (2023). "
         "Efficient Streaming Language Models with Attention Sinks. "

@@ -49,6 +49,7 @@ STEPPED_OVER = {
         "allowed, maximum, shift, exponentials, total, divisor"
     ),
     "sink_softmax": "allowed",
+    "elu_plus_one": "slope",
     "attention_sublayer": "merged",
     "cross_entropy": "chosen, losses",
     "gpt2_loss": "hidden",
@@ -58,6 +59,9 @@ STEPPED_OVER = {
         "first, second, turned_first, turned_second, pairs"
     ),
     "llama_attention_sublayer": "merged",
+    "recurrent_linear_attention": "outputs, output, new_state",
+    "chunkwise_linear_attention": "outputs, output, new_state",
+    "kernel_attention": "left, new_state, new_normaliser",
     "split_heads": "separate",
     "merge_heads": "separate",
 }

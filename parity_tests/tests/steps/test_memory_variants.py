@@ -30,6 +30,13 @@ from numpy_ref.variants.latent_attention import (
     latent_attention,
     multi_head_latent_attention,
 )
+from numpy_ref.variants.linear_attention import (
+    chunkwise_kernel_attention,
+    chunkwise_linear_attention,
+    elu_plus_one,
+    kernel_attention,
+    recurrent_linear_attention,
+)
 from numpy_ref.variants.projection import projection
 from numpy_ref.variants.ring_buffer import (
     ring_mask,
@@ -357,3 +364,117 @@ def test_a_latent_of_deepseek_v2_is_less_than_three_groups():
     of_all_heads = 2 * repeat_heads(group, 128).size
     assert (of_latent, of_eight_groups, of_all_heads) == (576, 2048, 32768)
     assert of_latent == 2.25 * 2 * group.size
+
+
+# --- states --------------------------------------------------------------
+
+
+CHUNKS = st.integers(1, 9)
+
+
+def text_of(seed, tokens, dtype="float64"):
+    """Queries, keys and values of two texts, and a state before them."""
+    query, key = drawn(seed, 2, 2, tokens, 4, dtype=dtype)
+    value = drawn(seed + 1, 2, tokens, 3, dtype=dtype)
+    state = drawn(seed + 2, 2, 4, 3, dtype=dtype)
+    arguments = {"query": query, "key": key, "value": value}
+    return arguments | {"state": state}
+
+
+def expect_both_ways(recurrent, chunkwise, arguments, chunk):
+    """Token by token and chunk by chunk, within both steps' bounds."""
+    in_chunks = arguments | {"chunk": chunk}
+    given = ((recurrent, arguments), (chunkwise, in_chunks))
+    ours = [step(**inputs) for step, inputs in given]
+    exact = [exact_steps(step.__name__, inputs) for step, inputs in given]
+    names = ("context", "new_state", "new_normaliser")
+    for name, *both in zip(names, *ours, strict=False):
+        error = sum(steps[name].error for steps in exact)
+        comparison = within(f"{recurrent.__name__}[0]/{name}", *both, error)
+        expect_holds("tokens and chunks", comparison)
+
+
+@given(seed=SEEDS, tokens=st.integers(1, 9), chunk=CHUNKS, dtype=DTYPES)
+def test_linear_attention_is_the_same_in_chunks(seed, tokens, chunk, dtype):
+    expect_both_ways(
+        *(recurrent_linear_attention, chunkwise_linear_attention),
+        *(text_of(seed, tokens, dtype), chunk),
+    )
+
+
+@given(seed=SEEDS, tokens=st.integers(1, 9), chunk=CHUNKS, dtype=DTYPES)
+def test_kernel_attention_is_the_same_in_chunks(seed, tokens, chunk, dtype):
+    normaliser = abs(drawn(seed + 3, 2, 4, dtype=dtype))
+    arguments = text_of(seed, tokens, dtype) | {"normaliser": normaliser}
+    expect_both_ways(
+        *(kernel_attention, chunkwise_kernel_attention, arguments, chunk)
+    )
+
+
+def states_of_pytorch(key, value, state):
+    """The state after each token, as a cumulative sum."""
+    written = torch.einsum("bti,btv->btiv", key, value)
+    return state[:, None] + written.cumsum(1)
+
+
+@given(seed=SEEDS, tokens=st.integers(1, 9), dtype=DTYPES)
+def test_linear_attention_is_a_cumulative_sum_of_pytorch(
+    seed, tokens, dtype
+):
+    arguments = text_of(seed, tokens, dtype)
+    query, key, value, state = as_tensors(*arguments.values())
+    states = states_of_pytorch(key, value, state)
+    theirs = torch.einsum("bti,btiv->btv", query, states).numpy()
+    ours, left = recurrent_linear_attention(**arguments)
+    step = ("recurrent_linear_attention", "context", arguments)
+    expect_as(theirs, ours, *step, "torch.cumsum")
+    step = ("recurrent_linear_attention", "new_state", arguments)
+    expect_as(states[:, -1].numpy(), left, *step, "torch.cumsum")
+
+
+@given(seed=SEEDS, tokens=st.integers(1, 9), dtype=DTYPES)
+def test_kernel_attention_is_attention_with_weights_of_elu(
+    seed, tokens, dtype
+):
+    """All weights at once, as attention has them, by PyTorch."""
+    arguments = text_of(seed, tokens, dtype)
+    arguments["state"] = np.zeros_like(arguments["state"])
+    arguments["normaliser"] = np.zeros((2, 4), dtype)
+    query, key, value = as_tensors(*list(arguments.values())[:3])
+    scores = (F.elu(query) + 1) @ (F.elu(key) + 1).mT
+    seen = scores.tril()
+    theirs = (seen / seen.sum(-1, keepdim=True)) @ value
+    ours, *_ = kernel_attention(**arguments)
+    step = ("kernel_attention", "context", arguments)
+    expect_as(theirs.numpy(), ours, *step, "F.elu")
+
+
+@given(seed=SEEDS, chunk=CHUNKS, cut=st.integers(1, 8))
+def test_a_text_goes_on_from_the_state_of_its_beginning(seed, chunk, cut):
+    arguments = text_of(seed, 9)
+    state = arguments.pop("state")
+    whole, last = chunkwise_linear_attention(
+        **arguments, state=state, chunk=chunk
+    )
+    begin = {name: a[:, :cut] for name, a in arguments.items()}
+    rest = {name: a[:, cut:] for name, a in arguments.items()}
+    first, state = recurrent_linear_attention(**begin, state=state)
+    second, state = chunkwise_linear_attention(
+        **rest, state=state, chunk=chunk
+    )
+    joined = np.concatenate([first, second], axis=1)
+    np.testing.assert_allclose(joined, whole, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(state, last, rtol=1e-9, atol=1e-11)
+
+
+def test_features_far_below_zero_do_not_vanish():
+    far = np.array([-18.0, -80.0], np.float32)
+    by_elu = F.elu(torch.from_numpy(far)) + 1
+    assert (by_elu == 0).all()
+    assert (elu_plus_one(far) > 0).all()
+    query = np.full((1, 3, 2), -18, np.float32)
+    context, *_ = kernel_attention(
+        *(query, query, drawn(0, 1, 3, 2, dtype="float32")),
+        *(np.zeros((1, 2, 2), np.float32), np.zeros((1, 2), np.float32)),
+    )
+    assert np.isfinite(context).all()

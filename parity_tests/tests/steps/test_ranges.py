@@ -33,6 +33,7 @@ REFUSED = {
     "batch_size": ALL,
     "buckets": ALL | {1},
     "cap": ALL,
+    "chunk": ALL,
     "context_length": ALL,
     "d_head": ALL | {1},
     "decoupled_scores.d_head": ALL,

@@ -18,6 +18,7 @@ from parity_tests.bounds.rounding import (
     exponential,
     in_digits,
     product,
+    products,
     wave,
     where,
 )
@@ -35,7 +36,8 @@ def exactly(*numbers, dtype="float64"):
 def test_a_precision_is_that_of_ieee_754():
     assert (SINGLE.u, DOUBLE.u) == (2.0**-24, 2.0**-53)
     assert (SINGLE.eta, DOUBLE.eta) == (2.0**-126, 2.0**-1022)
-    assert DOUBLE.gamma(4) == pytest.approx(4 * 2.0**-53, rel=1e-15)
+    small = pytest.approx(4 * 2.0**-53, rel=1e-15, abs=0)
+    assert DOUBLE.gamma(4) == small
 
 
 def test_a_sum_is_off_by_its_operands_errors_and_one_rounding():
@@ -83,7 +85,7 @@ def test_a_product_has_gamma_of_its_terms():
     result = product("qi,ki->qk", a, b)
     assert result.value == -5
     expected = DOUBLE.gamma(2) * 11 + 2 * DOUBLE.eta
-    assert result.error == pytest.approx(expected, rel=1e-15)
+    assert result.error == pytest.approx(expected, rel=1e-15, abs=0)
 
 
 def test_a_product_carries_errors_along():
@@ -91,6 +93,27 @@ def test_a_product_carries_errors_along():
     b = Bounded(np.array([[3.0, 4.0]]), np.array([[0.0, 0.25]]), DOUBLE)
     error = product("qi,ki->qk", a, b).error
     assert error == pytest.approx(0.5 * 3 + 2 * 0.25, rel=1e-14)
+
+
+def test_products_of_several_have_gamma_of_all_that_is_summed():
+    a, b, c = exactly([1.0, -2.0]), exactly([3.0, 4.0]), exactly([2.0])
+    result = products("qi,ki,kv->qv", a, b, c)
+    assert result.value == -10
+    expected = DOUBLE.gamma(2 + 1 + 3) * 22 + 2 * 16 * DOUBLE.eta
+    assert result.error == pytest.approx(expected, rel=1e-15, abs=0)
+    a = Bounded(a.value, np.array([[0.5, 0.0]]), DOUBLE)
+    c = Bounded(c.value, np.array([[0.25]]), DOUBLE)
+    carried = products("qi,ki,kv->qv", a, b, c).error
+    assert carried == pytest.approx(0.5 * 3 * 2.25 + 11 * 0.25, rel=1e-14)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_products_may_be_taken_from_either_end(seed):
+    rng = np.random.default_rng(seed)
+    a, b, c = rng.normal(size=(3, 20, 20)).astype(np.float32)
+    bound = products("ij,jk,kl->il", *map(bounded, (a, b, c)))
+    for ours in ((a @ b) @ c, a @ (b @ c)):
+        assert within("product", ours, bound.value, bound.error).holds
 
 
 def test_an_exponential_makes_an_error_relative():
