@@ -152,7 +152,7 @@ class Bounded:
 
 def absolute(value: np.ndarray) -> np.ndarray:
     """|value| as float64, from float64 or from mpmath's numbers."""
-    return np.abs(value).astype(np.float64)
+    return np.asarray(np.abs(value)).astype(np.float64)
 
 
 def apply(name: str, value: np.ndarray) -> np.ndarray:
@@ -206,7 +206,7 @@ def product(axes: str, a: Bounded, b: Bounded, extra: int = 0) -> Bounded:
     terms = a.shape[
         axes.split(",")[0].index(summed) - len(axes.split(",")[0])
     ]
-    value = np.einsum(axes, a.value, b.value)
+    value = np.asarray(np.einsum(axes, a.value, b.value))
     propagated = np.einsum(axes, a.error, b.magnitude) + np.einsum(
         axes, absolute(a.value), b.error
     )
@@ -244,7 +244,9 @@ def products(axes: str, *factors: Bounded, extra: int = 0) -> Bounded:
     growth = np.prod([np.max(size, initial=1) for size in largest])
     error = propagated + gamma * np.einsum(axes, *largest)
     error = error + np.prod(lengths) * growth * rounding.eta
-    value = np.einsum(axes, *(factor.value for factor in factors))
+    value = np.asarray(
+        np.einsum(axes, *(factor.value for factor in factors))
+    )
     return Bounded(value, error, rounding)
 
 

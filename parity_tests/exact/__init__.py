@@ -35,6 +35,7 @@ from .variants import (
     albert,
     alibi,
     distilbert,
+    gated_delta,
     grouped_queries,
     latent_attention,
     linear_attention,
@@ -96,6 +97,7 @@ FILES = (
     ring_buffer,
     latent_attention,
     linear_attention,
+    gated_delta,
 )
 
 

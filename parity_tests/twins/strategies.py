@@ -53,6 +53,8 @@ NESTED = {
 MOST_LAYERS = 2
 MOST_BATCH_AXES = 2
 NOT_NEGATIVE = ("normaliser", "probabilities", "square")
+NOT_POSITIVE = ("log_decay",)
+FROM_0_TO_1 = ("beta", "uniform")
 IGNORED = -100
 # What is no array, by its name: sizes of axes, and all else.
 SIZES = ("heads", "key_heads", "d_head", "context_length")
@@ -253,14 +255,18 @@ class _Drawer:
     def _floats(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name.endswith("positions"):
             return self._drawn(self.dtype, shape, st.integers(0, 512))
-        if name == "uniform":
+        if name in FROM_0_TO_1:
             # What Hypothesis draws itself would hit upon borders.
             generator = np.random.default_rng(self.draw(SEEDS))
             return np.asarray(generator.uniform(size=shape), self.dtype)
         whole = self.draw(lattice(shape))
         whole = abs(whole) if name in NOT_NEGATIVE else whole
+        whole = -abs(whole) if name in NOT_POSITIVE else whole
         scale = float(np.exp(self.draw(LOG_SCALE)))
-        array = (whole * scale).astype(self.dtype)
+        array = np.asarray(whole * scale, self.dtype)
+        if name == "key" and _is_corrected(self.twin):
+            length = np.linalg.norm(array, axis=-1, keepdims=True)
+            array = array / np.maximum(length, 1)
         return laid_out(array, self.draw(LAYOUTS))
 
     def _mask(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -366,6 +372,11 @@ def vocabulary_of(tokens: list[str], least: int) -> dict[str, int]:
 def _has_pairs(twin: Twin) -> bool:
     """Whether a step is one of byte-pair encoding."""
     return twin.reference.__module__.endswith("byte_pair_encoding")
+
+
+def _is_corrected(twin: Twin) -> bool:
+    """Whether a step wants keys that are no longer than 1."""
+    return twin.reference.__module__.endswith("gated_delta")
 
 
 def _has_rotation(twin: Twin) -> bool:

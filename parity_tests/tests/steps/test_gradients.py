@@ -61,6 +61,7 @@ STEPPED_OVER = {
     "llama_attention_sublayer": "merged",
     "recurrent_linear_attention": "outputs, output, new_state",
     "chunkwise_linear_attention": "outputs, output, new_state",
+    "recurrent_gated_delta": "outputs, output, new_state",
     "kernel_attention": "left, new_state, new_normaliser",
     "split_heads": "separate",
     "merge_heads": "separate",

@@ -5,6 +5,8 @@ Twins, exact values and gradients are held by `test_twins` and
 `test_gradients`, as for every step.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -16,11 +18,19 @@ from transformers.models.deepseek_v3.modeling_deepseek_v3 import (
     DeepseekV3Attention,
     DeepseekV3RotaryEmbedding,
 )
+from transformers.models.qwen3_next.modeling_qwen3_next import (
+    torch_chunk_gated_delta_rule,
+    torch_recurrent_gated_delta_rule,
+)
 
 from numpy_ref.attention import scaled_dot_product_attention
 from numpy_ref.masks import causal_mask
 from numpy_ref.multi_head import split_heads
 from numpy_ref.parameters import from_state_dict
+from numpy_ref.variants.gated_delta import (
+    chunkwise_gated_delta,
+    recurrent_gated_delta,
+)
 from numpy_ref.variants.grouped_queries import repeat_heads
 from numpy_ref.variants.latent_attention import (
     Compression,
@@ -478,3 +488,149 @@ def test_features_far_below_zero_do_not_vanish():
         *(np.zeros((1, 2, 2), np.float32), np.zeros((1, 2), np.float32)),
     )
     assert np.isfinite(context).all()
+
+
+# --- states that forget --------------------------------------------------
+
+
+def gated_text(seed, tokens, dtype="float64", decay=1.0):
+    """As `text_of`, with keys of length 1, decays and shares."""
+    text = text_of(seed, tokens, dtype)
+    text["key"] /= np.linalg.norm(text["key"], axis=-1, keepdims=True)
+    generator = np.random.default_rng(seed + 9)
+    shape = (2, tokens)
+    text["log_decay"] = -decay * generator.uniform(size=shape).astype(dtype)
+    text["beta"] = generator.uniform(size=shape).astype(dtype)
+    return text
+
+
+@given(seed=SEEDS, tokens=st.integers(1, 9), chunk=CHUNKS, dtype=DTYPES)
+def test_the_gated_delta_rule_is_the_same_in_chunks(
+    seed, tokens, chunk, dtype
+):
+    expect_both_ways(
+        *(recurrent_gated_delta, chunkwise_gated_delta),
+        *(gated_text(seed, tokens, dtype), chunk),
+    )
+
+
+@given(seed=SEEDS, chunk=CHUNKS, far=st.floats(1, 300))
+def test_a_state_may_be_forgotten_altogether(seed, chunk, far):
+    """In ratios of products, both would be 0."""
+    text = gated_text(seed, 9, decay=far)
+    expect_both_ways(
+        recurrent_gated_delta, chunkwise_gated_delta, text, chunk
+    )
+
+
+@given(seed=SEEDS, tokens=st.integers(1, 9), chunk=CHUNKS)
+def test_the_gated_delta_rule_is_qwen3_nexts(seed, tokens, chunk):
+    text = gated_text(seed, tokens, "float32")
+    names = ("query", "key", "value", "log_decay", "beta", "state")
+    query, *given, state = as_tensors(*(text[name] for name in names))
+    # Theirs divides queries by the root of d_head, which is 2 here, and
+    # has an axis of heads behind the tokens.
+    given = [tensor.unsqueeze(2) for tensor in (2 * query, *given)]
+    beside = {"initial_state": state[:, None], "output_final_state": True}
+    in_chunks = partial(torch_chunk_gated_delta_rule, chunk_size=chunk)
+    for ours, theirs, arguments in (
+        (recurrent_gated_delta, torch_recurrent_gated_delta_rule, text),
+        (chunkwise_gated_delta, in_chunks, text | {"chunk": chunk}),
+    ):
+        context, new_state = ours(**arguments)
+        output, left = theirs(*given, **beside)
+        step = (ours.__name__, "context", arguments)
+        expect_as(output[:, :, 0].numpy(), context, *step, "Qwen3-Next")
+        step = (ours.__name__, "new_state", arguments)
+        expect_as(left[:, 0].numpy(), new_state, *step, "Qwen3-Next")
+
+
+def of_the_paper(text, in_output, in_system):
+    """The chunkwise form of Yang et al. 2025, section 3.3, as it stands.
+
+    One chunk, and the paper's transposed state. Two of its matrices can
+    be read in two ways: what the products of queries and keys are
+    multiplied with, and those of keys for W.
+    """
+    names = ("query", "key", "value", "beta", "log_decay", "state")
+    query, key, value, beta, log_decay, state = as_tensors(
+        *(text[name][0] for name in names)
+    )
+    tokens, state = len(query), state.mT
+    gamma = log_decay.exp().cumprod(0)
+    mask = torch.ones(tokens, tokens, dtype=gamma.dtype).tril()
+    ratios = (gamma[:, None] / gamma) * mask
+    read = {"M": mask, "Γ": ratios}
+
+    def inverse(decays):
+        strict = (beta.diag() @ (decays * (key @ key.mT))).tril(-1)
+        return torch.linalg.inv(torch.eye(tokens) + strict) @ beta.diag()
+
+    update = inverse(ratios) @ value
+    removal = gamma[:, None] * (inverse(read[in_system]) @ key)
+    corrections = update - removal @ state.mT
+    earlier = (gamma[:, None] * query) @ state.mT
+    output = earlier + (query @ key.mT * read[in_output]) @ corrections
+    to_end = gamma[-1] / gamma
+    left = gamma[-1] * state + corrections.mT @ (to_end[:, None] * key)
+    return output, left.mT
+
+
+READINGS = [(a, b) for a in "MΓ" for b in "MΓ"]
+
+
+@pytest.mark.parametrize(("in_output", "in_system"), READINGS)
+def test_only_with_decay_ratios_the_papers_chunk_is_the_recurrence(
+    in_output, in_system
+):
+    """Its output prints M, and means Γ; its W has M, and means that."""
+    text = gated_text(5, 8, decay=0.3)
+    context, state = recurrent_gated_delta(**text)
+    output, left = of_the_paper(text, in_output, in_system)
+    apart = abs(output.numpy() - context[0]).max()
+    left_apart = abs(left.numpy() - state[0]).max()
+    if in_system == "M":
+        assert left_apart < 1e-13
+    else:
+        assert left_apart > 0.01
+    if (in_output, in_system) == ("Γ", "M"):
+        assert apart < 1e-13
+    else:
+        assert apart > 0.01
+
+
+@pytest.mark.parametrize(("in_output", "in_system"), READINGS)
+def test_without_decay_the_paper_may_be_read_either_way(
+    in_output, in_system
+):
+    text = gated_text(5, 8, decay=0.0)
+    context, state = recurrent_gated_delta(**text)
+    output, left = of_the_paper(text, in_output, in_system)
+    np.testing.assert_allclose(output, context[0], rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(left, state[0], rtol=1e-11, atol=1e-13)
+
+
+@given(seed=SEEDS)
+def test_what_is_written_whole_is_recalled_whole(seed):
+    """Asked by its own key, a state gives the last value, corrected."""
+    text = gated_text(seed, 6)
+    text |= {"query": text["key"], "beta": np.ones((2, 6))}
+    context, _ = recurrent_gated_delta(**text)
+    np.testing.assert_allclose(
+        context, text["value"], rtol=1e-10, atol=1e-12
+    )
+
+
+@given(seed=SEEDS)
+def test_for_keys_at_right_angles_nothing_is_to_be_corrected(seed):
+    """Without decay it is linear attention then."""
+    text = text_of(seed, 4)
+    text["key"] = np.linalg.qr(text["key"])[0]
+    text["state"] = np.zeros_like(text["state"])
+    gates = {"log_decay": np.zeros((2, 4)), "beta": np.ones((2, 4))}
+    for ours, linear in zip(
+        recurrent_gated_delta(**text, **gates),
+        recurrent_linear_attention(**text),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, linear, rtol=1e-9, atol=1e-11)
