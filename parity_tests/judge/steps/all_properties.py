@@ -12,6 +12,7 @@ from . import (
     heads,
     layer_gradients,
     layers,
+    memory,
     scores,
     softmax,
     text,
@@ -36,6 +37,7 @@ FILES = (
     text,
     variants,
     scores,
+    memory,
     gradients,
     layer_gradients,
 )

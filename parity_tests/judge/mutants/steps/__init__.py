@@ -15,6 +15,7 @@ from . import (
     layers,
     loss,
     masks,
+    memory,
     multi_head,
     scores,
     self_attention,
@@ -35,6 +36,7 @@ FILES = (
     loss,
     variants,
     scores,
+    memory,
     gradients,
 )
 
