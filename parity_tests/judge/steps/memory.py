@@ -1,4 +1,6 @@
-"""Properties of variants of memory: rings and states."""
+"""Properties of variants of memory: rings, latents and states."""
+
+from math import log, sqrt
 
 import numpy as np
 
@@ -9,8 +11,10 @@ from .property import (
     agree,
     alike,
     exactly,
+    known,
 )
 
+LATENT = ("latent_attention", "absorbed_latent_attention")
 CHUNKWISE = ("chunkwise_linear_attention", "chunkwise_gated_delta")
 LINEAR = ("recurrent_linear_attention", "chunkwise_linear_attention")
 GATED = ("recurrent_gated_delta", "chunkwise_gated_delta")
@@ -80,6 +84,71 @@ def the_slot_that_is_next_is_out_of_the_window(
     expected = np.ones((1, window))
     expected[:, past % window] = 0
     yield alike("slots", mask[:, :window], expected)
+
+
+# --- latents -------------------------------------------------------------
+
+
+def equal_latents_are_the_context(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Where all latents are the same, a head finds the value of one."""
+    latent = np.full_like(arguments["latent"], 2)
+    mask = np.ones_like(arguments["mask"])
+    got = step.known(arguments | {"latent": latent, "mask": mask})
+    value = 2 * wide(arguments["value_weight"]).sum(axis=-2)[:, None]
+    expected = np.broadcast_to(value, got.shape)
+    yield agree("context", got, exactly(expected))
+
+
+def a_masked_latent_has_no_part(step: Step, arguments: dict) -> Comparisons:
+    """Whatever a latent is that nobody may attend to, it is not found."""
+    latent = arguments["latent"].copy()
+    if latent.shape[-2] < 2:
+        return
+    mask = np.ones((1, 1, latent.shape[-2]), bool)
+    mask[..., -1] = False
+    latent[..., -1, :] += 8
+    taken = arguments | {"mask": mask}
+    moved = step.known(taken | {"latent": latent})
+    yield agree("context", moved, step.known(taken))
+
+
+def content_and_position_have_one_root(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Both products are divided by the root of d_head + d_rotary: by
+    either one, a key that is asked ln 2 more than another gets twice its
+    weight."""
+    key_weight, value_weight = (
+        arguments[name] for name in ("key_weight", "value_weight")
+    )
+    heads, d_latent, d_head = key_weight.shape
+    d_rotary = arguments["rotary_key"].shape[-1]
+    more = sqrt(d_head + d_rotary) * log(2)
+    one = np.zeros_like(key_weight)
+    one[:, 0, 0] = 1
+    slack = 32 * float(np.finfo(key_weight.dtype).eps)
+    for by, (content, position) in {
+        "content": (more, 0),
+        "position": (0, more),
+    }.items():
+        latent = np.zeros((2, d_latent))
+        rotary_key = np.zeros((2, d_rotary))
+        latent[1, 0], rotary_key[1, 0] = content or 1, position
+        taken = {
+            "query": np.full((heads, 1, d_head), bool(content)),
+            "rotary_query": np.ones((heads, 1, d_rotary)),
+            "latent": latent,
+            "rotary_key": rotary_key,
+            "key_weight": one,
+            "value_weight": value_weight,
+        }
+        taken = {n: a.astype(key_weight.dtype) for n, a in taken.items()}
+        taken["mask"] = np.ones((1, 1, 2), bool)
+        value = 2 / 3 * latent[1, 0] * wide(value_weight)[:, :1]
+        expected = known(value, slack * np.abs(value))
+        yield agree(f"context by {by}", step.known(taken), expected)
 
 
 # --- states --------------------------------------------------------------
@@ -185,6 +254,9 @@ PROPERTIES = (
         beside_a_full_ring_a_query_sees_a_whole_window, of=("ring_mask",)
     ),
     Property(the_slot_that_is_next_is_out_of_the_window, of=("ring_mask",)),
+    Property(equal_latents_are_the_context, of=LATENT),
+    Property(a_masked_latent_has_no_part, of=LATENT),
+    Property(content_and_position_have_one_root, of=LATENT),
     Property(the_size_of_a_chunk_does_not_matter, of=CHUNKWISE),
     Property(later_tokens_change_nothing, of=(*LINEAR, *GATED)),
     Property(nothing_is_written_of_values_of_zero, of=LINEAR),

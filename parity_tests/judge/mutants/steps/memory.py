@@ -1,4 +1,4 @@
-"""Mutants of variants of memory: rings and states."""
+"""Mutants of variants of memory: rings, latents and states."""
 
 from functools import partial
 
@@ -8,6 +8,10 @@ from numpy_ref.variants.gated_delta import (
     decay_ratios,
     forward_substitution,
     recurrent_gated_delta,
+)
+from numpy_ref.variants.latent_attention import (
+    absorbed_latent_attention,
+    latent_attention,
 )
 from numpy_ref.variants.linear_attention import recurrent_linear_attention
 from numpy_ref.variants.ring_buffer import (
@@ -66,6 +70,53 @@ RING_MASK: Mutants = {
     ),
     "the past is forgotten: it is taken for 0": (
         lambda queries, window, past: ring_mask(queries, window, 0)
+    ),
+}
+
+
+# --- latents -------------------------------------------------------------
+
+
+def another_root(features):
+    """Scores divided by the root of so many features, by their sizes."""
+
+    def mutant(query, rotary_query, latent, rotary_key, *others):
+        sizes = (a.shape[-1] for a in (query, rotary_query, latent))
+        width = query.shape[-1] + rotary_query.shape[-1]
+        factor = float(width / features(*sizes)) ** 0.5
+        return latent_attention(
+            *(factor * query, factor * rotary_query, latent, rotary_key),
+            *others,
+        )
+
+    return mutant
+
+
+def normed_again(query, rotary_query, latent, rotary_key, *others):
+    rms = np.sqrt((latent * latent).mean(axis=-1, keepdims=True))
+    normed = latent / np.where(rms == 0, 1, rms)
+    return latent_attention(
+        query, rotary_query, normed, rotary_key, *others
+    )
+
+
+LATENT: Mutants = {
+    "the root is that of d_head: rotary features are not counted": (
+        another_root(lambda d_head, d_rotary, d_latent: d_head)
+    ),
+    "the root is that of what is absorbed: d_latent + d_rotary": (
+        another_root(lambda d_head, d_rotary, d_latent: d_latent + d_rotary)
+    ),
+    "positions are left out: no rotary key is asked": (
+        lambda query, rotary_query, *others: absorbed_latent_attention(
+            query, 0 * rotary_query, *others
+        )
+    ),
+    "the latent is normalised once more": normed_again,
+    "the mask is ignored": (
+        lambda *given: latent_attention(
+            *given[:-1], np.ones_like(given[-1])
+        )
     ),
 }
 
@@ -213,6 +264,8 @@ GATED_CHUNKS: Mutants = {
 MUTANTS = {
     "ring_write": RING_WRITE,
     "ring_mask": RING_MASK,
+    "latent_attention": LATENT,
+    "absorbed_latent_attention": LATENT,
     "recurrent_linear_attention": LINEAR,
     "chunkwise_linear_attention": LINEAR_CHUNKS,
     "recurrent_gated_delta": GATED,
