@@ -63,6 +63,61 @@ def test_a_step_in_position_is_a_rotation_of_each_pair():
     assert abs(pairs[4:] - pairs[1:-3] * pairs[4] / pairs[0]).max() > 0.1
 
 
+@given(
+    positions=st.tuples(*[st.floats(0, 512)] * 2),
+    shift=st.floats(-64, 64),
+    d_model=st.integers(1, 9),
+)
+def test_moving_by_a_distance_is_one_matrix_for_all_positions(
+    positions, shift, d_model
+):
+    before, after, error = encoded_at(
+        [*positions, *(p + shift for p in positions)], d_model
+    )
+    pairs = d_model // 2
+    angles = shift / 10000 ** (2 * np.arange(pairs) / d_model)
+    rotation = np.zeros((d_model, d_model))
+    for pair, angle in enumerate(angles):
+        sine, cosine = 2 * pair, 2 * pair + 1
+        rotation[sine, [sine, cosine]] = cos(angle), sin(angle)
+        rotation[cosine, [sine, cosine]] = -sin(angle), cos(angle)
+    whole = slice(2 * pairs)  # a sine without its cosine has no angle
+    turned = before @ rotation.T
+    assert abs(turned - after)[:, whole].max(initial=0) <= error
+
+
+@given(
+    positions=st.tuples(*[st.floats(0, 512)] * 2),
+    shift=st.floats(-64, 64),
+    pairs=st.integers(1, 5),
+)
+def test_a_dot_product_of_positions_depends_on_their_distance(
+    positions, shift, pairs
+):
+    d_model = 2 * pairs
+    before, after, error = encoded_at(
+        [*positions, *(p + shift for p in positions)], d_model
+    )
+    distance = positions[0] - positions[1]
+    angles = distance / 10000 ** (2 * np.arange(pairs) / d_model)
+    for two in (before, after):
+        assert abs(two[0] @ two[1] - np.cos(angles).sum()) <= (
+            2 * d_model * error
+        )
+
+
+def encoded_at(positions: list[float], d_model: int):
+    """The encoding of two positions, of two others, and their error.
+
+    An angle is off by a rounding of the shift, too, and all are turned.
+    """
+    arguments = {"positions": np.array(positions), "d_model": d_model}
+    exact = exact_steps("sinusoidal_positions", arguments)["encoded"]
+    encoded = embeddings.sinusoidal_positions(**arguments)
+    rounded = 600 * 8 * np.finfo(np.float64).eps
+    return encoded[:2], encoded[2:], 4 * exact.error.max() + rounded
+
+
 @pytest.mark.parametrize("wrong", [-1, 3, 99])
 def test_an_id_outside_the_vocabulary_is_refused(wrong):
     message = f"expected ids from 0 to 2, got {wrong}"
