@@ -34,9 +34,11 @@ from .variants import (
     additive_bias,
     albert,
     alibi,
+    cross_attention,
     distilbert,
     gated_delta,
     grouped_queries,
+    label_smoothing,
     latent_attention,
     linear_attention,
     llama,
@@ -54,6 +56,7 @@ from .variants import (
     sliding_window,
     soft_cap,
     swiglu,
+    warm_up,
 )
 
 DIGITS = 50
@@ -98,6 +101,9 @@ FILES = (
     latent_attention,
     linear_attention,
     gated_delta,
+    cross_attention,
+    label_smoothing,
+    warm_up,
 )
 
 

@@ -85,6 +85,7 @@ PLAIN = {
     "queries": st.integers(1, 7),
     "repeats": st.integers(1, 3),
     "rate": st.floats(0, 0.9) | st.floats(0, 0.9).map(np.float64),
+    "smoothing": st.floats(0, 1),
     "step": st.integers(1, 12),
     "steps": st.integers(6, 12),
     "stride": st.integers(1, 9),
@@ -93,6 +94,7 @@ PLAIN = {
     "texts": WORDS,
     "tokens": WORDS,
     "warm_up": st.integers(0, 5),
+    "warm_up_steps": st.integers(1, 12),
     "window": st.integers(1, 9),
 }
 

@@ -74,6 +74,11 @@ REFERENCES = {
         "Hendrycks, D., Gimpel, K. (2016). Gaussian Error Linear Units "
         "(GELUs). arXiv:1606.08415."
     ),
+    "Szegedy et al. 2016": (
+        "Szegedy, C., Vanhoucke, V., Ioffe, S., Shlens, J., Wojna, Z. "
+        "(2016). Rethinking the Inception Architecture for Computer "
+        "Vision. CVPR 2016. arXiv:1512.00567."
+    ),
     "Sennrich et al. 2016": (
         "Sennrich, R., Haddow, B., Birch, A. (2016). Neural Machine "
         "Translation of Rare Words with Subword Units. ACL 2016. "

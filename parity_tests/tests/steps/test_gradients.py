@@ -52,6 +52,9 @@ STEPPED_OVER = {
     "elu_plus_one": "slope",
     "attention_sublayer": "merged",
     "cross_entropy": "chosen, losses",
+    "smoothed_cross_entropy": (
+        "chosen, logarithm, surprise, mean_surprise, losses"
+    ),
     "gpt2_loss": "hidden",
     "llama_loss": "hidden",
     "rotary_halves": "first, second, turned_first, turned_second",

@@ -59,13 +59,16 @@ REFUSED = {
     "rate": {-1, 1, 2, nan, inf},
     "repeats": ALL,
     "adamw_step.rate": NEGATIVE,
+    "smoothing": {-1, 2, nan, inf},
     "step": NEGATIVE,
     "adamw_step.step": ALL,
+    "warm_up_rate.step": ALL,
     "steps": ALL,
     "stride": ALL,
     "temperature": ALL,
     "tokens": ALL,
     "warm_up": NEGATIVE,
+    "warm_up_steps": ALL,
     "window": ALL,
 }
 

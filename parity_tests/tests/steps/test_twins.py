@@ -53,7 +53,8 @@ BLOCKS = {
 NEEDS_VALUES = {
     *("decode", "covering_window_starts"),
     *("merge_pairs", "merge_lowest", "has_merge", "merge_all"),
-    *("cross_entropy", "gpt2_loss", "llama_loss"),
+    *("cross_entropy", "smoothed_cross_entropy"),
+    *("gpt2_loss", "llama_loss"),
 }
 
 
@@ -167,6 +168,7 @@ ALL = torch.ones(3, 3, dtype=torch.bool)
 KEPT = DropoutMasks(KEEP, ALL[..., :1], ALL[..., :1])
 KEPT_OF_ONE = KEPT._replace(weights=KEEP[:1])  # of a batch of one text
 ALL_5 = torch.ones(3, 5, dtype=torch.bool)
+SOURCE = torch.randn(2, 5, 4)
 PAST = torch.randn(2, 2, 2, 2, 2)  # keys and values of two tokens
 PASTS = PAST[:, None]
 ANGLES = torch.rand(2, 3, 1)  # cosine and sine of one pair
@@ -207,6 +209,8 @@ MODULES = {
         ),
     ),
     "open_heads": ((4,), (X, ALL, 2)),
+    "open_cross_heads": ((4,), (X, SOURCE, ALL_5, 2)),
+    "cross_attention": ((4,), (X, SOURCE, ALL_5, 2)),
     "attention_sublayer": ((4,), (X, ALL, 2, 1e-5)),
     "attention_sublayer_with_dropout": ((4,), (X, ALL, KEPT, 0.0, 2, 1e-5)),
     "feed_forward_sublayer": ((4, 5), (X, 1e-5)),
@@ -287,6 +291,7 @@ MODULES = {
 OPEN_HEADS = {
     *("open_heads", "cached_heads"),
     *("open_grouped_heads", "cached_grouped_heads"),
+    "open_cross_heads",
 }
 
 # What is returned after the first is kept, or shown in the open.
