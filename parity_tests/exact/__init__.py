@@ -45,10 +45,12 @@ from .variants import (
     llama_cache,
     llama_training,
     packed,
+    post_norm,
     prefix,
     projection,
     qk_norm,
     relative_positions,
+    relu,
     ring_buffer,
     rms_norm,
     rotary,
@@ -56,6 +58,8 @@ from .variants import (
     sliding_window,
     soft_cap,
     swiglu,
+    transformer,
+    transformer_training,
     warm_up,
 )
 
@@ -102,7 +106,11 @@ FILES = (
     linear_attention,
     gated_delta,
     cross_attention,
+    relu,
+    post_norm,
+    transformer,
     label_smoothing,
+    transformer_training,
     warm_up,
 )
 

@@ -285,6 +285,8 @@ class _Drawer:
             "bucket": "buckets",
             "documents": "documents",
             "ids": "vocabulary",
+            "source_ids": "vocabulary",
+            "target_ids": "vocabulary",
             "positions": "positions",
             "segments": "segments",
             "lengths": "keys",

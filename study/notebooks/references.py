@@ -42,6 +42,10 @@ REFERENCES = {
         "Neural Probabilistic Language Model. Journal of Machine Learning "
         "Research 3."
     ),
+    "Nair and Hinton 2010": (
+        "Nair, V., Hinton, G. E. (2010). Rectified Linear Units Improve "
+        "Restricted Boltzmann Machines. ICML 2010."
+    ),
     "Pascanu et al. 2013": (
         "Pascanu, R., Mikolov, T., Bengio, Y. (2013). On the Difficulty "
         "of Training Recurrent Neural Networks. ICML 2013. "
@@ -106,6 +110,10 @@ REFERENCES = {
         "Gehring, J., Auli, M., Grangier, D., Yarats, D., Dauphin, Y. N. "
         "(2017). Convolutional Sequence to Sequence Learning. ICML 2017. "
         "arXiv:1705.03122."
+    ),
+    "Press and Wolf 2017": (
+        "Press, O., Wolf, L. (2017). Using the Output Embedding to Improve "
+        "Language Models. EACL 2017. arXiv:1608.05859."
     ),
     "Vaswani et al. 2017": (
         "Vaswani, A., Shazeer, N., Parmar, N., Uszkoreit, J., Jones, L., "
@@ -226,6 +234,12 @@ REFERENCES = {
         "Kobayashi, G., Kuribayashi, T., Yokoi, S., Inui, K. (2020). "
         "Attention is Not Only a Weight: Analyzing Transformers with "
         "Vector Norms. EMNLP 2020. arXiv:2004.10102."
+    ),
+    "Xiong et al. 2020": (
+        "Xiong, R., Yang, Y., He, D., Zheng, K., Zheng, S., Xing, C., "
+        "Zhang, H., Lan, Y., Wang, L., Liu, T.-Y. (2020). On Layer "
+        "Normalization in the Transformer Architecture. ICML 2020. "
+        "arXiv:2002.04745."
     ),
     "Wang et al. 2020": (
         "Wang, W., Wei, F., Dong, L., Bao, H., Yang, N., Zhou, M. (2020). "

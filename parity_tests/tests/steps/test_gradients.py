@@ -66,6 +66,7 @@ STEPPED_OVER = {
     "chunkwise_linear_attention": "outputs, output, new_state",
     "recurrent_gated_delta": "outputs, output, new_state",
     "kernel_attention": "left, new_state, new_normaliser",
+    "post_norm_attention": "merged",
     "split_heads": "separate",
     "merge_heads": "separate",
 }

@@ -105,6 +105,7 @@ HAND_ON = MODELS | {
     *("encoder_block", "decoder_block", "cached_decoder_block"),
     *("decoder_block_with_dropout", "attention_sublayer_with_dropout"),
     *("llama_attention_sublayer", "cached_llama_attention_sublayer"),
+    *("transformer_encoder_block", "transformer_decoder_block"),
 }
 
 TWINS = [

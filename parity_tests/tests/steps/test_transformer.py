@@ -18,7 +18,7 @@ from transformers import get_inverse_sqrt_schedule
 from numpy_ref.attention import softmax
 from numpy_ref.loss import cross_entropy
 from numpy_ref.multi_head import MultiHeadAttention, multi_head_attention
-from numpy_ref.parameters import from_state_dict
+from numpy_ref.parameters import from_state_dict, state_dict
 from numpy_ref.variants.cross_attention import (
     cross_attention,
     open_cross_heads,
@@ -27,14 +27,21 @@ from numpy_ref.variants.label_smoothing import (
     smoothed_cross_entropy,
     smoothed_cross_entropy_backward,
 )
+from numpy_ref.variants.transformer import Transformer, transformer
+from numpy_ref.variants.transformer_training import (
+    transformer_loss,
+    transformer_loss_backward,
+)
 from numpy_ref.variants.warm_up import warm_up_rate
 from parity_tests.exact import exact_steps
+from parity_tests.oracles.transformer import TransformerOracle
 from parity_tests.tests.conftest import expect_holds
 from parity_tests.twins.comparing import within
 from parity_tests.twins.finding import find_twins
 from parity_tests.twins.replaying import to_numpy
 from parity_tests.twins.strategies import cases
 from torch_impl.variants.cross_attention import CrossAttention
+from torch_impl.variants.transformer_training import TransformerLoss
 
 TWINS = {twin.name: twin for twin in find_twins()}
 DTYPES = st.sampled_from(["float32", "float64"])
@@ -265,3 +272,182 @@ def test_the_rate_of_the_paper():
     assert f"{rates[4000]:.3e}" == "6.988e-04"
     assert f"{rates[1]:.3e}" == "1.747e-07"
     assert warm_up_rate(16000, 512, 4000) == rates[4000] / 2
+
+
+# --- the whole model -----------------------------------------------------
+
+SIZES = {
+    "seed": st.integers(0, 999),
+    "heads": st.integers(1, 3),
+    "layers": st.integers(1, 3),
+    "lengths": st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    "positions": st.integers(1, 5),
+}
+
+
+def random_case(seed=0, heads=2, layers=2, lengths=(5, 3), positions=4):
+    """A model with weights of every size, and what it is trained with."""
+    rng = np.random.default_rng(seed)
+    vocabulary, d_model = 7, 2 * heads
+    twin = TransformerLoss(vocabulary, d_model, 5, layers).double()
+    for parameter in twin.parameters():
+        parameter.data = torch.from_numpy(rng.normal(size=parameter.shape))
+    params = from_state_dict(Transformer, to_numpy(twin.state_dict()))
+    shape = (len(lengths), positions)
+    targets = rng.integers(0, vocabulary, shape)
+    targets[0, 1:2] = IGNORED
+    arguments = {
+        "source_ids": rng.integers(
+            0, vocabulary, (len(lengths), max(lengths))
+        ),
+        "target_ids": rng.integers(0, vocabulary, shape),
+        "targets": targets,
+        "source_mask": np.arange(max(lengths)) < np.array(lengths)[:, None],
+    }
+    return params, arguments, {"heads": heads, "epsilon": 1e-5}
+
+
+def read(arguments):
+    """What the model reads, without what it is asked for."""
+    return {name: a for name, a in arguments.items() if name != "targets"}
+
+
+def tensors(arguments):
+    return {name: torch.from_numpy(a) for name, a in arguments.items()}
+
+
+def expect_near(ours, theirs, scale):
+    """float64, end to end: 1e-10 of the largest value."""
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+    assert abs(ours - theirs).max() <= 1e-10 * scale
+
+
+@given(**SIZES)
+def test_the_model_is_pytorchs(seed, heads, layers, lengths, positions):
+    params, arguments, sizes = random_case(
+        seed, heads, layers, lengths, positions
+    )
+    oracle = TransformerOracle(params, **sizes)
+    with torch.no_grad():
+        theirs = oracle(**tensors(read(arguments))).numpy()
+    ours = transformer(**read(arguments), params=params, **sizes)[-1]
+    expect_near(ours, theirs, abs(theirs).max())
+
+
+@given(**SIZES, smoothing=st.sampled_from([0.0, 0.1, 0.7]))
+def test_every_gradient_of_the_model_is_that_of_pytorchs(
+    seed, heads, layers, lengths, positions, smoothing
+):
+    params, arguments, sizes = random_case(
+        seed, heads, layers, lengths, positions
+    )
+    oracle = TransformerOracle(params, **sizes)
+    loss = oracle.loss(
+        **tensors(arguments), smoothing=smoothing, ignored=IGNORED
+    )
+    loss.backward()
+    theirs = oracle.gradients()
+    rest = sizes | {"smoothing": smoothing, "ignored": IGNORED}
+    loss_on_the_way, d_params = transformer_loss_backward(
+        np.float64(1), **arguments, params=params, **rest
+    )
+    assert abs(loss_on_the_way - loss.item()) <= 1e-10 * loss.item()
+    assert loss_on_the_way == transformer_loss(
+        **arguments, params=params, **rest
+    )
+    ours = state_dict(d_params)
+    assert ours.keys() == theirs.keys()
+    scale = max(abs(part).max() for part in theirs.values())
+    for name, gradient in ours.items():
+        expect_near(gradient, theirs[name], scale)
+
+
+def test_a_small_move_changes_the_loss_as_the_gradient_says():
+    params, arguments, sizes = random_case(seed=1)
+    rest = sizes | {"smoothing": 0.1, "ignored": IGNORED}
+    rng = np.random.default_rng(0)
+    along = {
+        n: rng.normal(size=a.shape) for n, a in state_dict(params).items()
+    }
+    d_params = transformer_loss_backward(
+        np.float64(1), **arguments, params=params, **rest
+    )[1]
+    slope = sum(
+        (a * along[n]).sum() for n, a in state_dict(d_params).items()
+    )
+
+    def loss_at(size):
+        moved = {
+            n: a + size * along[n] for n, a in state_dict(params).items()
+        }
+        return transformer_loss(
+            **arguments, params=from_state_dict(Transformer, moved), **rest
+        )
+
+    def quotient(size):
+        return (loss_at(size) - loss_at(-size)) / (2 * size)
+
+    # As in `test_gpt2_training`: what is off by the step's square is out.
+    step = 1e-4
+    better = (4 * quotient(step / 2) - quotient(step)) / 3
+    assert abs(better - slope) <= 1e-7 * abs(slope)
+
+
+def test_what_stands_in_a_source_s_padding_does_not_matter():
+    params, arguments, sizes = random_case(lengths=(5, 3, 1))
+    other = arguments | {
+        "source_ids": np.where(
+            arguments["source_mask"], arguments["source_ids"], 6
+        )
+    }
+    assert (other["source_ids"] != arguments["source_ids"]).any()
+    before, after = (
+        transformer(**read(given), params=params, **sizes)[-1]
+        for given in (arguments, other)
+    )
+    np.testing.assert_array_equal(before, after)
+
+
+def test_a_later_token_of_a_target_changes_no_earlier_logits():
+    params, arguments, sizes = random_case()
+    other = arguments | {"target_ids": arguments["target_ids"].copy()}
+    other["target_ids"][:, 2] = (other["target_ids"][:, 2] + 1) % 7
+    before, after = (
+        transformer(**read(given), params=params, **sizes)[-1]
+        for given in (arguments, other)
+    )
+    np.testing.assert_array_equal(before[:, :2], after[:, :2])
+    assert (before[:, 2:] != after[:, 2:]).any(axis=-1).all()
+
+
+def test_padding_behind_a_target_needs_no_mask():
+    """PyTorch's, with a mask for it, gives the same for each token."""
+    params, arguments, sizes = random_case()
+    target_mask = np.arange(4) < np.array([4, 2])[:, None]
+    oracle = TransformerOracle(params, **sizes)
+    with torch.no_grad():
+        theirs = oracle(
+            **tensors(read(arguments)),
+            target_mask=torch.from_numpy(target_mask),
+        ).numpy()
+    ours = transformer(**read(arguments), params=params, **sizes)[-1]
+    expect_near(ours[target_mask], theirs[target_mask], abs(theirs).max())
+
+
+def test_each_token_looks_at_the_tokens_of_its_source_alone():
+    params, arguments, sizes = random_case(lengths=(5, 3))
+    _, layers, _ = transformer(**read(arguments), params=params, **sizes)
+    for layer in layers:
+        weights = layer.cross_attention.weights
+        assert weights.shape == (2, 2, 4, 5)
+        assert not weights[1, ..., 3:].any()
+        assert abs(weights.sum(axis=-1) - 1).max() < 1e-14
+
+
+def test_sources_of_another_batch_are_refused_in_one_line():
+    params, arguments, sizes = random_case()
+    arguments["source_ids"] = arguments["source_ids"][:1]
+    with pytest.raises(ValueError, match="expected target_ids: ") as error:
+        transformer(**read(arguments), params=params, **sizes)
+    assert "\n" not in str(error.value)
+    assert "got int64 (2, 4)" in str(error.value)

@@ -37,6 +37,8 @@ MODELS = {
     *("llama_block", "llama_decoder", "llama", "cached_llama_block"),
     *("cached_llama_decoder", "cached_llama", "trained_llama_block"),
     *("trained_llama_decoder", "llama_loss"),
+    *("transformer_encoder", "transformer_decoder", "transformer"),
+    "transformer_loss",
 }
 
 # What is made of several steps.
@@ -47,6 +49,9 @@ BLOCKS = {
     *("cached_attention_sublayer", "cached_decoder_block"),
     *("llama_attention_sublayer", "llama_feed_forward_sublayer"),
     *("cached_llama_attention_sublayer", "multi_head_latent_attention"),
+    *("cached_llama_attention_sublayer", "post_norm_attention"),
+    *("post_norm_feed_forward", "transformer_encoder_block"),
+    "transformer_decoder_block",
 }
 
 # What looks at the numbers in its arguments, which meta tensors lack.
@@ -54,7 +59,7 @@ NEEDS_VALUES = {
     *("decode", "covering_window_starts"),
     *("merge_pairs", "merge_lowest", "has_merge", "merge_all"),
     *("cross_entropy", "smoothed_cross_entropy"),
-    *("gpt2_loss", "llama_loss"),
+    *("gpt2_loss", "llama_loss", "transformer_loss"),
 }
 
 
@@ -211,6 +216,22 @@ MODULES = {
     "open_heads": ((4,), (X, ALL, 2)),
     "open_cross_heads": ((4,), (X, SOURCE, ALL_5, 2)),
     "cross_attention": ((4,), (X, SOURCE, ALL_5, 2)),
+    "feed_forward_relu": ((4, 5), (X,)),
+    "post_norm_attention": ((4,), (X, SOURCE, ALL_5, 2, 1e-5)),
+    "post_norm_feed_forward": ((4, 5), (X, 1e-5)),
+    "transformer_embedding": ((3, 4), (IDS,)),
+    "transformer_encoder_block": ((4, 5), (X, ALL, 2, 1e-5)),
+    "transformer_encoder": ((4, 5, 2), (X, ALL, 2, 1e-5)),
+    "transformer_decoder_block": (
+        (4, 5),
+        (X, SOURCE, ALL, ALL_5, 2, 1e-5),
+    ),
+    "transformer_decoder": ((4, 5, 2), (X, SOURCE, ALL, ALL_5, 2, 1e-5)),
+    "transformer": ((3, 4, 5, 2), (IDS, IDS, IDS > -1, 2, 1e-5)),
+    "transformer_loss": (
+        (3, 4, 5, 2),
+        (IDS, IDS, (IDS + 1) % 3, IDS > -1, 0.1, 2, 1e-5, -1),
+    ),
     "attention_sublayer": ((4,), (X, ALL, 2, 1e-5)),
     "attention_sublayer_with_dropout": ((4,), (X, ALL, KEPT, 0.0, 2, 1e-5)),
     "feed_forward_sublayer": ((4, 5), (X, 1e-5)),
@@ -300,6 +321,8 @@ OTHERS_BESIDE = {
     *("decoder_block_with_dropout", "decoder_with_dropout"),
     *("llama_attention_sublayer", "cached_llama_attention_sublayer"),
     *("trained_llama_block", "trained_llama_decoder"),
+    *("post_norm_attention", "transformer_encoder_block"),
+    "transformer_decoder_block",
 }
 
 
@@ -331,6 +354,8 @@ def expect_to_learn(twin, module, arguments):
     output = module(*arguments)
     if isinstance(output, tuple) and twin.name in OTHERS_BESIDE:
         output = output[0]
+    if isinstance(output, list) and hasattr(output[-1], "hidden"):
+        output = output[-1].hidden
     output = tensors([output])[-1]
     output.backward(torch.randn(output.shape))
     for name, parameter in module.named_parameters():
