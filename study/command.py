@@ -22,6 +22,7 @@ from .site import command as site_command
 from .text import corpus as texts
 from .text import spelling
 from .text.output import whole_output
+from .toy import command as toy_command
 from .train import command as train_command
 from .variance import command as variance_command
 from .view import command as view_command
@@ -51,6 +52,8 @@ Examples:
   twice notebooks lessons                    the lessons, to run yourself
 
   twice variance                             the root of d_k, measured
+
+  twice transformer --task sort              an encoder-decoder learns
 
   twice train                                a small GPT-2 learns a story
 
@@ -286,6 +289,7 @@ def walk(
 app.command(help=site_command.HELP)(site_command.study)
 app.command(help=notebooks_command.HELP)(notebooks_command.notebooks)
 app.command(help=variance_command.HELP)(variance_command.variance)
+app.command(help=toy_command.HELP)(toy_command.transformer)
 app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
 app.command(help=chat_command.HELP)(chat_command.chat)

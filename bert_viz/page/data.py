@@ -12,7 +12,7 @@ from ..attention import LEFT_OUT, Attention
 from ..measures.metric_table import MetricTable, metric_table
 from ..measures.metrics import metric_named
 from ..measures.patterns import PATTERNS, heads_of
-from ..words import word_ids
+from ..words import key_word_ids, word_ids
 from .packing import Packed, pack_floats, pack_weights
 
 
@@ -40,16 +40,36 @@ def page_data(
         )
     for layer in neuron_layers:
         attention.head(layer, 0)  # raises for a layer out of range
+    return data_of(texts, neuron_layers)
+
+
+def cross_data(attention: Attention) -> dict:
+    """The data of cross-attention: as a page's, with two rows of tokens.
+
+    `tokens` are the rows of the weights, the queries; `key_tokens` the
+    columns. No page shows it yet. Raises ValueError for attention of a
+    text to itself.
+    """
+    if not attention.is_cross:
+        raise ValueError(
+            "expected cross-attention, got attention of one text to "
+            f"itself, {attention.counts}; a page shows it"
+        )
+    return data_of([attention], ())
+
+
+def data_of(texts: list[Attention], neuron_layers: tuple[int, ...]) -> dict:
+    """The data of texts of one model."""
     return {
-        "about": attention.about,
-        "layers": attention.layers,
-        "heads": attention.heads,
+        "about": texts[0].about,
+        "layers": texts[0].layers,
+        "heads": texts[0].heads,
         "texts": [text_data(text, neuron_layers) for text in texts],
     }
 
 
 def text_data(attention: Attention, neuron_layers: tuple[int, ...]) -> dict:
-    """Everything a page shows of one text."""
+    """Everything that is shown of one text."""
     table = metric_table(attention)
     return {
         "tokens": list(attention.tokens),
@@ -64,6 +84,18 @@ def text_data(attention: Attention, neuron_layers: tuple[int, ...]) -> dict:
         "neuron": neuron_data(attention, neuron_layers),
         "metrics": metric_data(table),
         "patterns": pattern_data(table),
+        **key_data(attention),
+    }
+
+
+def key_data(attention: Attention) -> dict:
+    """The second row of tokens, which only cross-attention has."""
+    if not attention.is_cross:
+        return {}
+    return {
+        "key_tokens": list(attention.key_tokens),
+        "key_special": attention.key_special.tolist(),
+        "key_word_ids": key_word_ids(attention).tolist(),
     }
 
 

@@ -6,7 +6,7 @@ out. Embedding, positions and output layer are spelled here: PyTorch's
 module has none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import sqrt
 
 import numpy as np
@@ -119,12 +119,20 @@ class TransformerOracle(nn.Module):
 
     def gradients(self) -> dict[str, Array]:
         """The gradient of each parameter, by our dotted names."""
+        return self.by_our_names(lambda parameter: parameter.grad)
+
+    def weights(self) -> dict[str, Array]:
+        """Each parameter, by our dotted names."""
+        return self.by_our_names(Tensor.detach)
+
+    def by_our_names(self, of: Callable) -> dict[str, Array]:
+        """What is asked of each parameter, by our dotted names."""
         theirs = {
-            name: parameter.grad.numpy()
+            name: of(parameter).numpy()
             for name, parameter in self.blocks.named_parameters()
         }
         layers = len(self.blocks.encoder.layers)
-        return {TABLE: self.table.grad.numpy()} | split(
+        return {TABLE: of(self.table).numpy()} | split(
             theirs, names(layers)
         )
 

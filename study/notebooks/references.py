@@ -42,6 +42,10 @@ REFERENCES = {
         "Neural Probabilistic Language Model. Journal of Machine Learning "
         "Research 3."
     ),
+    "Glorot and Bengio 2010": (
+        "Glorot, X., Bengio, Y. (2010). Understanding the Difficulty of "
+        "Training Deep Feedforward Neural Networks. AISTATS 2010."
+    ),
     "Nair and Hinton 2010": (
         "Nair, V., Hinton, G. E. (2010). Rectified Linear Units Improve "
         "Restricted Boltzmann Machines. ICML 2010."

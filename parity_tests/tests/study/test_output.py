@@ -19,6 +19,7 @@ COMMANDS = {
     "study": ["--help"],  # to build the site takes a minute
     "notebooks": [],
     "variance": [],
+    "transformer": ["--steps", 1],
     "train": ["--out", "model", *SMALL, *SHORT],
     "generate": ["--model", "model", "--prompt", "I", "--length", 2],
     "chat": ["--help"],  # it would wait for a line

@@ -59,7 +59,7 @@ FLOORS = (
     ("study.text",),
     (
         *("study.walk", "study.check", "study.view"),
-        *("study.variance", "study.figures"),
+        *("study.variance", "study.figures", "study.toy"),
     ),
     ("study.generate",),
     ("study.notebooks", "study.train"),

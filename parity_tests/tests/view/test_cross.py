@@ -1,5 +1,7 @@
 """Cross-attention: two texts are measured, and what needs one says so."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import entropy as scipy_entropy
@@ -9,7 +11,9 @@ from bert_viz.measures.head_map import head_map
 from bert_viz.measures.metric_table import averaged, metric_table
 from bert_viz.measures.metrics import METRICS
 from bert_viz.measures.rollout import rollout
+from bert_viz.page.data import as_json, cross_data, page_data
 from bert_viz.page.file import page_of
+from bert_viz.page.packing import unpack
 from bert_viz.words import joined, key_word_ids, word_ids
 
 from .cases import expect_near
@@ -123,3 +127,32 @@ def test_padding_counts_for_no_entropy():
     table = metric_table(padded)
     assert table.values["entropy"] == pytest.approx(1)
     assert table.baselines["confidence"] == 0.5
+
+
+def test_data_of_cross_attention_has_two_rows_of_tokens():
+    data = json.loads(as_json(cross_data(CROSS)))
+    (text,) = data["texts"]
+    assert (data["layers"], data["heads"]) == (2, 2)
+    assert tuple(text["tokens"]) == QUERIES
+    assert tuple(text["key_tokens"]) == KEYS
+    assert text["key_special"] == [True, *5 * [False], True]
+    assert text["word_ids"] == [0, 1, 1]
+    assert text["key_word_ids"] == [0, 1, 2, 2, 3, 4, 5]
+    assert text["causal"] is False
+    weights = unpack(text["weights"])
+    assert weights.shape == (2, 2, len(QUERIES), len(KEYS))
+    assert abs(weights - CROSS.weights).max() <= text["weights"]["error"]
+    assert len(text["padding"]) == len(KEYS)
+
+
+def test_data_of_one_text_has_one_row_of_tokens():
+    equal = np.full((1, 1, 3, 3), 1 / 3)
+    one = from_arrays(QUERIES, equal)
+    (text,) = page_data(one, None, ())["texts"]
+    assert not [name for name in text if name.startswith("key")]
+    message = (
+        "^expected cross-attention, got attention of one text to itself, "
+        "3 tokens; a page shows it$"
+    )
+    with pytest.raises(ValueError, match=message):
+        cross_data(one)

@@ -1,0 +1,1 @@
+"""`twice transformer`: the transformer of 2017 learns a toy."""
