@@ -7,10 +7,14 @@ import time
 import numpy as np
 import pytest
 
-import study
+from bert_viz import from_arrays
 from bert_viz.page.packing import unpack
+from numpy_ref.parameters import from_state_dict, state_dict
+from numpy_ref.training.transformer import initial_transformer
+from numpy_ref.variants.transformer import Transformer, transformer
 from study.toy import run as toy_run
 from study.toy.run import (
+    CONFIG,
     Toy,
     answers,
     count_right,
@@ -18,8 +22,16 @@ from study.toy.run import (
     train_toy,
     up_to_the_end,
 )
-from study.toy.showing import cross_attention_of, last_layer, table_of
-from study.toy.tasks import END, FIRST, TASKS, draw_sources, pairs_of
+from study.toy.showing import cross_attention_of, table_of
+from study.toy.tasks import (
+    BEGIN,
+    END,
+    FIRST,
+    TASKS,
+    TOKENS,
+    draw_sources,
+    pairs_of,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = ("--steps", 2, "--length", 6)
@@ -94,9 +106,19 @@ def test_the_loss_falls():
 
 def test_the_seed_decides_everything():
     first, again, other = (
-        after(1, Toy("copy", 6, seed))[-1][1].loss for seed in (1, 1, 2)
+        after(1, Toy("copy", 6, seed))[-1] for seed in (1, 1, 2)
     )
-    assert first == again != other
+    assert first[1] == again[1]
+    assert first[1].loss != other[1].loss
+    tables, batches = (
+        [part(run) for run in (first, other)]
+        for part in (
+            lambda run: run[0].params.embedding.token.weight,
+            lambda run: run[2].source_ids[:, :3],
+        )
+    )
+    assert abs(tables[0] - tables[1]).mean() > 0.05
+    assert (batches[0] != batches[1]).mean() > 0.5
     assert held_out(Toy("copy", 6, 1)) != held_out(Toy("copy", 6, 2))
 
 
@@ -169,23 +191,54 @@ def test_the_picture_and_the_data_are_written(twice, few, here):
     assert abs(weights.sum(axis=-1) - 1).max() <= room
 
 
-def test_the_table_has_the_weights_of_what_is_written():
-    toy = Toy("reverse", 6)
-    params = after(3, toy)[-1][0].params
-    source = held_out(toy)[0]
+def random_model():
+    """A model with large weights, of a seed that writes this and that."""
+    rng = np.random.default_rng(6)
+    arrays = state_dict(initial_transformer(CONFIG, rng, "float64"))
+    drawn = {
+        name: rng.normal(size=array.shape) if array.ndim == 2 else array
+        for name, array in arrays.items()
+    }
+    return from_state_dict(Transformer, drawn)
+
+
+def test_each_row_is_how_its_token_was_written():
+    source = held_out(Toy("reverse", 6))[0]
+    params = random_model()
     attention = cross_attention_of(params, source, 6, "a test")
     (answer,) = answers(params, [source], 6)
-    ends = len(attention.tokens) > len(answer)
-    assert attention.tokens[: len(answer)] == tuple(
-        study.toy.tasks.TOKENS[index] for index in answer
+    written = [TOKENS.index(token) for token in attention.tokens]
+    assert len(set(written)) > 2
+    assert (*written[: len(answer)],) == answer
+    assert written[len(answer) :] in ([], [END])
+    assert attention.key_tokens == tuple(TOKENS[index] for index in source)
+    for row, index in enumerate(written):
+        read = np.array([[BEGIN, *written[:row]]])
+        _, layers, logits = transformer(
+            *(np.array([source]), read, np.ones((1, len(source)), bool)),
+            *(params, CONFIG.heads, CONFIG.epsilon),
+        )
+        assert logits[0, -1].argmax() == index
+        weights = layers[-1].cross_attention.weights[0, :, -1]
+        assert abs(attention.weights[-1, :, row] - weights).max() < 1e-12
+
+
+def test_the_table_has_the_mean_of_the_heads_in_percent():
+    scores = np.random.default_rng(0).normal(size=(2, 3, 2, 4))
+    powers = np.exp(2 * scores)
+    attention = from_arrays(
+        ["7", "[END]"],
+        powers / powers.sum(axis=-1, keepdims=True),
+        key_tokens=["1", "2", "3", "4"],
     )
-    assert not ends or attention.tokens[-1] == "[END]"
-    assert len(attention.key_tokens) == len(source)
     head, *rows = table_of(attention)
-    assert head.split() == [*attention.key_tokens]
-    for row, weights in zip(rows, last_layer(attention), strict=True):
+    assert head.split() == ["1", "2", "3", "4"]
+    assert [row.split()[0] for row in rows] == ["7", "[END]"]
+    last = attention.weights[1]
+    expected = (last[0] + last[1] + last[2]) / 3
+    for row, weights in zip(rows, expected, strict=True):
         printed = [int(cell) for cell in row.split()[1:]]
-        assert abs(printed - 100 * weights).max() <= 0.5 + 1e-4
+        assert abs(printed - 100 * weights).max() <= 0.5 + 1e-9
 
 
 WRONG = {

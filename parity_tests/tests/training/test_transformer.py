@@ -91,6 +91,13 @@ def test_every_step_is_that_of_pytorchs_adam():
             assert abs(ours - theirs[name]).max() <= 1e-9 * room, name
 
 
+def test_the_settings_are_the_papers():
+    """Sections 5.3 and 5.4."""
+    ours = TransformerSettings()
+    assert (ours.warm_up_steps, ours.smoothing) == (4000, 0.1)
+    assert (ours.betas, ours.epsilon) == ((0.9, 0.98), 1e-9)
+
+
 def test_first_weights_are_glorots_uniform():
     ours = state_dict(beginning("float32").params)
     oracle = TransformerOracle(
