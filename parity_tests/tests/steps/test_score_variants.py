@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_mask, flex_attention
+from transformers import MistralConfig, MistralModel
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from transformers.models.gemma2 import modeling_gemma2
 from transformers.models.gpt_oss import modeling_gpt_oss
@@ -102,6 +103,33 @@ def test_beside_a_cache_a_window_is_the_last_rows(keys, window, past):
     assert np.array_equal(rest, whole[past:])
     # A cache needs no key that is further back than the window.
     assert not rest[:, : max(0, past - window + 1)].any()
+
+
+@pytest.mark.parametrize("window", [2, 3, 7, 9])
+def test_a_window_is_mistrals_alone_and_beside_its_cache(window):
+    """Its cache keeps the last window - 1 keys, and drops the others."""
+    config = MistralConfig(
+        vocab_size=11,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=window,
+        attn_implementation="eager",
+    )
+    model, ids = MistralModel(config).eval(), torch.arange(7)[None]
+    whole = model(ids, output_attentions=True).attentions[0][0, 0] > 0
+    assert np.array_equal(whole, sliding_window_mask(7, 7, window))
+    past = model(ids[:, :4], use_cache=True).past_key_values
+    later = model(
+        ids[:, 4:], past_key_values=past, output_attentions=True
+    ).attentions[0][0, 0]
+    kept = 3 + min(4, window - 1)
+    mask = sliding_window_mask(3, 7, window, past=4)
+    assert later.shape == (3, kept)
+    assert np.array_equal(later > 0, mask[:, 7 - kept :])
+    assert not mask[:, : 7 - kept].any()
 
 
 @given(keys=COUNTS, window=COUNTS, first=st.integers(0, 9))
