@@ -93,10 +93,17 @@ def judged_step(function: Callable, name: str) -> Verdict:
     """Judge a function for the step `name`, as `twice check` does."""
     if not callable(function):
         return Verdict(False, f"✗ Expected a function, got {function!r}.")
+    return of_report(report_on(function, name))
+
+
+def report_on(function: Callable, name: str) -> Report:
+    """The judge's report on a function for a step or for attention.
+
+    Nobody says that it is plain attention, so it may be a variant of it.
+    """
     host, thing = hosted(function, None)
     budget = Budget(EXAMPLES)
-    report = judge_thing(host, thing, name, NOTHING_DECLARED, budget)
-    return of_report(report)
+    return judge_thing(host, thing, name, NOTHING_DECLARED, budget)
 
 
 def judged_attention(function: Callable) -> Verdict:

@@ -31,6 +31,7 @@ from torch_impl.windows import WindowDataset
 
 from .test_bert_questions import ANSWERS as ABOUT_BERT
 from .test_llama_questions import ANSWERS as ABOUT_LLAMA
+from .test_variants_questions import ANSWERS as ABOUT_VARIANTS
 
 NOTEBOOKS = notebook_names()
 
@@ -38,6 +39,9 @@ NOTEBOOKS = notebook_names()
 MAY_HAVE_DIGITS = {
     "GPT-2": "a name",
     "SmolLM2": "a name",
+    "DeepSeek-V2": "a name",
+    "2017 to today": "from the year of a paper on",
+    "$L (w - 1)$": "an equation",
     "1/√d": "the scale",
     "√2/4": "an error that is proven, computed beside it",
     **dict.fromkeys(REFERENCES, "a work, with its year"),
@@ -508,7 +512,8 @@ def test_each_question_is_tested_or_in_code(notebook):
     cells = tagged(notebook, "question")
     source = "\n".join(cell.source for cell in cells)
     names = {*re.findall(r"questions\.(\w+)", source)}
-    tested = ANSWERS.keys() | CODE | ABOUT_BERT.keys() | ABOUT_LLAMA.keys()
+    tested = ANSWERS.keys() | CODE | ABOUT_BERT.keys()
+    tested |= ABOUT_LLAMA.keys() | ABOUT_VARIANTS.keys()
     assert names - {"more_with_more_heads"} <= tested
 
 
