@@ -7,7 +7,8 @@ import pytest
 
 from study.notebooks import variants_questions
 
-BIAS = -np.array([0.5, 0.1, 0.2])[:, None, None] * np.array([[[2, 1, 0]]])
+SLOPES = np.array([0.5, 0.1, 0.2])
+BIAS = -SLOPES[:, None, None] * (np.arange(3)[:, None] - np.arange(3))
 FOUR = float(np.log(4))
 LATENT = {"d_head": 16, "d_latent": 60, "d_rotary": 12}
 
