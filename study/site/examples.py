@@ -36,6 +36,17 @@ def by_hand() -> dict[str, dict]:
         "value": VALUE,
         "mask": example.MASK,
     }
+    one_head = {name: array[None] for name, array in attention.items()}
+    # The latents are the tokens, and keys and values those of the example.
+    latent = {
+        "query": QUERY[None],
+        "rotary_query": QUERY[None] / 2,
+        "latent": example.X,
+        "rotary_key": KEY / 2,
+        "key_weight": example.KEY[None],
+        "value_weight": example.VALUE[None],
+        "mask": example.MASK[None],
+    }
     return {
         "attention_scores": {"query": QUERY, "key": KEY},
         "softmax": {"scores": example.SCORES},
@@ -47,6 +58,12 @@ def by_hand() -> dict[str, dict]:
         "scaled_dot_product_attention": attention,
         "attention_with_dropout": attention
         | {"dropout_mask": ~np.eye(4, k=-1, dtype=bool), "rate": 0.25},
+        "biased_attention": attention
+        | {"bias": example.MASK * 1.0 - np.eye(4)},
+        "capped_attention": attention | {"cap": 1.0},
+        "sink_attention": one_head | {"sink": np.array([0.5])},
+        "latent_attention": latent,
+        "absorbed_latent_attention": latent,
         "causal_mask": {"queries": 4, "keys": 4, "past": 0},
         "simple_attention": {"x": example.X},
         "split_heads": {"x": np.arange(24.0).reshape(3, 8), "heads": 2},

@@ -23,6 +23,7 @@ from parity_tests.judge.subject.cases import (
     mask_shape,
     normal_arrays,
 )
+from parity_tests.judge.subject.intentions import reaches_of
 from parity_tests.judge.subject.variants import (
     REACHES,
     Variant,
@@ -111,6 +112,7 @@ class AsVariant:
 
     def __init__(self, subject, variant: Variant, told: Told = Told()):
         self.subject, self.variant, self.told = subject, variant, told
+        self.is_asked_causally, self.is_found = False, True
         self.name, self.is_meant = subject.name, subject.is_meant
         self.limits, dtypes = subject.limits, subject.limits.dtypes
         if {"slopes", "sinks"} & {*told.kinds}:
@@ -151,12 +153,18 @@ class AsVariant:
         return self.told.variant(self.variant, case)
 
     def of(self, case: AttentionCase) -> np.ndarray:
-        """Its output for an input, in its causal form if it is causal."""
-        roles = self.subject.caller.calling.roles
-        is_causal = self.variant.sides == "earlier"
-        options = {"causal": True} if is_causal and roles.causal else {}
+        """Its output for an input."""
+        options = {"causal": True} if self.is_asked_causally else {}
         given = self.told.given(case)
         return self.subject(**case.arrays, given=given, **options)
+
+    @property
+    def in_causal_form(self) -> "AsVariant":
+        """The same, asked for its causal form."""
+        variant = replace(self.variant, sides="earlier")
+        causal = AsVariant(self.subject, variant, self.told)
+        causal.is_asked_causally = True
+        return causal
 
     def __getattr__(self, name: str):
         return getattr(self.subject, name)
@@ -173,6 +181,8 @@ class AsVariant:
         yield Property(equals_its_definition)
         yield Property(far_scores_uncover_nothing)
         yield Property(equals_it_beyond_a_tile, inputs=long_inputs)
+        if self.subject.caller.calling.roles.causal:
+            yield Property(its_causal_form_is_so_too)
 
     def not_asked(self) -> dict[str, str]:
         return {
@@ -237,14 +247,16 @@ def as_told(subject, said: Variant | None) -> AsVariant:
         AsVariant(subject, variant, Told(kinds, reach, **passed))
         for variant, reach in bases(subject, said, kinds)
     ]
-    return next((way for way in ways if fits(way)), ways[0])
+    found = next((way for way in ways if fits(way)), None)
+    way = found or ways[0]
+    way.is_found = found is not None
+    return way
 
 
 def bases(subject, said: Variant, kinds) -> Iterator[tuple[Variant, str]]:
     """What it may be, from the likeliest on, and how far back the window
     of a number reaches."""
-    roles = subject.caller.calling.roles
-    is_causal = subject.conventions.causal == "always" or roles.causal
+    is_causal = subject.conventions.causal == "always"
     has_window = said.window is not None or "window" in kinds
     sides = ("both" if has_window else "", "earlier")
     if is_causal or said.window is not None:
@@ -255,8 +267,8 @@ def bases(subject, said: Variant, kinds) -> Iterator[tuple[Variant, str]]:
     elif said.alibi:
         alibi = OF_ALIBI
     reaches = ["w - 1"]
-    if "window" in kinds and said.window is None:
-        reaches = [*REACHES]
+    if "window" in kinds:
+        reaches = reaches_of(subject.caller.thing, told=said.window)
     for reach, each, side, aligned in product(
         reaches, alibi, sides, ("last", "first")
     ):
@@ -352,6 +364,12 @@ def far_scores_uncover_nothing(subject, case: AttentionCase) -> Comparisons:
     for sign in (1, -1):
         far = far_scores(case, sign)
         yield compared(subject, far, f"context, scores of sign {sign}")
+
+
+def its_causal_form_is_so_too(subject, case: AttentionCase) -> Comparisons:
+    """In its causal form it is that of the variant as well, and no query
+    sees a later key."""
+    yield compared(subject.in_causal_form, case)
 
 
 def equals_it_beyond_a_tile(subject, case: AttentionCase) -> Comparisons:

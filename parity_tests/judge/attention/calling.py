@@ -52,6 +52,13 @@ AT_REST = {
     "slopes": (0.0,),
     "sinks": (-1e30,),
 }
+# What changes nearly any output.
+TELLING = {
+    "window": 2,
+    "cap": 0.5,
+    "slopes": (0.5, 0.25),
+    "sinks": (1.0, 2.0),
+}
 # For a required argument of unknown meaning, from the likeliest on.
 VALUES_TO_TRY = (None, "d_head", False, 0.0, 1)
 

@@ -47,13 +47,19 @@ from parity_tests.judge.subject.roles import (
 )
 from parity_tests.judge.verdict.diagnosis import alike
 from parity_tests.judge.verdict.property import Property
-from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
+from parity_tests.judge.verdict.protocol import (
+    Broken,
+    NotAsked,
+    Raised,
+    attempt,
+)
 
 from .all_properties import IN_16_BITS, PROPERTIES
 from .caches import cache_not_asked, cache_of
 from .calling import (
     DIVISOR,
     ONE_QUERY,
+    TELLING,
     Caller,
     arrays_within,
     calling_of,
@@ -98,6 +104,25 @@ from .variants import (
     no_window_hides_a_key,
 )
 
+
+def without_idle(caller: Caller, limits: Range) -> Caller:
+    """Without the arguments of variants that are off by default, and
+    change nothing where they are passed: they are left alone."""
+    roles, arrays = caller.calling.roles, arrays_within(limits)
+    at_rest, idle = attempt(caller, *arrays), []
+    for each in roles.beside:
+        given = {each.kind: TELLING[each.kind]}
+        passed = attempt(caller, *arrays, given=given)
+        is_idle = each.is_off and passed is not None
+        if is_idle and np.array_equal(at_rest, passed, equal_nan=True):
+            idle.append(each)
+    beside = tuple(each for each in roles.beside if each not in idle)
+    left = (*roles.left_alone, *(each.name for each in idle))
+    return caller.changed(
+        roles=replace(roles, beside=beside, left_alone=left)
+    )
+
+
 TAKING_NUMBERS = ("True may attend", "True is masked", "added")
 
 
@@ -119,6 +144,7 @@ class AttentionFunction:
         self.is_meant = declared.is_meant
         self.mask_is_declared = declared.mask is not None
         caller, limits = calling_of(host, thing, library or declared.arrays)
+        caller = without_idle(caller, limits)
         self.masks = masks_of(caller, limits, declared)
         self.square_masks = [m.name for m in self.masks if m.form is None]
         if self.square_masks:

@@ -51,10 +51,12 @@ class Sizes:
 
     def with_larger_windows(self) -> "Sizes":
         window = tuple(size + 1 for size in self.window)
+        reach = self.reach and self.reach + 2
         is_pair = isinstance(self.window_size, tuple)
         return replace(
             self,
             window=window,
+            reach=reach,
             window_size=window if is_pair else sum(window[:1]),
         )
 
@@ -80,6 +82,7 @@ NAMES = {
     r"in_ch(annels)?|(key|query|value)_?size|d_?x|n_?inputs?",
     "d_value": r"d_?v|dim_?v|d_?values?|v_?dim|value_?dim",
     "d_head": r"d_?[kq]|dim_?(head|[kq])|(d_?)?head_?(dim|size)|d_?head|"
+    r"query_pre_attn_scalar|"  # Gemma's, the root of which is its scale
     r"(dim|size)_?per_?head|d_?(key|value|query)s?|(qkv|key)_?dim|"
     r"(hidden|attention)_?head_?size",
     "heads": r"(num|n|nb|nr)_?(of_?)?(attention_?|attn_?|q_?|query_?)?"

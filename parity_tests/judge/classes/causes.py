@@ -137,7 +137,8 @@ def possible(layer) -> dict:
         and (layer.cross or "'s tokens" not in name)
         and (layer.cross or "number of queries" not in name)
         and (widths or "√d_in" not in name)
-        and (any(read.latents) or "√d_latent" not in name)
+        and (any(read.latents) or "latent" not in name)
+        and (read.qk_norm or not name.startswith("the norm"))
         and name not in of_a_width
         and (1 in layer.batch_axes or "batch" not in name)
         and (grouped or "key heads are" not in name)

@@ -37,7 +37,7 @@ from parity_tests.judge.subject.rotary import (
     tables_inside,
     turns_inside,
 )
-from parity_tests.judge.subject.variants import Variant
+from parity_tests.judge.subject.variants import REACHES, Variant
 from parity_tests.judge.subject.weights import (
     Recipe,
     groups_of,
@@ -134,6 +134,10 @@ class ReadLayer(SurroundedLayer):
             recipe = replace(recipe, heads=self.heads_at[built])
         parameters = self.body.parameters(self.sizes[built])
         recipe = replace(recipe, groups=groups_of(parameters))
+        if recipe.reach:
+            window = REACHES[recipe.reach](self.sizes[built].reach) + 1
+            variant = replace(recipe.variant, window=window)
+            recipe = replace(recipe, variant=variant)
         if recipe.distances:
             window = self.sizes[built].window
             distances = replace(recipe.distances, window=window)
@@ -212,9 +216,16 @@ class ReadLayer(SurroundedLayer):
             for norms, each in product(ways, [*recipes(parameters)])
         ]
         stated = self.should_be_causal()
-        recipe, causal = self.read_by_trial(
-            case, output, plain, inside, stated
-        ) or self.read_by_names(case, output, plain, inside)
+        found = self.read_by_trial(case, output, plain, inside, stated)
+        if self.sizes[0].reach and not found:
+            raise NotJudged(
+                f"it has a window of {self.sizes[0].reach} keys, or was "
+                "told so, and uses it in a way that the judge does not "
+                "recognise"
+            )
+        recipe, causal = found or self.read_by_names(
+            case, output, plain, inside
+        )
         return recipe, causal or stated
 
     def read_by_trial(

@@ -17,6 +17,7 @@ from parity_tests.judge.mutants.class_parts import layer_of_heads
 from parity_tests.judge.mutants.variant_parts import mistakes_in
 from parity_tests.judge.subject.intentions import (
     numbers_in,
+    reaches_of,
     speaks_of_alibi,
 )
 from parity_tests.judge.subject.qk_norms import QKNorm, qk_norms_of
@@ -46,16 +47,16 @@ def reading_as_variant(
         raise NotJudged(
             f"expected a parameter for its sinks, such as sinks, got {got}"
         )
-    variants = [*variants_to_try(layer)]
+    ways = [*variants_to_try(layer)]
     varied = [
-        (replace(recipe, variant=variant, sinks=sinks), causal)
-        for variant, (recipe, causal) in product(variants, readings)
+        (replace(recipe, variant=variant, reach=reach, sinks=sinks), causal)
+        for (variant, reach), (recipe, causal) in product(ways, readings)
         if causal == (variant.sides == "earlier")
     ]
     if found := layer.reading_with_masks(case, varied):
         return found
     first = {(r.variant, causal): (r, causal) for r, causal in varied[::-1]}
-    mistakes = {n: m for each in variants for n, m in mistakes_in(each)}
+    mistakes = {n: m for each, _ in ways for n, m in mistakes_in(each)}
     for mistake in mistakes.values():
         mutants = (partial(layer_of_heads, varied=mistake),)
         with np.errstate(all="ignore"):
@@ -73,26 +74,28 @@ def own_sinks(layer) -> str | None:
     return sinks_of(layer.body.parameters(sizes), sizes.heads)
 
 
-def variants_to_try(layer) -> Iterator[Variant]:
-    """What it may do, the likeliest first; what it was said to do, where
-    no argument tells it."""
+def variants_to_try(layer) -> Iterator[tuple[Variant, str]]:
+    """What it may do, the likeliest first, and how far a window reaches
+    that an argument tells; what it was said to do, where none does."""
     is_one_way = layer.should_be_causal() or layer.said
     sinks = (0.0,) if own_sinks(layer) else ()
     ways = product(alibi_of(layer), caps_of(layer), windows_of(layer))
-    for alibi, cap, window in ways:
+    for alibi, cap, (window, reach) in ways:
         sides = ("both" if window else "", "earlier")
         for side in sides[::-1] if is_one_way else sides:
             if alibi or cap or window or sinks:
-                yield Variant(window, cap, alibi, side, sinks=sinks)
+                variant = Variant(window, cap, alibi, side, sinks=sinks)
+                yield variant, reach
 
 
-def windows_of(layer) -> list[int | None]:
-    reach = layer.sizes[0].reach
-    if reach:
-        return [of(reach) + 1 for of in REACHES.values()]
+def windows_of(layer) -> list[tuple[int | None, str]]:
+    """Windows, and how far those reach that an argument tells."""
+    if told := layer.sizes[0].reach:
+        names = reaches_of(layer.thing, told=layer.said)
+        return [(REACHES[name](told) + 1, name) for name in names]
     if layer.said and layer.said.window:
-        return [layer.said.window]
-    return written_windows(layer.thing) or [None]
+        return [(layer.said.window, "")]
+    return [(n, "") for n in written_windows(layer.thing)] or [(None, "")]
 
 
 def written_windows(thing) -> list[int]:

@@ -368,6 +368,15 @@ def judge_told(
     if is_open and (found := variant_of(subject)):
         cause = f"it has {found}, not {way.variant}"
         report = replace(report, cause=cause, doubt=None)
+    if not (way.is_found or declared.variant or report.cause):
+        names = " and ".join(each.name for each in beside)
+        return Report(
+            subject.name,
+            subject.kind,
+            trouble=f"it takes {names}, and does not with it what the "
+            "judge knows, nor a known mistake: it may do more",
+            conventions=conventions,
+        )
     conventions |= {"variant": way.said}
     if plain and plain.holds:
         report = replace(

@@ -123,6 +123,7 @@ def layer_of_heads(
     residual: Callable = residual,
     turning: Callable = turning,
     varied: Callable = varied,
+    not_normed: tuple[str, ...] = (),
     scale: Callable | None = None,
     one_for_all: bool = False,
     **parts,
@@ -143,12 +144,17 @@ def layer_of_heads(
         inputs = [normed(weights, x) for x in inputs]
     of_query, of_kv = weights.latents
     made_from = zip((of_query, of_kv, of_kv), inputs, strict=True)
-    inputs = [latent.of(x) if latent else x for latent, x in made_from]
+    inputs = [
+        latent.of(x, is_normed="latent" not in not_normed) if latent else x
+        for latent, x in made_from
+    ]
     heads = weights.heads, weights.key_heads, weights.key_heads
     projected = (
         apply(layer, x) for layer, x in zip(layers, inputs, strict=True)
     )
-    query, key, value = split_with_norms(weights, projected, split, heads)
+    query, key, value = split_with_norms(
+        weights, projected, split, heads, not_normed
+    )
     turn, calls = weights.turn, tokens.calls
     query, key, value = turning(turn, calls, query, key, value)
     mask = joined(tokens.masks)
@@ -174,15 +180,19 @@ def layer_of_heads(
 
 
 def split_with_norms(
-    weights: Weights, projected, split: Callable, heads: tuple
+    weights: Weights,
+    projected,
+    split: Callable,
+    heads: tuple,
+    not_normed: tuple[str, ...],
 ) -> list[np.ndarray]:
     """Queries, keys and values in heads; the first two of one size, where
     they have norms: after the split or, of all heads together, before."""
-    norms, parts = weights.qk_norm, []
+    norms, parts, skipped = weights.qk_norm, [], ("value", *not_normed)
     for name, x, count in zip(
         ("query", "key", "value"), projected, heads, strict=True
     ):
-        has_norm = norms is not None and name != "value"
+        has_norm = norms is not None and name not in skipped
         of_heads = has_norm and norms.are_of_heads(x.shape[-1] // count)
         if has_norm and not of_heads:
             x = norms.of(x, name)
@@ -405,6 +415,12 @@ MUTANT_LAYERS = {
     "the scale is 1/√d_latent, not 1/√d_head": {
         "scale": lambda weights: weights.key[0].shape[1] ** -0.5
     },
+    "the norm of the keys is left out": {"not_normed": ("key",)},
+    "the norm of the queries is left out": {"not_normed": ("query",)},
+    "the norms of queries and keys are left out": {
+        "not_normed": ("query", "key")
+    },
+    "the norm of the latents is left out": {"not_normed": ("latent",)},
     "the scale is 1/√heads, not 1/√d_head": {
         "factor": lambda probe: probe.query.shape[-3] ** -0.5
     },

@@ -11,7 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from parity_tests.judge.subject.cases import AttentionCase
-from parity_tests.judge.subject.variants import Variant, heads_in
+from parity_tests.judge.subject.variants import (
+    Variant,
+    heads_in,
+    of_the_paper,
+)
 
 from .attention_parts import weigh
 
@@ -82,6 +86,18 @@ def attention_as(
     return varied(variant, scores, case.rows, d_head) @ value
 
 
+def scaled_sinks(variant, scores, visible, d_head, weigh=weigh):
+    sinks = tuple(np.array(variant.sinks) / d_head**0.5)
+    other = replace(variant, sinks=sinks)
+    return other.weights(scores, visible, weigh)
+
+
+def first_of_more_slopes(slopes: np.ndarray, d_head: int) -> np.ndarray:
+    """Those of a power of two that has room for all heads, cut off."""
+    heads = len(slopes)
+    return of_the_paper(2 ** (heads - 1).bit_length())[:heads]
+
+
 WINDOW: dict[str, Varied] = {
     # Origin: mobius 371.
     "the window is one key too long": changed(window=lambda w: w + 1),
@@ -116,6 +132,9 @@ ALIBI: dict[str, Varied] = {
     "the slopes of heads are in the opposite order": with_slopes(
         lambda slopes, d_head: slopes[::-1]
     ),
+    "slopes are the first of a larger power of two": with_slopes(
+        first_of_more_slopes
+    ),
     "all heads have the slope of the first": with_slopes(
         lambda slopes, d_head: np.full_like(slopes, slopes[0])
     ),
@@ -124,6 +143,7 @@ ALIBI: dict[str, Varied] = {
 SINKS: dict[str, Varied] = {
     # Origin: ROCm 10519; vllm-metal 550; sglang 11634.
     "the sinks are left out": changed(sinks=lambda _: ()),
+    "a sink's score is scaled, too": scaled_sinks,
     "a sink's score is taken for its exponential": changed(
         sinks=lambda s: tuple(np.log(np.maximum(s, 1e-300)))
     ),

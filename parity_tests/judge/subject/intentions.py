@@ -170,6 +170,28 @@ def speaks_of_alibi(thing: Thing) -> bool:
     )
 
 
+OWN_KEY_COUNTS = re.compile(
+    r"includ\w+ (itself|its own|the (current|query))|"
+    r"itself (and|plus|with)|\bown (key|token|position)?s? ?(and|with) |"
+    r"(window\w*|\bw\b)`* ?- ?1\b|"
+    r"\blast `*(\w*window\w*|w)`* (keys|tokens|positions)|"
+    r"\bof `*(\w*window\w*|w)`* keys, (its own|itself)",
+    re.I,
+)
+HALVES = re.compile(r"// ?2|>> ?1|/ ?2\b")
+
+
+def reaches_of(thing: Thing, told: object = None) -> list[str]:
+    """How far a window may reach that an argument tells, as keys of
+    `variants.REACHES`: as its docs say, or whoever asks; a half only where
+    the source has one."""
+    docs = " ".join(thing.docs.split())
+    if told or OWN_KEY_COUNTS.search(docs):
+        return ["w - 1"]
+    halves = HALVES.search(f"{thing.source}{thing.helpers}")
+    return ["w - 1", "w", *(["w // 2"] if halves else [])]
+
+
 def numbers_in(thing: Thing) -> list[float]:
     """The numbers above 0 in a source, each once."""
     found = re.findall(

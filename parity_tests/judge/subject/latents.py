@@ -39,11 +39,11 @@ class LatentTokens:
     gain: np.ndarray | None
     epsilon: float
 
-    def of(self, x: np.ndarray) -> np.ndarray:
+    def of(self, x: np.ndarray, is_normed: bool = True) -> np.ndarray:
         """The latents of tokens, in plain numbers."""
         matrix, bias = self.down
         latent = np.einsum("...i,oi->...o", x, matrix) + bias
-        if self.gain is None:
+        if self.gain is None or not is_normed:
             return latent
         square = (latent * latent).mean(axis=-1, keepdims=True)
         return latent / (square + self.epsilon) ** 0.5 * self.gain

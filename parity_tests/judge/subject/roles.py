@@ -249,6 +249,8 @@ def left_at_defaults(names: tuple[str, ...]) -> dict[str, str]:
 def left_at_default(name: str) -> tuple[str, str]:
     if CACHE.search(name.lower()):
         return "its cache", f"{name} was left at its default"
+    if kind_of(name) == "window":
+        return "its window", f"{name} was left at its default"
     return f"its argument {name}", "left at its default"
 
 

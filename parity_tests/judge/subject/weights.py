@@ -134,7 +134,9 @@ class Part:
 class Recipe:
     """Which arrays are for what; several parts are heads, one by one.
 
-    `heads` is a number, or None for as many as the layer was built with.
+    `reach`, a key of `variants.REACHES`, is how far a window reaches that
+    is told by an argument. `heads` is a number, or None for as many as the
+    layer was built with.
     `by_name` tells whether names said so.
     """
 
@@ -153,6 +155,7 @@ class Recipe:
     learned: LearnedScale | None = None
     distances: Distances | None = None
     variant: Variant | None = None
+    reach: str = ""
     sinks: str | None = None
     qk_norm: QKNorm | None = None
     latents: tuple[Latent | None, Latent | None] = (None, None)
@@ -162,7 +165,14 @@ class Recipe:
     def around(self) -> dict:
         """What it says that is not of query, key, value and output."""
         names = ("inside", "norm", "epsilon", "groups", "gate", "unscaled")
-        names += ("learned", "distances", "variant", "sinks", "qk_norm")
+        names += (
+            "learned",
+            "distances",
+            "variant",
+            "reach",
+            "sinks",
+            "qk_norm",
+        )
         names += ("latents",)
         return {name: getattr(self, name) for name in names}
 

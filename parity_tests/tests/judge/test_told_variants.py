@@ -120,6 +120,23 @@ def test_what_its_arguments_tell_is_passed_and_holds(function):
     assert {"equals_the_definition", "equals_its_definition"} <= names
 
 
+def flash_attn(q, k, v, causal=True, alibi_slopes=None, softcap=0.0):
+    """With knobs that nobody turns."""
+    scores = scores_of(q, k)
+    return weighed(scores, (apart(q, k) >= 0) | (not causal), v)
+
+
+@slow
+def test_what_is_off_and_changes_nothing_is_left_alone():
+    report = report_on(flash_attn)
+    assert report.holds, report
+    assert "variant" not in report.conventions
+    for name in ("alibi_slopes", "softcap"):
+        assert report.not_asked[f"its argument {name}"] == (
+            "left at its default"
+        )
+
+
 # --- wrong ones ----------------------------------------------------------
 
 
