@@ -16,6 +16,7 @@ from . import (
     scores,
     softmax,
     text,
+    transformer,
     variants,
 )
 from .property import (
@@ -38,6 +39,7 @@ FILES = (
     variants,
     scores,
     memory,
+    transformer,
     gradients,
     layer_gradients,
 )

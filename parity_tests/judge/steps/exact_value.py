@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity_tests.judge.verdict.property import equals_exact
+from parity_tests.judge.verdict.property import equals_exact, same
 from parity_tests.twins.comparing import largest
 from parity_tests.twins.gradients import result_names
 
@@ -18,6 +18,9 @@ from .property import (
     named_results,
     twin_of,
 )
+
+# Of a plain number, made of a few powers and products.
+ROUNDINGS = 16
 
 
 def equals_the_reference(step: Step, arguments: dict) -> Comparisons:
@@ -41,6 +44,9 @@ def equals_the_exact_one(name: str, got, reference, exact) -> Comparisons:
             zip(got, reference, exact, strict=True)
         ):
             yield from equals_the_exact_one(f"{name}[{index}]", *parts)
+    elif isinstance(reference, float):
+        slack = ROUNDINGS * np.finfo(float).eps * abs(reference)
+        yield same(name, *map(np.asarray, (got, reference, slack)))
     else:
         yield from equal(name, got, reference)
 

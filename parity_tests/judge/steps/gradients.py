@@ -42,7 +42,7 @@ GRID = 2.0**36
 STEP = 2.0**-12
 
 ATTENTIONS = ("scaled_dot_product_attention", "attention_with_dropout")
-PROJECTED = ("self_attention", *CAUSAL, *MULTI_HEAD)
+PROJECTED = ("self_attention", *CAUSAL, *MULTI_HEAD, "cross_attention")
 
 
 EVERY = [twin.name for twin in with_gradient() if twin.name not in TOO_DEEP]
@@ -265,7 +265,8 @@ PROPERTIES = (
     Property(
         the_last_bias_gets_the_sum_of_all,
         of=gradients_of(
-            "linear", *FEED_FORWARDS, "stacked_heads", *MULTI_HEAD
+            *("linear", *FEED_FORWARDS, "feed_forward_relu"),
+            *("stacked_heads", *MULTI_HEAD, "cross_attention"),
         ),
     ),
 )

@@ -225,10 +225,16 @@ PROPERTIES = (
         of=(*CAUSAL, *MULTI_HEAD),
     ),
     Property(a_single_token_gets_its_own_value, of=(*ORDERLESS, *CAUSAL)),
-    Property(a_fully_masked_token_gets_the_output_bias, of=MULTI_HEAD),
-    Property(heads_have_no_order, of=("multi_head_attention",)),
     Property(
-        a_head_alone_is_attention_of_its_width, of=("multi_head_attention",)
+        a_fully_masked_token_gets_the_output_bias,
+        of=(*MULTI_HEAD, "cross_attention"),
+    ),
+    Property(
+        heads_have_no_order, of=("multi_head_attention", "cross_attention")
+    ),
+    Property(
+        a_head_alone_is_attention_of_its_width,
+        of=("multi_head_attention", "cross_attention"),
     ),
     Property(stacked_heads_have_no_order, of=("stacked_heads",)),
 )

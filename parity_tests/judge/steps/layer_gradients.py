@@ -18,6 +18,7 @@ from .property import (
     agree,
     alike,
     exactly,
+    generator_for,
     gradients_of,
     identical,
     inner,
@@ -25,9 +26,11 @@ from .property import (
     leaves,
     over,
     over_all_tokens,
+    rounded,
     same,
     zero,
 )
+from .transformer import at_the_smoothed_target
 
 # --- layers --------------------------------------------------------------
 
@@ -109,6 +112,29 @@ def slopes_on_both_sides_add_up_to_1(
     yield agree("sum of d_x", here + there, d_y)
 
 
+def what_is_cut_off_learns_nothing(
+    gradient: Gradient, arguments: dict
+) -> Comparisons:
+    """Where x is above 0, the gradient goes on as it is; elsewhere, at 0,
+    too, it is 0."""
+    d_y, x = arguments["d_y"], arguments["x"]
+    d_x = gradient.known(arguments)["x"].value
+    yield alike("d_x", d_x, np.where(x > 0, d_y, 0))
+
+
+def an_unseen_source_token_learns_nothing(
+    gradient: Gradient, arguments: dict
+) -> Comparisons:
+    """A token of the source that nobody may attend to has the gradient
+    0."""
+    keys = arguments["source"].shape[-2]
+    masked = generator_for(arguments).integers(keys)
+    mask = np.arange(keys)[None] != masked
+    d_source = gradient.known(arguments | {"mask": mask})["source"].value
+    unseen = d_source[..., masked, :]
+    yield identical("d_source unseen", unseen, unseen * 0)
+
+
 # --- embeddings and loss -------------------------------------------------
 
 
@@ -175,6 +201,36 @@ def a_row_of_logits_gains_what_it_loses(
     yield replace(signs, scale=largest(logits.value))
 
 
+def a_smoothed_row_of_logits_gains_what_it_loses(
+    gradient: Gradient, arguments: dict
+) -> Comparisons:
+    """The gradients of a row of logits sum to 0, and those of an ignored
+    row are 0."""
+    logits = gradient.known(arguments)["logits"]
+    total = logits.total()
+    yield agree("sum of d_logits", total, zero(total), logits)
+    counts = arguments["targets"] != arguments["ignored"]
+    ignored = logits.value[~counts]
+    yield identical("ignored rows", ignored, ignored * 0)
+
+
+def nothing_is_left_at_the_smoothed_target(
+    gradient: Gradient, arguments: dict
+) -> Comparisons:
+    """Where the probabilities are the smoothed target, the gradient is
+    0."""
+    targets = arguments["targets"]
+    smoothing = max(arguments["smoothing"], 0.125)
+    best = at_the_smoothed_target(arguments["logits"], targets, smoothing)
+    taken = arguments | {"logits": best, "smoothing": smoothing}
+    # The logarithm and its precision round, and so does what it is of.
+    off = 4 * rounded(best) + 8 * float(np.finfo(best.dtype).eps)
+    logits = gradient.known(taken, {"logits": off})["logits"]
+    counts = (targets != arguments["ignored"])[..., None]
+    left = where(counts, logits, 0)
+    yield agree("d_logits", left, zero(left), exactly(np.ones(1)))
+
+
 PROPERTIES = (
     Property(inputs_and_weights_gain_alike, of=gradients_of("linear")),
     Property(what_is_dropped_learns_nothing, of=gradients_of("dropout")),
@@ -189,6 +245,19 @@ PROPERTIES = (
     Property(
         slopes_on_both_sides_add_up_to_1,
         of=gradients_of("gelu", "gelu_tanh"),
+    ),
+    Property(what_is_cut_off_learns_nothing, of=gradients_of("relu")),
+    Property(
+        an_unseen_source_token_learns_nothing,
+        of=gradients_of("cross_attention"),
+    ),
+    Property(
+        a_smoothed_row_of_logits_gains_what_it_loses,
+        of=gradients_of("smoothed_cross_entropy"),
+    ),
+    Property(
+        nothing_is_left_at_the_smoothed_target,
+        of=gradients_of("smoothed_cross_entropy"),
     ),
     Property(a_row_gets_the_sum_of_its_tokens, of=gradients_of(*LOOK_UPS)),
     Property(both_tables_get_all_of_it, of=gradients_of("input_embedding")),

@@ -24,6 +24,7 @@ from .property import (
 )
 
 GELUS = ("gelu", "gelu_tanh")
+NETWORKS = (*FEED_FORWARDS, "feed_forward_relu")
 
 
 def tokens_do_not_mix(step: Step, arguments: dict) -> Comparisons:
@@ -232,7 +233,8 @@ def between_the_layers_the_large_passes_and_the_small_is_lost(
 
 PROPERTIES = (
     Property(
-        tokens_do_not_mix, of=("linear", "layer_norm", *FEED_FORWARDS)
+        tokens_do_not_mix,
+        of=("linear", "layer_norm", *NETWORKS, "post_norm_feed_forward"),
     ),
     Property(zeros_give_the_bias, of=("linear",)),
     Property(a_feature_gives_its_column_of_weights, of=("linear",)),
@@ -249,6 +251,6 @@ PROPERTIES = (
     Property(without_its_tanh_it_is_a_cubic, of=("gelu_tanh",)),
     Property(
         between_the_layers_the_large_passes_and_the_small_is_lost,
-        of=FEED_FORWARDS,
+        of=NETWORKS,
     ),
 )

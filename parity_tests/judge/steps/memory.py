@@ -1,8 +1,13 @@
-"""Properties of variants of memory: rings, latents and states."""
+"""Properties of variants of memory: rings, latents, states, features."""
 
+from dataclasses import replace
 from math import log, sqrt
 
 import numpy as np
+
+from parity_tests.bounds.gradients import quotient
+from parity_tests.bounds.layers import mean
+from parity_tests.bounds.rounding import Bounded, exponential, product
 
 from .property import (
     Comparisons,
@@ -16,6 +21,8 @@ from .property import (
 
 LATENT = ("latent_attention", "absorbed_latent_attention")
 CHUNKWISE = ("chunkwise_linear_attention", "chunkwise_gated_delta")
+KERNEL = ("kernel_attention", "chunkwise_kernel_attention")
+RING = ("ring_window_attention",)
 LINEAR = ("recurrent_linear_attention", "chunkwise_linear_attention")
 GATED = ("recurrent_gated_delta", "chunkwise_gated_delta")
 
@@ -86,7 +93,125 @@ def the_slot_that_is_next_is_out_of_the_window(
     yield alike("slots", mask[:, :window], expected)
 
 
+def moved_ring(arguments: dict, slots=slice(None)) -> dict:
+    """The arguments with other keys and values in these slots."""
+    taken = dict(arguments)
+    for name in ("ring_key", "ring_value"):
+        taken[name] = arguments[name].copy()
+        taken[name][..., slots, :] += 8
+    return taken
+
+
+def an_empty_ring_has_no_part(step: Step, arguments: dict) -> Comparisons:
+    """Without a past, whatever stands in the ring is not found."""
+    taken = arguments | {"past": 0}
+    moved = step.known(moved_ring(taken))
+    yield agree("context", moved, step.known(taken))
+
+
+def what_is_overwritten_next_is_out_of_the_window(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Not even the first new token finds what stands in the slot of a full
+    ring that it will be written into."""
+    slots = arguments["ring_key"].shape[-2]
+    past = slots + arguments["past"]
+    taken = arguments | {"past": past}
+    moved = step.known(moved_ring(taken, past % slots))
+    yield agree("context", moved, step.known(taken))
+
+
+def new_tokens_take_the_place_of_old_ones(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Of queries that ask nothing, the old tokens' share of the window is
+    one slot smaller from each new token to the next."""
+    slots = arguments["ring_key"].shape[-2]
+    taken = arguments | {
+        "query": 0 * arguments["query"],
+        "value": 0 * arguments["value"],
+        "ring_value": np.ones_like(arguments["ring_value"]),
+        "past": slots + arguments["past"],
+    }
+    got = step.known(taken)
+    old = np.maximum(slots - 1 - np.arange(got.shape[-2]), 0)
+    shares = exactly(old[:, None]).over(slots)
+    yield agree("shares", got, shares, exactly(np.ones(1)))
+
+
 # --- latents -------------------------------------------------------------
+
+
+def a_latent_has_a_mean_square_of_1(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Before the weight of its norm, the mean square of a latent's
+    features is s / (s + epsilon), if s is that of what is projected."""
+    latent = with_a_weight_of_1(step, arguments)
+    square = mean(latent * latent)
+    down = exactly(arguments["params"].down.weight)
+    projected = product("...i,oi->...o", exactly(arguments["x"]), down)
+    size = mean(projected * projected)
+    epsilon = exactly(np.full(size.shape, arguments["epsilon"]))
+    expected = quotient(size, size + epsilon)
+    yield agree("mean square", square, expected, exactly(np.ones(1)))
+
+
+def with_a_weight_of_1(step: Step, arguments: dict) -> Bounded:
+    params = arguments["params"]
+    ones = replace(params.norm, weight=np.ones_like(params.norm.weight))
+    plain = arguments | {"params": replace(params, norm=ones)}
+    return step.known(plain)
+
+
+def a_latent_keeps_the_direction_of_the_projection(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Before the weight of its norm, all features of a latent are those of
+    the projected token, divided by the same number."""
+    y = with_a_weight_of_1(step, arguments)
+    down = exactly(arguments["params"].down.weight)
+    x = product("...i,oi->...o", exactly(arguments["x"]), down)
+    first_y, first_x = (part.moved(lambda a: a[..., :1]) for part in (y, x))
+    yield agree("x y₀", x * first_y, first_x * y, x * first_y)
+
+
+def the_weight_of_the_norm_comes_at_the_end(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Each feature of a latent is multiplied by its own weight."""
+    weight = exactly(arguments["params"].norm.weight)
+    expected = with_a_weight_of_1(step, arguments) * weight
+    yield agree("latent", step.known(arguments), expected)
+
+
+def content_alone_has_the_root_of_both(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Without a rotary key, a score times √(d_head + d_rotary) is the
+    similarity."""
+    rotary_key = arguments["rotary_key"]
+    got = step.known(arguments | {"rotary_key": 0 * rotary_key})
+    features = arguments["d_head"] + rotary_key.shape[-1]
+    similarity = exactly(arguments["similarity"])
+    yield agree("scores", got.times(sqrt(features)), similarity)
+
+
+def position_alone_has_the_root_of_both(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Where nothing is similar, and each head asks for one rotary feature,
+    a score times √(d_head + d_rotary) is that of the key, in every
+    head."""
+    rotary_key = arguments["rotary_key"]
+    one = 0 * arguments["rotary_query"]
+    one[..., 0] = 1
+    similarity = 0 * arguments["similarity"]
+    taken = {"similarity": similarity, "rotary_query": one}
+    got = step.known(arguments | taken)
+    features = arguments["d_head"] + rotary_key.shape[-1]
+    expected = rotary_key[..., None, None, :, 0]
+    yield agree("scores", got.times(sqrt(features)), exactly(expected))
 
 
 def equal_latents_are_the_context(
@@ -244,6 +369,87 @@ def a_first_token_writes_its_share(
     yield agree("context", got, exactly(expected))
 
 
+# --- feature maps --------------------------------------------------------
+
+
+def every_feature_is_positive(step: Step, arguments: dict) -> Comparisons:
+    """No feature is 0 or below, so that no weight is."""
+    got = step(**arguments)
+    yield alike("not above 0", got <= 0, np.zeros(got.shape))
+
+
+def above_0_it_is_one_more(step: Step, arguments: dict) -> Comparisons:
+    """What is 0 or more gets 1 added."""
+    x = np.abs(arguments["x"])
+    yield agree("features", step.known({"x": x}), exactly(wide(x) + 1))
+
+
+def below_0_it_is_an_exponential(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Twice as far below 0, it is the square, and at -1 it is 1/e."""
+    x = -np.abs(arguments["x"])
+    once = step.known({"x": x})
+    yield agree("features", step.known({"x": 2 * x}), once * once)
+    at_1 = step.known({"x": np.full_like(x, -1)})
+    yield agree("at -1", at_1, exponential(exactly(np.full(x.shape, -1.0))))
+
+
+def weights_by_features_sum_to_1(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Where all values are 1, and a state says so of the past, the context
+    is 1."""
+    state = np.zeros_like(arguments["state"])
+    state += arguments["normaliser"][..., None]
+    ones = np.ones_like(arguments["value"])
+    got = step.known(arguments | {"value": ones, "state": state})
+    yield agree("context", got, exactly(np.ones(got.shape)))
+
+
+def the_first_token_of_all_gets_its_own_value(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Without a past, whatever its query and its key are."""
+    nothing = {n: 0 * arguments[n] for n in ("state", "normaliser")}
+    got = step.known(arguments | nothing).moved(lambda a: a[..., 0, :])
+    yield agree("context", got, exactly(arguments["value"][..., 0, :]))
+
+
+def a_key_of_1_weighs_twice_as_much_as_one_of_0(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Without a past, a second token whose key is 1 gets two thirds of its
+    own value, and one of the first's, whose key is 0."""
+    if arguments["query"].shape[-2] < 2:
+        return
+    nothing = {n: 0 * arguments[n] for n in ("state", "normaliser")}
+    key = np.ones_like(arguments["key"])
+    key[..., 0, :] = 0
+    got = step.known(arguments | nothing | {"key": key})
+    first, second = (
+        exactly(arguments["value"][..., token, :]) for token in (0, 1)
+    )
+    there = got.moved(lambda a: a[..., 1, :])
+    yield agree("context", there, (first + second.times(2)).over(3))
+
+
+def the_past_weighs_what_its_normaliser_says(
+    step: Step, arguments: dict
+) -> Comparisons:
+    """Where queries and keys are 0, each new token weighs as much as a
+    query has features, and the past as much as its normaliser's sum."""
+    state = np.zeros_like(arguments["state"])
+    state += arguments["normaliser"][..., None]
+    zeros = {n: 0 * arguments[n] for n in ("query", "key", "value")}
+    got = step.known(arguments | zeros | {"state": state})
+    past = exactly(arguments["normaliser"]).total()
+    past = past.moved(lambda a: a[..., None])
+    tokens, features = arguments["query"].shape[-2:]
+    new = exactly(features * np.arange(1.0, tokens + 1)[:, None])
+    yield agree("share of the past", got, quotient(past, past + new))
+
+
 PROPERTIES = (
     Property(a_ring_keeps_the_last_tokens, of=("ring_write",)),
     Property(
@@ -254,14 +460,36 @@ PROPERTIES = (
         beside_a_full_ring_a_query_sees_a_whole_window, of=("ring_mask",)
     ),
     Property(the_slot_that_is_next_is_out_of_the_window, of=("ring_mask",)),
+    Property(an_empty_ring_has_no_part, of=RING),
+    Property(what_is_overwritten_next_is_out_of_the_window, of=RING),
+    Property(new_tokens_take_the_place_of_old_ones, of=RING),
+    Property(a_latent_has_a_mean_square_of_1, of=("compression",)),
+    Property(
+        a_latent_keeps_the_direction_of_the_projection, of=("compression",)
+    ),
+    Property(the_weight_of_the_norm_comes_at_the_end, of=("compression",)),
+    Property(content_alone_has_the_root_of_both, of=("decoupled_scores",)),
+    Property(position_alone_has_the_root_of_both, of=("decoupled_scores",)),
     Property(equal_latents_are_the_context, of=LATENT),
     Property(a_masked_latent_has_no_part, of=LATENT),
     Property(content_and_position_have_one_root, of=LATENT),
-    Property(the_size_of_a_chunk_does_not_matter, of=CHUNKWISE),
-    Property(later_tokens_change_nothing, of=(*LINEAR, *GATED)),
+    Property(
+        the_size_of_a_chunk_does_not_matter,
+        of=(*CHUNKWISE, "chunkwise_kernel_attention"),
+    ),
+    Property(
+        later_tokens_change_nothing, of=(*LINEAR, *GATED, *KERNEL, *RING)
+    ),
     Property(nothing_is_written_of_values_of_zero, of=LINEAR),
     Property(the_first_token_sees_itself, of=LINEAR),
     Property(what_is_written_whole_is_recalled_whole, of=GATED),
     Property(nothing_is_written_of_shares_of_zero, of=GATED),
     Property(a_first_token_writes_its_share, of=GATED),
+    Property(every_feature_is_positive, of=("elu_plus_one",)),
+    Property(above_0_it_is_one_more, of=("elu_plus_one",)),
+    Property(below_0_it_is_an_exponential, of=("elu_plus_one",)),
+    Property(weights_by_features_sum_to_1, of=KERNEL),
+    Property(the_first_token_of_all_gets_its_own_value, of=KERNEL),
+    Property(a_key_of_1_weighs_twice_as_much_as_one_of_0, of=KERNEL),
+    Property(the_past_weighs_what_its_normaliser_says, of=KERNEL),
 )

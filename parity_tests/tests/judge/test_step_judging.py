@@ -1,6 +1,7 @@
 """Verdicts on a function for a step, and on a gradient."""
 
 from fractions import Fraction
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from numpy_ref.layers import Linear
 from numpy_ref.multi_head import StackedHeads
 from numpy_ref.self_attention import SelfAttention
+from numpy_ref.variants.warm_up import warm_up_rate
 from parity_tests.judge.files.judging import (
     NOTHING_DECLARED,
     hosted,
@@ -49,6 +51,21 @@ def test_a_gradient_is_judged_too(name):
     assert "returned NoneType" in (
         wrong["gradients_equal_the_exact_ones"].failure.trouble
     )
+
+
+def by_roots(step, d_model, warm_up_steps):
+    falling = 1 / sqrt(step)
+    rising = step / (warm_up_steps * sqrt(warm_up_steps))
+    return min(falling, rising) / sqrt(d_model)
+
+
+def test_a_number_that_is_rounded_otherwise_is_right():
+    sizes = {"step": 3, "d_model": 7, "warm_up_steps": 5}
+    assert by_roots(**sizes) != warm_up_rate(**sizes)
+    right = verdicts(by_roots, "warm_up_rate")
+    assert {finding.verdict for finding in right.values()} == {"holds"}
+    off = verdicts(lambda **t: by_roots(**t) * 1.000001, "warm_up_rate")
+    assert off["equals_the_reference"].verdict == "fails"
 
 
 # --- in another form -----------------------------------------------------

@@ -19,6 +19,7 @@ from . import (
     multi_head,
     scores,
     self_attention,
+    transformer,
     variants,
     windows,
 )
@@ -37,6 +38,7 @@ FILES = (
     variants,
     scores,
     memory,
+    transformer,
     gradients,
 )
 

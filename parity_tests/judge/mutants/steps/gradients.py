@@ -14,12 +14,16 @@ from numpy_ref.attention import (
     softmax,
 )
 from numpy_ref.embeddings import TokenEmbedding, input_embedding_backward
-from numpy_ref.layers import Linear, layer_norm_backward
+from numpy_ref.layers import Linear, layer_norm_backward, linear
+from numpy_ref.multi_head import merge_heads, split_heads
 from numpy_ref.normal_distribution import normal_cdf
 from numpy_ref.self_attention import self_attention_backward
+from numpy_ref.variants.cross_attention import cross_attention_backward
+from numpy_ref.variants.transformer import transformer_embedding_backward
 
 from .layers import DROPOUT
 from .pieces import Mutants, density, mean, total
+from .transformer import TARGETS, evenly
 
 SOFTMAX_BACKWARD: Mutants = {
     "the row's mean gradient is not subtracted": (
@@ -222,10 +226,114 @@ CROSS_ENTROPY_BACKWARD: Mutants = {
     ),
 }
 
+
+def d_smoothed(
+    d_loss,
+    logits,
+    targets,
+    smoothing,
+    ignored,
+    wanted=evenly,
+    n=np.sum,
+    counted=np.asarray,
+):
+    """(p - q) / n, where `counted`; any of the three may be wrong."""
+    counts = targets != ignored
+    hot = targets[..., None] == np.arange(logits.shape[-1])
+    row = d_loss / n(counts) * (softmax(logits) - wanted(hot, smoothing))
+    return row * counted(counts)[..., None]
+
+
+SMOOTHED_BACKWARD: Mutants = {
+    cause: partial(d_smoothed, wanted=wanted)
+    for cause, wanted in TARGETS.items()
+} | {
+    "it is not divided by the number of targets": partial(
+        d_smoothed, n=lambda counts: 1
+    ),
+    "the mean counts ignored targets, too": partial(d_smoothed, n=np.size),
+    "ignored targets get a gradient": partial(
+        d_smoothed, counted=np.ones_like
+    ),
+    "the gradient of the loss is left out": (
+        lambda d_loss, *rest: d_smoothed(1, *rest)
+    ),
+}
+
+RELU_BACKWARD: Mutants = {
+    "at 0 the slope is 1": lambda d_y, x: np.where(x >= 0, d_y, 0),
+    "at 0 the slope is 1/2": (
+        lambda d_y, x: np.where(x == 0, d_y / 2, np.where(x > 0, d_y, 0))
+    ),
+    "nothing is cut off: the slope is 1 everywhere": lambda d_y, x: d_y,
+    "the gradient is cut off where it is negative, not where x is": (
+        lambda d_y, x: np.maximum(d_y, 0)
+    ),
+    "it is multiplied by relu(x), not by the slope": (
+        lambda d_y, x: d_y * np.maximum(x, 0)
+    ),
+    "it is the slope alone: the gradient of the output is left out": (
+        lambda d_y, x: np.where(x > 0, 1.0, 0)
+    ),
+}
+
+
+def without_way(d_y, x, source, params, mask, heads, way):
+    """What the source gets, without that of its keys or its values."""
+    query, key, value = (
+        split_heads(linear(text, layer), heads)
+        for text, layer in (
+            (x, params.query),
+            (source, params.key),
+            (source, params.value),
+        )
+    )
+    d_context = split_heads(d_y @ params.output.weight, heads)
+    _, d_key, d_value = scaled_dot_product_attention_backward(
+        d_context, query, key, value, mask[..., None, :, :]
+    )
+    part = {"key": d_key, "value": d_value}[way]
+    left_out = merge_heads(part) @ getattr(params, way).weight
+    d_x, d_source, d_params = cross_attention_backward(
+        d_y, x, source, params, mask, heads
+    )
+    return d_x, d_source - left_out, d_params
+
+
+def source_keys_learn_as_queries(*taken):
+    d_x, d_source, d_params = cross_attention_backward(*taken)
+    return d_x, d_source, replace(d_params, key=d_params.query)
+
+
+CROSS_ATTENTION_BACKWARD: Mutants = {
+    "the source gets nothing by its keys": partial(without_way, way="key"),
+    "the source gets nothing by its values": partial(
+        without_way, way="value"
+    ),
+    "the keys get the gradients of the queries": (
+        source_keys_learn_as_queries
+    ),
+    "the mask is ignored: what is not seen learns, too": (
+        lambda d_y, x, source, params, mask, heads: (
+            cross_attention_backward(
+                d_y, x, source, params, np.ones_like(mask), heads
+            )
+        )
+    ),
+}
+
+
+def without_the_root(d_x, ids, params):
+    d_params = transformer_embedding_backward(d_x, ids, params)
+    weight = d_params.token.weight / float(d_x.shape[-1]) ** 0.5
+    return replace(d_params, token=TokenEmbedding(weight))
+
+
 MUTANTS: dict[str, Mutants] = {
     "attention_scores_backward": SCORES_BACKWARD,
     "attention_with_dropout_backward": WITH_DROPOUT_BACKWARD,
     "cross_entropy_backward": CROSS_ENTROPY_BACKWARD,
+    "cross_attention_backward": CROSS_ATTENTION_BACKWARD,
     "dropout_backward": DROPOUT_BACKWARD,
     "gelu_backward": GELU_BACKWARD,
     "input_embedding_backward": {
@@ -238,10 +346,15 @@ MUTANTS: dict[str, Mutants] = {
             lambda d_merged, x: d_merged.reshape(x.shape)
         ),
     },
+    "relu_backward": RELU_BACKWARD,
     "scaled_dot_product_attention_backward": ATTENTION_BACKWARD,
     "self_attention_backward": {
         "the keys get the gradients of the queries": keys_learn_as_queries,
     },
+    "smoothed_cross_entropy_backward": SMOOTHED_BACKWARD,
     "softmax_backward": SOFTMAX_BACKWARD,
     "token_embedding_backward": TOKEN_EMBEDDING_BACKWARD,
+    "transformer_embedding_backward": {
+        "the root of d_model is left out": without_the_root,
+    },
 }

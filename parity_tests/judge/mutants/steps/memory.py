@@ -1,9 +1,10 @@
-"""Mutants of variants of memory: rings, latents and states."""
+"""Mutants of variants of memory: rings, latents, states, features."""
 
 from functools import partial
 
 import numpy as np
 
+from numpy_ref.attention import scaled_dot_product_attention
 from numpy_ref.variants.gated_delta import (
     decay_ratios,
     forward_substitution,
@@ -11,16 +12,24 @@ from numpy_ref.variants.gated_delta import (
 )
 from numpy_ref.variants.latent_attention import (
     absorbed_latent_attention,
+    decoupled_scores,
     latent_attention,
 )
-from numpy_ref.variants.linear_attention import recurrent_linear_attention
+from numpy_ref.variants.linear_attention import (
+    elu_plus_one,
+    kernel_attention,
+    recurrent_linear_attention,
+)
+from numpy_ref.variants.projection import projection
 from numpy_ref.variants.ring_buffer import (
     ring_mask,
     ring_positions,
+    ring_window_attention,
     ring_write,
 )
+from numpy_ref.variants.rms_norm import rms_norm
 
-from .pieces import Mutants
+from .pieces import Mutants, mean, nothing_done
 
 RING_WRITE: Mutants = {
     "the past is forgotten: new tokens go into the first slots": (
@@ -74,7 +83,136 @@ RING_MASK: Mutants = {
 }
 
 
+def of_ring(query, key, value, ring_key, ring_value, past, mask=ring_mask):
+    """Attention to a ring and new tokens, by any mask of the two."""
+    seen = mask(query.shape[-2], ring_key.shape[-2], past)
+    keys = np.concatenate([ring_key, key], axis=-2)
+    values = np.concatenate([ring_value, value], axis=-2)
+    return scaled_dot_product_attention(query, keys, values, seen)
+
+
+def written_first(query, key, value, ring_key, ring_value, past):
+    """New tokens go into the ring, and the ring alone is seen."""
+    queries, slots = query.shape[-2], ring_key.shape[-2]
+    keys, values = (
+        ring_write(ring, new, past)
+        for ring, new in ((ring_key, key), (ring_value, value))
+    )
+    positions = ring_positions(past + queries, slots)
+    distance = past + np.arange(queries)[:, None] - positions
+    seen = (positions >= 0) & (distance >= 0) & (distance < slots)
+    return scaled_dot_product_attention(query, keys, values, seen)
+
+
+RING_WINDOW: Mutants = {
+    cause: partial(of_ring, mask=mask) for cause, mask in RING_MASK.items()
+} | {
+    "new tokens are written into the ring before it is asked": (
+        written_first
+    ),
+    "scores are not divided by √d_head": (
+        lambda query, *others: ring_window_attention(
+            query * float(query.shape[-1]) ** 0.5, *others
+        )
+    ),
+}
+
+
 # --- latents -------------------------------------------------------------
+
+
+def compressed(x, params, epsilon, norm=rms_norm):
+    return norm(projection(x, params.down), params.norm, epsilon)
+
+
+def norm_first(x, params, epsilon):
+    normed = x / np.sqrt(mean(x * x) + epsilon)
+    return projection(normed, params.down) * params.norm.weight
+
+
+COMPRESSION: Mutants = {
+    "the latent is not normalised": partial(
+        compressed, norm=lambda latent, params, epsilon: latent
+    ),
+    "the latent is not normalised, only multiplied by the weight": partial(
+        compressed,
+        norm=lambda latent, params, epsilon: latent * params.weight,
+    ),
+    "the token is normalised, not its latent: the norm comes first": (
+        norm_first
+    ),
+    "the mean is subtracted: that is layer norm": partial(
+        compressed,
+        norm=lambda latent, params, epsilon: (
+            (latent - mean(latent))
+            / np.sqrt(latent.var(-1, keepdims=True) + epsilon)
+            * params.weight
+        ),
+    ),
+    "the weight of the norm is left out": partial(
+        compressed,
+        norm=lambda latent, params, epsilon: (
+            latent / np.sqrt(mean(latent * latent) + epsilon)
+        ),
+    ),
+}
+
+
+def asked(similarity, rotary_query, rotary_key):
+    """What is added to the similarity, not divided."""
+    return rotary_query @ rotary_key[..., None, :, :].swapaxes(-2, -1)
+
+
+def rooted(features):
+    """Scores divided by the root of so many features."""
+
+    def mutant(similarity, rotary_query, rotary_key, d_head):
+        both = similarity + asked(similarity, rotary_query, rotary_key)
+        width = features(d_head, rotary_query.shape[-1])
+        return both / float(width) ** 0.5
+
+    return mutant
+
+
+def apart(similarity, rotary_query, rotary_key, d_head):
+    rotary = asked(similarity, rotary_query, rotary_key)
+    width = float(rotary_query.shape[-1])
+    return similarity / float(d_head) ** 0.5 + rotary / width**0.5
+
+
+DECOUPLED_SCORES: Mutants = {
+    "the root is that of d_head: rotary features are not counted": rooted(
+        lambda d_head, d_rotary: d_head
+    ),
+    "the root is that of the rotary features alone": rooted(
+        lambda d_head, d_rotary: d_rotary
+    ),
+    "scores are divided by d_head + d_rotary, not by its root": rooted(
+        lambda d_head, d_rotary: (d_head + d_rotary) ** 2
+    ),
+    "scores are not divided": rooted(lambda d_head, d_rotary: 1),
+    "content and position have a root each": apart,
+    "positions are left out: no rotary key is asked": (
+        lambda similarity, rotary_query, rotary_key, d_head: (
+            decoupled_scores(
+                similarity, 0 * rotary_query, rotary_key, d_head
+            )
+        )
+    ),
+    "content is left out: only positions are asked": (
+        lambda similarity, *others: decoupled_scores(
+            0 * similarity, *others
+        )
+    ),
+    "positions are not divided, only the content": (
+        lambda similarity, rotary_query, rotary_key, d_head: (
+            decoupled_scores(
+                similarity, 0 * rotary_query, rotary_key, d_head
+            )
+            + asked(similarity, rotary_query, rotary_key)
+        )
+    ),
+}
 
 
 def another_root(features):
@@ -261,7 +399,135 @@ GATED_CHUNKS: Mutants = {
     ),
 }
 
+# --- feature maps --------------------------------------------------------
+
+ELU_PLUS_ONE: Mutants = {
+    "the 1 is left out: it is an ELU, which may be negative": (
+        lambda x: elu_plus_one(x) - 1
+    ),
+    "it is the exponential above 0, too": np.exp,
+    "it is a ReLU": lambda x: np.maximum(x, 0),
+    "it is a ReLU plus 1: below 0 nothing falls": (
+        lambda x: np.maximum(x, 0) + 1
+    ),
+    "it is a softplus, ln(1 + e^x)": lambda x: np.logaddexp(0, x),
+    "1 is added to the exponential, too": (
+        lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0))) + 1
+    ),
+    "the sign in the exponent is wrong: it grows below 0": (
+        lambda x: np.exp(-np.minimum(x, 0)) + np.maximum(x, 0)
+    ),
+    "nothing is done": nothing_done,
+}
+
+
+def by_kernel(
+    query,
+    key,
+    value,
+    state,
+    normaliser,
+    _=None,
+    of_query=elu_plus_one,
+    of_key=elu_plus_one,
+    seen=np.tril,
+    divided=True,
+):
+    """All weights at once, a part of the rule changed."""
+    asking, asked = of_query(query), of_key(key)
+    weights = seen(asking @ asked.swapaxes(-2, -1))
+    context = asking @ state + weights @ value
+    sums = asking @ normaliser[..., None]
+    sums = sums + weights.sum(axis=-1, keepdims=True)
+    new_state = state + asked.swapaxes(-2, -1) @ value
+    new_normaliser = normaliser + asked.sum(axis=-2)
+    context = context / sums if divided else context
+    return context, new_state, new_normaliser
+
+
+def shifted_elu(x):
+    """Without the 1."""
+    return elu_plus_one(x) - 1
+
+
+KERNEL: Mutants = {
+    "the normaliser is left out: weights do not sum to 1": partial(
+        by_kernel, divided=False
+    ),
+    "queries and keys have no feature map": partial(
+        by_kernel, of_query=nothing_done, of_key=nothing_done
+    ),
+    "queries have no feature map": partial(
+        by_kernel, of_query=nothing_done
+    ),
+    "keys have no feature map": partial(by_kernel, of_key=nothing_done),
+    "the feature map is an ELU, without the 1": partial(
+        by_kernel, of_query=shifted_elu, of_key=shifted_elu
+    ),
+    "the feature map is an exponential": partial(
+        by_kernel, of_query=np.exp, of_key=np.exp
+    ),
+    "a token does not see itself: it is written too late": partial(
+        by_kernel, seen=of_itself
+    ),
+    "later tokens are seen: there is no causal mask": partial(
+        by_kernel, seen=all_of_them
+    ),
+    "the state before the text is left out": (
+        lambda query, key, value, state, normaliser, _=None: by_kernel(
+            query, key, value, 0 * state, normaliser
+        )
+    ),
+    "the normaliser before the text is left out": (
+        lambda query, key, value, state, normaliser, _=None: by_kernel(
+            query, key, value, state, 0 * normaliser
+        )
+    ),
+    "the past is left out: neither state nor normaliser is taken": (
+        lambda query, key, value, state, normaliser, _=None: by_kernel(
+            query, key, value, 0 * state, 0 * normaliser
+        )
+    ),
+}
+
+
+def kernel_chunks(
+    query, key, value, state, normaliser, chunk, kept=(True, True)
+):
+    """Chunk by chunk; of state and normaliser may be one not kept."""
+    outputs, carried = [], (state, normaliser)
+    for start in range(0, query.shape[-2], chunk):
+        rows = slice(start, start + chunk)
+        tokens = (a[..., rows, :] for a in (query, key, value))
+        if start:
+            carried = [
+                part if is_kept else 0 * part
+                for part, is_kept in zip(carried, kept, strict=True)
+            ]
+        output, *carried = kernel_attention(*tokens, *carried)
+        outputs.append(output)
+    return np.concatenate(outputs, axis=-2), *carried
+
+
+KERNEL_CHUNKS: Mutants = KERNEL | {
+    "each chunk begins anew: nothing is carried on": partial(
+        kernel_chunks, kept=(False, False)
+    ),
+    "the state is not carried on from chunk to chunk": partial(
+        kernel_chunks, kept=(False, True)
+    ),
+    "the normaliser is not carried on from chunk to chunk": partial(
+        kernel_chunks, kept=(True, False)
+    ),
+}
+
 MUTANTS = {
+    "compression": COMPRESSION,
+    "decoupled_scores": DECOUPLED_SCORES,
+    "elu_plus_one": ELU_PLUS_ONE,
+    "kernel_attention": KERNEL,
+    "chunkwise_kernel_attention": KERNEL_CHUNKS,
+    "ring_window_attention": RING_WINDOW,
     "ring_write": RING_WRITE,
     "ring_mask": RING_MASK,
     "latent_attention": LATENT,
