@@ -32,7 +32,7 @@ from parity_tests.judge.subject.variants import (
 )
 from parity_tests.judge.verdict.diagnosis import alike, output_for
 from parity_tests.judge.verdict.property import Property
-from parity_tests.judge.verdict.protocol import NotJudged
+from parity_tests.judge.verdict.protocol import NotJudged, attempt
 
 from .calling import BATCHES, Caller
 from .conventions import float32_inside
@@ -159,6 +159,12 @@ class AsVariant:
         return self.subject(**case.arrays, given=given, **options)
 
     @property
+    def can_be_causal(self) -> bool:
+        """Whether it has a causal form that is not asked already."""
+        has_form = self.subject.caller.calling.roles.causal is not None
+        return has_form and not self.is_asked_causally
+
+    @property
     def in_causal_form(self) -> "AsVariant":
         """The same, asked for its causal form."""
         variant = replace(self.variant, sides="earlier")
@@ -181,14 +187,19 @@ class AsVariant:
         yield Property(equals_its_definition)
         yield Property(far_scores_uncover_nothing)
         yield Property(equals_it_beyond_a_tile, inputs=long_inputs)
-        if self.subject.caller.calling.roles.causal:
+        if self.can_be_causal:
             yield Property(its_causal_form_is_so_too)
 
     def not_asked(self) -> dict[str, str]:
-        return {
+        missing = {
             "properties of plain attention": "it is more: a variant",
             "queries that see no key": "what they get is a convention",
         }
+        if self.is_asked_causally:
+            missing["its variant without its causal form"] = (
+                "it is none that the judge knows"
+            )
+        return missing
 
     # --- for the diagnosis -----------------------------------------------
 
@@ -219,7 +230,17 @@ class AsVariant:
         return attention_as(self.variant_for(probe), probe, mutant)
 
     def other_cause(self) -> str | None:
-        return None
+        """Whether its causal form is what it is without."""
+        if not self.can_be_causal:
+            return None
+        causal, trials = self.in_causal_form, trial_cases(self.limits)
+        for case in trials:
+            output = attempt(causal.of, case)
+            if output is None or not self.agree(
+                seen_as(self, case, output), self.right(case), case
+            ):
+                return None
+        return f"causal is dropped beside {self.said}"
 
 
 # --- the way it is told --------------------------------------------------
@@ -247,7 +268,8 @@ def as_told(subject, said: Variant | None) -> AsVariant:
         AsVariant(subject, variant, Told(kinds, reach, **passed))
         for variant, reach in bases(subject, said, kinds)
     ]
-    found = next((way for way in ways if fits(way)), None)
+    causal = [way.in_causal_form for way in ways if way.can_be_causal]
+    found = next((way for way in (*ways, *causal) if fits(way)), None)
     way = found or ways[0]
     way.is_found = found is not None
     return way
@@ -343,8 +365,13 @@ def equals_its_definition(subject, case: AttentionCase) -> Comparisons:
 
 
 def seen_only(subject, case: AttentionCase) -> np.ndarray:
+    return seen_as(subject, case, subject.of(case))
+
+
+def seen_as(subject, case: AttentionCase, output) -> np.ndarray:
+    """An output, with zeros for queries that see no key."""
     seen = where_any_is_seen(subject.variant_for(case), case)
-    return np.where(seen, subject.of(case), 0)
+    return np.where(seen, output, 0)
 
 
 def definition(subject, case: AttentionCase):

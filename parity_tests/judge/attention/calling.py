@@ -203,7 +203,7 @@ def told(roles: Roles, given: dict, query: np.ndarray) -> dict:
         if isinstance(number, tuple):
             heads = heads_in(query.shape)
             number = np.resize(number, heads).astype(query.dtype)
-        named[each.name] = number
+        named[each.name] = (number, 0) if each.is_pair else number
     return named
 
 

@@ -295,6 +295,11 @@ class ClassBody:
                 self.guesses, self.of_all = guesses, of_all
                 self.values_apart, self.optional = apart, optional
                 arguments = attempt(self.arguments, sizes)
+                plain = replace(sizes, reach=0)
+                if sizes.reach and arguments == attempt(
+                    self.arguments, plain
+                ):
+                    sizes = plain
                 key = sizes, repr(arguments)
                 if arguments is None or key not in tried:
                     tried.add(key)

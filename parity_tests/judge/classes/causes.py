@@ -113,6 +113,8 @@ def given_other_masks(given, changed, probe):
 
 
 LATER_ROWS = "the rows of the causal mask are those of later tokens"
+OF_QK_NORMS = ("the norm of the keys", "the norm of the queries")
+OF_QK_NORMS += ("the norms of",)
 OF_TEXTS = ("masks are repeated", "the mask of another")
 
 
@@ -138,7 +140,7 @@ def possible(layer) -> dict:
         and (layer.cross or "number of queries" not in name)
         and (widths or "√d_in" not in name)
         and (any(read.latents) or "latent" not in name)
-        and (read.qk_norm or not name.startswith("the norm"))
+        and (read.qk_norm or not name.startswith(OF_QK_NORMS))
         and name not in of_a_width
         and (1 in layer.batch_axes or "batch" not in name)
         and (grouped or "key heads are" not in name)

@@ -382,9 +382,16 @@ def judge_told(
         report = replace(
             report,
             findings=(*plain.findings, *report.findings),
-            not_asked=plain.not_asked,
+            not_asked=plain.not_asked | own(report.not_asked),
         )
     return replace(report, conventions=conventions)
+
+
+def own(not_asked: dict[str, str]) -> dict[str, str]:
+    """What was not asked of a variant, where plain attention was asked,
+    too."""
+    plain = ("properties of plain attention", "queries that see no key")
+    return {n: why for n, why in not_asked.items() if n not in plain}
 
 
 def is_called_attention(thing: Thing) -> bool:

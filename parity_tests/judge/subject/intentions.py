@@ -172,7 +172,9 @@ def speaks_of_alibi(thing: Thing) -> bool:
 
 OWN_KEY_COUNTS = re.compile(
     r"includ\w+ (itself|its own|the (current|query))|"
-    r"itself (and|plus|with)|\bown (key|token|position)?s? ?(and|with) |"
+    r"(itself|\bown( \w+)?|current( \w+)?) (is |being )?included|"
+    r"counting (itself|its own)|itself (and|plus|with)|"
+    r"\bown (key|token|position)?s? ?(and|with) |"
     r"(window\w*|\bw\b)`* ?- ?1\b|"
     r"\blast `*(\w*window\w*|w)`* (keys|tokens|positions)|"
     r"\bof `*(\w*window\w*|w)`* keys, (its own|itself)",

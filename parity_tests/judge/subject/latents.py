@@ -85,10 +85,11 @@ def latents_of(parameters) -> tuple[Latent | None, Latent | None]:
         matrices = [
             n for n in labels if labels[n] == 2 and is_called(n, down)
         ]
+        single = [label for label in labels if labels[label] == 1]
+        gains = [n for n in single if is_called(n, norm)]
         biases = [
-            n for n in labels if labels[n] == 1 and is_called(n, down)
+            n for n in single if is_called(n, down) and n not in gains
         ]
-        gains = [n for n in labels if labels[n] == 1 and is_called(n, norm)]
         if not goes_up or len(matrices) != 1:
             found.append(None)
             continue

@@ -112,12 +112,13 @@ def first_of(names: Iterable[str], role: str) -> str | None:
 @dataclass(frozen=True)
 class Beside:
     """An argument that tells what is done beside plain attention: its
-    name, which of KINDS it is, and whether it is off by
-    default."""
+    name, which of KINDS it is, whether it is off by default, and whether
+    it is a pair: how far a window reaches back, and forward."""
 
     name: str
     kind: str
     is_off: bool
+    is_pair: bool = False
 
 
 def kind_of(name: str) -> str | None:
@@ -139,7 +140,9 @@ def beside_of(parameters: Iterable[Parameter]) -> Iterator[Beside]:
         kind, default = kind_of(each.name), each.default
         is_off = not each.required and default in (None, 0)
         is_number = type(default) in (int, float) and kind in NUMBERS
-        if kind and (each.required or is_off or is_number):
+        if kind == "window" and default == "<tuple>":
+            yield Beside(each.name, kind, is_off=True, is_pair=True)
+        elif kind and (each.required or is_off or is_number):
             yield Beside(each.name, kind, is_off)
 
 
@@ -249,8 +252,6 @@ def left_at_defaults(names: tuple[str, ...]) -> dict[str, str]:
 def left_at_default(name: str) -> tuple[str, str]:
     if CACHE.search(name.lower()):
         return "its cache", f"{name} was left at its default"
-    if kind_of(name) == "window":
-        return "its window", f"{name} was left at its default"
     return f"its argument {name}", "left at its default"
 
 

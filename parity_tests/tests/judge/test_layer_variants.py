@@ -262,7 +262,41 @@ class RootOfTheLatent(Latents):
         return latent.shape[-1] ** 0.5
 
 
+class WindowOneShort(SlidingWindow):
+    def forward(self, x):
+        distance = apart(x.shape[1])
+        seen = (distance >= 0) & (distance < self.window_size - 1)
+        return self.attend(x, weigh(self.scores(x), seen))
+
+
+class SlopesCutOff(Alibi):
+    """With the slopes of four heads for three."""
+
+    def __init__(self, d_model, n_heads):
+        super().__init__(d_model, n_heads)
+        most = 2 ** (n_heads - 1).bit_length()
+        slopes = 2.0 ** (-8 * torch.arange(1, n_heads + 1) / most)
+        self.register_buffer("slopes", slopes.view(-1, 1, 1))
+
+
+class KeysNotNormed(QKNorm):
+    def scores(self, x):
+        q = self.q_norm(self.in_heads(x, self.q_proj))
+        k = self.in_heads(x, self.k_proj)
+        return q @ k.mT / self.d_head**0.5
+
+
+class LatentsNotNormed(NormedLatents):
+    def __init__(self, d_model, n_heads, q_lora_rank, kv_lora_rank):
+        super().__init__(d_model, n_heads, q_lora_rank, kv_lora_rank)
+        self.q_norm.forward = self.kv_norm.forward = lambda x: x
+
+
 WRONG = {
+    WindowOneShort: "the window is one key too short",
+    SlopesCutOff: "slopes are the first of a larger power of two",
+    KeysNotNormed: "the norm of the keys is left out",
+    LatentsNotNormed: "the norm of the latents is left out",
     RootOfTheLatent: "the scale is 1/√d_latent, not 1/√d_head",
     AlibiRises: "the bias rises with the distance: its sign is wrong",
     CapAfterTheMask: "scores are capped after the mask",
@@ -276,6 +310,22 @@ def test_what_goes_wrong_in_it_has_its_cause(kind):
     report = report_on(kind)
     assert report.verdict == "rejected", report
     assert report.cause == WRONG[kind]
+
+
+class FirstKeysKept(SlidingWindow):
+    """As in StreamingLLM."""
+
+    def forward(self, x):
+        tokens = x.shape[1]
+        distance, place = apart(tokens), torch.arange(tokens)
+        seen = (distance < self.window_size) | (place < 1)
+        return self.attend(x, weigh(self.scores(x), seen & (distance >= 0)))
+
+
+def test_a_window_that_keeps_more_is_accused_of_nothing():
+    report = report_on(FirstKeysKept)
+    assert report.verdict == "not judged"
+    assert report.trouble.startswith("it has a window of 3 keys, or was")
 
 
 class WindowForgotten(SlidingWindow):

@@ -94,6 +94,15 @@ def with_sinks(q, k, v, sinks):
     return shifted.softmax(-1)[..., :-1] @ v
 
 
+def back_and_forward(q, k, v, window_size=(-1, -1)):
+    """As in flash-attention: how many keys before and after the own."""
+    distance, (back, forward) = apart(q, k), window_size
+    seen = torch.ones_like(distance, dtype=torch.bool)
+    seen = seen & (distance <= back) if back >= 0 else seen
+    seen = seen & (-distance <= forward) if forward >= 0 else seen
+    return weighed(scores_of(q, k), seen, v)
+
+
 RIGHT = {
     swa: "a window of the last window keys",
     window_before: (
@@ -106,6 +115,9 @@ RIGHT = {
         "a bias that falls with distance, times alibi_slopes: ALiBi"
     ),
     with_sinks: "a sink for each head, sinks, which takes a share",
+    back_and_forward: (
+        "a window of the query's own key and window_size before it"
+    ),
 }
 
 
@@ -174,6 +186,28 @@ def bias_scaled(q, k, v, slopes):
     return weighed(scores / q.shape[-1] ** 0.5, distance >= 0, v)
 
 
+def sinks_scaled(q, k, v, sinks):
+    return with_sinks(q, k, v, sinks / q.shape[-1] ** 0.5)
+
+
+def one_key_more(q, k, v, window):
+    """Each query sees `window` keys, its own included."""
+    distance = apart(q, k)
+    return weighed(
+        scores_of(q, k), (distance >= 0) & (distance <= window), v
+    )
+
+
+def not_causal_in_a_window(q, k, v, window=None, is_causal=False):
+    distance = apart(q, k)
+    seen = torch.ones_like(distance, dtype=torch.bool)
+    if window is not None:
+        seen = distance.abs() < window
+    elif is_causal:
+        seen = distance >= 0
+    return weighed(scores_of(q, k), seen, v)
+
+
 def window_ignored(q, k, v, window):
     return weighed(scores_of(q, k), apart(q, k) >= 0, v)
 
@@ -188,6 +222,11 @@ WRONG = {
     bias_scaled: (
         "the bias is scaled, too: it is added before the division"
     ),
+    sinks_scaled: "a sink's score is scaled, too",
+    one_key_more: "the window is one key too long",
+    not_causal_in_a_window: (
+        "causal is dropped beside a window of window - 1 keys to each side"
+    ),
     window_ignored: "there is no window",
 }
 
@@ -198,6 +237,29 @@ def test_what_it_makes_wrong_of_them_has_a_cause(function):
     report = report_on(function)
     assert report.verdict == "rejected", report
     assert report.cause == WRONG[function]
+
+
+def with_first_keys(q, k, v, window=4, first=2):
+    """As in StreamingLLM."""
+    distance, place = apart(q, k), torch.arange(k.shape[-2])
+    seen = (distance >= 0) & ((distance < window) | (place < first))
+    return weighed(scores_of(q, k), seen, v)
+
+
+def dilated(q, k, v, window=3, dilation=2):
+    distance = apart(q, k)
+    seen = (distance >= 0) & (distance < window * dilation)
+    return weighed(scores_of(q, k), seen & (distance % dilation == 0), v)
+
+
+@slow
+@pytest.mark.parametrize("function", [with_first_keys, dilated])
+def test_what_does_more_with_its_arguments_is_accused_of_nothing(function):
+    report = report_on(function)
+    assert report.verdict == "not judged"
+    assert report.trouble.startswith(
+        "it takes window, and does not with it"
+    )
 
 
 # --- what is said ---------------------------------------------------------
@@ -316,7 +378,7 @@ def test_every_mistake_is_told_from_the_right_one_and_from_the_others():
     outputs |= {
         n: attention_as(variant, case, m) for n, m in mistakes_in(variant)
     }
-    assert len(outputs) == 20
+    assert len(outputs) == 22
     for name, output in outputs.items():
         alike = [n for n, o in outputs.items() if np.allclose(o, output)]
         assert alike == [name] or {*alike} == {
