@@ -58,8 +58,8 @@ def by_hand() -> dict[str, dict]:
         "scaled_dot_product_attention": attention,
         "attention_with_dropout": attention
         | {"dropout_mask": ~np.eye(4, k=-1, dtype=bool), "rate": 0.25},
-        "biased_attention": attention
-        | {"bias": example.MASK * 1.0 - np.eye(4)},
+        "biased_attention": one_head
+        | {"bias": example.MASK[None] * 1.0 - np.eye(4)},
         "capped_attention": attention | {"cap": 1.0},
         "sink_attention": one_head | {"sink": np.array([0.5])},
         "latent_attention": latent,

@@ -73,7 +73,7 @@ def of_heads(
 # One mask for all texts, as of a step, does not tell these.
 OF_A_BATCH = ("along the batch, not the tokens", "[head by head]")
 OF_LAYERS = {"sources", "joined", "scale", "one_for_all", "turning"}
-OF_LAYERS |= {"biased", "residual"}
+OF_LAYERS |= {"biased", "residual", "not_normed"}
 MUTANTS: dict[str, Mutants] = {
     "merge_heads": MERGE_HEADS,
     "multi_head_attention": {
