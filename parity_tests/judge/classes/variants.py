@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from parity_tests.judge.mutants.class_parts import layer_of_heads
-from parity_tests.judge.mutants.variant_parts import mistakes_in
+from parity_tests.judge.mutants.variant_parts import WINDOW, mistakes_in
 from parity_tests.judge.subject.intentions import (
     numbers_in,
     reaches_of,
@@ -30,7 +30,7 @@ from .building import takes
 from .cases import LayerCase
 
 LONGEST = 64  # window of a source that is tried
-WINDOW = re.compile(r"window|local|band", re.I)
+WINDOWED = re.compile(r"window|local|band", re.I)
 
 
 def reading_as_variant(
@@ -56,7 +56,13 @@ def reading_as_variant(
     if found := layer.reading_with_masks(case, varied):
         return found
     first = {(r.variant, causal): (r, causal) for r, causal in varied[::-1]}
-    mistakes = {n: m for each, _ in ways for n, m in mistakes_in(each)}
+    is_told = layer.sizes[0].reach or layer.said
+    mistakes = {
+        name: mistake
+        for variant, _ in ways
+        for name, mistake in mistakes_in(variant)
+        if is_told or name not in WINDOW  # not of one that is guessed
+    }
     for mistake in mistakes.values():
         mutants = (partial(layer_of_heads, varied=mistake),)
         with np.errstate(all="ignore"):
@@ -95,13 +101,15 @@ def windows_of(layer) -> list[tuple[int | None, str]]:
         return [(REACHES[name](told) + 1, name) for name in names]
     if layer.said and layer.said.window:
         return [(layer.said.window, "")]
+    if layer.sizes[0].window:  # of an image, all of which is seen
+        return [(None, "")]
     return [(n, "") for n in written_windows(layer.thing)] or [(None, "")]
 
 
 def written_windows(thing) -> list[int]:
     """Numbers of a source that speaks of a window: as they are, and one
     more, as they may not count the query's own key."""
-    if not WINDOW.search(f"{thing.name}{thing.source}{thing.helpers}"):
+    if not WINDOWED.search(f"{thing.name}{thing.source}{thing.helpers}"):
         return []
     whole = [int(n) for n in numbers_in(thing) if n == int(n)]
     short = [n for n in whole if n <= LONGEST]
