@@ -47,6 +47,21 @@ def by_hand() -> dict[str, dict]:
         "value_weight": example.VALUE[None],
         "mask": example.MASK[None],
     }
+    # States: a text that begins behind another one.
+    state = np.array([[1.0, 0.5], [0.0, -1.0]])
+    tokens = {"query": QUERY, "key": KEY, "value": VALUE}
+    linear = tokens | {"state": state}
+    kernel = linear | {"normaliser": np.ones(2)}
+    unit = KEY / np.linalg.norm(KEY, axis=-1, keepdims=True)
+    decays = {
+        "log_decay": np.log([1.0, 0.5, 0.5, 0.25]),
+        "beta": np.array([1.0, 0.5, 0.5, 1.0]),
+    }
+    gated = linear | {"key": unit} | decays
+    last = {
+        name: np.asarray(array[-1])
+        for name, array in (gated | tokens).items()
+    }
     return {
         "attention_scores": {"query": QUERY, "key": KEY},
         "softmax": {"scores": example.SCORES},
@@ -64,6 +79,18 @@ def by_hand() -> dict[str, dict]:
         "sink_attention": one_head | {"sink": np.array([0.5])},
         "latent_attention": latent,
         "absorbed_latent_attention": latent,
+        "linear_attention_step": {name: last[name] for name in tokens}
+        | {"state": state},
+        "recurrent_linear_attention": linear,
+        "linear_attention_chunk": linear,
+        "chunkwise_linear_attention": linear | {"chunk": 2},
+        "kernel_attention": kernel,
+        "chunkwise_kernel_attention": kernel | {"chunk": 2},
+        "gated_delta_step": last | {"key": unit[-1], "state": state},
+        "recurrent_gated_delta": gated,
+        "gated_delta_chunk": gated,
+        "chunkwise_gated_delta": gated | {"chunk": 2},
+        "decay_ratios": {"log_decay": decays["log_decay"]},
         "causal_mask": {"queries": 4, "keys": 4, "past": 0},
         "simple_attention": {"x": example.X},
         "split_heads": {"x": np.arange(24.0).reshape(3, 8), "heads": 2},
