@@ -20,6 +20,7 @@ from ..gpt2 import Gpt2
 from ..optimizer import gradient_norm, learning_rate
 from ..parameters import state_dict
 from ..variants.llama import Llama
+from ..variants.transformer import Transformer
 from ..windows import windows
 from .adamw import Moments, adamw, clip_all, no_moments
 from .architectures import Batch, Config, architecture_of
@@ -47,7 +48,7 @@ class TrainingSettings:
 class TrainState(NamedTuple):
     """Training state: a model, its moments, and the steps it has taken."""
 
-    params: Gpt2 | Llama
+    params: Gpt2 | Llama | Transformer
     moments: Moments
     step: int
 
@@ -61,7 +62,7 @@ class StepMetrics(NamedTuple):
     rate: float
 
 
-def initial_state(params: Gpt2 | Llama) -> TrainState:
+def initial_state(params: Gpt2 | Llama | Transformer) -> TrainState:
     """A model that has taken no step yet."""
     return TrainState(params, no_moments(params), 0)
 
