@@ -107,14 +107,17 @@ from .variants import (
 
 def without_idle(caller: Caller, limits: Range) -> Caller:
     """Without the arguments of variants that are off by default, and
-    change nothing where they are passed: they are left alone."""
+    change nothing, or raise, where they are passed: they are left alone.
+    """
     roles, arrays = caller.calling.roles, arrays_within(limits)
     at_rest, idle = attempt(caller, *arrays), []
     for each in roles.beside:
         given = {each.kind: TELLING[each.kind]}
         passed = attempt(caller, *arrays, given=given)
-        is_idle = each.is_off and passed is not None
-        if is_idle and np.array_equal(at_rest, passed, equal_nan=True):
+        is_same = passed is None or np.array_equal(
+            at_rest, passed, equal_nan=True
+        )
+        if each.is_off and is_same:
             idle.append(each)
     beside = tuple(each for each in roles.beside if each not in idle)
     left = (*roles.left_alone, *(each.name for each in idle))
