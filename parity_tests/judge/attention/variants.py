@@ -7,7 +7,6 @@ said. It goes before a known mistake that gives the same numbers, as a cap
 of 30 after the mask all but does.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import product
 
@@ -16,7 +15,10 @@ import numpy as np
 from numpy_ref.masks import causal_mask
 from parity_tests.judge.mutants.attention_parts import Probe
 from parity_tests.judge.subject.cases import AttentionCase, normal_arrays
-from parity_tests.judge.subject.intentions import numbers_in
+from parity_tests.judge.subject.intentions import (
+    numbers_in,
+    speaks_of_a_window,
+)
 from parity_tests.judge.subject.variants import Variant, where_any_is_seen
 from parity_tests.judge.verdict.diagnosis import alike, output_for
 
@@ -66,8 +68,8 @@ def windows_in(caller: Caller) -> set[int]:
 def may_have_a_long_window(caller: Caller) -> bool:
     """Whether its source speaks of one that is longer than what plain
     attention is asked with."""
-    says_so = re.search(r"window|local|band", caller.thing.source, re.I)
-    return bool(says_so) and max(windows_in(caller), default=0) >= LONG
+    longest = max(windows_in(caller), default=0)
+    return longest >= LONG and speaks_of_a_window(caller.thing)
 
 
 def long_cases(subject) -> list[AttentionCase]:

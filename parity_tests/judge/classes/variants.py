@@ -5,7 +5,6 @@ cap, ALiBi, sinks, and norms of queries and keys. What gives its numbers is
 what it has; or else what gives them with a known mistake.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -18,6 +17,7 @@ from parity_tests.judge.mutants.variant_parts import WINDOW, mistakes_in
 from parity_tests.judge.subject.intentions import (
     numbers_in,
     reaches_of,
+    speaks_of_a_window,
     speaks_of_alibi,
 )
 from parity_tests.judge.subject.qk_norms import QKNorm, qk_norms_of
@@ -30,7 +30,6 @@ from .building import takes
 from .cases import LayerCase
 
 LONGEST = 64  # window of a source that is tried
-WINDOWED = re.compile(r"window|local|band", re.I)
 
 
 def reading_as_variant(
@@ -97,7 +96,8 @@ def variants_to_try(layer) -> Iterator[tuple[Variant, str]]:
 def windows_of(layer) -> list[tuple[int | None, str]]:
     """Windows, and how far those reach that an argument tells."""
     if told := layer.sizes[0].reach:
-        names = reaches_of(layer.thing, told=layer.said)
+        said = layer.said and layer.said.window
+        names = reaches_of(layer.thing, told=said)
         return [(REACHES[name](told) + 1, name) for name in names]
     if layer.said and layer.said.window:
         return [(layer.said.window, "")]
@@ -109,7 +109,7 @@ def windows_of(layer) -> list[tuple[int | None, str]]:
 def written_windows(thing) -> list[int]:
     """Numbers of a source that speaks of a window: as they are, and one
     more, as they may not count the query's own key."""
-    if not WINDOWED.search(f"{thing.name}{thing.source}{thing.helpers}"):
+    if not speaks_of_a_window(thing):
         return []
     whole = [int(n) for n in numbers_in(thing) if n == int(n)]
     short = [n for n in whole if n <= LONGEST]

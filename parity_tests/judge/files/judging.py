@@ -360,7 +360,7 @@ def judge_told(
     can_rest = all(b.is_off or b.kind != "cap" for b in beside)
     if not declared.variant and can_rest:
         plain = judge_subject(subject, budget)
-        if plain.failed and plain.cause:
+        if plain.failed and not plain.doubt:
             return replace(plain, conventions=conventions)
     way = as_told(subject, declared.variant)
     report = judge_subject(way, budget)

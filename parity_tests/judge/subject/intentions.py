@@ -173,13 +173,13 @@ def speaks_of_alibi(thing: Thing) -> bool:
 OWN_KEY_COUNTS = re.compile(
     r"includ\w+ (itself|its own|the (current|query))|"
     r"(itself|\bown( \w+)?|current( \w+)?) (is |being )?included|"
-    r"counting (itself|its own)|itself (and|plus|with)|"
-    r"\bown (key|token|position)?s? ?(and|with) |"
+    r"counting (itself|its own)|"
     r"(window\w*|\bw\b)`* ?- ?1\b|"
     r"\blast `*(\w*window\w*|w)`* (keys|tokens|positions)|"
     r"\bof `*(\w*window\w*|w)`* keys, (its own|itself)",
     re.I,
 )
+WINDOWED = re.compile(r"window|local|band", re.I)
 HALVES = re.compile(r"// ?2|>> ?1|/ ?2\b")
 
 
@@ -192,6 +192,12 @@ def reaches_of(thing: Thing, told: object = None) -> list[str]:
         return ["w - 1"]
     halves = HALVES.search(f"{thing.source}{thing.helpers}")
     return ["w - 1", "w", *(["w // 2"] if halves else [])]
+
+
+def speaks_of_a_window(thing: Thing) -> bool:
+    """Whether its name or its source speaks of one."""
+    said = f"{thing.name}{thing.source}{thing.helpers}"
+    return WINDOWED.search(said) is not None
 
 
 def numbers_in(thing: Thing) -> list[float]:

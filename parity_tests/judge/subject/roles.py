@@ -43,7 +43,7 @@ PATTERNS = {
 # What is done beside plain attention: numbers, and arrays of heads.
 KINDS = {
     "window": (
-        r"((sliding|local|attention|attn|left|context)_?)*window"
+        r"((sliding|local|attention|attn|left)_?)*window"
         r"(_?(size|length|len|left))?"
     ),
     "cap": (

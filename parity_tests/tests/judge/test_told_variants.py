@@ -239,6 +239,30 @@ def test_what_it_makes_wrong_of_them_has_a_cause(function):
     assert report.cause == WRONG[function]
 
 
+def gradient_doubled(q, k, v, window):
+    """Right in all its numbers, and wrong in what it sends back."""
+    return swa(2 * q - q.detach(), k, v, window)
+
+
+def back_and_own(q, k, v, window):
+    """A token sees itself and the `window` tokens before it."""
+    return window_before(q, k, v, window)
+
+
+@slow
+def test_what_is_wrong_at_rest_is_wrong():
+    report = report_on(gradient_doubled)
+    assert report.verdict == "rejected", report
+    failed = {finding.name for finding in report.failed}
+    assert failed
+    assert all("gradient" in name for name in failed)
+
+
+@slow
+def test_a_window_beside_the_own_key_is_no_mistake():
+    assert report_on(back_and_own).holds
+
+
 def with_first_keys(q, k, v, window=4, first=2):
     """As in StreamingLLM."""
     distance, place = apart(q, k), torch.arange(k.shape[-2])
@@ -312,6 +336,7 @@ def test_a_window_that_is_said_goes_where_it_is_taken():
         *[(n, "slopes") for n in ("slopes", "alibi_slopes")],
         *[(n, "sinks") for n in ("sinks", "sink_logits", "s_aux", "sink")],
         *[(n, None) for n in ("num_sinks", "capacity", "windows", "bias")],
+        ("context_window", None),
     ],
 )
 def test_names_tell_what_an_argument_is(name, kind):
