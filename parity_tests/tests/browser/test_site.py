@@ -139,10 +139,20 @@ def test_one_side_can_be_chosen_and_is_remembered(opened):
     tab.locator("#softmax button.view", has_text="NumPy").click()
     assert not torch.is_visible()
     tab.reload()
-    assert not tab.locator("#softmax .side-1").first.is_visible()
+    torch.wait_for(state="hidden")
     assert tab.locator("#softmax .side-0").first.is_visible()
     tab.locator("#softmax button.view", has_text="Math").click()
     assert not tab.locator("#softmax .codes").first.is_visible()
+
+
+def test_a_choice_is_followed_by_the_pages_that_are_open(opened):
+    first = opened("reference/attention.html")
+    second = first.context.new_page()
+    second.goto(first.url)
+    torch = second.locator("#softmax .side-1").first
+    assert torch.is_visible()
+    first.locator("#softmax button.view", has_text="NumPy").click()
+    torch.wait_for(state="hidden")
 
 
 def test_a_table_of_steps_is_one_stop_and_arrows_lead_through_it(opened):

@@ -63,11 +63,15 @@ function stored() {
   }
 }
 
-function choose(choice) {
+function showSides(choice) {
   document.documentElement.dataset.sideBySide = choice;
   for (const button of document.querySelectorAll("button.view")) {
     button.setAttribute("aria-pressed", button.dataset.view === choice);
   }
+}
+
+function choose(choice) {
+  showSides(choice);
   try {
     localStorage.setItem(CHOICE, choice);
   } catch {
@@ -75,7 +79,11 @@ function choose(choice) {
   }
 }
 
-choose(stored());
+showSides(stored());
+// A choice made in another page, or just before this one was loaded again.
+window.addEventListener("storage", (event) => {
+  if (event.key === CHOICE) showSides(event.newValue ?? "both");
+});
 document.addEventListener("pointerover", lit);
 document.addEventListener("focusin", lit);
 document.addEventListener("keydown", moveBetweenSteps);
