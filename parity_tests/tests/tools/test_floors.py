@@ -46,7 +46,7 @@ FLOORS = (
     ("parity_tests.exact",),
     ("parity_tests.twins",),
     ("parity_tests.judge.verdict",),
-    ("parity_tests.judge.subject",),
+    ("parity_tests.judge.subject", "parity_tests.judge.half"),
     ("parity_tests.judge.mutants",),
     ("parity_tests.judge.attention",),
     ("parity_tests.judge.classes", "parity_tests.judge.steps"),

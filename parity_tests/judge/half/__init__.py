@@ -1,0 +1,1 @@
+"""Kernels in half precision: inputs, profiles, and what finds them out."""

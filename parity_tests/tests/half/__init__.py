@@ -1,0 +1,1 @@
+"""Half precision: its bounds, kernels, probes and verdicts."""
