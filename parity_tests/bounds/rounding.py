@@ -7,8 +7,9 @@ value than the error. Two correct evaluations differ by at most twice that.
 Notation: u is the unit roundoff, eps/2; eta the smallest normal number,
 for what underflow can lose in one operation; gamma(n) = n u / (1 - n u),
 the relative error of n roundings in a row, whatever their order (Higham
-2002, lemma 3.1); 8 u is what a library's exp, sin or cos may be off by.
-Nothing may overflow.
+2002, lemma 3.1); 8 u is what a library's exp, sin or cos may be off by. A
+kernel may come with a faster exp: f u, f = 8 unless it was measured
+(`exponentials.py`). Nothing may overflow.
 
 Each rule adds two parts. What the operands' errors do to the exact
 result, by the triangle inequality; and what rounding adds to that, at
@@ -27,11 +28,11 @@ would magnify.
 is off by a factor between e^-E and e^E, and so is their sum: a weight is
 off by a factor between e^-2E and e^2E. Rounding a score's distance from
 the maximum, which is m - s or up to 2 E more, costs that many u, which
-exp makes relative; exp itself 8 u. In the sum that is weighted by the
+exp makes relative; exp itself f u. In the sum that is weighted by the
 weights, and sum p (m - s) is at most the entropy, at most ln n. The
 sum's own n roundings and the division make theta_j =
-(n + 28 + 2 (m - s_j + 2 E) + 2 ln(n + 1)) u, the factors of 2 being room
-for the products of small terms. Together, |error of p| <=
+(n + 2 f + 12 + 2 (m - s_j + 2 E) + 2 ln(n + 1)) u, the factors of 2 being
+room for the products of small terms. Together, |error of p| <=
 p expm1(2 E + log1p(theta)), never more than 1, and (n + 1) eta for
 summands that underflow. The shift by the maximum cancels: any shift by
 about the maximum, and block by block, falls under the same bound.
@@ -40,7 +41,7 @@ about the maximum, and block by block, falls under the same bound.
 weights' error carried along.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, log, sqrt
 
 import numpy as np
@@ -50,10 +51,14 @@ FUNCTION_ROUNDINGS = 8
 
 @dataclass(frozen=True)
 class Rounding:
-    """Rounding of a precision: unit roundoff and smallest normal number."""
+    """Rounding of a precision: unit roundoff and smallest normal number.
+
+    `exp_roundings`: f, how many u the exp of a softmax may be off by.
+    """
 
     u: float
     eta: float
+    exp_roundings: int = field(default=FUNCTION_ROUNDINGS, compare=False)
 
     @classmethod
     def of(cls, dtype) -> "Rounding":
@@ -173,7 +178,7 @@ def exponential(a: Bounded) -> Bounded:
         near = absolute(value) * np.expm1(np.minimum(a.error, 1))
         far = np.exp(a.value.astype(np.float64) + a.error)
     propagated = np.where(a.error <= 1, near, far)
-    return a.rounded(value, propagated, FUNCTION_ROUNDINGS)
+    return a.rounded(value, propagated, a.rounding.exp_roundings)
 
 
 def at_most_one(a: Bounded) -> Bounded:
@@ -284,7 +289,8 @@ def distribution(scores: Bounded, mask: np.ndarray) -> Bounded:
 
     worst = np.where(mask, scores.error, 0).max(-1, keepdims=True)
     further = depth.astype(np.float64) + 2 * worst
-    theta = (keys + 28 + 2 * further + 2 * log(keys + 1)) * u
+    roundings = keys + 2 * scores.rounding.exp_roundings + 12
+    theta = (roundings + 2 * further + 2 * log(keys + 1)) * u
     with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf
         log_share = -depth.astype(np.float64) - np.log(total.astype(float))
     growth = 2 * worst + np.log1p(theta)

@@ -16,6 +16,10 @@ REFERENCES = {
         "Torgerson, W. S. (1952). Multidimensional Scaling: I. Theory and "
         "Method. Psychometrika 17(4)."
     ),
+    "Charnes and Cooper 1962": (
+        "Charnes, A., Cooper, W. W. (1962). Programming with Linear "
+        "Fractional Functionals. Naval Research Logistics Quarterly 9."
+    ),
     "Abramowitz and Stegun 1964": (
         "Abramowitz, M., Stegun, I. A. (1964). Handbook of Mathematical "
         "Functions with Formulas, Graphs, and Mathematical Tables. "
