@@ -13,18 +13,26 @@ from functools import wraps
 from math import inf
 from typing import get_args
 
-from jaxtyping import AbstractArray, jaxtyped
+from jaxtyping import AbstractArray, AbstractDtype, Float, jaxtyped
 from numpy import ndarray as Array
 
 _inside = ContextVar("inside", default=False)
+IN_HALF = "numpy_ref.variants.half_precision computes in half"
+
+
+class Half(AbstractDtype):
+    """A float of 16 bits: bfloat16 (of ml_dtypes) or float16."""
+
+    dtypes = ("bfloat16", "float16")
 
 
 def checked(function):
     """Check shapes and dtypes: ValueError for an array that does not fit.
 
     Arrays fit when their dtype and their axes are as annotated, a name
-    meaning the same size throughout, and all floats have one dtype. A
-    class is checked when it is made, by its fields.
+    meaning the same size throughout, and all floats have one dtype: a
+    `Float` is float32 or float64, since a half would be widened on the
+    way, in silence. A class is checked when it is made, by its fields.
     """
     if inspect.isclass(function):
         function.__init__ = checked(function.__init__)
@@ -73,6 +81,14 @@ def check_all_at_least(name: str, numbers: Array, least: int) -> None:
     if below.size:
         raise ValueError(
             f"expected {name} to be at least {least}, got {below.flat[0]}"
+        )
+
+
+def check_between(name: str, number: int, least: int, most: int) -> None:
+    """Raise ValueError unless `number` is from `least` to `most`."""
+    if not least <= number <= most:
+        raise ValueError(
+            f"expected {name} to be from {least} to {most}, got {number}"
         )
 
 
@@ -135,6 +151,9 @@ def _check(bound: inspect.BoundArguments, function) -> None:
     with jaxtyped("context"):
         for argument, value, annotation in _arguments(bound):
             expected, got = _as_annotated(annotation), _described(value)
+            _check_precision(
+                f"{name}: expected {argument}", value, annotation
+            )
             # A named tuple fits by its fields, whoever has defined it.
             named = getattr(annotation, "_fields", None)
             fits = (
@@ -151,6 +170,19 @@ def _check(bound: inspect.BoundArguments, function) -> None:
             fitting.append(f"{argument} {got} {expected}")
     _check_dtypes(bound, name)
     _make_plain(bound, name)
+
+
+def _check_precision(expected: str, value, annotation) -> None:
+    """Raise ValueError for a half that would be widened, or no half."""
+    if not isinstance(value, Array) or not _is_array_type(annotation):
+        return
+    is_half, got = value.dtype.name in Half.dtypes, _described(value)
+    if annotation.dtypes == Float.dtypes and is_half:
+        raise ValueError(
+            f"{expected}: float32 or float64, got {got}; {IN_HALF}"
+        )
+    if annotation.dtypes == Half.dtypes and not is_half:
+        raise ValueError(f"{expected}: bfloat16 or float16, got {got}")
 
 
 def _check_dtypes(bound: inspect.BoundArguments, name: str) -> None:
@@ -206,7 +238,9 @@ def _arrays_in(name: str, value, annotation):
 
 def _float_dtypes(value) -> set:
     if isinstance(value, Array):
-        return {value.dtype} if value.dtype.kind == "f" else set()
+        is_half = value.dtype.name in Half.dtypes  # bfloat16 is no "f"
+        is_float = is_half or value.dtype.kind == "f"
+        return {value.dtype} if is_float else set()
     if isinstance(value, tuple):
         return set().union(*map(_float_dtypes, value))
     if is_dataclass(value):  # of one dtype, or it had not been made

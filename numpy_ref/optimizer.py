@@ -61,7 +61,7 @@ def adamw_step(
 
 @checked
 def gradient_norm(
-    gradients: tuple[Array, ...],
+    gradients: tuple[Float[Array, "..."], ...],
 ) -> Scalar:
     r"""Gradient norm: the length of all gradients, taken as one vector.
 
@@ -74,9 +74,9 @@ def gradient_norm(
 
 @checked
 def clip_gradients(
-    gradients: tuple[Array, ...],
+    gradients: tuple[Float[Array, "..."], ...],
     most: float,
-) -> tuple[Array, ...]:
+) -> tuple[Float[Array, "..."], ...]:
     r"""Gradient clipping: all shortened together, to a norm up to `most`.
 
     $g \cdot \min(1, \text{most} / (\lVert g \rVert + 10^{-6}))$

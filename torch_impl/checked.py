@@ -12,18 +12,25 @@ from functools import wraps
 from math import inf
 from typing import get_args
 
-from jaxtyping import AbstractArray, jaxtyped
+from jaxtyping import AbstractArray, AbstractDtype, jaxtyped
 from torch import Tensor as Array
 from torch import nn
 
 _inside = ContextVar("inside", default=False)
 
 
+class Half(AbstractDtype):
+    """A float of 16 bits: bfloat16 or float16."""
+
+    dtypes = ("bfloat16", "float16")
+
+
 def checked(function):
     """Check shapes and dtypes: ValueError for an array that does not fit.
 
     Arrays fit when their dtype and their axes are as annotated, a name
-    meaning the same size throughout, and all floats have one dtype.
+    meaning the same size throughout, and all floats have one dtype. A
+    `Float` may be a half, too: PyTorch's operations take it and give it.
     """
     signature = inspect.signature(function)
 
@@ -73,6 +80,14 @@ def check_all_at_least(name: str, numbers: Array, least: int) -> None:
     if len(below):
         raise ValueError(
             f"expected {name} to be at least {least}, got {below[0]}"
+        )
+
+
+def check_between(name: str, number: int, least: int, most: int) -> None:
+    """Raise ValueError unless `number` is from `least` to `most`."""
+    if not least <= number <= most:
+        raise ValueError(
+            f"expected {name} to be from {least} to {most}, got {number}"
         )
 
 
@@ -135,6 +150,9 @@ def _check(bound: inspect.BoundArguments, function) -> None:
     with jaxtyped("context"):
         for argument, value, annotation in _arguments(bound):
             expected, got = _as_annotated(annotation), _described(value)
+            _check_precision(
+                f"{name}: expected {argument}", value, annotation
+            )
             # A named tuple fits by its fields, whoever has defined it.
             named = getattr(annotation, "_fields", None)
             fits = (
@@ -151,6 +169,15 @@ def _check(bound: inspect.BoundArguments, function) -> None:
             fitting.append(f"{argument} {got} {expected}")
     _check_dtypes(bound, name)
     _make_plain(bound, name)
+
+
+def _check_precision(expected: str, value, annotation) -> None:
+    """Raise ValueError for what is no half where one is expected."""
+    if not isinstance(value, Array) or not _is_array_type(annotation):
+        return
+    got = _described(value)
+    if annotation.dtypes == Half.dtypes and not got.startswith(Half.dtypes):
+        raise ValueError(f"{expected}: bfloat16 or float16, got {got}")
 
 
 def _check_dtypes(bound: inspect.BoundArguments, name: str) -> None:

@@ -43,7 +43,7 @@ def adamw_step(
 
 @checked
 def gradient_norm(
-    gradients: tuple[Array, ...],
+    gradients: tuple[Float[Array, "..."], ...],
 ) -> Scalar:
     squares = [gradient.square().sum() for gradient in gradients]
     norm = torch.sqrt(torch.stack(squares).sum())
@@ -52,9 +52,9 @@ def gradient_norm(
 
 @checked
 def clip_gradients(
-    gradients: tuple[Array, ...],
+    gradients: tuple[Float[Array, "..."], ...],
     most: float,
-) -> tuple[Array, ...]:
+) -> tuple[Float[Array, "..."], ...]:
     check_not_negative("most", most)
     norm = gradient_norm(gradients)
     factor = torch.clamp(most / (norm + 1e-6), max=1)

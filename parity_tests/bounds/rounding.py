@@ -62,7 +62,9 @@ class Rounding:
 
     @classmethod
     def of(cls, dtype) -> "Rounding":
-        """The rounding of a NumPy float dtype."""
+        """The rounding of a NumPy float dtype, or of bfloat16."""
+        if np.dtype(dtype).name == "bfloat16":  # which finfo knows not
+            return cls(2.0**-8, 2.0**-126)
         precision = np.finfo(dtype)
         return cls(float(precision.eps) / 2, float(precision.tiny))
 
@@ -153,6 +155,11 @@ class Bounded:
         return Bounded(
             value, self.error.max(axis=-1, keepdims=True), self.rounding
         )
+
+
+def is_float_dtype(dtype: np.dtype) -> bool:
+    """Whether a dtype holds floats; NumPy takes bfloat16 for none."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def absolute(value: np.ndarray) -> np.ndarray:
@@ -311,7 +318,8 @@ def in_digits(array: np.ndarray) -> np.ndarray:
     """Floats as mpmath's numbers, of the same value to the last bit."""
     import mpmath
 
-    return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(array), dtype=object)
+    wide = np.asarray(array, np.float64)
+    return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(wide), dtype=object)
 
 
 def like(a: Bounded, number) -> np.ndarray:

@@ -38,6 +38,7 @@ from .variants import (
     distilbert,
     gated_delta,
     grouped_queries,
+    half_precision,
     label_smoothing,
     latent_attention,
     linear_attention,
@@ -112,6 +113,7 @@ FILES = (
     label_smoothing,
     transformer_training,
     warm_up,
+    half_precision,
 )
 
 

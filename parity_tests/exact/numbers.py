@@ -5,7 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from parity_tests.bounds.rounding import Bounded, in_digits, like
+from parity_tests.bounds.rounding import (
+    Bounded,
+    Rounding,
+    in_digits,
+    is_float_dtype,
+    like,
+)
+
+FLOAT32 = Rounding.of(np.float32)
 
 
 def bounded(value, digits: bool = False):
@@ -21,7 +29,7 @@ def bounded(value, digits: bool = False):
         members = [bounded(member, digits) for member in value]
         # A named tuple takes its members one by one.
         return getattr(type(value), "_make", tuple)(members)
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+    if isinstance(value, np.ndarray) and is_float_dtype(value.dtype):
         wide = value.astype(np.float64)
         return Bounded.exactly(value, in_digits(wide) if digits else wide)
     return value
@@ -41,6 +49,19 @@ def constant(a, number):
     """One number of the code, rounded to the precision of `a`."""
     error = np.asarray(abs(number) * a.rounding.u)
     return Bounded(like(a, number), error, a.rounding)
+
+
+def widened(a):
+    """Half precision as float32, which holds each of its numbers."""
+    return Bounded(a.value, a.error, FLOAT32)
+
+
+def rounded_as(half, a):
+    """One rounding to the precision of `half`: u of a number, and of the
+    smallest normal one where it is below that."""
+    u, eta = half.rounding.u, half.rounding.eta
+    error = a.error + u * np.maximum(a.magnitude, eta)
+    return Bounded(a.value, error, half.rounding)
 
 
 def parameters(**fields):

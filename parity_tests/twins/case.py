@@ -37,9 +37,11 @@ def to_torch(value):
     if isinstance(value, tuple):
         kind = namesake(type(value), "torch_impl")
         return tuple_of(kind, map(to_torch, value))
-    return (
-        torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-    )
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.dtype.name == "bfloat16":  # by its bits: NumPy lacks the type
+        return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(value)
 
 
 def tuple_of(kind: type, members) -> tuple:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity_tests.bounds.rounding import Rounding
+from parity_tests.bounds.rounding import Rounding, is_float_dtype
 
-# A bound wider than this share of the values it is for checks nothing.
+# A bound wider than this share of the values it is for checks nothing; in
+# half precision one rounding, which either side may make, is more.
 WIDE = 1e-3
+ROUNDINGS_IN_HALF = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +47,12 @@ class Comparison:
         """
         if not is_float(self.ours):
             return False
-        precision = np.finfo(self.ours.dtype)
-        underflow = precision.tiny / precision.eps
+        rounding = Rounding.of(self.ours.dtype)
+        share, underflow = WIDE, rounding.eta / (2 * rounding.u)
+        if rounding.u > WIDE / ROUNDINGS_IN_HALF:
+            share, underflow = ROUNDINGS_IN_HALF * rounding.u, rounding.eta
         size = max(largest(self.ours), self.scale)
-        return self.bound > max(WIDE * size, underflow)
+        return self.bound > max(share * size, underflow)
 
     def __str__(self) -> str:
         verdict = "agrees" if self.holds else "differs"
@@ -197,7 +201,7 @@ def is_float(value) -> bool:
     if isinstance(value, list | tuple):
         return any(is_float(member) for member in value)
     is_array = isinstance(value, np.ndarray | np.generic)
-    return is_array and value.dtype.kind == "f"
+    return is_array and is_float_dtype(value.dtype)
 
 
 def _same(ours, theirs) -> bool:

@@ -14,10 +14,11 @@ from parity_tests.bounds.rounding import Bounded, in_digits
 from parity_tests.exact import DIGITS, described, exact_steps
 from parity_tests.exact.numbers import bounded
 
-from .case import Case
+from .case import Case, to_torch
 from .comparing import Comparison, compare_step, largest
 from .finding import Twin, find_twins
 from .recording import record
+from .replaying import to_numpy
 from .rules import GIVEN, others, returned_name, steps_of
 
 
@@ -111,7 +112,7 @@ def by_pytorch(case: Case, upstream: Array) -> dict[str, Array]:
         for part in parts(value):
             part.retain_grad()
     first = output[0] if isinstance(output, tuple) else output
-    first.backward(torch.from_numpy(upstream))
+    first.backward(to_torch(upstream))
     by_name = {name: gradient(value) for name, value in tensors.items()}
     if case.module is not None:
         for name, parameter in case.module.named_parameters():
@@ -134,8 +135,8 @@ def gradient(value):
     if isinstance(value, list):
         return [gradient(part) for part in value]
     if value.grad is None:
-        return torch.zeros_like(value).detach().numpy()
-    return value.grad.numpy()
+        return to_numpy(torch.zeros_like(value))
+    return to_numpy(value.grad)
 
 
 def by_hand(case: Case, upstream: Array):

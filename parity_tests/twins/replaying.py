@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
 
+import numpy as np
 import torch
 
 from numpy_ref.parameters import from_state_dict
@@ -65,7 +66,7 @@ def replay(name: str, arguments: dict, params) -> Call:
 def to_numpy(value):
     """To NumPy: tensors as arrays that share memory, inside of anything."""
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
+        return _array_of(value.detach().cpu())
     if isinstance(value, dict):
         return {key: to_numpy(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -74,6 +75,14 @@ def to_numpy(value):
         kind = namesake(type(value), "numpy_ref")
         return tuple_of(kind, map(to_numpy, value))
     return value
+
+
+def _array_of(tensor: torch.Tensor) -> np.ndarray:
+    if tensor.dtype != torch.bfloat16:
+        return tensor.numpy()
+    import ml_dtypes
+
+    return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
 
 
 def numpy_params(call: Call):

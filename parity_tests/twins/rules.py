@@ -52,6 +52,9 @@ WITHOUT_GRADIENT = {
     "repetition_penalty": "writes; nothing is learned from it",
     "nucleus": "writes; nothing is learned from it",
     "log_sum_exp": "a part of `cross_entropy`, which has one",
+    "round_to": "a staircase, flat between its steps",
+    "add_in_half": "shows how a sum gets stuck; nothing learns from it",
+    "sum_in_half": "shows how a sum gets stuck; nothing learns from it",
 }
 
 # Floats that go in and have no gradient, in any step: where a token

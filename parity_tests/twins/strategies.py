@@ -56,12 +56,17 @@ NOT_NEGATIVE = ("normaliser", "probabilities", "square")
 NOT_POSITIVE = ("log_decay",)
 FROM_0_TO_1 = ("beta", "uniform")
 IGNORED = -100
+# In which half a step is drawn that computes in one.
+HALVES = {"float32": "bfloat16", "float64": "float16"}
+# A rounded score in the tens says next to nothing of its weight.
+SMALLER_IN_HALF = 4
 # What is no array, by its name: sizes of axes, and all else.
 SIZES = ("heads", "key_heads", "d_head", "context_length")
 PLAIN = {
     "base": st.sampled_from([10_000.0, 100_000.0, 3.0]),
     "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
     "batch_size": st.integers(1, 9),
+    "bits": st.integers(1, 11),
     "both_ways": st.booleans(),
     "buckets": st.sampled_from([4, 8, 32]),
     "cap": st.floats(-1, 4).map(np.exp),
@@ -99,6 +104,24 @@ PLAIN = {
 }
 
 
+def half_of(dtype: np.dtype) -> np.dtype:
+    """The half precision that a step is drawn in for this dtype."""
+    import ml_dtypes  # which makes bfloat16 a name that NumPy knows
+
+    assert ml_dtypes.bfloat16
+    return np.dtype(HALVES[np.dtype(dtype).name])
+
+
+def precision_of(twin: Twin, dtype: str) -> str:
+    """What the floats of a step are drawn in for this dtype, by name."""
+    kinds = [
+        annotation.__name__.split("[")[0]
+        for annotation in _annotations(twin.reference).values()
+        if _is_array(annotation)
+    ]
+    return HALVES[dtype] if "Half" in kinds else dtype
+
+
 @cache
 def lattice(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
     """Arrays of whole numbers up to 16, all alike, drawn at once as bytes.
@@ -123,7 +146,8 @@ def cases(
     batch_axes: int = MOST_BATCH_AXES,
     wanted: Callable[[dict], bool] = lambda arguments: True,
 ) -> Case:
-    """Arguments and parameters for `twin`, with floats of `dtype`.
+    """Arguments and parameters for `twin`, with floats of `dtype`, or of
+    the half that goes with it (`HALVES`).
 
     All axes have one size where they are to be `equal`; those of a batch
     are `batch_axes` at most. Arguments that are not `wanted` are rejected
@@ -220,6 +244,9 @@ class _Drawer:
         kind = annotation.__name__.split("[")[0]
         if kind == "Float":
             return self._floats(name, shape)
+        if kind == "Half":
+            half, smaller = half_of(self.dtype), 1 / SMALLER_IN_HALF
+            return self._floats(name, shape, half, smaller)
         if kind == "Bool":
             return self._mask(name, shape)
         return self._integers(name, shape)
@@ -254,7 +281,13 @@ class _Drawer:
             shape += sizes
         return tuple(shape)
 
-    def _floats(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def _floats(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype | None = None,
+        factor: float = 1.0,
+    ) -> np.ndarray:
         if name.endswith("positions"):
             return self._drawn(self.dtype, shape, st.integers(0, 512))
         if name in FROM_0_TO_1:
@@ -264,8 +297,8 @@ class _Drawer:
         whole = self.draw(lattice(shape))
         whole = abs(whole) if name in NOT_NEGATIVE else whole
         whole = -abs(whole) if name in NOT_POSITIVE else whole
-        scale = float(np.exp(self.draw(LOG_SCALE)))
-        array = np.asarray(whole * scale, self.dtype)
+        scale = factor * float(np.exp(self.draw(LOG_SCALE)))
+        array = np.asarray(whole * scale, dtype or self.dtype)
         if name == "key" and _is_corrected(self.twin):
             length = np.linalg.norm(array, axis=-1, keepdims=True)
             array = array / np.maximum(length, 1)

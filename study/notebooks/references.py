@@ -33,6 +33,10 @@ REFERENCES = {
         "Gage, P. (1994). A New Algorithm for Data Compression. The C "
         "Users Journal 12(2)."
     ),
+    "Figueroa 1995": (
+        "Figueroa, S. A. (1995). When is Double Rounding Innocuous? ACM "
+        "SIGNUM Newsletter 30(3)."
+    ),
     "Squire and Trapp 1998": (
         "Squire, W., Trapp, G. (1998). Using Complex Variables to "
         "Estimate Derivatives of Real Functions. SIAM Review 40(1)."
@@ -135,6 +139,10 @@ REFERENCES = {
     "Ramachandran et al. 2017": (
         "Ramachandran, P., Zoph, B., Le, Q. V. (2017). Searching for "
         "Activation Functions. arXiv:1710.05941."
+    ),
+    "Micikevicius et al. 2018": (
+        "Micikevicius, P., Narang, S., Alben, J., Diamos, G., Elsen, E., "
+        "et al. (2018). Mixed Precision Training. ICLR 2018."
     ),
     "Radford et al. 2018": (
         "Radford, A., Narasimhan, K., Salimans, T., Sutskever, I. (2018). "

@@ -15,7 +15,7 @@ from parity_tests.bounds.rounding import Bounded
 from parity_tests.exact.numbers import bounded
 from parity_tests.tests.conftest import examples, expect_holds
 from parity_tests.twins.case import Case, to_torch
-from parity_tests.twins.comparing import with_exact, within
+from parity_tests.twins.comparing import is_float, with_exact, within
 from parity_tests.twins.finding import find_twins
 from parity_tests.twins.gradients import (
     backward,
@@ -29,7 +29,7 @@ from parity_tests.twins.gradients import (
 )
 from parity_tests.twins.replaying import to_numpy
 from parity_tests.twins.rules import GIVEN, WITHOUT_GRADIENT
-from parity_tests.twins.strategies import SEEDS, cases
+from parity_tests.twins.strategies import SEEDS, cases, precision_of
 from torch_impl.sublayers import FeedForwardSublayer
 
 TWINS = with_gradient()
@@ -78,7 +78,7 @@ def drawn(data, twin, dtype):
     output = twin.reference(**case.numpy_arguments())
     output = output[0] if isinstance(output, tuple) else output
     rng = np.random.default_rng(data.draw(SEEDS))
-    return case, rng.normal(size=output.shape).astype(dtype)
+    return case, rng.normal(size=output.shape).astype(output.dtype)
 
 
 @pytest.mark.parametrize("twin", PARTS, ids=str)
@@ -88,7 +88,7 @@ def test_every_named_gradient_equals_autograds(twin, data, dtype):
     both = gradients(*drawn(data, twin, dtype))
     for comparison in both.compared(f"{twin.name}_backward").values():
         expect_holds(
-            f"{twin.name}_backward, {dtype}",
+            f"{twin.name}_backward, {precision_of(twin, dtype)}",
             replace(comparison, scale=both.scale),
         )
 
@@ -98,12 +98,13 @@ def test_every_named_gradient_equals_autograds(twin, data, dtype):
 @settings(max_examples=examples(4))
 def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
     both = gradients(*drawn(data, twin, dtype), digits=True)
+    precision = precision_of(twin, dtype)
     for name, exact in both.exact.items():
         sides = {"NumPy": both.ours, "PyTorch": both.theirs}
         for side, values in sides.items():
             for comparison in with_exact(name, values[name], exact):
                 expect_holds(
-                    f"gradients by {side} and exact ones, {dtype}",
+                    f"gradients by {side} and exact ones, {precision}",
                     replace(
                         comparison,
                         scale=both.scale,
@@ -214,8 +215,7 @@ def test_gradients_come_in_the_order_of_the_inputs(twin, data):
 
 def has_gradient(value) -> bool:
     """Floats have one, and parameters."""
-    floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    return floats or is_dataclass(value)
+    return is_float(value) or is_dataclass(value)
 
 
 def test_every_step_has_a_gradient_or_a_reason_not_to(capsys):
@@ -233,13 +233,11 @@ def test_every_step_has_a_gradient_or_a_reason_not_to(capsys):
 
 def makes_floats_of_floats(twin) -> bool:
     *taken, returned = [
-        getattr(annotation, "__name__", "")
+        getattr(annotation, "__name__", "").startswith(("Float", "Half"))
         for annotation in annotations(twin.reference)
     ]
     learns = isinstance(twin.torch, type)
-    return returned[:5] == "Float" and (
-        learns or any(name[:5] == "Float" for name in taken)
-    )
+    return returned and (learns or any(taken))
 
 
 def annotations(function) -> list:

@@ -31,6 +31,7 @@ NEGATIVE = {-1, nan, inf}
 REFUSED = {
     "base": ALL,
     "batch_size": ALL,
+    "bits": ALL,
     "buckets": ALL | {1},
     "cap": ALL,
     "chunk": ALL,

@@ -19,7 +19,7 @@ from parity_tests.twins.finding import find_twins, twin_files
 from parity_tests.twins.recording import record
 from parity_tests.twins.replaying import compare, to_numpy
 from parity_tests.twins.rules import WITHOUT_TWIN, complaints
-from parity_tests.twins.strategies import cases
+from parity_tests.twins.strategies import cases, precision_of
 from torch_impl.gpt2_training import Gpt2DropoutMasks
 from torch_impl.sublayers import DropoutMasks
 from torch_impl.variants.qwen2 import with_biases
@@ -121,11 +121,12 @@ def test_every_named_step_is_equal(twin):
     @settings(max_examples=examples(part_for(twin)))
     def on_any_input(data, dtype):
         ours, theirs = recorded(data.draw(cases(twin, dtype)))
+        precision = precision_of(twin, dtype)
         paths = [[call.path for call in side] for side in (ours, theirs)]
         expect_equal(twin.name, "calls", *paths)
         # The innermost calls first: a failure names the step at fault.
         for comparison in compare(theirs[::-1]):
-            expect_holds(f"NumPy and PyTorch, {dtype}", comparison)
+            expect_holds(f"NumPy and PyTorch, {precision}", comparison)
 
     on_any_input()
 
@@ -136,13 +137,14 @@ def test_every_named_step_has_its_exact_value(twin):
     @settings(max_examples=examples(2 * part_for(twin)))
     def on_any_input(data, dtype):
         case = data.draw(cases(twin, dtype))
+        precision = precision_of(twin, dtype)
         exact = exact_steps(twin.name, case.arguments, case.params, True)
         for side, calls in zip(
             ("NumPy", "PyTorch"), recorded(case), strict=True
         ):
             for comparison in compared_with_exact(calls[0], exact):
                 expect_holds(
-                    f"{side} and the exact value, {dtype}",
+                    f"{side} and the exact value, {precision}",
                     replace(comparison, sides=(side, "the exact value")),
                 )
 
