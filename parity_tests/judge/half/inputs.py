@@ -180,10 +180,11 @@ def huge_scores(drawn):
 @kind
 def low_scores(drawn):
     """All scores far below 0: where -10,000 hides nothing."""
-    far = {"bfloat16": 400.0, "float16": 100.0}[drawn.dtype]
-    key = -far * (1 + 0.01 * abs(drawn.key))
-    query = far * (1 + 0.001 * abs(drawn.query)) / drawn.query.shape[-1]
-    return query * query.shape[-1] ** 0.5, key, drawn.value
+    d_head = drawn.key.shape[-1]
+    most = {"bfloat16": 1e6, "float16": 6e4}[drawn.dtype]
+    dot = min(10500 * d_head**0.5, most)
+    query = dot / (50 * d_head) * (1 + 0.001 * abs(drawn.query))
+    return query, -50 * (1 + 0.001 * abs(drawn.key)), drawn.value
 
 
 @kind

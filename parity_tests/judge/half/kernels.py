@@ -5,7 +5,7 @@ is a right one with one method replaced. Half-precision numbers travel as
 float32 inside, rounded by `half` where a real kernel would store them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import e, log2
 
 import numpy as np
@@ -45,6 +45,10 @@ class Kernel:
         with np.errstate(all="ignore"):
             context = self.attention(*arrays, mask)
             return context.astype(half_type(self.profile.dtype))
+
+    def in_format(self, dtype: str) -> "Kernel":
+        """The same kernel in another format."""
+        return replace(self, profile=replace(self.profile, dtype=dtype))
 
     def half(self, numbers: np.ndarray) -> np.ndarray:
         """The nearest numbers of the format."""
@@ -258,3 +262,40 @@ def exp_by_polynomial(numbers, degree: int) -> np.ndarray:
     rest = np.polynomial.polynomial.polyval(power - whole, bits)
     near = np.ldexp(rest, whole.astype(int)).astype(np.float32)
     return np.where(np.isneginf(numbers), 0, near)
+
+
+# Kernels that are right, each with a profile of its own.
+RIGHT_KERNELS = {
+    "float32 inside": TiledKernel(FLOAT32),
+    "weights rounded": TiledKernel(FUSED),
+    "weights rounded, in powers of two": BaseTwoKernel(FUSED, block=128),
+    "weights rounded, with a fast exp": FastExpKernel(
+        replace(FUSED, exp_error=1.2e-4, rescale_error=1.2e-4), block=16
+    ),
+    "rounded weights summed": TiledKernel(
+        replace(FUSED, summed="rounded"), block=32
+    ),
+    "scores and weights rounded": WholeKernel(EAGER),
+    "products rounded": RoundsTheProduct(replace(EAGER, score_roundings=1)),
+    "scaled in half": WholeKernel(
+        replace(EAGER, score_roundings=1, scaled_before="both")
+    ),
+    "query scaled in half, by a rounded scale": WholeKernel(
+        replace(
+            EAGER,
+            score_roundings=1,
+            scaled_before="query",
+            scale_rounded=True,
+        )
+    ),
+    "softmax in half": WholeKernel(replace(EAGER, softmax="half")),
+    "sums in half": WholeKernel(
+        replace(
+            EAGER,
+            softmax="half",
+            scores_in="half",
+            sum_in="half",
+            context_in="half",
+        )
+    ),
+}
