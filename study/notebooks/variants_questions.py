@@ -13,6 +13,7 @@ from numpy import ndarray as Array
 
 from numpy_ref.attention import softmax
 from numpy_ref.variants.gated_delta import recurrent_gated_delta
+from numpy_ref.variants.half_precision import round_to
 from numpy_ref.variants.linear_attention import recurrent_linear_attention
 from numpy_ref.variants.sinks import sink_softmax
 from numpy_ref.variants.sliding_window import sliding_window_mask
@@ -147,6 +148,50 @@ def recalled(answer, values: list[float], beta: float) -> Verdict:
             (
                 beta * values[-1],
                 "What was written before has not gone altogether.",
+            ),
+        ],
+    )
+
+
+def where_a_sum_stops(answer, bits: int) -> Verdict:
+    """Which sum does not grow by a one that is added, in so many bits."""
+    total = np.zeros(1)
+    while (grown := round_to(total + 1, bits)) != total:
+        total = grown
+    right = int(total[0])
+    return judged(
+        answer,
+        right,
+        [
+            (
+                right - 1,
+                "The next one is a power of two: it needs one bit.",
+            ),
+            (right // 2, "From there on neighbours are 1 apart."),
+            (
+                2 * right,
+                "Neighbours are 2 apart before, from a half of it.",
+            ),
+            (right + 1, "That lies between two neighbours: a tie."),
+        ],
+    )
+
+
+def ratio_of_weights(answer, scores: list[float], bits: int) -> Verdict:
+    """The ratio of two weights whose scores were rounded."""
+    first, second = round_to(np.array(scores), bits)
+    difference = first - second
+    return judged(
+        answer,
+        float(np.exp(difference)),
+        [
+            (
+                float(np.exp(scores[0] - scores[1])),
+                "So it is before the scores are rounded.",
+            ),
+            (
+                difference,
+                "That is how far the scores are apart; exp comes next.",
             ),
         ],
     )

@@ -18,7 +18,7 @@ from numpy_ref.parameters import from_state_dict
 from parity_tests.twins.case import Case
 from parity_tests.twins.finding import Twin, find_twins
 from parity_tests.twins.replaying import to_numpy
-from parity_tests.twins.strategies import cases
+from parity_tests.twins.strategies import cases, half_of
 from torch_impl.self_attention import MatrixAttention
 
 QUERY, KEY = example.X @ example.QUERY, example.X @ example.KEY
@@ -58,6 +58,13 @@ def by_hand() -> dict[str, dict]:
         "beta": np.array([1.0, 0.5, 0.5, 1.0]),
     }
     gated = linear | {"key": unit} | decays
+    # Scores and weights that half precision changes, and a sum that stays.
+    in_half = {
+        name: array if name == "mask" else to_half(array)
+        for name, array in attention.items()
+    }
+    counted = to_half(np.full((1,), 252.0))
+    ones = to_half(np.ones((8, 1)))
     last = {
         name: np.asarray(array[-1])
         for name, array in (gated | tokens).items()
@@ -90,12 +97,25 @@ def by_hand() -> dict[str, dict]:
         "recurrent_gated_delta": gated,
         "gated_delta_chunk": gated,
         "chunkwise_gated_delta": gated | {"chunk": 2},
+        "round_to": {"x": np.array([1, 2, 4, 7]) / 7, "bits": 8},
+        "add_in_half": {
+            "total": to_half(np.array([256.0])),
+            "term": ones[0],
+        },
+        "sum_in_half": {"total": counted, "terms": ones},
+        "attention_inside_float32": in_half,
+        "attention_rounded_within": in_half,
         "decay_ratios": {"log_decay": decays["log_decay"]},
         "causal_mask": {"queries": 4, "keys": 4, "past": 0},
         "simple_attention": {"x": example.X},
         "split_heads": {"x": np.arange(24.0).reshape(3, 8), "heads": 2},
         "merge_heads": {"x": np.arange(24.0).reshape(2, 3, 4)},
     }
+
+
+def to_half(array: np.ndarray) -> np.ndarray:
+    """The same numbers in bfloat16."""
+    return array.astype(half_of(np.dtype("float32")))
 
 
 @cache

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import torch
 
-from parity_tests.bounds.rounding import Bounded
+from parity_tests.bounds.rounding import Bounded, is_float_dtype
 from parity_tests.exact import exact_steps
 from parity_tests.twins.case import Case
 from parity_tests.twins.comparing import (
@@ -65,8 +65,8 @@ def gradients_of(name: str) -> dict[str, tuple[Comparison, object]]:
     explains.
     """
     case = example_of(name)
-    shape = np.shape(first_of(result_of(case)))
-    upstream = np.resize(UPSTREAM, shape)
+    result = first_of(result_of(case))
+    upstream = np.resize(UPSTREAM, result.shape).astype(result.dtype)
     both = gradients(case, upstream)
     exact = gradients(case, upstream, digits=True).exact
     steps = {}
@@ -142,7 +142,7 @@ def table(matrix: np.ndarray) -> str:
 
 def largest_of(matrix: np.ndarray) -> float:
     """The largest finite magnitude; 1 where there is none."""
-    if matrix.dtype.kind not in "fiu":
+    if not (is_float_dtype(matrix.dtype) or matrix.dtype.kind in "iu"):
         return 1.0
     magnitudes = np.abs(matrix[np.isfinite(matrix)])
     return float(magnitudes.max(initial=0)) or 1.0
@@ -173,7 +173,8 @@ def short(number) -> str:
     >>> short(np.int64(7)), short(np.float64(1 / 3))
     ('7', '0.333')
     """
-    if number.dtype.kind == "f":
+    if is_float_dtype(number.dtype):
+        number = float(number)  # bfloat16 has no format of its own
         text = "∞" if np.isposinf(number) else f"{number:.{DIGITS}g}"
         text = "-∞" if np.isneginf(number) else text
     else:

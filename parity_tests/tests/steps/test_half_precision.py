@@ -3,6 +3,7 @@
 import re
 import struct
 from math import sqrt
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -34,6 +35,7 @@ HALVES = {
     "float16": np.dtype(np.float16),
 }
 BITS = {"bfloat16": 8, "float16": 11}
+PAGE = "docs/half_precision.md"
 EACH_HALF = pytest.mark.parametrize("half", HALVES)
 
 
@@ -178,6 +180,32 @@ def test_attention_in_half_is_pytorchs(half, step):
         apart = neighbours_apart(ours, theirs)
         assert (apart > 0).mean() < 0.02
         assert np.median(abs(ours.astype(float))) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("half", "step", "differ"),
+    [
+        ("bfloat16", attention_inside_float32, 18),
+        ("float16", attention_rounded_within, 308),
+    ],
+)
+def test_how_often_the_twins_differ_is_as_the_docs_say(half, step, differ):
+    """As the docs say, or nearly: a library may add up otherwise."""
+    rng = np.random.default_rng(0)
+    for name in HALVES:  # one after the other, from one generator
+        query = rng.normal(size=(400, 32, 16)).astype(HALVES[name])
+        key, value = rng.normal(size=(2, 400, 64, 16)).astype(HALVES[name])
+        if name == half:
+            break
+    arrays = query, key, value, np.ones((1, 32, 64), bool)
+    tensors = map(to_torch, arrays)
+    theirs = to_numpy(getattr(torch_half, step.__name__)(*tensors))
+    apart = neighbours_apart(step(*arrays), theirs)
+    assert apart.size == 204_800
+    assert differ / 4 < (apart > 0).sum() < 4 * differ
+    text = (Path(torch_half.__file__).parents[2] / PAGE).read_text("utf-8")
+    assert re.search(rf"\b{differ}\b(?: differ)? in {half}", text)
 
 
 @EACH_HALF

@@ -74,6 +74,16 @@ ANSWERS = {
             2: "not gone altogether",
         },
     ),
+    "where_a_sum_stops": (
+        {"bits": 5},
+        32,
+        {31: "power of two", 16: "1 apart", 64: "2 apart", 33: "a tie"},
+    ),
+    "ratio_of_weights": (
+        {"scores": [40.1, 40.0], "bits": 8},
+        1,
+        {float(np.exp(40.1 - 40.0)): "before", 0: "exp comes next"},
+    ),
     "window_of_a_distance": (
         {"furthest": 4},
         5,

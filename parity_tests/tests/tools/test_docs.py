@@ -219,7 +219,9 @@ def test_every_page_stands_in_the_list_of_pages():
     assert set(PAGES) - {index} <= linked(index)
 
 
-@pytest.mark.parametrize("name", ["heads.png", "site.png"])
+@pytest.mark.parametrize(
+    "name", ["heads.png", "site.png", "half_precision.png"]
+)
 def test_a_picture_is_small(name):
     assert (HOUSE / "docs" / name).stat().st_size < MOST_BYTES
 
