@@ -98,13 +98,13 @@ def test_every_named_gradient_equals_autograds(twin, data, dtype):
 @settings(max_examples=examples(4))
 def test_every_named_gradient_has_its_exact_value(twin, data, dtype):
     both = gradients(*drawn(data, twin, dtype), digits=True)
-    precision = precision_of(twin, dtype)
     for name, exact in both.exact.items():
         sides = {"NumPy": both.ours, "PyTorch": both.theirs}
         for side, values in sides.items():
             for comparison in with_exact(name, values[name], exact):
                 expect_holds(
-                    f"gradients by {side} and exact ones, {precision}",
+                    f"gradients by {side} and exact ones, "
+                    + precision_of(twin, dtype),
                     replace(
                         comparison,
                         scale=both.scale,
@@ -215,7 +215,8 @@ def test_gradients_come_in_the_order_of_the_inputs(twin, data):
 
 def has_gradient(value) -> bool:
     """Floats have one, and parameters."""
-    return is_float(value) or is_dataclass(value)
+    floats = isinstance(value, np.ndarray) and is_float(value)
+    return floats or is_dataclass(value)
 
 
 def test_every_step_has_a_gradient_or_a_reason_not_to(capsys):
