@@ -187,25 +187,6 @@ def test_the_worst_of_all_roundings_nearly_reaches_the_bound(case, seed):
     assert reached <= share <= 1
 
 
-class RoundsTheSum(WholeKernel):
-    def total(self, weights):
-        return self.half(super().total(weights))
-
-
-def test_the_sum_of_a_softmax_in_half_may_be_rounded_too():
-    """Equal weights: their sum, each share and the output are rounded."""
-    profile = replace(HALF_SOFTMAX, score_roundings=0, **EXACT_EXP)
-    value = np.linspace(1, 2, 16).astype(half_type("bfloat16"))
-    worst = 0
-    for keys in (259, 261, 263, 269, 275):
-        tokens = np.zeros((keys, 1), value.dtype)
-        values = np.broadcast_to(value, (keys, 16))
-        output = RoundsTheSum(profile)(tokens[:1], tokens, values)
-        bound = attention_bound(tokens[:1], tokens, values, profile)
-        worst = max(worst, shares(output, bound).max())
-    assert 2 / 3 < worst <= 1
-
-
 def inputs(dtype="bfloat16", keys=6, seed=0):
     rng = np.random.default_rng(seed)
     shapes = (2, 3, 4), (2, keys, 4), (2, keys, 5)
@@ -359,3 +340,90 @@ def test_a_kernel_that_rounds_more_than_its_profile_breaks_the_bound(wrong):
         bound = attention_bound(*arrays, claimed)
         broken += shares(WholeKernel(EAGER)(*arrays), bound).max() > 1
     assert broken > 0
+
+
+def crossed(rng, dtype):
+    """Two keys of nearly equal score, each from large numbers."""
+    half = half_type(dtype)
+    x, y = rng.uniform(1, 2, size=(2, 64)).astype(half).astype(float)
+    none = np.zeros_like(x)
+    query = np.stack([x, y], -1)[:, None]
+    large = 7.0 if dtype == "bfloat16" else 61.0
+    first = np.stack([large * y, none], -1)
+    key = np.stack([first, np.stack([none, large * x], -1)], 1)
+    value = np.broadcast_to([[1.0], [-1.0]], (64, 2, 1))
+    return [array.astype(half) for array in (query, key, value)]
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("scaled", ["query", "key", "both"])
+def test_what_is_scaled_first_is_rounded_first(scaled, dtype):
+    arrays = crossed(np.random.default_rng(0), dtype)
+    profile = replace(FLOAT32, dtype=dtype, scaled_before=scaled)
+    output = WholeKernel(profile)(*arrays)
+    share = shares(output, attention_bound(*arrays, profile)).max()
+    assert 0.4 < share <= 1
+    never = replace(profile, scaled_before="nothing")
+    assert shares(output, attention_bound(*arrays, never)).max() > 1
+
+
+def test_scores_that_are_added_up_in_half_lose_what_is_small():
+    """256 and -256 leave none of what stood between them."""
+    query = np.ones((1, 1, 64), half_type("bfloat16"))
+    key = np.zeros((1, 2, 64), query.dtype)
+    key[0, 0, :20] = [256] * 2 + [0.5] * 16 + [-256] * 2
+    value = np.array([[[1.0], [-1.0]]], query.dtype)
+    profile = replace(FLOAT32, scores_in="half")
+    output = WholeKernel(profile)(query, key, value)
+    bound = attention_bound(query, key, value, profile)
+    assert output == 0
+    assert shares(output, bound).max() <= 1
+    single = attention_bound(query, key, value, FLOAT32)
+    assert shares(output, single).max() > 1
+
+
+def test_a_worse_exp_is_allowed_where_the_profile_says_so():
+    """Both keys' contributions cancel, but for what their exp is off."""
+    distance = np.linspace(0.1, 3, 200)
+    query = np.ones((200, 1, 1), np.float16)
+    key = -np.stack([0 * distance, distance], -1)[..., None]
+    key = key.astype(np.float16)
+    value = np.ones((200, 2, 1), np.float16)
+    value[:, 0] = -np.exp(key[:, 1].astype(float))
+    profile = Profile("float16", exp_error=1.2e-4)
+    output = FastExpKernel(profile)(query, key, value)
+    bound = attention_bound(query, key, value, profile)
+    assert 0.1 < shares(output, bound).max() <= 1
+    exact = replace(profile, exp_error=Profile().exp_error)
+    bound = attention_bound(query, key, value, exact)
+    assert shares(output, bound).max() > 1
+
+
+def test_a_rounded_scale_is_the_scale():
+    arrays = inputs()
+    scale = float(np.array(3**-0.5, half_type("bfloat16")))
+    query, key = (array[..., :3] for array in arrays[:2])
+    rounded = replace(FLOAT32, scale_rounded=True)
+    value = attention_bound(query, key, arrays[2], rounded).value
+    same = attention_bound(query, key, arrays[2], FLOAT32, scale=scale)
+    np.testing.assert_array_equal(value, same.value)
+
+
+def test_a_weight_that_vanishes_takes_its_large_value_along():
+    query = np.ones((1, 1), np.float16)
+    key = np.array([[0], [-18]], np.float16)
+    value = np.array([[0], [60000]], np.float16)
+    profile = replace(NORMALISED, dtype="float16")
+    output = WholeKernel(profile)(query, key, value)
+    bound = attention_bound(query, key, value, profile)
+    assert output == 0 < bound.value.item()
+    assert 0.2 < shares(output, bound).max() <= 1
+
+
+def test_a_product_may_leave_the_format_where_its_score_would_not():
+    query, key, value = inputs("float16")
+    query[:], key[:] = 200, 200
+    profile = Profile("float16", score_roundings=1)
+    outputs = RoundsTheProduct(profile)(query, key, value)
+    assert np.isnan(outputs.astype(float)).all()
+    assert attention_bound(query, key, value, profile).overflow.all()
