@@ -1,7 +1,7 @@
 """ONNX's operator `Attention` (version 23), run by onnxruntime.
 
-It takes float32 and exactly two axes before the last two, the second of
-which counts heads. `pip install onnx onnxruntime`
+It takes float32, or float16, and exactly two axes before the last two,
+the second of which counts heads. `pip install onnx onnxruntime`
 """
 
 from functools import cache
@@ -11,7 +11,11 @@ from onnx import TensorProto, helper
 from onnxruntime import InferenceSession
 
 INPUTS = ("Q", "K", "V", "attn_mask", "past_key", "past_value")
-TYPES = {"bool": TensorProto.BOOL, "float32": TensorProto.FLOAT}
+TYPES = {
+    "bool": TensorProto.BOOL,
+    "float16": TensorProto.FLOAT16,
+    "float32": TensorProto.FLOAT,
+}
 
 
 @cache
@@ -23,7 +27,7 @@ def session(inputs: tuple, attributes: tuple) -> InferenceSession:
         helper.make_tensor_value_info(name, TYPES[dtype], None)
         for name, dtype in inputs
     ]
-    output = helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)
+    output = helper.make_tensor_value_info("Y", TYPES[inputs[0][1]], None)
     graph = helper.make_graph([node], "attention", kinds, [output])
     versions = [helper.make_opsetid("", 23)]
     model = helper.make_model(graph, opset_imports=versions, ir_version=10)
