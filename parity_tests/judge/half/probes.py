@@ -29,7 +29,7 @@ from .probes_of_weights import (
 
 SEVERAL = 272  # keys: whole vectors, and whole tiles, of another code path
 FAST = 1e-5  # an exp that is off by more is made for speed
-MARGIN = 4  # times the error of exp that was seen, which is not the worst
+MARGIN = 3  # times the error of exp that was seen, which is not the worst
 ROUNDINGS = {"never": 0, "product": 1, "scaled score": 1, "both": 2}
 ALL_ROUNDED = ("both", "both", False)  # the widest, where nothing fits
 

@@ -106,7 +106,7 @@ def accumulation_of_context(
 
     Equal weights; values B, -B and ones in random order, where B + 1 is no
     half number: in float32 the ones are left, in half precision some are
-    lost. The ones alone are the control.
+    lost. The ones alone are the control: 1/4 in any precision, exactly.
     """
     big, u = 1 / FORMATS[asked.dtype].u, FORMATS[asked.dtype].u
     generator, most = np.random.default_rng(3), 3 * count // 8
@@ -118,7 +118,8 @@ def accumulation_of_context(
             generator.shuffle(values)
             probes.append(Probe(np.zeros(1), np.zeros((count, 1)), values))
     outputs = asked.outputs(probes, features)
-    return in_float32(outputs, 0.25, u)
+    exactly = np.repeat([u, u / 8], 16)
+    return in_float32(outputs, 0.25, exactly)
 
 
 def accumulation_of_sum(asked: Asked, features: int, many: bool) -> Finding:
@@ -127,7 +128,8 @@ def accumulation_of_sum(asked: Asked, features: int, many: bool) -> Finding:
     Few keys: one of weight 1, and 15 of a weight below u, which are lost
     one by one. Many: 1 / u keys of weight 1, then three times as many of a
     smaller weight, lost one by one or tile by tile. Eight keys have a
-    value, so that the context is exact. The control is a sum of eight.
+    value, so that the context is exact. The control has two weights, 1 and
+    1 / e, whose sum no precision gets wrong by more than its u.
     """
     u = FORMATS[asked.dtype].u
     first = round(1 / u) if many else 1
@@ -143,8 +145,9 @@ def accumulation_of_sum(asked: Asked, features: int, many: bool) -> Finding:
         probes.append(Probe(query, keys, values))
         total = first + later * np.exp(-distance)
         expected.append(valued * first / total)
-    small = [Probe(query, np.zeros((8, 1)), np.ones(8))] * len(probes)
-    exact = np.array(expected + [1.0] * len(small))
+    two = Probe(query, np.array([[0.0], [-1.0]]), np.array([0.0, 1.0]))
+    small = [two] * len(probes)
+    exact = np.array(expected + [1 / (1 + np.e)] * len(small))
     outputs = [asked.outputs(some, features) for some in (probes, small)]
     return in_float32(np.concatenate(outputs), exact, 4 * u * exact)
 

@@ -4,6 +4,11 @@ from dataclasses import fields, replace
 
 from parity_tests.bounds.half_precision import FORMATS, Profile
 
+from .asking import UNCLEAR, Finding
+
+BEFORE = "before they are normalised"
+AFTER = "after they are normalised"
+UNROUNDED_SUMMED = "the unrounded ones are summed"
 # What is said of a profile, where a field has such a value.
 SAID: dict[str, dict] = {
     "scaled_before": {
@@ -22,7 +27,7 @@ SAID: dict[str, dict] = {
         "rounded": "weights rounded to {half}",
         "either": "weights rounded to {half} or not (not clear)",
     },
-    "normalised": {True: "after they are normalised"},
+    "normalised": {True: AFTER},
     "summed": {
         "rounded": "the rounded ones are summed",
         "either": "which ones are summed is not clear",
@@ -78,7 +83,10 @@ def in_words(profile: Profile) -> str:
             said.append(NUMBERS[field].format(number(value)))
     if all(getattr(profile, part) == "float32" for part in ACCUMULATIONS):
         said.append(IN_FLOAT32)
-    return "; ".join(in_order(profile, said))
+    sentence = "; ".join(in_order(profile, said))
+    for when in (BEFORE, AFTER):
+        sentence = sentence.replace(f"; {when}", f" {when}")
+    return sentence
 
 
 def in_order(profile: Profile, said: list[str]) -> list[str]:
@@ -95,8 +103,14 @@ def in_order(profile: Profile, said: list[str]) -> list[str]:
     return [*said[:at], BEFORE, *said[at:]]
 
 
-BEFORE = "before they are normalised"
-UNROUNDED_SUMMED = "the unrounded ones are summed"
+def not_clear(seen: dict) -> list[str]:
+    """Which probes of `profile_of` fit no prediction: what is taken to be
+    then is the wider assumption, or nothing wider where sums are wrong."""
+    return [
+        f"{name}: unclear"
+        for name, finding in seen.items()
+        if isinstance(finding, Finding) and finding.name == UNCLEAR
+    ]
 
 
 def number(value: float) -> str:
@@ -112,8 +126,12 @@ def profile_from(words: str, dtype: str | None = None) -> Profile:
     what the earlier ones say: "scores and weights rounded, exp_error=1e-4".
     Raises ValueError for a part that is none of these.
     """
+    if not words.strip():
+        raise ValueError(f"expected a profile, got {words!r}")
     profile = Profile(dtype or formats_in(words))
-    for part in words.replace(",", ";").split(";"):
+    for when in (BEFORE, AFTER):
+        words = words.replace(f" {when}", f"; {when}")
+    for part in filter(str.strip, words.replace(",", ";").split(";")):
         profile = changed(profile, " ".join(part.split()))
     return profile
 
