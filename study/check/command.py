@@ -45,6 +45,12 @@ class Arrays(StrEnum):
     torch = "torch"
 
 
+class Dtype(StrEnum):
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
 class Mask(StrEnum):
     attends = "attends"
     hides = "hides"
@@ -139,6 +145,31 @@ def check(
             "each head, which takes a share and gives nothing.",
         ),
     ] = False,
+    dtype: Annotated[
+        list[Dtype] | None,
+        typer.Option(
+            help="Precision to judge a function of query, key and value "
+            "in; may be given several times, for a verdict each. Default: "
+            "float32, or 16 bits where that is refused.",
+            show_default=False,
+        ),
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="Where a kernel in bfloat16 or float16 rounds, in place "
+            "of what probes find; it fails if it rounds more.",
+            show_default=False,
+        ),
+    ] = "",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="Device of the inputs, as PyTorch or JAX calls it, such "
+            "as cuda; outputs are brought back.",
+            show_default=False,
+        ),
+    ] = "",
     reference: Annotated[
         str,
         typer.Option(
@@ -201,6 +232,14 @@ def check(
         from parity_tests.judge.files.comparing import named_reference
 
         named_reference(reference)
+    dtypes = tuple(dict.fromkeys(each.value for each in dtype or ()))
+    if Dtype.bfloat16 in dtypes and find_spec("ml_dtypes") is None:
+        name = "ml_dtypes"
+        raise ModuleNotFoundError(f"No module named {name}", name=name)
+    if profile:
+        from parity_tests.judge.half.words import profile_from
+
+        profile_from(profile)
     if examples is not None and examples < 1:
         raise ValueError(
             f"expected --examples to be at least 1, got {examples}"
@@ -228,6 +267,9 @@ def check(
         seconds,
         memory,
         reference,
+        dtypes,
+        profile,
+        device,
     )
     with Progress(len(files)) as progress:
         judged = judge_files(files, request, progress.report)

@@ -29,6 +29,9 @@ class Request:
     seconds: float = 60
     gigabytes: float = 4
     reference: str = ""  # FILE:FUNCTION, in place of the definition
+    dtypes: tuple[str, ...] = ()
+    profile: str = ""  # where a kernel of 16 bits is said to round
+    device: str = ""
 
 
 @dataclass
@@ -146,7 +149,8 @@ class Judging:
         from parity_tests.judge.files.remote import Limits, Remote
 
         left = max(self.deadline - time.monotonic(), 1)
-        limits = Limits(left, self.request.gigabytes)
+        request = self.request
+        limits = Limits(left, request.gigabytes, request.device)
         remote = Remote(self.judged.path.absolute(), limits)
         try:
             remote.begin_loading(str(remote.path), LOADING * left)
@@ -183,7 +187,11 @@ class Judging:
         """The reports on what is not done. Raises NotJudged."""
         # Only now, as it takes a second: the file is being run meanwhile.
         from parity_tests.judge.attention.conventions import Declared
-        from parity_tests.judge.files.judging import candidates, judge_thing
+        from parity_tests.judge.files.judging import (
+            candidates,
+            judge_in_dtypes,
+        )
+        from parity_tests.judge.half.words import profile_from
         from parity_tests.judge.subject.variants import Variant
         from parity_tests.judge.verdict.loop import Budget
         from parity_tests.judge.verdict.protocol import Lost
@@ -203,6 +211,10 @@ class Judging:
             request.fully_masked_row,
             is_meant=request.role is not None or bool(request.beside),
             variant=Variant(**request.beside) if request.beside else None,
+            profile=profile_from(request.profile)
+            if request.profile
+            else None,
+            device=request.device,
         )
         left = self.deadline - time.monotonic()
         budget = Budget(
@@ -215,7 +227,9 @@ class Judging:
             return
         for thing, role in waiting:
             try:
-                yield judge_thing(remote, thing, role, declared, budget)
+                yield from judge_in_dtypes(
+                    remote, thing, role, declared, budget, request.dtypes
+                )
             except Lost:
                 raise
             except Exception as error:  # what else is there is judged
@@ -305,7 +319,7 @@ ADVICE = (
         "put {} where the file looks for it, and it can be judged",
     ),
     (
-        r"(?i)\b(cuda|nvidia|mps)\b",
+        r"(?i)^(?!.*expected a device).*\b(cuda|nvidia|mps)\b",
         "let it choose its device, and it can be judged on any",
     ),
     (

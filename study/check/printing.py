@@ -34,6 +34,8 @@ LABELS = {
     "float64": "float64",
     "fewer_key_heads": "fewer heads of keys",
     "gradients": "gradients",
+    "roundings": "rounds to 16 bits",
+    "backward": "of the backward",
     "batch_axes": "axes before the last two",
     "dtypes": "precisions",
     "as_many_queries_as_keys": "needs as many queries as keys",

@@ -59,6 +59,8 @@ TELLING = {
     "slopes": (0.5, 0.25),
     "sinks": (1.0, 2.0),
 }
+# Wider floats first, then those of 16 bits.
+IN_ORDER = ("", "bfloat16", "float16")
 # For a required argument of unknown meaning, from the likeliest on.
 VALUES_TO_TRY = (None, "d_head", False, 0.0, 1)
 
@@ -292,9 +294,13 @@ def differs(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def calling_of(
-    host, thing: Thing, library: str | None = None
+    host,
+    thing: Thing,
+    library: str | None = None,
+    narrow: tuple[str, ...] = IN_ORDER,
 ) -> tuple[Caller, Range]:
-    """A way to call the function, and which inputs it then takes.
+    """A way to call the function, and which inputs it then takes; in the
+    first of the types of 16 bits that it takes, "" for wider ones.
 
     Raises NotJudged with the first error, in words, where there is none.
     """
@@ -306,7 +312,7 @@ def calling_of(
             "it is with --as"
         )
     troubles: dict[str, None] = {}
-    for calling in callings(thing, roles, library):
+    for calling in callings(thing, roles, library, narrow):
         caller = Caller(host, thing, calling)
         fitting = limits_of(caller, troubles)
         if fitting is not None:
@@ -319,7 +325,10 @@ def calling_of(
 
 
 def callings(
-    thing: Thing, roles: Roles, library: str | None
+    thing: Thing,
+    roles: Roles,
+    library: str | None,
+    every_narrow: tuple[str, ...] = IN_ORDER,
 ) -> Iterator[Calling]:
     """Ways to call it, from the likeliest on."""
     libraries = libraries_to_try(thing, library)
@@ -330,10 +339,10 @@ def callings(
     held = any(is_held(thing, name) for name in roles.required_masks)
     chosen = list(product(VALUES_TO_TRY, repeat=len(unknown)))
     for narrow, lib, layout, values in product(
-        ("", "bfloat16", "float16"), libraries, layouts, chosen
+        every_narrow, libraries, layouts, chosen
     ):
-        if narrow == "bfloat16" and lib != "torch":
-            continue
+        if narrow == "bfloat16" and lib == "numpy" and "" in every_narrow:
+            continue  # nobody writes one that takes nothing else
         fixed = dict(roles.fixed)
         fixed |= dict(zip(unknown, values, strict=True))
         calling = Calling(roles, lib, narrow, layout, fixed=fixed)

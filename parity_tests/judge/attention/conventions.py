@@ -13,6 +13,7 @@ from math import inf, nan
 
 import numpy as np
 
+from parity_tests.bounds.half_precision import Profile
 from parity_tests.judge.subject.cases import MASKS, Range
 from parity_tests.judge.subject.forms import LENGTHS, OF_KEYS, MaskForm
 from parity_tests.judge.subject.masks import (
@@ -62,7 +63,8 @@ class Declared:
     """Conventions that the user declares, and that are not detected.
 
     `is_meant`: it is attention, whatever its numbers are. `variant`: what
-    it does beside plain attention.
+    it does beside plain attention. `profile`: where a kernel of 16 bits
+    rounds. `device`: where its inputs are put.
     """
 
     arrays: str | None = None
@@ -71,6 +73,8 @@ class Declared:
     fully_masked_row: str | None = None
     is_meant: bool = False
     variant: Variant | None = None
+    profile: Profile | None = None
+    device: str = ""
 
 
 NOTHING_DECLARED = Declared()
@@ -99,6 +103,8 @@ class Conventions:
     fewer_key_heads: str = NOT_TESTED
     gradients: str = NOT_TESTED
     scale: str = NOT_TESTED
+    roundings: str = NOT_TESTED
+    backward: str = NOT_TESTED
     limits: Range = field(default_factory=Range)
 
     def plain(self) -> dict[str, object]:
@@ -109,7 +115,10 @@ class Conventions:
             if each.name != "limits"
         }
         detected["batch_axes"] = list(self.limits.batch_axes)
-        detected["dtypes"] = list(self.limits.dtypes)
+        narrow = self.limits.narrow
+        detected["dtypes"] = (
+            [narrow] if narrow else list(self.limits.dtypes)
+        )
         detected["as_many_queries_as_keys"] = self.limits.square
         detected["values_as_wide_as_keys"] = self.limits.one_width
         if self.layout == TOKENS_LAST:
@@ -302,7 +311,8 @@ def fully_masked_row(attend: Attend, limits: Range) -> str:
         return "zeros"
     if np.isnan(row).all():
         return "NaN"
-    tolerance = 1e-4  # to tell one convention from another, no more
+    # To tell one convention from another, no more.
+    tolerance = 5e-2 if limits.narrow else 1e-4
     if np.allclose(row, mean, atol=tolerance, rtol=tolerance):
         return "the mean of all values"
     return "something else"
@@ -369,7 +379,14 @@ def scale_to_pass(caller: Caller, limits: Range) -> str | None:
 
 def gives(expected: np.ndarray, caller: Caller, *arrays, **options) -> bool:
     output = attempt(caller, *arrays, **options)
-    return isinstance(output, np.ndarray) and alike(output, expected)
+    if not isinstance(output, np.ndarray):
+        return False
+    if caller.calling.narrow:
+        wide = output.astype(np.float64)
+        return output.shape == expected.shape and np.allclose(
+            wide, expected, 5e-2, 5e-2, equal_nan=True
+        )
+    return alike(output, expected)
 
 
 def takes_fewer_key_heads(caller: Caller, limits: Range) -> bool:

@@ -58,6 +58,7 @@ from .all_properties import IN_16_BITS, PROPERTIES
 from .caches import cache_not_asked, cache_of
 from .calling import (
     DIVISOR,
+    IN_ORDER,
     ONE_QUERY,
     TELLING,
     Caller,
@@ -141,12 +142,15 @@ class AttentionFunction:
         thing: Thing,
         declared: Declared = NOTHING_DECLARED,
         library: str | None = None,
+        narrow: tuple[str, ...] = IN_ORDER,
     ):
-        """Raises NotJudged where there is no way to call it."""
+        """Raises NotJudged where there is no way to call it; `narrow` as
+        in `calling_of`."""
         self.name, self.declared = thing.name, declared
         self.is_meant = declared.is_meant
         self.mask_is_declared = declared.mask is not None
-        caller, limits = calling_of(host, thing, library or declared.arrays)
+        library = library or declared.arrays
+        caller, limits = calling_of(host, thing, library, narrow)
         caller = without_idle(caller, limits)
         self.masks = masks_of(caller, limits, declared)
         self.square_masks = [m.name for m in self.masks if m.form is None]
@@ -257,10 +261,13 @@ class AttentionFunction:
             scale=scaled,
             limits=limits,
         )
-        if limits.narrow:
-            return replace(
-                conventions, float32=f"not taken; asked in {limits.narrow}"
-            )
+        return self.detect_more(conventions, form)
+
+    def detect_more(self, conventions: Conventions, form) -> Conventions:
+        """What shows in numbers: of 16 bits, too few to tell."""
+        if narrow := conventions.limits.narrow:
+            asked = f"not taken; asked in {narrow}"
+            return replace(conventions, float32=asked)
         return self.detect_numbers(self.detect_behind(conventions, form))
 
     def detect_behind(self, conventions: Conventions, form) -> Conventions:
@@ -415,7 +422,7 @@ class AttentionFunction:
         shape, dtype = (*query.shape[:-1], value.shape[-1]), value.dtype
         if expect_array(output).shape != shape:
             raise Broken(f"returned shape {output.shape}, expected {shape}")
-        if self.caller.calling.narrow and output.dtype.kind == "f":
+        if self.caller.calling.narrow and output.dtype.kind in "fV":
             return output.astype(dtype)
         if output.dtype == np.float64 and dtype == np.float32:
             return output.astype(dtype)  # wider: reported, but not wrong

@@ -38,6 +38,7 @@ class Host:
         self.alive: deque = deque()  # inputs of calls before, see `keep`
         self.alive_bytes = 0
         self.copies = False  # whether inputs are still somebody else's
+        self.device = ""  # where inputs are put, "" for where they are
 
     @classmethod
     def of(cls, name: str, thing) -> "Host":
@@ -77,6 +78,18 @@ class Host:
             "notes": source.notes,
         }
 
+    def put_on(self, device: str, library: str) -> dict:
+        """Put inputs on a device from now on; an error if it is not
+        there."""
+        try:
+            Converter(library, device=device).array(np.zeros(1, np.float32))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return {"error": error_of(error, None)}
+        self.device = device
+        return {}
+
     def describe(self, name: str):
         return described(name, self.things[name])
 
@@ -103,7 +116,10 @@ class Host:
         thing = self.visible.get(target) if thing is None else thing
         thing = getattr(thing, how["method"]) if "method" in how else thing
         converter = Converter(
-            how.get("library", "numpy"), how.get("narrow", ""), self.visible
+            how.get("library", "numpy"),
+            how.get("narrow", ""),
+            self.visible,
+            self.device,
         )
         try:
             inputs = copied(arguments) if self.copies else arguments
@@ -116,11 +132,15 @@ class Host:
                 return by_hand(thing, given, how, converter)
             if "upstream" in how:
                 return gradients(thing, given, how, converter)
-            answer = {"value": returned(invoke(thing, given))}
+            narrow = converter.narrow
+            answer = {"value": returned(invoke(thing, given), narrow)}
             if how.get("back"):
                 never = converter.library == "jax"  # do its arrays change
                 after = inputs if never else given
-                answer["back"] = {n: returned(v) for n, v in after.items()}
+                answer["back"] = {
+                    name: returned(value, narrow)
+                    for name, value in after.items()
+                }
             return answer
         except KeyboardInterrupt:
             raise
@@ -167,7 +187,8 @@ class Host:
             }
             instance = invoke(kind, given)
             if hasattr(instance, "named_parameters"):
-                to_precision(instance, how.get("dtype", "float64"))
+                dtype = how.get("dtype", "float64")
+                to_precision(instance, dtype, self.device)
             self.instances[how["instance"]] = instance
             return self.parameters(how["instance"])
         except KeyboardInterrupt:
@@ -346,16 +367,18 @@ def gradients(thing, given: dict, how: dict, converter) -> dict:
         }
     output = at_path(invoke(thing, given), how.get("result", ()))
     if not output.requires_grad:
-        return {"value": returned(output), "gradients": None}
+        value = returned(output, converter.narrow)
+        return {"value": value, "gradients": None}
     upstream = converter.array(how["upstream"])
     parts = torch.autograd.grad(
         output, list(leaves.values()), upstream, allow_unused=True
     )
     pairs = zip(leaves, parts, strict=True)
     return {
-        "value": returned(output),
+        "value": returned(output, converter.narrow),
         "gradients": {
-            n: None if part is None else returned(part) for n, part in pairs
+            name: None if part is None else returned(part, converter.narrow)
+            for name, part in pairs
         },
     }
 
@@ -381,13 +404,18 @@ def at_path(value, path):
 # --- parameters ----------------------------------------------------------
 
 
-def to_precision(module, dtype: str) -> None:
-    """Parameters, buffers, and tensors that are plain attributes."""
+def to_precision(module, dtype: str, device: str = "") -> None:
+    """Parameters, buffers, and tensors that are plain attributes; on a
+    device, where one is named."""
     import torch
 
     kind = getattr(torch, dtype)
     module.to(kind).eval()
+    if device:
+        module.to(device)
     for holder, name, tensor in tensors_beside(module):
+        if device:
+            holder[name] = tensor = tensor.to(device)
         if tensor.is_floating_point():
             holder[name] = tensor.to(kind)
 

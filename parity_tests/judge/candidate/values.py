@@ -5,15 +5,25 @@ PyTorch and JAX are imported only for a candidate of theirs.
 
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, make_dataclass
 from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 
-from .wire import Other, Record, laid_over, members_of, reach_of
+from .wire import (
+    BFLOAT16,
+    Other,
+    Record,
+    dtype_called,
+    laid_over,
+    members_of,
+    reach_of,
+)
 
 CONFIGURATION, IDENTITY = "=configuration", "=identity"
+NO_NUMBERS = "on the device meta, outputs hold no numbers"
 HOLDER = "=holder"  # of what is given as attributes
 
 
@@ -42,15 +52,18 @@ def identity(x, *others, **named):
 
 
 class Converter:
-    """Values for a candidate: of its library, in 16 bits where wanted.
+    """Values for a candidate: of its library, in 16 bits where wanted,
+    and on a device where one is named.
 
     `visible` are the names of the candidate's file, among which the
     classes of `Record`s are looked up.
     """
 
-    def __init__(self, library: str, narrow: str = "", visible=None):
+    def __init__(
+        self, library: str, narrow: str = "", visible=None, device: str = ""
+    ):
         self.library, self.narrow = library, narrow
-        self.visible = visible or {}
+        self.visible, self.device = visible or {}, device
 
     def given(self, value):
         """A plain value as the candidate gets it."""
@@ -68,15 +81,16 @@ class Converter:
     def array(self, array: np.ndarray):
         is_float = array.dtype.kind == "f"
         if self.library != "torch":
-            narrow = self.narrow == "float16" and is_float
-            array = array.astype(np.float16) if narrow else array
-            return to_jax(array) if self.library == "jax" else array
+            if self.narrow and is_float:
+                array = array.astype(dtype_called(self.narrow))
+            is_jax = self.library == "jax"
+            return to_jax(array, self.device) if is_jax else array
         tensor = to_tensor(array)
         if self.narrow and is_float:
             import torch
 
-            return tensor.to(getattr(torch, self.narrow))
-        return tensor
+            tensor = tensor.to(getattr(torch, self.narrow))
+        return tensor.to(self.device) if self.device else tensor
 
     def record(self, record: Record):
         """In the candidate's own class of that name, if it has one."""
@@ -150,11 +164,14 @@ def copied_array(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-def to_jax(array: np.ndarray):
+def to_jax(array: np.ndarray, device: str = ""):
     """An array of JAX, in whose precision float64 may be float32."""
-    import jax.numpy
+    import jax
 
-    return jax.numpy.asarray(array.copy())  # whose memory it may share
+    given = jax.numpy.asarray(array.copy())  # whose memory it may share
+    if not device:
+        return given
+    return jax.device_put(given, jax.devices(device)[0])
 
 
 def to_tensor(array: np.ndarray):
@@ -165,39 +182,51 @@ def to_tensor(array: np.ndarray):
     return torch.from_numpy(array if shares else array.copy())
 
 
-def returned(value, depth: int = 0):
+def returned(value, narrow: str = "", depth: int = 0):
     """What a candidate returned, its tensors as arrays.
 
     A tensor of bfloat16 comes back as float32, which holds each of its
-    numbers.
+    numbers, unless that is the type of 16 bits that was asked for.
     """
     if depth > 10:
         return Other("a structure that is too deep")
+
+    def part_of(part):
+        return returned(part, narrow, depth + 1)
+
     if hasattr(value, "detach") and hasattr(value, "cpu"):
-        tensor = value.detach().cpu()
-        if "bfloat16" in str(tensor.dtype):
-            tensor = tensor.float()
-        return tensor.resolve_conj().resolve_neg().numpy()
+        return array_of_tensor(value.detach(), narrow)
     if isinstance(value, np.ndarray | np.generic):
         return value if type(value) is np.ndarray else np.asarray(value)[()]
     if is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in fields(value)]
-        return record_of(value, False, names, depth)
+        return record_of(value, False, names, part_of)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return record_of(value, True, value._fields, depth)
+        return record_of(value, True, value._fields, part_of)
     if isinstance(value, list | tuple):
         kind = list if isinstance(value, list) else tuple
-        return kind(returned(part, depth + 1) for part in value)
+        return kind(map(part_of, value))
     if isinstance(value, dict):
-        return {n: returned(part, depth + 1) for n, part in value.items()}
+        return {name: part_of(part) for name, part in value.items()}
     if isinstance(value, SimpleNamespace):
-        return record_of(value, False, vars(value), depth)
+        return record_of(value, False, vars(value), part_of)
     if hasattr(value, "__array__"):
         return np.asarray(value)
     return value
 
 
-def record_of(value, is_tuple: bool, names, depth: int) -> Record:
+def array_of_tensor(tensor, narrow: str) -> np.ndarray:
+    """The numbers of a tensor, from whichever device."""
+    if tensor.is_meta:
+        raise NotImplementedError(NO_NUMBERS)
+    tensor = tensor.cpu().resolve_conj().resolve_neg()
+    if "bfloat16" not in str(tensor.dtype):
+        return tensor.numpy()
+    wide = tensor.float().numpy()
+    return wide.astype(dtype_called(BFLOAT16)) if narrow else wide
+
+
+def record_of(value, is_tuple: bool, names, part_of: Callable) -> Record:
     """A dataclass, or a named tuple, member by member."""
-    members = {n: returned(getattr(value, n), depth + 1) for n in names}
+    members = {name: part_of(getattr(value, name)) for name in names}
     return Record(type(value).__name__, is_tuple, **members)

@@ -21,6 +21,7 @@ MOST_HEAD, MOST_BYTES = 2**24, 2**29
 MOST_PARTS, DEEPEST = 100_000, 20
 LONGEST = 20_000  # characters of a text
 KINDS = "biufc"  # of arrays that are carried
+BFLOAT16 = "bfloat16"  # which NumPy itself does not know
 
 
 class Broken(Exception):
@@ -197,7 +198,7 @@ class Encoder:
         Strides are kept, as some code depends on them.
         """
         array = np.asarray(value)
-        if array.dtype.kind not in KINDS:
+        if array.dtype.kind not in KINDS and array.dtype.name != BFLOAT16:
             return {"other": f"an array of {array.dtype}"[:200]}
         if self.offset + array.nbytes > MOST_BYTES:
             return {"other": f"an array of {array.nbytes} bytes"}
@@ -212,7 +213,7 @@ class Encoder:
         self.buffers.append(data)
         start, self.offset = self.offset, self.offset + len(data)
         kind = "array" if isinstance(value, np.ndarray) else "scalar"
-        return {kind: [array.dtype.str, array.shape, strides, start]}
+        return {kind: [name_of(array), array.shape, strides, start]}
 
 
 class Decoder:
@@ -256,8 +257,8 @@ class Decoder:
         raise Broken(f"a frame has a {kind!r}")
 
     def array(self, dtype, shape, strides, start) -> np.ndarray:
-        dtype = np.dtype(dtype)
-        if dtype.kind not in KINDS:
+        dtype = dtype_called(dtype)
+        if dtype.kind not in KINDS and dtype.name != BFLOAT16:
             raise Broken(f"a frame has an array of {dtype}")
         if not 0 <= prod(shape) * dtype.itemsize <= MOST_BYTES:
             raise Broken(f"a frame has an array of shape {shape}")
@@ -266,6 +267,21 @@ class Decoder:
         if strides is None:
             return flat.reshape(shape)
         return laid_over(flat, shape, strides)
+
+
+def name_of(array: np.ndarray) -> str:
+    """Its dtype, for the wire."""
+    is_known = array.dtype.name != BFLOAT16
+    return array.dtype.str if is_known else BFLOAT16
+
+
+def dtype_called(name: str) -> np.dtype:
+    """The dtype of that name; that of bfloat16 needs ml_dtypes."""
+    if name != BFLOAT16:
+        return np.dtype(name)
+    import ml_dtypes
+
+    return np.dtype(ml_dtypes.bfloat16)
 
 
 def plain_number(value):

@@ -137,7 +137,10 @@ def work(request: dict, output: int) -> None:
         with suppress(Exception):  # the file will see it again
             __import__(name)
     host, own_id = Host(), os.getpid()
-    limit_memory(request["memory"])
+    if not request[
+        "device"
+    ]:  # whose driver takes addresses by the tebibyte
+        limit_memory(request["memory"])
     watch_actions(send)
     methods = {
         name: getattr(host, name)
@@ -148,6 +151,7 @@ def work(request: dict, output: int) -> None:
             "assign",
             "forget",
             "parameters",
+            "put_on",
         )
     }
     while True:

@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import replace
 from math import inf
 
+from parity_tests.bounds.half_precision import FORMATS
 from parity_tests.judge.attention.as_variant import AsVariant, as_told
 from parity_tests.judge.attention.conventions import (
     INSIDE_FLOAT32,
@@ -19,9 +20,11 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.attention.function import AttentionFunction
+from parity_tests.judge.attention.half_function import judge_in_half
 from parity_tests.judge.attention.variants import variant_of
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.candidate.values import NO_NUMBERS
 from parity_tests.judge.classes.body import ClassBody
 from parity_tests.judge.classes.building import Sizes, names_size
 from parity_tests.judge.classes.function import takes_weights
@@ -42,6 +45,7 @@ from parity_tests.judge.steps.activations import (
 from parity_tests.judge.steps.cases import in_float32
 from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
+from parity_tests.judge.subject.forms import libraries_to_try
 from parity_tests.judge.subject.languages import in_english
 from parity_tests.judge.subject.roles import qkv_of
 from parity_tests.judge.subject.rotary import rotary_names
@@ -52,6 +56,7 @@ from parity_tests.judge.verdict.report import Report
 from parity_tests.twins.finding import find_twins
 from parity_tests.twins.gradients import backward, with_gradient
 
+SINGLE = "float32"
 ATTENTION = "scaled_dot_product_attention"
 ALIASES = (
     *("attention", "sdpa", "scaled_dot_product", "dot_product_attention"),
@@ -89,20 +94,30 @@ def judge(
     examples: int = EXAMPLES,
     seed: int = 0,
     deadline: float = inf,
+    dtype: str = "",
 ) -> Report:
     """Judge attention: a function, a class, or a PyTorch module.
 
     A function takes a query, a key and a value, or tokens and weights.
     `declared` are conventions that need not be detected; `seed` is that
     of all inputs. No input is begun after `deadline`, in seconds of
-    `time.monotonic`.
+    `time.monotonic`. `dtype` is "bfloat16" or "float16" for a verdict in
+    that format, which only a function of query, key and value gets.
     """
+    if dtype not in ("", SINGLE, *FORMATS):
+        names = ", ".join((SINGLE, *FORMATS))
+        raise ValueError(
+            f"expected dtype to be one of {names}, got {dtype}"
+        )
     budget = Budget(examples, seed, deadline=deadline)
     declared = replace(declared, is_meant=True)
     host, described = hosted(thing, name)
     has_weights = described.is_class or is_a_layer(described)
     role = role_of(described) if has_weights else ATTENTION
-    return judge_thing(host, described, role, declared, budget)
+    reports = judge_in_dtypes(
+        host, described, role, declared, budget, (dtype,) if dtype else ()
+    )
+    return next(reports)
 
 
 def hosted(thing, name: str | None) -> tuple[Host, Thing]:
@@ -298,11 +313,45 @@ def judged_names() -> set[str]:
 # --- one thing -----------------------------------------------------------
 
 
+def judge_in_dtypes(
+    host,
+    thing: Thing,
+    role: str,
+    declared: Declared,
+    budget: Budget,
+    dtypes: tuple[str, ...] = (),
+) -> Iterator[Report]:
+    """A verdict in each of these precisions; where none is said, in wider
+    ones, or, where these are refused, in each of 16 bits that it takes."""
+    for dtype in dtypes or (SINGLE,):
+        own = "" if dtype == SINGLE else dtype
+        report = judge_thing(host, thing, role, declared, budget, own)
+        yield report
+    found = [name for name in FORMATS if report.kind.endswith(f"in {name}")]
+    if dtypes or not found:
+        return
+    for other in FORMATS:
+        if other not in found:
+            report = judge_thing(host, thing, role, declared, budget, other)
+            if report.findings:
+                yield report
+
+
 def judge_thing(
-    host, thing: Thing, role: str, declared: Declared, budget: Budget
+    host,
+    thing: Thing,
+    role: str,
+    declared: Declared,
+    budget: Budget,
+    dtype: str = "",
 ) -> Report:
-    """Judge one thing in its role."""
+    """Judge one thing in its role; `dtype` is one of 16 bits, or "" for
+    wider ones."""
+    kind = f"attention in {dtype}" if dtype else role
     try:
+        put_on_device(host, thing, declared)
+        if dtype:
+            return judge_half(host, thing, role, dtype, declared, budget)
         has_weights = thing.is_class or is_a_layer(thing)
         if has_weights and role in (*ROLES, ATTENTION):
             return judge_layer(host, thing, role, declared, budget)
@@ -316,7 +365,47 @@ def judge_thing(
     except (Broken, NotJudged, Raised) as error:
         said = isinstance(error, NotJudged)
         trouble = str(error) if said else f"it {error}"
-        return Report(thing.name, role, trouble=trouble)
+        return Report(thing.name, kind, trouble=trouble)
+
+
+def put_on_device(host, thing: Thing, declared: Declared) -> None:
+    """Put inputs on the device that is named, if one is. Raises NotJudged
+    where that cannot be."""
+    device = declared.device
+    if not device:
+        return
+    if device == "meta":
+        raise NotJudged(f"{NO_NUMBERS}: nothing can be compared")
+    library = libraries_to_try(thing, declared.arrays)[0]
+    if library == "numpy" and device != "cpu":
+        raise NotJudged(
+            f"expected a tensor or an array of JAX for --device {device}, "
+            "got NumPy's, which are on no device"
+        )
+    answer = host.put_on(device, library)
+    if "error" in answer:
+        text = answer["error"]["text"].partition("\n")[0]
+        raise NotJudged(f"expected a device called {device}, got: {text}")
+
+
+def judge_half(
+    host,
+    thing: Thing,
+    role: str,
+    dtype: str,
+    declared: Declared,
+    budget: Budget,
+) -> Report:
+    """Judge a function, or a class without weights, in 16 bits."""
+    if thing.is_class and (instances := without_weights(host, thing)):
+        host, thing = instances, instances.as_function()
+    if thing.is_class or is_a_layer(thing) or role != ATTENTION:
+        raise NotJudged(
+            f"expected a function of query, key and value for {dtype}, got "
+            f"{role}, which is asked in wider floats"
+        )
+    declared = replace(declared, is_meant=True)
+    return judge_in_half(host, thing, dtype, declared, budget)
 
 
 def judge_attention(
@@ -332,6 +421,8 @@ def judge_attention(
     if is_called_attention(thing):
         declared = replace(declared, is_meant=True)
     subject = AttentionFunction(host, thing, declared)
+    if narrow := subject.limits.narrow:
+        return judge_in_half(host, thing, narrow, declared, budget)
     conventions = subject.conventions.plain()
     beside = subject.caller.calling.roles.beside
     if declared.variant or beside:
@@ -437,6 +528,7 @@ class PerWidth:
 
     def __init__(self, host, thing: Thing, query: str):
         self.host, self.thing, self.query = host, thing, query
+        self.put_on = host.put_on
         self.body = ClassBody(host, thing, thing.library)
         self.body.values_apart = False
 

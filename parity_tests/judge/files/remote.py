@@ -47,6 +47,7 @@ class Limits:
 
     seconds: float = inf
     gigabytes: float = 4.0
+    device: str = ""  # such as "cuda", where memory is not limited
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Remote:
             "in": their_in,
             "out": their_out,
             "memory": self.limits.gigabytes,
+            "device": self.limits.device not in ("", "cpu", "meta"),
             "imports": ["torch"] if mentions_torch(self.path) else [],
         }
         options = ["-O"] * sys.flags.optimize
@@ -172,6 +174,9 @@ class Remote:
 
     def parameters(self, instance: str) -> dict:
         return self.asked(instance, "parameters", [instance])
+
+    def put_on(self, device: str, library: str) -> dict:
+        return self.asked(self.target, "put_on", [device, library])
 
     def forget(self, instance: str) -> dict:
         self.built.pop(instance, None)

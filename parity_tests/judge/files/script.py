@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from parity_tests.judge.candidate.values import CONFIGURATION, HOLDER
-from parity_tests.judge.candidate.wire import Record
+from parity_tests.judge.candidate.wire import BFLOAT16, Record
 from parity_tests.judge.classes.body import drawn
 from parity_tests.judge.classes.building import names_asked, unmangled
 from parity_tests.judge.verdict.example import expression, written
@@ -68,6 +68,8 @@ class Call:
         if None in lines:
             return None
         imports = ["import numpy as np", *IMPORTS.get(library, ())]
+        if self.how.get("narrow") == BFLOAT16 and library != "torch":
+            imports.insert(0, "import ml_dtypes  # NumPy's bfloat16")
         return "\n".join([*imports, start, "", *lines])
 
     def lines(self, library: str) -> list:

@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from parity_tests.judge.candidate.wire import BFLOAT16
 from parity_tests.twins.comparing import Comparison
 
 from .protocol import Broken, NotAsked, Raised
@@ -184,7 +185,8 @@ def place_in(value, comparison: Comparison) -> tuple | None:
     """Where in a result the wrong number stands: a path and an index."""
     ours = np.asarray(comparison.ours)
     for path, array in arrays_in(value, ()):
-        if array.size != ours.size or array.dtype.kind != "f":
+        is_float = array.dtype.kind == "f" or array.dtype.name == BFLOAT16
+        if array.size != ours.size or not is_float:
             continue
         narrowed = array.astype(ours.dtype)
         if np.array_equal(narrowed, ours, equal_nan=True):

@@ -1,0 +1,442 @@
+"""`HalfFunction`: an attention function, asked in bfloat16 or float16.
+
+Inputs are half numbers, which travel as float32 up to the call. Where the
+kernel rounds is found by probes, unless it is said; each output must then
+be within the bound of such a kernel (`bounds/half_precision.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache, partial
+from importlib.util import find_spec
+
+import numpy as np
+
+from parity_tests.bounds.half_gradients import (
+    BackwardProfile,
+    attention_gradient_bounds,
+)
+from parity_tests.bounds.half_precision import (
+    FORMATS,
+    HalfBound,
+    Profile,
+    attention_bound,
+)
+from parity_tests.bounds.half_profile import widest
+from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.half.kernels import half_type
+from parity_tests.judge.half.probes import profile_of
+from parity_tests.judge.half.words import in_words, rounds_more
+from parity_tests.judge.half.wrong_kernels import WRONG_KERNELS, WrongKernel
+from parity_tests.judge.mutants.attention_parts import (
+    Probe,
+    attention,
+    in_parts,
+    visible,
+)
+from parity_tests.judge.subject.cases import AttentionCase, attention_cases
+from parity_tests.judge.verdict.diagnosis import causes_of
+from parity_tests.judge.verdict.loop import Budget, judge_subject
+from parity_tests.judge.verdict.property import Property
+from parity_tests.judge.verdict.protocol import (
+    Broken,
+    Lost,
+    NotJudged,
+    Raised,
+)
+from parity_tests.judge.verdict.report import Report
+
+from .calling import ONE_QUERY, expect_array
+from .conventions import (
+    BY_AUTOGRAD,
+    NOTHING_DECLARED,
+    Conventions,
+    Declared,
+    takes_fewer_key_heads,
+)
+from .function import AttentionFunction
+from .half_properties import PROPERTIES, half_of, in_half
+
+# Backward passes that are known: all in float32; each operation's result
+# in half, as by autograd; a fused one, which adds up over blocks in half.
+BACKWARDS = (
+    BackwardProfile(),
+    BackwardProfile(d_weights_roundings=1, d_scores_roundings=2),
+    BackwardProfile(
+        d_scores_roundings=1,
+        query_block=32,
+        key_block=512,
+        from_output=True,
+    ),
+)
+BACKWARD = "roundings not probed: the widest bound of those that are known"
+NEIGHBOURS = "each serves neighbouring heads of queries"
+REMEMBERED = 64  # bounds of the last inputs
+
+
+class HalfFunction(AttentionFunction):
+    """A function under judgement in one format of 16 bits."""
+
+    def __init__(
+        self,
+        host,
+        thing: Thing,
+        dtype: str,
+        declared: Declared = NOTHING_DECLARED,
+    ):
+        """Raises NotJudged where it does not take that format."""
+        self.dtype, self.kind = dtype, f"attention in {dtype}"
+        self.with_wrong_kernels = True
+        self.unknown = {"overflow": 0, "accumulation": 0, "outputs": 0}
+        super().__init__(host, thing, declared, narrow=(dtype,))
+        self.claimed = declared.profile and replace(
+            declared.profile, dtype=dtype
+        )
+        self.found = [] if declared.profile else self.probed()
+        self.profiles = self.found or [Profile(dtype)]
+        if self.claimed:
+            self.profiles = [self.claimed]
+        self.bound = lru_cache(REMEMBERED)(self.bound_of)
+        self.bound_on = lru_cache(REMEMBERED)(self.bound_of_probe)
+        self.conventions = replace(self.conventions, roundings=self.said)
+
+    # --- conventions -----------------------------------------------------
+
+    def detect_more(self, conventions: Conventions, form) -> Conventions:
+        """What a mask does beside masking, gradients, and fewer heads of
+        keys."""
+        conventions = self.detect_behind(conventions, form)
+        limits, detected = conventions.limits, {}
+        if takes_fewer_key_heads(self.caller, limits):
+            detected["fewer_key_heads"] = NEIGHBOURS
+        alone = self.caller.calling.layout == ONE_QUERY
+        if self.caller.calling.library == "torch" and not alone:
+            detected["gradients"] = self.detect_gradients(limits)
+        if detected.get("gradients") == BY_AUTOGRAD:
+            detected["backward"] = BACKWARD
+        return replace(conventions, **detected)
+
+    def probed(self) -> list[Profile]:
+        """Where it rounds: found by probes on each number of axes, with a
+        mask and without, as a library takes another path for these."""
+        found: dict[Profile, None] = {}
+        every = self.limits.batch_axes
+        if self.limits.few_sizes:
+            every = every[:1]
+        for axes in every:
+            for is_masked in (False, True):
+                has_mask = "random" in self.limits.masks
+                if is_masked and (self.limits.few_sizes or not has_mask):
+                    continue
+                kernel = partial(self.kernel, axes=axes, masked=is_masked)
+                with suppress(Broken, Raised, ValueError, IndexError):
+                    found[profile_of(kernel, self.dtype)[0]] = None
+        return list(found)
+
+    @property
+    def said(self) -> str:
+        """Where it rounds, in words."""
+        paths = paths_in_words(self.profiles)
+        if self.claimed:
+            return f"as said: {paths}"
+        return paths if self.found else f"not found; taken to be: {paths}"
+
+    def kernel(
+        self, query, key, value, mask=None, axes=1, masked=False
+    ) -> np.ndarray:
+        """The function on arrays (batch, tokens, features) in half, as the
+        probes call it, with so many batch axes."""
+        arrays = [a.astype(np.float32) for a in (query, key, value)]
+        if masked and mask is None:
+            mask = np.ones((*query.shape[:-1], key.shape[-2]), bool)
+        queries, keys = query.shape[-2], key.shape[-2]
+        if self.limits.square and queries != keys:
+            # Repeated; the last one sees all keys, also where it is causal.
+            if queries > 1:
+                parts = [query[:, i : i + 1] for i in range(queries)]
+                outputs = [
+                    self.kernel(part, key, value, axes=axes)
+                    for part in parts
+                ]
+                return np.concatenate(outputs, axis=-2)
+            arrays[0] = np.repeat(arrays[0], keys, axis=-2)
+        context = self.on_axes(axes, *arrays, mask)[..., -queries:, :]
+        return context.astype(half_type(self.dtype))
+
+    def on_axes(self, axes: int, query, key, value, mask) -> np.ndarray:
+        """With 0, 1 or 2 batch axes; entry by entry, if with none."""
+        if axes == 1:
+            return self(query, key, value, mask)
+        if axes == 2:
+            arrays = (array[:, None] for array in (query, key, value))
+            mask = None if mask is None else mask[:, None]
+            return self(*arrays, mask)[:, 0]
+        masks = [None] * len(query) if mask is None else mask
+        rows = zip(query, key, value, masks, strict=True)
+        return np.stack([self(*row) for row in rows])
+
+    # --- bounds ----------------------------------------------------------
+
+    def bound_of(self, case: AttentionCase) -> HalfBound:
+        """The exact output of a case, and how far it may be off."""
+        return self.widest_bound(*case.qkv, case.rows)
+
+    def bound_of_probe(self, probe: Probe) -> HalfBound:
+        arrays = probe.query, probe.key, probe.value
+        return self.widest_bound(*arrays, visible(probe))
+
+    def widest_bound(self, query, key, value, mask) -> HalfBound:
+        """Of all the paths that it takes."""
+        bounds = [
+            attention_bound(query, key, value, profile, mask)
+            for profile in self.profiles
+        ]
+        return widest(bounds)
+
+    def gradient_bounds(
+        self, upstream, case: AttentionCase
+    ) -> tuple[HalfBound, ...]:
+        """Of query, key and value, by all paths and known backwards."""
+        ways = [
+            attention_gradient_bounds(
+                upstream, *case.qkv, profile, backward, case.rows
+            )
+            for profile in self.profiles
+            for backward in BACKWARDS
+        ]
+        return tuple(map(widest, zip(*ways, strict=True)))
+
+    def count_unknown(self, bound: HalfBound, got) -> None:
+        """Count the outputs that no bound speaks of, and why."""
+        unknown = ~np.isfinite(bound.error)
+        self.unknown["outputs"] += unknown.size
+        if bound.accumulation:
+            self.unknown["accumulation"] += int(unknown.sum())
+        else:
+            self.unknown["overflow"] += int(unknown.sum())
+
+    # --- calls -----------------------------------------------------------
+
+    def valid(self, output, query, value) -> np.ndarray:
+        """The output as float32, if it is one in half."""
+        shape = (*query.shape[:-1], value.shape[-1])
+        if expect_array(output).shape != shape:
+            raise Broken(f"returned shape {output.shape}, expected {shape}")
+        if output.dtype.name != self.dtype:
+            got = output.dtype.name
+            raise Broken(f"returned {got}, expected {self.dtype}")
+        return output.astype(np.float32)
+
+    # --- as a subject ----------------------------------------------------
+
+    def cases(self):
+        return attention_cases(self.limits).map(
+            partial(in_half, dtype=self.dtype)
+        )
+
+    def properties(self) -> Iterator[Property]:
+        offers = self.offers()
+        for each in PROPERTIES:
+            if all(offers[need] for need in each.needs):
+                yield each
+
+    def not_asked(self) -> dict[str, str]:
+        missing = super().not_asked()
+        outputs = self.unknown["outputs"]
+        greatest = FORMATS[self.dtype].greatest
+        if count := self.unknown["overflow"]:
+            missing["where numbers overflow"] = (
+                f"{count:,} of {outputs:,} outputs may pass "
+                f"{greatest:,.6g} on the way, where it rounds; NaN and inf "
+                "are no mistake there"
+            )
+        if count := self.unknown["accumulation"]:
+            missing["long sums in half precision"] = (
+                f"for {count:,} of {outputs:,} outputs so many numbers are "
+                "added up in half precision that no bound is left"
+            )
+        return missing
+
+    # --- for the diagnosis -----------------------------------------------
+
+    def probes(self) -> list[list]:
+        """Of numbers in half, without those whose products overflow."""
+        return [
+            [
+                each
+                for each in map(self.probe_in_half, stage)
+                if self.fits(each)
+            ]
+            for stage in super().probes()
+        ]
+
+    def probe_in_half(self, probe: Probe) -> Probe:
+        with np.errstate(over="ignore"):
+            query, key, value = (
+                half_of(array, self.dtype).astype(np.float64)
+                for array in (probe.query, probe.key, probe.value)
+            )
+        return replace(probe, query=query, key=key, value=value)
+
+    def fits(self, probe: Probe) -> bool:
+        """Whether no product can leave the format."""
+        return not raw_overflow(probe.query, probe.key, self.dtype).any()
+
+    def right(self, probe) -> np.ndarray:
+        return in_parts(attention, probe)
+
+    def agree(self, output, expected, probe) -> bool:
+        """Within the bound of the right answer; further away, where what
+        is expected is another number, by what rounding makes of it."""
+        if expected is None or output.shape != np.shape(expected):
+            return False
+        sees_any = visible(probe).any(axis=-1, keepdims=True)
+        if probe.query.shape[:-1] != output.shape[:-1]:
+            return False
+        try:
+            bound = self.bound_on(probe)
+        except ValueError:  # fewer heads of keys
+            return bool(np.allclose(output, expected, 5e-2, 5e-2))
+        other = np.abs(expected - bound.value)
+        error = bound.error + 4 * FORMATS[self.dtype].u * other
+        with np.errstate(invalid="ignore"):
+            apart = np.where(sees_any, np.abs(output - expected), 0)
+        both_nan = np.isnan(output) & np.isnan(expected)
+        known = np.isfinite(bound.error) & sees_any & ~both_nan
+        return bool((apart <= error)[known].all())
+
+    def mutants(self, probes) -> Iterator:
+        """Wrong kernels of 16 bits, or else the mutants of wider floats."""
+        if not self.with_wrong_kernels:
+            yield from super().mutants(probes)
+            return
+        for wrong in WRONG_KERNELS.values():
+            yield wrong.cause, self.answer_of(wrong)
+
+    def answer_of(self, wrong: WrongKernel) -> Callable:
+        """The outputs of a wrong kernel, in its own rounding."""
+        kernel = wrong.kernel(self.dtype)
+
+        def answer(probe: Probe) -> np.ndarray:
+            arrays = probe.query, probe.key, probe.value
+            halves = (a.astype(half_type(self.dtype)) for a in arrays)
+            mask = np.broadcast_to(visible(probe), probe.shape)
+            return kernel(*halves, mask).astype(np.float64)
+
+        return answer
+
+    def cause_of_gradients(self) -> str | None:
+        """Not from trials in float32."""
+        return None
+
+
+def raw_overflow(query, key, dtype: str) -> np.ndarray:
+    """The queries of which a product with a key may leave the format."""
+    query, key = (np.abs(a.astype(np.float64)) for a in (query, key))
+    products = query @ key.swapaxes(-2, -1)
+    return products.max(axis=-1) > FORMATS[dtype].greatest
+
+
+# --- a verdict -----------------------------------------------------------
+
+COARSE = "it rounds more, or elsewhere, than the profile that fits it best"
+
+
+def judge_in_half(
+    host, thing: Thing, dtype: str, declared: Declared, budget: Budget
+) -> Report:
+    """Judge a function of query, key and value in one format."""
+    expect_format(dtype)
+    try:
+        subject = HalfFunction(host, thing, dtype, declared)
+    except NotJudged as error:
+        reason = str(error).partition("; what it takes")[0]
+        raise NotJudged(f"in {dtype}, {reason}") from None
+    report = judge_subject(subject, budget)
+    if report.failed and not report.trouble:
+        report = with_cause(subject, report)
+    elif subject.claimed and (more := seen_beside(subject)):
+        remark = f"no output shows it, but probes see more: {more}"
+        report = replace(report, remarks=(*report.remarks, remark))
+    return replace(report, conventions=subject.conventions.plain())
+
+
+def expect_format(dtype: str) -> None:
+    """Raises NotJudged for bfloat16 without what gives it to NumPy."""
+    if dtype == "bfloat16" and find_spec("ml_dtypes") is None:
+        raise NotJudged(
+            "expected ml_dtypes, which gives NumPy bfloat16, got none: "
+            'pip install "attention-twice[half]"'
+        )
+
+
+def with_cause(subject: HalfFunction, report: Report) -> Report:
+    """The report with what is known of failures in half precision."""
+    trouble = report.failed[0].failure.trouble
+    if trouble.startswith("it returned "):
+        return replace(report, cause=trouble, known=None, doubt=None)
+    if cause := cause_of_overflow(report, subject.dtype):
+        return replace(report, cause=cause, known=None, doubt=None)
+    if subject.claimed and (more := more_than_said(subject, report)):
+        return replace(report, cause=more, known=None, doubt=None)
+    digits = (report.cause or "").startswith("only about")
+    if report.cause and not digits:
+        return report
+    subject.with_wrong_kernels = False
+    with suppress(Lost, Raised):
+        causes = causes_of(subject)
+        if len(causes) == 1 and not causes.copy().pop().startswith("only"):
+            cause = causes.pop()
+            return replace(report, cause=cause, known=None, doubt=None)
+    return replace(report, cause=None, known=COARSE) if digits else report
+
+
+def cause_of_overflow(report: Report, dtype: str) -> str | None:
+    """That an output is NaN or infinite where products pass the format's
+    greatest number, and nothing else is wrong."""
+    for finding in report.failed:
+        case, compared = finding.failure.case, finding.failure.comparison
+        if compared is None or not isinstance(case, AttentionCase):
+            return None
+        got = np.asarray(compared.ours)[compared.at]
+        overflows = raw_overflow(case.query, case.key, dtype).any()
+        if np.isfinite(got) or not overflows:
+            return None
+    greatest = FORMATS[dtype].greatest
+    return f"NaN: raw products pass {greatest:,.6g}, where scaled ones fit"
+
+
+def seen_beside(subject: HalfFunction) -> str:
+    """Where the probes see it round, beside where it is said to."""
+    subject.found = subject.found or subject.probed()
+    more = dict.fromkeys(
+        words
+        for found in subject.found
+        for words in rounds_more(subject.claimed, found)
+    )
+    return "; ".join(more)
+
+
+def more_than_said(subject: HalfFunction, report: Report) -> str | None:
+    """Where it rounds beside where it is said to, if that explains what
+    fails."""
+    more = seen_beside(subject)
+    if not more:
+        return None
+    subject.profiles = subject.found
+    subject.bound.cache_clear()
+    failed = {finding.name: finding.failure for finding in report.failed}
+    checks = [p for p in subject.properties() if p.name in failed]
+    with suppress(Broken, Lost, Raised, ValueError):
+        for each in checks:
+            case = failed[each.name].case
+            if not all(c.holds for c in each.check(subject, case)):
+                return None
+        return f"it rounds more than is said: {more}"
+    return None
+
+
+def paths_in_words(profiles: list[Profile]) -> str:
+    """Where each path of a kernel rounds."""
+    return "; by another path: ".join(map(in_words, profiles))
