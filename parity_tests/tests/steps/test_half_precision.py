@@ -21,6 +21,7 @@ from numpy_ref.variants.half_precision import (
     round_to,
     sum_in_half,
 )
+from parity_tests.bounds.half_precision import Profile, attention_bound
 from parity_tests.tests.conftest import one_in
 from parity_tests.twins.case import to_torch, tuple_of
 from parity_tests.twins.comparing import is_float
@@ -333,3 +334,35 @@ def test_a_half_is_refused_by_the_name_of_what_takes_it():
         attention.softmax(x)
     weights = torch_attention.softmax(to_torch(x))
     assert weights.dtype == torch.bfloat16
+
+
+def profile_of(step, half: str) -> Profile:
+    """Where a step rounds, as its lines say."""
+    if step is attention_inside_float32:
+        return Profile(half)
+    return Profile(
+        half, score_roundings=1, weights="rounded", normalised=True
+    )
+
+
+@EACH_HALF
+@pytest.mark.parametrize("step", ORACLES, ids=lambda step: step.__name__)
+def test_both_sides_are_within_the_bound_of_their_profile(half, step):
+    arrays = inputs(half)
+    bound = attention_bound(
+        *arrays[:3], profile_of(step, half), mask=arrays[3]
+    )
+    tensors = [to_torch(array) for array in arrays]
+    theirs = to_numpy(getattr(torch_half, step.__name__)(*tensors))
+    for output in (step(*arrays), theirs):
+        shares = abs(output.astype(float) - bound.value) / bound.error
+        assert 0.3 < shares.max() <= 1
+
+
+@EACH_HALF
+def test_who_rounds_within_does_not_round_once(half):
+    arrays = inputs(half)
+    once = profile_of(attention_inside_float32, half)
+    bound = attention_bound(*arrays[:3], once, mask=arrays[3])
+    output = attention_rounded_within(*arrays).astype(float)
+    assert (abs(output - bound.value) > bound.error).mean() > 0.1
