@@ -17,6 +17,7 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "attrs_block"]
 myst_heading_anchors = 3
 html_theme = "pydata_sphinx_theme"
+template_bridge = "study.site.minified.Templates"
 html_math_renderer = "mathml"
 html_show_search_summary = False  # it would fetch each page
 html_show_sourcelink = False

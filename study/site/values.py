@@ -157,12 +157,12 @@ def cell(number, largest: float) -> str:
         text, share = short(number), float(abs(number)) / largest
     share = min(share, 1.0) if np.isfinite(share) else 0.0
     sign = (
-        " class='minus'"
+        ' class="minus"'
         if not isinstance(number, np.bool_) and (number < 0)
         else ""
     )
     return (
-        f'<td{sign} style="--share: {share:.2f}" '
+        f'<td{sign} style="--share:{round(share, 2):g}" '
         f'title="{escape(repr(number.item()))}">{text}</td>'
     )
 

@@ -17,6 +17,7 @@ from parity_tests.exact import exact_steps
 from .page import browser as browser
 
 pytestmark = pytest.mark.browser
+MOST = 20_000_000  # bytes of the whole site
 HALF_A_DIGIT = 0.5001e-4  # of four after the point
 
 
@@ -65,6 +66,11 @@ def pages_of(site: Path) -> list[Path]:
     """All pages, without what the theme ships beside its styles."""
     pages = sorted(site.rglob("*.html"))
     return [page for page in pages if "_static" not in page.parts]
+
+
+def test_the_site_is_no_larger_than_it_may_be(site):
+    files = [path for path in site.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MOST
 
 
 def said(message, unexpected: list) -> None:

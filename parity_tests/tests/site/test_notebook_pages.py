@@ -1,5 +1,6 @@
 """Notebooks as pages: what is run again, and how outputs are shown."""
 
+import re
 from base64 import b64decode, b64encode
 from io import BytesIO
 
@@ -225,6 +226,24 @@ def test_a_frame_becomes_a_page_of_its_own(page, tmp_path):
     assert "srcdoc" not in text
     frame = tmp_path / "extra" / "lesson" / "0-0.html"
     assert frame.read_text("utf-8") == "<p>&amp; all</p>"
+
+
+def test_frames_that_only_start_elsewhere_are_one_page(page, tmp_path):
+    from bert_viz.page.frame import Frame
+
+    def frame(start, data=""):
+        text = f'{{"start":"{start}","data":"{data}"}}'
+        html = Frame(text, None, "A")._repr_html_()
+        return shown(**{"text/html": html})
+
+    text = page(frame("view=head"), frame("a=b&c=d"), frame("e", "other"))
+    assert re.findall('src="([^"]+)"', text) == [
+        "lesson/0-0.html",
+        "lesson/0-0.html#a=b&amp;c=d",
+        "lesson/0-2.html",
+    ]
+    frames = sorted((tmp_path / "extra" / "lesson").iterdir())
+    assert [path.name for path in frames] == ["0-0.html", "0-2.html"]
 
 
 def test_a_notebook_is_run_when_its_page_is_read(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
+from html import escape, unescape
 from importlib.metadata import version
 from importlib.resources import files
 from io import BytesIO
@@ -47,6 +47,7 @@ MINUTES = 5  # the longest that a cell may take
 FOLDER = "notebooks"
 
 FRAME = re.compile(r'<iframe[^>]* title="([^"]*)" srcdoc="([^"]*)"[^>]*>')
+START = re.compile(r'"start":"([^"]*)"')  # the viewer's page, there
 LABELS = re.compile(r'\b([xy])label="([^"]+)"')
 
 
@@ -229,13 +230,13 @@ def page_of(run: Run, folder: Path, extra: Path) -> str:
     Frames become files of their own in `extra`, which is copied as it is.
     """
     first, *rest = run.notebook.cells
-    parts = [first.source, about(run)]
+    parts, frames = [first.source, about(run)], {}
     for index, cell in enumerate(rest):
         if cell.cell_type == "markdown":
             parts.append(cell.source)
             continue
         parts.append(code_of(cell))
-        files_of_cell = Files(run.name, index, folder, extra)
+        files_of_cell = Files(run.name, index, folder, extra, frames)
         parts += outputs_of(cell, files_of_cell)
     return "\n\n".join(parts) + "\n"
 
@@ -267,12 +268,16 @@ def folded(summary: str, inside: str) -> str:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the files of a cell's outputs are written."""
+    """Where the files of a cell's outputs are written.
+
+    `frames` has the addresses of the notebook's frames.
+    """
 
     name: str
     cell: int
     folder: Path
     extra: Path
+    frames: dict[str, str]
 
     def write(self, folder: Path, data: bytes, suffix: str, of: int) -> str:
         """Write a file; return its address as seen from the page."""
@@ -326,9 +331,18 @@ def html_of(html: str, files: Files, index: int) -> str:
         return (
             f'``````{{raw}} html\n<div class="output">{html}</div>\n``````'
         )
-    title, page = frame[1], unescape(frame[2])
+    return framed(frame[1], address_of(unescape(frame[2]), files, index))
+
+
+def address_of(page: str, files: Files, index: int) -> str:
+    """Where a frame's page is; it is written, unless there is one already
+    that only starts elsewhere."""
+    start, anywhere = START.search(page), START.sub("", page)
+    if start and anywhere in files.frames:
+        return f"{files.frames[anywhere]}#{escape(start[1])}"
     address = files.write(files.extra, page.encode(), ".html", index)
-    return framed(title, address)
+    files.frames[anywhere] = address
+    return address
 
 
 def framed(title: str, address: str) -> str:

@@ -28,7 +28,8 @@ def mathml(
     names = {symbol_of(latex): name for name, latex in symbols.items()}
     mark(tree, names, hues)
     Tree.register_namespace("", NAMESPACE)
-    return Tree.tostring(tree, encoding="unicode")
+    xml = Tree.tostring(tree, encoding="unicode")
+    return xml.replace(f' xmlns="{NAMESPACE}"', "")  # HTML knows it
 
 
 def tree_of(latex: str, display: str) -> Tree.Element:
