@@ -203,3 +203,34 @@ def test_a_gradient_that_may_leave_the_format_leaves_nothing_known():
         assert bound.overflow.all()
         assert np.isinf(bound.error).all()
     assert np.isfinite(lost[2].error).all()
+
+
+def test_sums_in_half_over_blocks_of_queries_are_allowed():
+    """One key of weight 1: after 1, no 0.003 counts, nor do 40 of them."""
+    d_context = np.full((41, 1), 0.003).astype(half_type("bfloat16"))
+    d_context[0] = 1
+    tokens = np.zeros((41, 1), d_context.dtype)
+    arrays = d_context, tokens, tokens[:1], tokens[:1]
+    stuck = np.ones((1, 1))
+    for query_block, holds in ((1, True), (0, False)):
+        backward = BackwardProfile(query_block=query_block)
+        bounds = attention_gradient_bounds(*arrays, Profile(), backward)
+        assert (shares(stuck, bounds[2]) <= 1) == holds
+
+
+def test_a_recomputed_weight_is_off_by_its_score_and_by_the_sum():
+    """Scores next to 20 are rounded, one up and the other down."""
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(15, 25, size=(300, 2, 1))
+    computed = scores.astype(half_type("bfloat16")).astype(float)
+    powers = np.exp(computed - computed.max(1, keepdims=True))
+    d_value = powers / powers.sum(1, keepdims=True)
+    one = np.ones((300, 1, 1))
+    bounds = attention_gradient_bounds(
+        *(one, one, scores, np.ones((300, 2, 1))),
+        Profile(score_roundings=1),
+        BackwardProfile(),
+        scale=1,
+    )
+    worst = shares(d_value, bounds[2]).max()
+    assert 0.6 < worst <= 1
