@@ -135,7 +135,7 @@ def bounds_of(
         mean = (d_output * stored).total()
     d_scores = softmax_backward(weights, d_weights, mean)
     d_scores = in_half(
-        d_scores, profile, backward.d_scores_roundings, 1 / factor
+        d_scores, profile, backward.d_scores_roundings, 1 / (factor or 1)
     )
     d_scores, used_weights = (
         allowed(part, scores.mask) for part in (d_scores, used_weights)
@@ -186,14 +186,16 @@ class Sums:
         partial = grown(blocks - 1, profile.u) * (size + total.error)
         error = total.error + partial + (blocks - 1) * profile.lost
         error = profile.rounded(total.value, error, times)
-        return known(total.value, error, profile)
+        too_long = a.rounding.gamma(terms + extra) == inf
+        return known(total.value, error, profile, too_long)
 
 
-def known(value, error, profile) -> HalfBound:
+def known(value, error, profile, too_long: bool) -> HalfBound:
     """A result that the format holds, or else an infinite error."""
     largest = np.abs(value) + error
     fits = largest <= profile.format.greatest  # not where it is NaN
-    return HalfBound(value, np.where(fits, error, inf), ~fits)
+    error = np.where(fits, error, inf)
+    return HalfBound(value, error, ~fits & (not too_long), too_long)
 
 
 def recomputed_weights(scores: Scores, profile) -> Bounded:

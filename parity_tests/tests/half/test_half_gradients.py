@@ -234,3 +234,22 @@ def test_a_recomputed_weight_is_off_by_its_score_and_by_the_sum():
     )
     worst = shares(d_value, bounds[2]).max()
     assert 0.6 < worst <= 1
+
+
+def test_of_long_sums_in_half_nothing_is_known():
+    arrays = [np.zeros((1, 4)), np.zeros((1, 4)), *np.zeros((2, 256, 4))]
+    in_half = BackwardProfile(sums_in="half")
+    d_query, *_ = attention_gradient_bounds(*arrays, Profile(), in_half)
+    assert d_query.accumulation
+    assert not d_query.overflow.any()
+    assert np.isinf(d_query.error).all()
+
+
+def test_a_scale_of_zero_leaves_only_the_values_gradient():
+    arrays = [np.ones((3, 4)) for _ in range(4)]
+    d_query, d_key, d_value = attention_gradient_bounds(
+        *arrays, Profile(), BackwardProfile(0, 1), scale=0.0
+    )
+    assert (d_query.value == 0).all()
+    assert (d_key.value == 0).all()
+    np.testing.assert_allclose(d_value.value, 1)
