@@ -211,6 +211,7 @@ def recomputed_weights(scores: Scores, profile) -> Bounded:
     near = weights * np.expm1(np.minimum(errors, 1))
     far = np.exp(scores.log_weights + errors) - weights
     error = np.where(errors <= 1, near, far) + (keys + 1) * SINGLE_NORMAL
+    error = np.where(scores.overflow[..., None], inf, error)
     return allowed(Bounded(weights, error, SINGLE), scores.mask)
 
 

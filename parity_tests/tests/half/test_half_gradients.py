@@ -253,3 +253,14 @@ def test_a_scale_of_zero_leaves_only_the_values_gradient():
     assert (d_query.value == 0).all()
     assert (d_key.value == 0).all()
     np.testing.assert_allclose(d_value.value, 1)
+
+
+def test_a_score_that_may_leave_the_format_takes_all_gradients_along():
+    d_context, query, key, value = np.ones((4, 2, 4))
+    arrays = d_context, 300 * query, 300 * key, value
+    profile = Profile("float16", score_roundings=1)
+    bounds = attention_gradient_bounds(*arrays, profile, BackwardProfile())
+    assert all(bound.overflow.all() for bound in bounds)
+    single = Profile("float16")
+    bounds = attention_gradient_bounds(*arrays, single, BackwardProfile())
+    assert not bounds[2].overflow.any()
