@@ -8,7 +8,9 @@ right (`tolerance_rules`). A rule that accuses right kernels is made looser
 until it is quiet, and what it catches then is counted beside: a kernel is
 caught if its share of the loosened tolerance passes 1.
 
-`--read FILE` prints the tables for a page from what `--json` wrote.
+    python -m benchmarks.tolerances --write docs/half_precision.md
+
+puts the tables of `data/tolerances.json` at a page's mark.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from rich.table import Table
 
 from numpy_ref.files import read_json, write_file
 from parity_tests.bounds.half_precision import FORMATS, Profile
-from parity_tests.judge.half.inputs import KINDS, LONG_SHAPES, SHAPES
+from parity_tests.judge.half.inputs import ALL_SHAPES, KINDS
 from parity_tests.judge.half.kernels import RIGHT_KERNELS
 from parity_tests.judge.half.wrong_kernels import WRONG_KERNELS
 
@@ -33,6 +35,12 @@ from .tolerance_rules import RULES, Trial, trials
 
 FEW, MANY = 25, 250
 NONE = "-"
+RESULTS = Path(__file__).parents[1] / "data" / "tolerances.json"
+BEGIN = (
+    "<!-- The table of tolerances, from `python -m benchmarks.tolerances`, "
+    "stands here. -->"
+)
+END = "<!-- Here the table of tolerances ends. -->"
 PACKAGES = (
     *("numpy", "torch", "transformers", "jax", "mlx", "onnxruntime"),
     "keras",
@@ -104,10 +112,10 @@ def measured(
     """Records of all kernels, on the same inputs in the same order."""
     accused, caught = right_kernels(dtype), wrong_kernels(dtype)
     accused = {n: k for n, k in accused.items() if n not in left_out}
-    records = {name: Record() for name in (*accused, *caught)}
-    shapes, kinds = (*SHAPES, *LONG_SHAPES), list(KINDS)
+    records = {n: Record() for n in (*accused, *caught)}
     count = max(right, wrong)
-    for index, trial in enumerate(trials(dtype, count, shapes, kinds)):
+    tried = trials(dtype, count, ALL_SHAPES, list(KINDS))
+    for index, trial in enumerate(tried):
         asked = accused if index < right else {}
         asked = asked | (caught if index < wrong else {})
         for name, (kernel, profile) in asked.items():
@@ -214,11 +222,23 @@ def markdown(rows: Rows) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def page(results: dict) -> str:
+def tables(results: dict) -> str:
     """Both tables, as they stand in the docs."""
-    return (
-        f"{markdown(accusations(results))}\n\n{markdown(catches(results))}"
-    )
+    both = accusations(results), catches(results)
+    return "\n\n".join(map(markdown, both))
+
+
+def written(text: str, results: dict) -> str:
+    """A page with the tables at their mark; an end mark is added.
+
+    Raises ValueError for a page without the mark.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    if not begin:
+        raise ValueError(f"expected a page with {BEGIN}, got none")
+    _, end, after = rest.partition(END)
+    after = after if end else rest
+    return f"{before}{BEGIN}\n\n{tables(results)}\n\n{END}{after}"
 
 
 def printed(results: dict) -> None:
@@ -240,10 +260,12 @@ def main() -> None:
     parser.add_argument("--wrong-inputs", type=int, default=MANY)
     parser.add_argument("--leave-out", action="append", default=[])
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--read", type=Path)
+    parser.add_argument("--write", type=Path, metavar="PAGE")
     options = parser.parse_args()
-    if options.read:
-        print(page(read_json(options.read)))
+    if options.write:
+        text = options.write.read_text(encoding="utf-8")
+        text = written(text, read_json(RESULTS))
+        write_file(options.write, text.encode())
         return
     results = {
         "measured": date.today().isoformat(),

@@ -274,19 +274,19 @@ def mask_overflows(kernel, scores, mask):
 # What is rounded beside what is claimed
 
 misdeclared(
-    "softmax in half",
+    "undeclared softmax in half",
     "the softmax is computed in half, not in float32",
     FLOAT32,
     softmax="half",
 )
 misdeclared(
-    "scores rounded",
+    "undeclared rounding of scores",
     "scores are rounded, where they are said to stay in float32",
     FUSED,
     score_roundings=1,
 )
 misdeclared(
-    "query scaled in half",
+    "undeclared scaling in half",
     "the scaled query is rounded, where nothing is said to be",
     FUSED,
     scaled_before="query",
@@ -299,7 +299,7 @@ misdeclared(
     scores_in="half",
 )
 misdeclared(
-    "weights rounded",
+    "undeclared rounding of weights",
     "weights are rounded, where they are said to stay in float32",
     FLOAT32,
     weights="rounded",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import tolerances
 from benchmarks.tolerance_kernels import to_torch
 from benchmarks.tolerance_rules import (
     RULES,
@@ -16,9 +17,10 @@ from benchmarks.tolerance_rules import (
     this_bound,
     trials,
 )
+from numpy_ref.files import read_json
 from parity_tests.judge.half.inputs import (
+    ALL_SHAPES,
     KINDS,
-    LONG_SHAPES,
     MASKS,
     SHAPES,
     half_inputs,
@@ -34,7 +36,6 @@ from parity_tests.judge.half.wrong_kernels import HIDDEN, WRONG_KERNELS
 
 FORMATS = "bfloat16", "float16"
 SMALL = [shape for shape in SHAPES if shape[2] <= 129 and shape[3] <= 64]
-ALL = (*SHAPES, *LONG_SHAPES)
 
 EACH_FORMAT = pytest.mark.parametrize("dtype", FORMATS)
 EACH_RULE = pytest.mark.parametrize("name", RULES)
@@ -63,7 +64,7 @@ def test_right_kernels_are_within_their_bound(dtype):
 @EACH_FORMAT
 def test_right_kernels_are_within_their_bound_a_thousand_times(dtype, name):
     right = RIGHT_KERNELS[name].in_format(dtype)
-    tried = trials(dtype, 1000, ALL, list(KINDS), seed=2)
+    tried = trials(dtype, 1000, ALL_SHAPES, list(KINDS), seed=2)
     assert worst_share(right, right.profile, tried) <= 1
 
 
@@ -102,6 +103,7 @@ def caught(dtype: str, names, tried: list[Trial]) -> set[str]:
 def test_there_are_thirty_wrong_kernels_each_with_a_cause_of_its_own():
     causes = [wrong.cause for wrong in WRONG_KERNELS.values()]
     assert len(set(causes)) == len(causes) >= 30
+    assert not WRONG_KERNELS.keys() & RIGHT_KERNELS.keys()
     for names in HIDDEN.values():
         assert names.keys() <= WRONG_KERNELS.keys()
 
@@ -116,7 +118,7 @@ def test_most_wrong_kernels_are_caught_by_one_input_of_each_kind():
 @pytest.mark.slow
 @EACH_FORMAT
 def test_wrong_kernels_are_caught_but_those_that_are_hidden(dtype):
-    tried = list(trials(dtype, 250, ALL, list(KINDS)))
+    tried = list(trials(dtype, 250, ALL_SHAPES, list(KINDS)))
     found = caught(dtype, WRONG_KERNELS, tried)
     assert found == WRONG_KERNELS.keys() - HIDDEN[dtype].keys()
 
@@ -221,3 +223,88 @@ def test_a_share_is_of_what_is_allowed():
     assert share(np.array([1.0, 0.0, np.nan]), allowed) == 0.5
     assert share(np.array([1.0, 1.0, 0.0]), allowed) == np.inf
     assert share(np.array([np.nan, 0.0, 0.0]), allowed) == np.inf
+
+
+# --- the benchmark --------------------------------------------------------
+
+
+def test_a_record_counts_alarms_and_keeps_the_largest_share(trial):
+    record, profile = tolerances.Record(), profile_of(trial)
+    exact = trial.exact.astype(half_type(trial.dtype))
+    record.see(trial, profile, exact)
+    assert set(record.alarms.values()) == {0}
+    record.see(trial, profile, -exact)
+    assert record.inputs == 2
+    assert record.alarms["this bound"] == 1
+    worst = record.worst["this bound"]
+    assert worst["25"] == worst["250"] == worst["all"] > 1
+
+
+def made_up(right: float, wrong: float) -> dict:
+    """Records of one kernel of each sort, with these shares."""
+
+    def record(share):
+        shares = dict.fromkeys(("25", "250", "all"), share)
+        return {
+            "inputs": 250,
+            "alarms": dict.fromkeys(RULES, int(share > 1)),
+            "worst": dict.fromkeys(RULES, shares),
+        }
+
+    return {
+        "right": {"good": record(right)},
+        "wrong": {"bad": record(wrong)},
+    }
+
+
+def test_a_rule_that_accuses_is_loosened_before_it_may_catch():
+    records = made_up(right=4.0, wrong=3.0)
+    assert tolerances.looseness(records, "assert_close") == 4
+    assert tolerances.caught(records, "assert_close", 25) == ["bad"]
+    assert tolerances.caught(records, "assert_close", 25, 4.0) == []
+    assert tolerances.looseness(made_up(0.5, 3), "assert_close") == 1
+
+
+def test_tables_say_both_formats_side_by_side():
+    results = {
+        "bfloat16": made_up(0.5, 3),
+        "float16": made_up(2, 3),
+    }
+    text = tolerances.tables(results)
+    assert "| good | 250 | 0 / 1 | 0 / 1 |" in text
+    assert "| this bound | 1 / 1 | 1 / 1 | - / 2 | 1 / 1 |" in text
+    page = f"a\n{tolerances.BEGIN}\nb"
+    new = tolerances.written(page, results)
+    assert new == (
+        f"a\n{tolerances.BEGIN}\n\n{text}\n\n{tolerances.END}\nb"
+    )
+    assert tolerances.written(new, results) == new
+    with pytest.raises(ValueError, match="expected a page with"):
+        tolerances.written("a page", results)
+
+
+PAGE = tolerances.RESULTS.parents[1] / "docs" / "half_precision.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="no page yet")
+def test_the_page_shows_the_tables_of_the_results_file():
+    text = PAGE.read_text(encoding="utf-8")
+    results = read_json(tolerances.RESULTS)
+    assert tolerances.written(text, results) == text
+
+
+def test_the_results_accuse_no_right_kernel_and_approach_the_bound():
+    results = read_json(tolerances.RESULTS)
+    for dtype in FORMATS:
+        records = results[dtype]
+        rule = "this bound"
+        assert tolerances.looseness(records, rule) == 1
+        near = [
+            name
+            for name, record in records["right"].items()
+            if record["worst"][rule]["all"] >= 0.5
+        ]
+        assert len(near) >= 4
+        found = tolerances.caught(records, rule, 250)
+        assert len(found) >= 30
+        assert set(records["wrong"]) - set(found) == HIDDEN[dtype].keys()
