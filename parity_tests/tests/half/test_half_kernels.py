@@ -307,4 +307,4 @@ def test_the_results_accuse_no_right_kernel_and_approach_the_bound():
         assert len(near) >= 4
         found = tolerances.caught(records, rule, 250)
         assert len(found) >= 30
-        assert set(records["wrong"]) - set(found) == HIDDEN[dtype].keys()
+        assert not set(found) & HIDDEN[dtype].keys()
