@@ -1,6 +1,7 @@
 """A profile in words, and words to a profile."""
 
 from dataclasses import fields, replace
+from functools import cache
 
 from parity_tests.bounds.half_precision import FORMATS, Profile
 
@@ -165,6 +166,7 @@ def changed(profile: Profile, part: str) -> Profile:
     return replace(profile, **{name: value_of(name, text.strip())})
 
 
+@cache
 def known_words() -> dict[str, dict]:
     """What each phrase sets."""
     known: dict[str, dict] = {
