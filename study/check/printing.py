@@ -243,13 +243,19 @@ COLUMNS = (
 )
 
 
+def what(report: dict) -> str:
+    """What was judged, by its name; and in which 16 bits, if in such."""
+    _, in_half, dtype = report["kind"].partition("attention in ")
+    return f"{report['name']} in {dtype}" if in_half else report["name"]
+
+
 def rows(files: list[JudgedFile]) -> Iterator[tuple[str, ...]]:
     """A row for each thing judged, and for each file that was not."""
     for judged in files:
         for report in judged.reports:
             yield (
                 str(judged.path),
-                report["name"],
+                what(report),
                 report["verdict"],
                 reason(report),
                 *counts(report),
