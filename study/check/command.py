@@ -239,7 +239,13 @@ def check(
     if profile:
         from parity_tests.judge.half.words import profile_from
 
-        profile_from(profile)
+        dtypes = dtypes or (profile_from(profile).dtype,)
+    if reference and (dtypes or device):
+        option = "--dtype" if dtypes else "--device"
+        raise ValueError(
+            f"expected --reference or {option}, got both: a reference is "
+            "compared with in the precision that both take"
+        )
     if examples is not None and examples < 1:
         raise ValueError(
             f"expected --examples to be at least 1, got {examples}"

@@ -245,7 +245,7 @@ COLUMNS = (
 
 def what(report: dict) -> str:
     """What was judged, by its name; and in which 16 bits, if in such."""
-    _, in_half, dtype = report["kind"].partition("attention in ")
+    _, in_half, dtype = report.get("kind", "").partition("attention in ")
     return f"{report['name']} in {dtype}" if in_half else report["name"]
 
 
