@@ -11,7 +11,9 @@ from parity_tests.bounds.half_precision import Profile
 from parity_tests.judge import judge
 from parity_tests.judge.attention import all_properties, half_properties
 from parity_tests.judge.attention.conventions import Declared
+from parity_tests.judge.attention.half_function import HalfFunction
 from parity_tests.judge.candidate.wire import Decoder, Encoder
+from parity_tests.judge.files.judging import hosted
 from parity_tests.judge.half.kernels import (
     EAGER,
     FUSED,
@@ -19,6 +21,7 @@ from parity_tests.judge.half.kernels import (
     WholeKernel,
 )
 from parity_tests.judge.half.wrong_kernels import WRONG_KERNELS
+from parity_tests.judge.subject.cases import AttentionCase
 
 DTYPES = ("bfloat16", "float16")
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -205,18 +208,17 @@ def test_a_function_that_refuses_float32_is_asked_in_16_bits():
 
 
 def test_nan_where_raw_products_overflow_is_no_wrong_number():
-    """PyTorch's eager path in float16 holds, though some inputs overflow:
-    their outputs are counted, and not compared."""
-
-    def raw(query, key, value):
-        dot = (query @ key.mT).half()  # may pass 65,504
-        return (dot / query.shape[-1] ** 0.5).softmax(-1) @ value
-
-    large = torch.full((1, 2, 4), 200.0).half()
-    assert raw(large, large, large).isnan().any()
+    """It is counted, and not compared; the report says how many."""
+    host, thing = hosted(eager, None)
     declared = Declared(profile=EAGER)
-    report = judge(raw, declared=declared, dtype="float16", examples=2)
-    assert report.holds, str(report)
+    subject = HalfFunction(host, thing, "float16", declared)
+    large = np.full((2, 4), 200, np.float32)  # products of 160,000
+    case = AttentionCase(large, large, large, np.array(True))
+    assert np.isnan(subject.of(case)).all()
+    (compared,) = half_properties.equals_the_definition(subject, case)
+    assert compared.holds
+    assert subject.unknown["overflow"] == 8
+    assert "65,504" in subject.not_asked()["where numbers overflow"]
 
 
 # --- parts ---------------------------------------------------------------
