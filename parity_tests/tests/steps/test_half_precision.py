@@ -61,10 +61,13 @@ def numbers(count: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     size = np.exp2(rng.uniform(-14, 15, count))
     drawn = (rng.choice([-1, 1], count) * size).astype(np.float32)
-    ties = rng.integers(2**8, 2**9, (2, count)) + 0.5
-    return np.concatenate(
-        [drawn, *(ties * 2.0 ** rng.integers(-20, 6, count))]
-    ).astype(np.float32)
+    # Between two numbers of so many bits lies an odd one of a bit more.
+    odd = [
+        2 * rng.integers(2 ** (bits - 1), 2**bits, count) + 1
+        for bits in BITS.values()
+    ]
+    ties = odd * np.exp2(rng.integers(-20, 3, count))
+    return np.concatenate([drawn, *ties]).astype(np.float32)
 
 
 @EACH_HALF
