@@ -176,7 +176,7 @@ def accusations(results: dict) -> Rows:
                 )
             )
         shares = (
-            f"{record['worst']['this bound']['all']:.2f}"
+            f"{record['worst']['this bound']['all']:.3f}"
             if record
             else NONE
             for record in records
