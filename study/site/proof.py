@@ -4,18 +4,21 @@ The inputs are those by which the judge tells mutants apart: plain ones of
 different and of equal sizes, and extreme ones. What holds is said of them.
 """
 
+import pickle
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 
 import numpy as np
 
 from parity_tests.judge.steps.all_properties import properties_of
 from parity_tests.judge.steps.cases import StepCase
+from parity_tests.judge.steps.outputs import fitting
 from parity_tests.judge.steps.probes import EXTREME, plain_cases
-from parity_tests.judge.steps.property import twin_of
-from parity_tests.judge.steps.step import StepSubject
+from parity_tests.judge.steps.property import Step, twin_of
+from parity_tests.judge.steps.step import LocalStep
 from parity_tests.judge.verdict.property import Property
 from parity_tests.judge.verdict.protocol import Broken, NotAsked, Raised
 
@@ -72,10 +75,45 @@ def lights(
 
     `of` says in words whose they are: `Kept.lights` knows them by it.
     """
-    asked = StepSubject(function, name).asked
+    asked = Asked(name, fitting(LocalStep(function), reference_of(name)))
     return tuple(
         light_of(each, asked, name) for each in properties_of(name)
     )
+
+
+class Asked(Step):
+    """A function under question as a step, of which all is known that
+    does not depend on the function."""
+
+    def error(self, arguments: dict, inexact=None) -> np.ndarray:
+        return error_of(self.name)(arguments, inexact)
+
+
+@cache
+def error_of(name: str) -> Callable:
+    """How far a correct result of a step may be off, as `Step.error`."""
+    return remembering(Step(name, twin_of(name).reference).error)
+
+
+@cache
+def reference_of(name: str) -> Callable:
+    return remembering(twin_of(name).reference)
+
+
+def remembering(function: Callable) -> Callable:
+    """The function, which computes only once what is asked again.
+
+    Each property is asked of all mutants on the same inputs.
+    """
+    answers = {}
+
+    def answer(*arguments, **named):
+        asked = sha256(pickle.dumps((arguments, named))).digest()
+        if asked not in answers:
+            answers[asked] = function(*arguments, **named)
+        return answers[asked]
+
+    return answer
 
 
 @cache

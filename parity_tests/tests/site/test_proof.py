@@ -21,7 +21,7 @@ from study.site.directives import as_inline_html
 from study.site.examples import example_of, says_little
 from study.site.kept import Kept
 from study.site.mutant_code import code_of
-from study.site.proof import Light, lights, lights_of
+from study.site.proof import Light, lights, lights_of, remembering
 from study.site.shipped import Shipped, shipped_against, shipped_bugs
 from study.site.values import (
     gradients_of,
@@ -198,6 +198,19 @@ UNTOLD = {
         "the activation is left out",
     },
 }
+
+
+def test_what_is_asked_again_is_computed_once():
+    computed = []
+
+    def total(array, scale=1.0):
+        computed.append(array.shape)
+        return scale * array.sum()
+
+    again, one = remembering(total), np.arange(6.0).reshape(2, 3)
+    assert [again(one), again(one.copy()), again(one + 1)] == [15, 15, 21]
+    assert [again(one, scale=2.0), again(one.T)] == [30, 15]
+    assert computed == [(2, 3), (2, 3), (2, 3), (3, 2)]
 
 
 @pytest.mark.slow
