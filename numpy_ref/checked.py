@@ -150,7 +150,6 @@ def _check(bound: inspect.BoundArguments, function) -> None:
     fitting = []
     with jaxtyped("context"):
         for argument, value, annotation in _arguments(bound):
-            expected, got = _as_annotated(annotation), _described(value)
             _check_precision(
                 f"{name}: expected {argument}", value, annotation
             )
@@ -162,12 +161,12 @@ def _check(bound: inspect.BoundArguments, function) -> None:
                 else getattr(value, "_fields", None) == named
             )
             if not fits:
-                beside = f" beside {', '.join(fitting)}" * bool(fitting)
+                expected = _as_annotated(annotation)
                 raise ValueError(
-                    f"{name}: expected {argument}: {expected}{beside}, "
-                    f"got {got}"
+                    f"{name}: expected {argument}: {expected}"
+                    f"{_beside(fitting)}, got {_described(value)}"
                 )
-            fitting.append(f"{argument} {got} {expected}")
+            fitting.append((argument, value, annotation))
     _check_dtypes(bound, name)
     _make_plain(bound, name)
 
@@ -176,13 +175,25 @@ def _check_precision(expected: str, value, annotation) -> None:
     """Raise ValueError for a half that would be widened, or no half."""
     if not isinstance(value, Array) or not _is_array_type(annotation):
         return
-    is_half, got = value.dtype.name in Half.dtypes, _described(value)
+    is_half = value.dtype.name in Half.dtypes
     if annotation.dtypes == Float.dtypes and is_half:
         raise ValueError(
-            f"{expected}: float32 or float64, got {got}; {IN_HALF}"
+            f"{expected}: float32 or float64, got {_described(value)}; "
+            f"{IN_HALF}"
         )
     if annotation.dtypes == Half.dtypes and not is_half:
-        raise ValueError(f"{expected}: bfloat16 or float16, got {got}")
+        raise ValueError(
+            f"{expected}: bfloat16 or float16, got {_described(value)}"
+        )
+
+
+def _beside(fitting: list[tuple]) -> str:
+    """In words, what has fitted, and so given the axes their sizes."""
+    parts = ", ".join(
+        f"{argument} {_described(value)} {_as_annotated(annotation)}"
+        for argument, value, annotation in fitting
+    )
+    return f" beside {parts}" * bool(parts)
 
 
 def _check_dtypes(bound: inspect.BoundArguments, name: str) -> None:
