@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from parity_tests.tests import mutants
 from parity_tests.tests.mutants import (
+    TESTS,
     all_mutants,
     changes,
+    functions_by_file,
     replace_line,
     verdict,
 )
@@ -28,6 +31,19 @@ def test_a_step_in_the_summary_is_not_named():
     assert verdict("softmax[0]/total", False, summary).startswith(
         "survived"
     )
+
+
+def test_the_tests_of_a_function_are_run_with_its_mutant_and_without():
+    first = {"step": "softmax[0]/total"}
+    second = {"step": "gelu_backward[0]/d_x", "tests": "other.py"}
+    assert mutants.tests_for(first) == [
+        *(TESTS, "-k"),
+        "(softmax) and not where_their_input_stands",
+    ]
+    assert functions_by_file([first, second, first]) == {
+        TESTS: {"softmax"},
+        "other.py": {"gelu"},
+    }
 
 
 def test_a_line_that_does_not_occur_once_is_refused(tmp_path):
