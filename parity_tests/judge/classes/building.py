@@ -242,6 +242,7 @@ OF_OTHER_PARTS = {
 }
 
 
+@cache  # as size_named
 def size_asked(name: str) -> str | None:
     """Which size a configuration is asked for by this name, which may
     have more words than an argument's: "attn_embed_dim"."""
