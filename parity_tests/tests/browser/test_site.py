@@ -7,12 +7,18 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from filelock import FileLock
 
 from numpy_ref.attention import softmax_with_temperature
 from parity_tests.exact import exact_steps
+from parity_tests.tests.study.test_notebooks import (
+    NOTEBOOKS,
+    WITHOUT_NETWORK,
+    expect_good,
+)
 
 from .page import browser as browser
 
@@ -32,7 +38,11 @@ def site(tmp_path_factory, browser):
     with FileLock(place / "site.lock"):
         if not (place / "site.built").exists():
             options = ["--no-open", "--out", folder]
-            subprocess.run([command, "study", *options], check=True)
+            subprocess.run(
+                [command, "study", *options],
+                env=os.environ | WITHOUT_NETWORK,
+                check=True,
+            )
             (place / "site.built").touch()
     return folder / "html"
 
@@ -290,6 +300,15 @@ def test_a_notebook_has_its_outputs(opened):
     assert last.locator("#views [data-view]").count() == 4
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_run_of_a_notebook_gave_no_warning_and_right_answers(
+    site, name
+):
+    """From a fresh kernel that could reach no network."""
+    run = site.parent / "notebooks" / f"{name}.ipynb"
+    expect_good(nbformat.read(run, as_version=4))
+
+
 def test_an_index_shows_the_names_that_are_typed(opened):
     tab = opened("api/numpy_ref.html")
     names = tab.locator("dl.py.function:visible, dl.py.class:visible")
@@ -326,6 +345,10 @@ def test_axe_finds_no_violation(opened, page, width, scheme):
 
     tab = opened(f"{page}.html", width, scheme)
     # Each frame of a notebook holds what the viewer's page holds.
-    options = {"preload": False, "iframes": "notebooks" not in page}
+    options = {
+        "preload": False,
+        "iframes": "notebooks" not in page,
+        "resultTypes": ["violations"],  # or thousands that are none
+    }
     found = Axe().run(tab, options=options).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:90]) for v in found] == []

@@ -261,14 +261,20 @@ def executed(notebook, folder):
     return notebook, time.monotonic() - start
 
 
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+# Every request goes to a closed port.
+WITHOUT_NETWORK = {
+    **dict.fromkeys(PROXIES, "http://127.0.0.1:9"),
+    **dict.fromkeys(map(str.upper, PROXIES), "http://127.0.0.1:9"),
+    "no_proxy": "",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
 @pytest.fixture
 def offline(monkeypatch):
-    """Every request goes to a closed port."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-        monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name, value in WITHOUT_NETWORK.items():
+        monkeypatch.setenv(name, value)
 
 
 def outputs(cell) -> str:
