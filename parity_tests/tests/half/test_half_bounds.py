@@ -32,6 +32,7 @@ from parity_tests.judge.half.kernels import (
     half_type,
 )
 
+MANY = 250  # inputs for each; the right kernels of the judge get 1,000
 SUMMED = replace(FUSED, summed="rounded")
 NORMALISED = replace(EAGER, score_roundings=0)
 BOTH_SCALED = replace(NORMALISED, scaled_before="both", score_roundings=1)
@@ -57,7 +58,10 @@ KERNELS = {
     "fused, of rounded weights": (TiledKernel, SUMMED),
     "fused, either": (TiledKernel, replace(SUMMED, summed="either")),
     "powers of two": (BaseTwoKernel, FUSED),
-    "fast exp": (FastExpKernel, replace(FUSED, exp_error=1.2e-4)),
+    "fast exp": (
+        FastExpKernel,
+        replace(FUSED, exp_error=1.2e-4, rescale_error=1.2e-4),
+    ),
     "eager": (WholeKernel, EAGER),
     "a product is rounded": (
         *(RoundsTheProduct, replace(EAGER, score_roundings=1)),
@@ -112,10 +116,10 @@ def test_a_kernel_stays_within_the_bound_of_its_profile(name, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", KERNELS)
-def test_in_a_thousand_inputs_there_is_no_false_alarm(name, dtype):
+def test_in_many_inputs_there_is_no_false_alarm(name, dtype):
     generator = np.random.default_rng(1)
     shapes = SHAPES + LONG_SHAPES
-    worst = worst_share(name, dtype, generator, 1000, shapes)
+    worst = worst_share(name, dtype, generator, MANY, shapes)
     print(f"{dtype}, {name}: {worst:.2f} of the bound")
     assert worst <= 1
 
