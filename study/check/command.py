@@ -148,9 +148,11 @@ def check(
     dtype: Annotated[
         list[Dtype] | None,
         typer.Option(
+            metavar="TYPE",
             help="Precision to judge a function of query, key and value "
-            "in; may be given several times, for a verdict each. Default: "
-            "float32, or 16 bits where that is refused.",
+            "in: float32, bfloat16 or float16; may be given several times, "
+            "for a verdict each. Default: float32, or 16 bits where that "
+            "is refused.",
             show_default=False,
         ),
     ] = None,

@@ -45,7 +45,13 @@ ATTENTIONS = ("scaled_dot_product_attention", "attention_with_dropout")
 PROJECTED = ("self_attention", *CAUSAL, *MULTI_HEAD, "cross_attention")
 
 
-EVERY = [twin.name for twin in with_gradient() if twin.name not in TOO_DEEP]
+# A step in half precision is a staircase, and has no slope.
+IN_HALF = ("attention_inside_float32", "attention_rounded_within")
+EVERY = [
+    twin.name
+    for twin in with_gradient()
+    if twin.name not in (*TOO_DEEP, *IN_HALF)
+]
 
 
 # --- of every gradient ---------------------------------------------------

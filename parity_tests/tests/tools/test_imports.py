@@ -25,6 +25,7 @@ LAZY = {
     "host.py": {"torch"},
     "magics.py": {"IPython"},
     "values.py": {"torch", "jax"},
+    "wire.py": {"ml_dtypes"},
     "checkpoints/gguf_files.py": {"gguf"},
     "checkpoints/model_folders.py": {"huggingface_hub"},
     "checkpoints/tensors.py": {"safetensors"},
