@@ -31,8 +31,6 @@ from parity_tests.judge.half.words import in_words, rounds_more
 from parity_tests.judge.half.wrong_kernels import WRONG_KERNELS, WrongKernel
 from parity_tests.judge.mutants.attention_parts import (
     Probe,
-    attention,
-    in_parts,
     visible,
 )
 from parity_tests.judge.subject.cases import AttentionCase, attention_cases
@@ -282,9 +280,6 @@ class HalfFunction(AttentionFunction):
         """Whether no product can leave the format."""
         query, key, _ = with_all_heads(probe)
         return not raw_overflow(query, key, self.dtype).any()
-
-    def right(self, probe) -> np.ndarray:
-        return in_parts(attention, probe)
 
     def agree(self, output, expected, probe) -> bool:
         """Within the bound of the right answer; further away, where what

@@ -11,7 +11,10 @@ from parity_tests.bounds.half_precision import Profile
 from parity_tests.judge import judge
 from parity_tests.judge.attention import all_properties, half_properties
 from parity_tests.judge.attention.conventions import Declared
-from parity_tests.judge.attention.half_function import HalfFunction
+from parity_tests.judge.attention.half_function import (
+    HalfFunction,
+    with_all_heads,
+)
 from parity_tests.judge.candidate.wire import Decoder, Encoder
 from parity_tests.judge.files.judging import hosted
 from parity_tests.judge.half.kernels import (
@@ -21,6 +24,7 @@ from parity_tests.judge.half.kernels import (
     WholeKernel,
 )
 from parity_tests.judge.half.wrong_kernels import WRONG_KERNELS
+from parity_tests.judge.mutants.attention_parts import Probe
 from parity_tests.judge.subject.cases import AttentionCase
 
 DTYPES = ("bfloat16", "float16")
@@ -259,3 +263,15 @@ def test_a_file_gets_a_verdict_in_each_dtype(tmp_path):
     kinds = [report["kind"] for report in judged.reports]
     assert kinds == ["attention in bfloat16", "attention in float16"]
     assert judged.verdict == "holds", judged.reports
+
+
+def test_a_probe_of_fewer_key_heads_has_a_bound_of_all_heads():
+    random = np.random.default_rng(0)
+    query = random.normal(size=(2, 4, 5, 3))
+    key, value = random.normal(size=(2, 2, 2, 5, 3))
+    probe = Probe(query, key, value, np.array(True))
+    got, keys, values = with_all_heads(probe)
+    assert got is query
+    for head, served in enumerate((0, 0, 1, 1)):
+        assert np.array_equal(keys[:, head], key[:, served])
+        assert np.array_equal(values[:, head], value[:, served])

@@ -286,7 +286,6 @@ def test_tables_say_both_formats_side_by_side():
 PAGE = tolerances.RESULTS.parents[1] / "docs" / "half_precision.md"
 
 
-@pytest.mark.skipif(not PAGE.exists(), reason="no page yet")
 def test_the_page_shows_the_tables_of_the_results_file():
     text = PAGE.read_text(encoding="utf-8")
     results = read_json(tolerances.RESULTS)
