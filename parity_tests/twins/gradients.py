@@ -69,8 +69,9 @@ def backward(twin: Twin):
 
 def gradients(case: Case, upstream: Array, digits: bool = False):
     """Both sides' gradients of the sum of upstream times output."""
-    theirs = by_pytorch(case, upstream)
-    ours, d_arguments = by_hand(case, upstream)
+    theirs, values = by_pytorch(case, upstream)
+    before = {n: to_numpy(values[n]) for n in kept_names(case.twin)}
+    ours, d_arguments = by_hand(case, upstream, before)
     name = backward(case.twin).__name__
     exact = exact_steps(name, d_arguments, case.params, digits)
     kept = {n: ours[n] for n in ours if has_namesake(name, n, theirs)}
@@ -91,8 +92,9 @@ def has_namesake(function: str, name: str, theirs: dict) -> bool:
     return False
 
 
-def by_pytorch(case: Case, upstream: Array) -> dict[str, Array]:
-    """The gradient of each float that comes in or gets a name."""
+def by_pytorch(case: Case, upstream: Array) -> tuple[dict, dict]:
+    """The gradient of each float that comes in or gets a name, and all
+    values that do."""
     arguments = {
         name: value.clone().requires_grad_()
         if torch.is_tensor(value)
@@ -118,7 +120,7 @@ def by_pytorch(case: Case, upstream: Array) -> dict[str, Array]:
         for name, parameter in case.module.named_parameters():
             by_name[f"params.{name}"] = gradient(parameter)
             parameter.grad = None
-    return by_name
+    return by_name, named
 
 
 def parts(value) -> list[torch.Tensor]:
@@ -139,11 +141,14 @@ def gradient(value):
     return to_numpy(value.grad)
 
 
-def by_hand(case: Case, upstream: Array):
-    """NumPy's gradients, and the arguments that they were called with."""
+def by_hand(case: Case, upstream: Array, before: dict[str, Array]):
+    """NumPy's gradients, and the arguments that they were called with.
+
+    `before` is what the step has computed: PyTorch's, since its gradient
+    goes through that. NumPy's own would be off by other roundings.
+    """
     function = backward(case.twin)
     first = next(iter(inspect.signature(function).parameters))
-    before = kept(case.twin, case.numpy_arguments())
     d_arguments = {first: upstream} | before | case.arguments
     holder = {} if case.params is None else {"params": case.params}
     # A loss is a number; an array stays as it is.
@@ -152,17 +157,23 @@ def by_hand(case: Case, upstream: Array):
     return named_gradients(calls[0].steps), d_arguments
 
 
-def kept(twin: Twin, arguments: dict) -> dict:
+def kept(twin: Twin, arguments: dict) -> dict[str, Array]:
     """What a gradient takes that its step has computed and returned.
 
     `arguments` are those of the step, `params` among them.
     """
-    _, *names = inspect.signature(backward(twin)).parameters
-    missing = [name for name in names if name not in arguments]
-    if not missing:
+    names = kept_names(twin)
+    if not names:
         return {}
     _, calls = record(twin.reference, **arguments)
-    return {name: calls[0].steps[name] for name in missing}
+    return {name: calls[0].steps[name] for name in names}
+
+
+def kept_names(twin: Twin) -> list[str]:
+    """The names of what a gradient takes beside its step's arguments."""
+    _, *names = inspect.signature(backward(twin)).parameters
+    taken = inspect.signature(twin.reference).parameters
+    return [name for name in names if name not in taken]
 
 
 def named_gradients(steps: dict) -> dict:
