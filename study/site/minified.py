@@ -13,6 +13,7 @@ from sphinx.jinja2glue import BuiltinTemplateLoader
 TAG = r"""<[^"'>]*(?:"[^"]*"[^"'>]*|'[^']*'[^"'>]*)*>"""
 PART = re.compile(
     r"(?P<kept><(script|style|template|textarea)\b.*?</\2>)"
+    r"|(?P<signature><dt class=\"sig .*?</dt>)"
     r"|(?P<python><div class=\"highlight-python notranslate\">.*?</pre>)"
     r"|(?P<lines><pre\b.*?</pre>)"
     r"|(?P<break>\s*\n\s*(?:<!--.*?-->\s*)*)"
@@ -26,6 +27,9 @@ NEEDS_QUOTES = re.compile(r"""[\s"'=<>`]|^$""")
 # themes (`site.css`).
 PLAIN = ("n", "p", "w")
 WORD = re.compile(rf'<span class="(?:{"|".join(PLAIN)})">([^<]*)</span>')
+# In a signature each of them is told from prose again, which only keeps a
+# line from breaking inside of it; and there is nothing to break it at.
+CODE = re.compile(r'<span class="pre">([^<]*)</span>')
 
 
 def minified(html: str) -> str:
@@ -34,19 +38,28 @@ def minified(html: str) -> str:
 
 
 def shorter(part: re.Match) -> str:
-    """A part of a page: a block of code, a line break, or a tag.
+    """A part of a page: a signature, code, a line break, or a tag.
 
     A comment, and the end of a cell or row before what ends it, goes.
     """
     if part["kept"]:
         return part["kept"]
+    if part["signature"]:
+        words = CODE.sub(r"\1", part["signature"])
+        return re.sub(TAG, unquoted, plain(words))
     if part["python"]:
-        return re.sub(TAG, unquoted, WORD.sub(r"\1", part["python"]))
+        return re.sub(TAG, unquoted, plain(part["python"]))
     if part["lines"]:
         return re.sub(TAG, unquoted, part["lines"])
     if part["break"]:
         return "\n"
     return unquoted(part) if part["tag"] else ""
+
+
+def plain(code: str) -> str:
+    """Code without the elements around plain words, and around those."""
+    inner = WORD.sub(r"\1", code)
+    return inner if inner == code else plain(inner)
 
 
 def unquoted(tag: re.Match) -> str:

@@ -23,7 +23,7 @@ from parity_tests.tests.study.test_notebooks import (
 from .page import browser as browser
 
 pytestmark = pytest.mark.browser
-MOST = 22_000_000  # bytes of the whole site; 20 MB are asked
+MOST = 20_000_000  # bytes of the whole site
 HALF_A_DIGIT = 0.5001e-4  # of four after the point
 
 

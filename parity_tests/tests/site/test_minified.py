@@ -115,6 +115,30 @@ def test_code_loses_the_elements_of_plain_words_and_no_character():
     assert "<span class=n>x</span>" in minified(other)
 
 
+# As Sphinx writes `f(x: F[int, 'a b']) -> "F"`, with a link.
+SIGNATURE = (
+    '<dt class="sig sig-object py" id="m.f">'
+    '<span class="sig-name descname"><span class="pre">f</span></span>'
+    '<em class="sig-param"><span class="n"><span class="pre">x</span>'
+    '</span><span class="p"><span class="pre">:</span></span>'
+    '<span class="w"> </span><span class="n"><a class="reference" '
+    'href="#m.F"><span class="pre">F</span></a><span class="p">'
+    '<span class="pre">[</span></span><span class="s">'
+    '<span class="pre">&#39;a</span> <span class="pre">b&#39;</span>'
+    "</span></span></em></dt>"
+)
+
+
+def test_a_signature_loses_the_same_and_keeps_its_links():
+    assert minified(SIGNATURE + '<dd class="n">text</dd>') == (
+        '<dt class="sig sig-object py" id=m.f>'
+        '<span class="sig-name descname">f</span>'
+        "<em class=sig-param>x: <span class=n>"
+        "<a class=reference href=#m.F>F</a>[<span class=s>&#39;a b&#39;"
+        "</span></span></em></dt><dd class=n>text</dd>"
+    )
+
+
 def styles() -> list[str]:
     """The colours of code in the theme, by day and by night."""
     theme = Path(pydata_sphinx_theme.__file__).parent / "theme"
