@@ -2,9 +2,12 @@
 
 Plain ones are drawn from the strategies of the step; `EXTREME` has, for
 some, numbers that overflow, fully masked rows, and a text with nothing to
-merge. One seed makes them the same each time.
+merge. The seeds are fixed, but what Hypothesis draws also depends on the
+constants of the modules that are loaded, and so a few inputs may happen to
+tell nothing: `stages` has more for what the first have not told.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -15,33 +18,49 @@ from parity_tests.judge.verdict.loop import Budget, drawn_inputs
 from .cases import StepCase, step_cases
 
 DRAWN = 24
+MANY = 3 * DRAWN  # where the first have not told
 
 
 @cache
-def plain_cases(name: str) -> list[StepCase]:
+def plain_cases(
+    name: str, drawn: int = DRAWN, seed: int = 7
+) -> list[StepCase]:
     """Inputs of a step, or of its gradient: of sizes that differ, as the
     strategies draw them, and of equal ones."""
     return [
         case
-        for count, equal in ((DRAWN, False), (DRAWN // 3, True))
+        for count, equal in ((drawn, False), (drawn // 3, True))
         for case in drawn_inputs(
-            step_cases(name, ("float64",), equal), Budget(count, seed=7)
+            step_cases(name, ("float64",), equal), Budget(count, seed=seed)
         )
     ]
 
 
-def loud_cases(name: str) -> list[StepCase]:
-    """Plain inputs a hundred times as large, in which exp overflows."""
-    loud = []
-    for case in plain_cases(name)[:DRAWN:3]:
+def loud(cases: list[StepCase]) -> list[StepCase]:
+    """Inputs a hundred times as large, in which exp overflows."""
+    louder = []
+    for case in cases:
         first = next(n for n in ("query", "x") if n in case)
-        loud.append(StepCase(name, case | {first: 100 * case[first]}))
-    return loud
+        changed = case | {first: 100 * case[first]}
+        louder.append(StepCase(case.name, changed))
+    return louder
+
+
+def stages(name: str) -> Iterator[list[StepCase]]:
+    """Plain inputs; then numbers that overflow and the like; then more of
+    both, which are drawn only if they are asked for."""
+    plain = plain_cases(name)
+    yield plain
+    extreme = [StepCase(name, case) for case in EXTREME.get(name, ())]
+    yield extreme + (loud(plain[:DRAWN:3]) if name in LOUD else [])
+    more = plain_cases(name, MANY, seed=8)
+    yield more + (loud(more[:MANY]) if name in LOUD else [])
 
 
 LOUD = (
     *("matrix_attention", "self_attention", "causal_attention"),
     *("multi_head_attention", "attention_with_dropout"),
+    "cross_attention",
 )
 RANDOM = np.random.default_rng(7)
 HOLES = np.array(  # no row and no column is empty, and none is full

@@ -26,7 +26,7 @@ from .exact_value import (
     gradients_equal_the_exact_ones,
 )
 from .outputs import answer_of, fitting
-from .probes import EXTREME, LOUD, loud_cases, plain_cases
+from .probes import plain_cases, stages
 from .property import BACKWARD, Gradient, Step, twin_of
 
 
@@ -83,19 +83,12 @@ class StepSubject:
 
     # --- for the diagnosis -----------------------------------------------
 
-    def probes(self) -> list[list]:
-        """Plain inputs; then numbers that overflow and the like."""
+    def probes(self) -> Iterator[list]:
+        """Inputs in stages, as long as the ones before have not told."""
         if self.name not in MUTANTS:
-            return []
-        extreme = [
-            StepCase(self.name, case) for case in EXTREME.get(self.name, ())
-        ]
-        loud = loud_cases(self.name) if self.name in LOUD else []
-        stages = plain_cases(self.name), extreme + loud
-        return [
-            list(filter(self.takes, map(self.adapted, stage)))
-            for stage in stages
-        ]
+            return
+        for stage in stages(self.name):
+            yield list(filter(self.takes, map(self.adapted, stage)))
 
     def answer(self, probe):
         return answer_of(self.function, probe)

@@ -5,7 +5,7 @@ never gave a right answer so, and no known mistake gives its numbers, it
 may be something else, or want to be asked otherwise: nobody is accused.
 """
 
-from itertools import chain
+from itertools import chain, islice
 
 from .diagnosis import output_for
 from .protocol import Lost, Subject
@@ -46,7 +46,7 @@ def doubt_about(subject: Subject) -> str | None:
 def sides(subject: Subject) -> tuple[list, list]:
     """The probes that it answers rightly, and those that it does not."""
     right, wrong = [], []
-    for probe in chain(*subject.probes()[:TELLING]):
+    for probe in chain(*islice(subject.probes(), TELLING)):
         output = output_for(subject, probe)
         if output is not None:
             expected = subject.right(probe)

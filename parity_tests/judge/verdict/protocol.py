@@ -92,9 +92,9 @@ class Subject(Protocol):
 
     # --- for the diagnosis -----------------------------------------------
 
-    def probes(self) -> list[list]:
-        """Inputs to compare it with mutants on, in stages: if it is right
-        on those of one stage, those of the next are added."""
+    def probes(self) -> Iterable[list]:
+        """Inputs to compare it with mutants on, in stages: if those of one
+        stage do not tell which it is, those of the next are added."""
 
     def answer(self, probe):
         """Its output; raises what a call raises."""
