@@ -29,6 +29,7 @@ from . import (
     windows,
     word_tokenizer,
 )
+from .fast import partial_attention, tiled_attention
 from .numbers import bounded
 from .variants import (
     additive_bias,
@@ -114,6 +115,8 @@ FILES = (
     transformer_training,
     warm_up,
     half_precision,
+    partial_attention,
+    tiled_attention,
 )
 
 

@@ -55,6 +55,9 @@ WITHOUT_GRADIENT = {
     "round_to": "a staircase, flat between its steps",
     "add_in_half": "shows how a sum gets stuck; nothing learns from it",
     "sum_in_half": "shows how a sum gets stuck; nothing learns from it",
+    "split_key_attention": "for writing; nothing is learned from it",
+    "attention_delta": "a part of attention's gradient",
+    "block_weights": "a part of attention's gradient",
 }
 
 # Floats that go in and have no gradient, in any step: where a token

@@ -56,6 +56,12 @@ NOT_NEGATIVE = ("normaliser", "probabilities", "square")
 NOT_POSITIVE = ("log_decay",)
 FROM_0_TO_1 = ("beta", "uniform")
 IGNORED = -100
+# Of keys so far: how many parts there are, and what is kept of no key.
+PARTS = st.integers(1, 5)
+UNSEEN = {
+    "RunningSoftmax": (0, -np.inf, 0),
+    "PartialAttention": (0, -np.inf),
+}
 # In which half a step is drawn that computes in one.
 HALVES = {"float32": "bfloat16", "float64": "float16"}
 # A rounded score in the tens says next to nothing of its weight.
@@ -67,6 +73,7 @@ PLAIN = {
     "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
     "batch_size": st.integers(1, 9),
     "bits": st.integers(1, 11),
+    "block": st.integers(1, 9),
     "both_ways": st.booleans(),
     "buckets": st.sampled_from([4, 8, 32]),
     "cap": st.floats(-1, 4).map(np.exp),
@@ -159,6 +166,8 @@ def cases(
         for name, annotation in _annotations(twin.reference).items()
         if name != "params"
     }
+    if "log_sum_exp" in arguments:
+        arguments["log_sum_exp"] = above_the_scores(**arguments)
     assume(wanted(arguments))
     if not _is_module(twin):
         return Case(twin, arguments)
@@ -232,12 +241,13 @@ class _Drawer:
             return self._floats(name, (2, 3)), self._floats(name, (2, 3))
         if hasattr(annotation, "_fields"):
             fields = annotation.__annotations__.items()
-            return annotation(*(self.value(*field) for field in fields))
+            drawn = annotation(*(self.value(*field) for field in fields))
+            return self._some_unseen(drawn)
         kind, *rest = get_args(annotation) or [None]
         if rest == [...] and hasattr(kind, "_fields"):
-            return tuple(
-                self.value(name, kind) for _ in range(self.sizes["layers"])
-            )
+            layers = self.sizes["layers"]
+            count = self.draw(PARTS) if name == "partials" else layers
+            return tuple(self.value(name, kind) for _ in range(count))
         if not _is_array(annotation):
             return self.draw(self._plain(name, annotation))
         shape = self._shape(annotation.dim_str.split())
@@ -250,6 +260,25 @@ class _Drawer:
         if kind == "Bool":
             return self._mask(name, shape)
         return self._integers(name, shape)
+
+    def _some_unseen(self, drawn: tuple) -> tuple:
+        """What is kept of the keys so far, and of no key by some queries.
+
+        Any total of exponentials is 1 at least, that of the maximum.
+        """
+        nothing = UNSEEN.get(type(drawn).__name__)
+        if nothing is None:
+            return drawn
+        generator = np.random.default_rng(self.draw(SEEDS))
+        is_seen = generator.uniform(size=drawn[1].shape) < 0.7
+        columns = (is_seen[..., None], is_seen, is_seen)
+        totals = [1 + abs(total) for total in drawn[2:]]
+        return drawn._make(
+            np.where(column, field, number)
+            for column, field, number in zip(
+                columns, [*drawn[:2], *totals], nothing, strict=False
+            )
+        )
 
     def module(self) -> nn.Module:
         """The twin's module, its parameters drawn like any other floats."""
@@ -356,6 +385,13 @@ class _Drawer:
         if name == "vocabulary":
             return WORDS.map(lambda words: vocabulary_of(words, size))
         return PLAIN[name]
+
+
+def above_the_scores(log_sum_exp, query, key, mask, **others) -> np.ndarray:
+    """A log-sum-exp that a row may have: no score is greater than it."""
+    scores = query @ key.swapaxes(-2, -1) / np.sqrt(query.shape[-1])
+    greatest = np.where(mask, scores, -np.inf).max(axis=-1)
+    return (greatest + abs(log_sum_exp)).astype(log_sum_exp.dtype)
 
 
 @cache

@@ -69,6 +69,7 @@ STEPPED_OVER = {
     "recurrent_gated_delta": "outputs, output, new_state",
     "kernel_attention": "left, new_state, new_normaliser",
     "post_norm_attention": "merged",
+    "tiled_causal_attention": "outputs, sums, log_sum_exp",
     "split_heads": "separate",
     "merge_heads": "separate",
 }

@@ -32,6 +32,7 @@ REFUSED = {
     "base": ALL,
     "batch_size": ALL,
     "bits": ALL,
+    "block": ALL,
     "buckets": ALL | {1},
     "cap": ALL,
     "chunk": ALL,

@@ -1,0 +1,1 @@
+"""Fast: forms for speed, proven equal to the forms for reading."""

@@ -1,0 +1,1 @@
+"""Exact values of the steps in `numpy_ref.fast`."""

@@ -1,0 +1,1 @@
+"""Fast: the same files as in `numpy_ref.fast`, in PyTorch."""
