@@ -150,11 +150,14 @@ class Bounded:
         )
 
     def greatest(self) -> "Bounded":
-        """The maximum over the last axis, which stays with size 1."""
-        value = self.value.max(axis=-1, keepdims=True)
-        return Bounded(
-            value, self.error.max(axis=-1, keepdims=True), self.rounding
-        )
+        """The maximum over the last axis, which stays with size 1.
+
+        Of no number it is -inf, exactly.
+        """
+        along = {"axis": -1, "keepdims": True}
+        value = self.value.max(**along, initial=-np.inf)
+        error = self.error.max(**along, initial=0)
+        return Bounded(value, error, self.rounding)
 
 
 def is_float_dtype(dtype: np.dtype) -> bool:

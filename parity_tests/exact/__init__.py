@@ -29,7 +29,7 @@ from . import (
     windows,
     word_tokenizer,
 )
-from .fast import partial_attention, tiled_attention
+from .fast import partial_attention, ring_attention, tiled_attention
 from .numbers import bounded
 from .variants import (
     additive_bias,
@@ -117,6 +117,7 @@ FILES = (
     half_precision,
     partial_attention,
     tiled_attention,
+    ring_attention,
 )
 
 

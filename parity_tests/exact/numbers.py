@@ -25,6 +25,8 @@ def bounded(value, digits: bool = False):
                 for field in fields(value)
             }
         )
+    if isinstance(value, list):
+        return [bounded(member, digits) for member in value]
     if isinstance(value, tuple):
         members = [bounded(member, digits) for member in value]
         # A named tuple takes its members one by one.

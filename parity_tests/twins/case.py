@@ -34,6 +34,8 @@ class Case:
 
 def to_torch(value):
     """To PyTorch: arrays as tensors that share memory and strides."""
+    if isinstance(value, list):
+        return list(map(to_torch, value))
     if isinstance(value, tuple):
         kind = namesake(type(value), "torch_impl")
         return tuple_of(kind, map(to_torch, value))

@@ -22,6 +22,7 @@ WITHOUT_TWIN = {
     "example.py": "numbers for both sides, no step of the data",
     "gpt2_on_one_page.py": "the steps of gpt2.py again, on one page",
     "variants/llama_on_one_page.py": "the steps of llama.py again",
+    "fast/ring_of_ranks.py": "sends and receives; NumPy takes turns",
     "normal_distribution.py": "PyTorch brings torch.special.ndtr",
     "variants/qwen2.py": "a module knows whether it has a bias",
     "parameters.py": "nn.Module brings state_dict of its own",

@@ -23,6 +23,7 @@ from jaxtyping import AbstractArray
 from torch import nn
 
 from numpy_ref.byte_pair_encoding import merge_table, without_overlap
+from numpy_ref.fast.ring_attention import shard_mask
 from numpy_ref.parameters import from_state_dict
 from torch_impl.variants.qwen2 import with_biases
 
@@ -67,7 +68,10 @@ HALVES = {"float32": "bfloat16", "float64": "float16"}
 # A rounded score in the tens says next to nothing of its weight.
 SMALLER_IN_HALF = 4
 # What is no array, by its name: sizes of axes, and all else.
-SIZES = ("heads", "key_heads", "d_head", "context_length")
+SIZES = ("heads", "key_heads", "d_head", "context_length", "ranks", "rank")
+OF_A_RANK = ("query", "key")
+# In a shard of a text, in the order of the text.
+IN_ORDER = ("key_positions", "last_visible")
 PLAIN = {
     "base": st.sampled_from([10_000.0, 100_000.0, 3.0]),
     "betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
@@ -86,6 +90,7 @@ PLAIN = {
     "first": st.integers(0, 4),
     "highest": st.floats(0.5, 1),
     "ignored": st.just(IGNORED),
+    "is_causal": st.booleans(),
     "keys": st.integers(1, 7),
     "lowest": st.floats(0, 0.5),
     "max_distance": st.sampled_from([17, 40, 128]),
@@ -167,7 +172,9 @@ def cases(
         if name != "params"
     }
     if "log_sum_exp" in arguments:
-        arguments["log_sum_exp"] = above_the_scores(**arguments)
+        arguments["log_sum_exp"] = above_the_scores(
+            **open_shards(arguments)
+        )
     assume(wanted(arguments))
     if not _is_module(twin):
         return Case(twin, arguments)
@@ -213,11 +220,24 @@ class _Drawer:
             sizes["pair"] = self.draw(st.integers(1, 2))
             sizes["d_rotary"] = 2 * sizes["pair"]
         sizes["layers"] = min(sizes.get("layers", 1), MOST_LAYERS)
+        if {"arrivals", "ranks"} & {*names}:
+            sizes |= self._sizes_of_ranks(sizes)
         for larger, smaller in NESTED.items():
             if larger in sizes and smaller in sizes:
                 sizes[larger] += sizes[smaller]
         batch = self.draw(_batches(batch_axes))
         return sizes | {"*batch": batch, "*shape": [sizes["heads"], *batch]}
+
+    def _sizes_of_ranks(self, sizes: dict[str, int]) -> dict[str, int]:
+        """Ranks, one of them, and a token for each at least."""
+        ranks = self.draw(st.integers(1, 4))
+        longer = {
+            name: sizes[name] + ranks
+            for name in ("position", "tokens")
+            if name in sizes
+        }
+        rank = self.draw(st.integers(0, ranks - 1))
+        return {"ranks": ranks, "rank": rank} | longer
 
     def _sizes_of_groups(self, sizes: dict[str, int]) -> dict[str, int]:
         """Heads in groups of equal size, with features in pairs."""
@@ -248,6 +268,8 @@ class _Drawer:
             layers = self.sizes["layers"]
             count = self.draw(PARTS) if name == "partials" else layers
             return tuple(self.value(name, kind) for _ in range(count))
+        if not rest and hasattr(kind, "_fields"):
+            return self._of_each_rank(name, kind)
         if not _is_array(annotation):
             return self.draw(self._plain(name, annotation))
         shape = self._shape(annotation.dim_str.split())
@@ -260,6 +282,16 @@ class _Drawer:
         if kind == "Bool":
             return self._mask(name, shape)
         return self._integers(name, shape)
+
+    def _of_each_rank(self, name: str, kind: type) -> list:
+        """A list: no two ranks have as many queries, or as many keys."""
+        sizes, drawn = self.sizes, []
+        for rank in range(sizes["ranks"]):
+            own = {axis: sizes.get(axis, 1) + rank for axis in OF_A_RANK}
+            self.sizes = sizes | own
+            drawn.append(self.value(name, kind))
+        self.sizes = sizes
+        return drawn
 
     def _some_unseen(self, drawn: tuple) -> tuple:
         """What is kept of the keys so far, and of no key by some queries.
@@ -356,6 +388,8 @@ class _Drawer:
             "permutation": "window",
             "targets": "vocabulary",
         }
+        if name in IN_ORDER:
+            return np.sort(self._drawn(np.int64, shape, st.integers(0, 12)))
         if name == "documents":  # one after the other
             return np.sort(self._drawn(np.int64, shape, st.integers(0, 3)))
         if name == "permutation":
@@ -385,6 +419,16 @@ class _Drawer:
         if name == "vocabulary":
             return WORDS.map(lambda words: vocabulary_of(words, size))
         return PLAIN[name]
+
+
+def open_shards(arguments: dict) -> dict:
+    """Arguments, and for those of a ring the mask between its shards."""
+    if "arrival" not in arguments:
+        return arguments
+    queries, arrival = arguments["queries"], arguments["arrival"]
+    mask = shard_mask(queries.last_visible, *arrival[:1:-1])
+    inner = queries._asdict() | arrival._asdict()
+    return arguments | inner | {"mask": mask}
 
 
 def above_the_scores(log_sum_exp, query, key, mask, **others) -> np.ndarray:

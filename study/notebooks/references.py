@@ -354,6 +354,16 @@ REFERENCES = {
         "Multi-Query Transformer Models from Multi-Head Checkpoints. "
         "EMNLP 2023. arXiv:2305.13245."
     ),
+    "Liu et al. 2023": (
+        "Liu, H., Zaharia, M., Abbeel, P. (2023). Ring Attention with "
+        "Blockwise Transformers for Near-Infinite Context. "
+        "arXiv:2310.01889."
+    ),
+    "Brandon et al. 2023": (
+        "Brandon, W., Nrusimha, A., Qian, K., et al. (2023). Striped "
+        "Attention: Faster Ring Attention for Causal Transformers. "
+        "arXiv:2311.09431."
+    ),
     "Jiang et al. 2023": (
         "Jiang, A. Q., Sablayrolles, A., Mensch, A., et al. (2023). "
         "Mistral 7B. arXiv:2310.06825."

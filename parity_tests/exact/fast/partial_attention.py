@@ -104,7 +104,7 @@ def logarithm(a):
 
 def partial_attention(query, key, value, mask):
     return partial_attention_in_blocks(
-        query, key, value, mask, key.shape[-2]
+        query, key, value, mask, max(1, key.shape[-2])
     )
 
 
