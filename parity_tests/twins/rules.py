@@ -19,6 +19,7 @@ WITHOUT_TWIN = {
     "training/": "from state to state; torch.optim changes in place",
     "checked.py": "finds wrong shapes; a tool, no step of the data",
     "files.py": "reads and writes files",
+    "fast/attention_on_threads.py": "writes into buffers, on threads",
     "example.py": "numbers for both sides, no step of the data",
     "gpt2_on_one_page.py": "the steps of gpt2.py again, on one page",
     "variants/llama_on_one_page.py": "the steps of llama.py again",
