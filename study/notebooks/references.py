@@ -338,6 +338,10 @@ REFERENCES = {
         "Networks: Improving Mamba2 with Delta Rule. ICLR 2025. "
         "arXiv:2412.06464."
     ),
+    "Dao et al. 2023": (
+        "Dao, T., Haziza, D., Massa, F., Sizov, G. (2023). Flash-Decoding "
+        "for Long-Context Inference. PyTorch blog, October 13, 2023."
+    ),
     "Xiao et al. 2023": (
         "Xiao, G., Tian, Y., Chen, B., Han, S., Lewis, M. (2023). "
         "Efficient Streaming Language Models with Attention Sinks. "

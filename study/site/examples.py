@@ -14,6 +14,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 
 from numpy_ref import example
+from numpy_ref.fast.partial_attention import (
+    add_key_block,
+    nothing_seen,
+    partial_attention,
+)
+from numpy_ref.fast.tiled_attention import attention_delta
 from numpy_ref.parameters import from_state_dict
 from parity_tests.twins.case import Case
 from parity_tests.twins.finding import Twin, find_twins
@@ -63,6 +69,20 @@ def by_hand() -> dict[str, dict]:
         name: array if name == "mask" else to_half(array)
         for name, array in attention.items()
     }
+    # In two blocks of two keys, and what is left after the first one.
+    first, second = (
+        {"query": QUERY}
+        | {"key": KEY[half], "value": VALUE[half]}
+        | {"mask": example.MASK[:, half]}
+        for half in (slice(2), slice(2, 4))
+    )
+    left, right = (partial_attention(**part) for part in (first, second))
+    met = add_key_block(nothing_seen(QUERY, VALUE), **first)
+    log_sum_exp = partial_attention(**attention).log_sum_exp
+    upstream = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 2.0]])
+    context = partial_attention(**attention).output
+    delta = attention_delta(upstream, context)
+    gradient = {"d_context": upstream, "log_sum_exp": log_sum_exp}
     counted = to_half(np.full((1,), 252.0))
     ones = to_half(np.ones((8, 1)))
     last = {
@@ -105,6 +125,31 @@ def by_hand() -> dict[str, dict]:
         "sum_in_half": {"total": counted, "terms": ones},
         "attention_inside_float32": in_half,
         "attention_rounded_within": in_half,
+        "nothing_seen": {"query": QUERY, "value": VALUE},
+        "add_key_block": {"running": met} | second,
+        "add_key_blocks": {"running": nothing_seen(QUERY, VALUE)}
+        | attention
+        | {"block": 2},
+        "normalised": {"running": met},
+        "partial_attention": first,
+        "partial_attention_in_blocks": attention | {"block": 2},
+        "merge_partial_attention": {"first": left, "second": right},
+        "merge_neighbours": {"partials": (left, right)},
+        "merge_tree": {"partials": (left, right)},
+        "split_key_attention": attention | {"block": 2},
+        "attention_delta": {"d_context": upstream, "context": context},
+        "block_weights": {
+            "query": QUERY,
+            "key": second["key"],
+            "mask": second["mask"],
+            "log_sum_exp": log_sum_exp,
+        },
+        "block_gradient": second | gradient | {"delta": delta},
+        "add_block_gradients": attention
+        | gradient
+        | {"delta": delta, "d_query": 0 * QUERY, "past": 0, "block": 2},
+        "tiled_causal_attention": attention | {"past": 0, "block": 2},
+        "tiled_attention": attention | {"block": 2},
         "decay_ratios": {"log_decay": decays["log_decay"]},
         "causal_mask": {"queries": 4, "keys": 4, "past": 0},
         "simple_attention": {"x": example.X},

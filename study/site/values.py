@@ -114,7 +114,17 @@ def html_of(comparison: Comparison, exact) -> str:
 
 
 def tables(value) -> str:
-    """An array as a table of numbers; of more axes, one for each index."""
+    """An array as a table of numbers; of more axes, one for each index.
+
+    A named tuple's fields come one after the other, under their names, and
+    so do those of several.
+    """
+    if hasattr(value, "_fields"):
+        return "".join(map(field, value._fields, value))
+    if isinstance(value, tuple) and hasattr(
+        next(iter(value), 0), "_fields"
+    ):
+        return "".join(map(tables, value))
     if not isinstance(value, np.ndarray | np.generic):
         return f'<p class="plain">{escape(shortened(repr(value)))}</p>'
     array = np.asarray(value)
@@ -125,6 +135,11 @@ def tables(value) -> str:
     matrices = array.reshape(-1, *rows)[:MOST_TABLES]
     shown = "".join(map(table, matrices))
     return f'<p class="size">{size}</p><div class="tables">{shown}</div>'
+
+
+def field(name: str, value) -> str:
+    """One field of a named tuple."""
+    return f'<p class="size">{escape(name)}</p>{tables(value)}'
 
 
 def table(matrix: np.ndarray) -> str:
