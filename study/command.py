@@ -18,6 +18,7 @@ from .check import command as check_command
 from .generate import chat_command
 from .generate import command as generate_command
 from .notebooks import command as notebooks_command
+from .ring import command as ring_command
 from .site import command as site_command
 from .text import corpus as texts
 from .text import spelling
@@ -60,6 +61,8 @@ Examples:
   twice generate --model my-gpt2 --prompt "I had"   and continues a text
 
   twice chat                                 a small Llama answers
+
+  twice ring                                 a text over four processes
 
   twice view --plot heads.png                the heads of a real BERT
 
@@ -294,6 +297,7 @@ app.command(help=toy_command.HELP)(toy_command.transformer)
 app.command(help=train_command.HELP)(train_command.train)
 app.command(help=generate_command.HELP)(generate_command.generate)
 app.command(help=chat_command.HELP)(chat_command.chat)
+app.command(help=ring_command.HELP)(ring_command.ring)
 app.command(help=view_command.HELP)(view_command.view)
 app.command(help=check_command.HELP)(check_command.check)
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "train": ["--out", "model", *SMALL, *SHORT],
     "generate": ["--model", "model", "--prompt", "I", "--length", 2],
     "chat": ["--help"],  # it would wait for a line
+    "ring": ["--ranks", 1],
     "view": ["A cat sat."],
     "check": ["attention.py"],
 }

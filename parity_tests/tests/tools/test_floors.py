@@ -63,6 +63,7 @@ FLOORS = (
     (
         *("study.walk", "study.check", "study.view"),
         *("study.variance", "study.figures", "study.toy"),
+        "study.ring",
     ),
     ("study.generate",),
     ("study.notebooks", "study.train"),

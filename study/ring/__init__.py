@@ -1,0 +1,1 @@
+"""`twice ring`: ring attention over processes, round by round."""
