@@ -19,7 +19,8 @@ BREAKABLE = (
     *("attention_scores", "causal_mask", "softmax", "masked_softmax"),
     *("split_heads", "cross_entropy", "layer_norm"),
     *("rms_norm", "silu", "swiglu", "rotary_halves", "rotary_neighbours"),
-    "repeat_heads",
+    *("repeat_heads", "round_to", "add_in_half", "sum_in_half"),
+    *("attention_inside_float32", "attention_rounded_within"),
 )
 
 

@@ -118,9 +118,9 @@ def by_hand() -> dict[str, dict]:
         "gated_delta_chunk": gated,
         "chunkwise_gated_delta": gated | {"chunk": 2},
         "round_to": {"x": np.array([1, 2, 4, 7]) / 7, "bits": 8},
-        "add_in_half": {
-            "total": to_half(np.array([256.0])),
-            "term": ones[0],
+        "add_in_half": {  # 256 + 1, 258 + 1: ties; then past a tie
+            "total": to_half(np.array([256.0, 258, 256, -258])),
+            "term": to_half(np.array([1, 1, 1.5, -1.5])),
         },
         "sum_in_half": {"total": counted, "terms": ones},
         "attention_inside_float32": in_half,

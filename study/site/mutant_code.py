@@ -74,9 +74,12 @@ def is_helper(value) -> bool:
 
 
 def helpers_of(function) -> Iterator[FunctionType]:
-    """The helper that a function is, and those that are called."""
+    """The helper that a function is, and those that are called, or that a
+    part was made with."""
     if isinstance(function, partial):
-        yield from helpers_of(function.func)
+        held = (*function.args, *function.keywords.values())
+        for part in (function.func, *held):
+            yield from helpers_of(part)
     if is_helper(function):
         yield function
     if not isinstance(function, FunctionType):
@@ -91,8 +94,9 @@ def helpers_of(function) -> Iterator[FunctionType]:
 def source_of(value) -> str:
     """A function as it is written, or its name; a number's `repr`."""
     if isinstance(value, partial):
+        parts = map(named_as, (value.func, *value.args))
         named = [f"{n}={named_as(v)}" for n, v in value.keywords.items()]
-        return f"partial({', '.join([value.func.__name__, *named])})"
+        return f"partial({', '.join([*parts, *named])})"
     if is_made(value) and is_lambda(value):
         return lambda_source(value)
     if is_made(value) or is_helper(value):
@@ -103,7 +107,10 @@ def source_of(value) -> str:
 
 
 def named_as(value) -> str:
-    """A function by its name, anything else by its `repr`."""
+    """A function by its name, or as it was made; anything else by its
+    `repr`."""
+    if isinstance(value, partial) or (is_made(value) and is_lambda(value)):
+        return source_of(value)
     return getattr(value, "__name__", None) or repr(value)
 
 

@@ -1,7 +1,7 @@
 """Rounding to half precision adds an error, and changes no exact value.
 
-Only `round_to` is described as what it computes: the same number, by
-fractions, because the staircase is its result.
+Only `round_to` and `sum_in_half` are described as what they compute: the
+same number, by fractions, because the staircase is their result.
 """
 
 from fractions import Fraction
@@ -56,8 +56,20 @@ def add_in_half(total, term):
 
 
 def sum_in_half(total, terms):
-    index = terms.shape[-2] - 1
+    for index in range(terms.shape[-2]):
+        term = terms.value[..., index, :]
+        pairs = zip(total.value.flat, term.flat, strict=True)
+        sums = [nearest_sum(*pair, total.rounding) for pair in pairs]
+        total = known_exactly(np.reshape(sums, total.shape), total)
     return locals()
+
+
+def nearest_sum(total, term, rounding) -> float:
+    """The half next to a sum of two, by fractions."""
+    exact = Fraction(float(total)) + Fraction(float(term))
+    _, power = frexp(max(abs(exact), rounding.eta))
+    step = Fraction(2) ** power * Fraction(rounding.u)
+    return float(round(exact / step) * step)
 
 
 def attention_inside_float32(query, key, value, mask):

@@ -178,6 +178,8 @@ def to_tensor(array: np.ndarray):
     """An array as a tensor that shares its memory, where that goes."""
     import torch
 
+    if array.dtype.name == BFLOAT16:  # which is not NumPy's own
+        return to_tensor(array.view(np.int16)).view(torch.bfloat16)
     shares = array.flags.writeable and min(array.strides, default=0) >= 0
     return torch.from_numpy(array if shares else array.copy())
 

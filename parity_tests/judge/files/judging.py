@@ -20,11 +20,15 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.attention.function import AttentionFunction
-from parity_tests.judge.attention.half_function import judge_in_half
+from parity_tests.judge.attention.half_function import (
+    expect_format,
+    judge_in_half,
+)
 from parity_tests.judge.attention.variants import variant_of
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.candidate.values import NO_NUMBERS
+from parity_tests.judge.candidate.wire import BFLOAT16
 from parity_tests.judge.classes.body import ClassBody
 from parity_tests.judge.classes.building import Sizes, names_size
 from parity_tests.judge.classes.function import takes_weights
@@ -43,6 +47,7 @@ from parity_tests.judge.steps.activations import (
     WORDS,
 )
 from parity_tests.judge.steps.cases import in_float32
+from parity_tests.judge.steps.property import is_in_half
 from parity_tests.judge.steps.spelling import hosted_step, is_narrow, tried
 from parity_tests.judge.steps.step import ReluSubject, StepSubject
 from parity_tests.judge.subject.forms import libraries_to_try
@@ -587,6 +592,8 @@ def judge_hosted_step(
     """Judge a function as one step of the reference, or as a gradient."""
     if thing.is_class and role not in READINGS:
         raise NotJudged(f"expected a function for {role}, got a class")
+    if role in judged_names() and is_in_half(role):
+        expect_format(BFLOAT16)
     as_step = hosted_layer if thing.is_class else hosted_step
     subject, conventions, narrow = None, {}, {}
     for name in ALTERNATIVES.get(role, (role,)):

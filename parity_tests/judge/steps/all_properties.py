@@ -9,6 +9,7 @@ from functools import cache
 from . import (
     embeddings,
     gradients,
+    half_precision,
     heads,
     layer_gradients,
     layers,
@@ -40,6 +41,7 @@ FILES = (
     scores,
     memory,
     transformer,
+    half_precision,
     gradients,
     layer_gradients,
 )

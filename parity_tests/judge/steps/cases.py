@@ -6,8 +6,15 @@ from dataclasses import is_dataclass
 import numpy as np
 from hypothesis import strategies as st
 
+from parity_tests.bounds.rounding import is_float_dtype
+from parity_tests.judge.candidate.wire import BFLOAT16
 from parity_tests.twins.gradients import output_name
-from parity_tests.twins.strategies import MOST_BATCH_AXES, SEEDS, cases
+from parity_tests.twins.strategies import (
+    MOST_BATCH_AXES,
+    SEEDS,
+    cases,
+    precision_of,
+)
 
 from .property import BACKWARD, description, leaves, twin_of
 
@@ -59,16 +66,22 @@ def in_float32(value):
 
 def is_integral(value) -> bool:
     """Whether it is an array of ids, or a mask."""
-    return isinstance(value, np.ndarray) and value.dtype.kind != "f"
+    return isinstance(value, np.ndarray) and not is_float_dtype(value.dtype)
 
 
 def as_source(value) -> str:
     """A value as Python source, to the last digit."""
     if isinstance(value, np.ndarray):
+        # Of bfloat16 NumPy prints no more than six digits.
+        is_bfloat16 = value.dtype.name == BFLOAT16
         numbers = np.array2string(
-            value, separator=", ", floatmode="unique", threshold=value.size
+            value.astype(float) if is_bfloat16 else value,
+            separator=", ",
+            floatmode="unique",
+            threshold=value.size,
         )
         dtype = "bool" if value.dtype == bool else f"np.{value.dtype}"
+        dtype = f"ml_dtypes.{BFLOAT16}" if is_bfloat16 else dtype
         return f"np.array({numbers}, dtype={dtype})"
     if isinstance(value, np.generic):
         return f"np.{value.dtype}({value})"
@@ -84,7 +97,8 @@ def as_source(value) -> str:
 def step_cases(
     draw, name: str, dtypes=("float32", "float64"), equal: bool = False
 ) -> StepCase:
-    """Any input of a step, or of its gradient, in either precision.
+    """Any input of a step, or of its gradient, in either precision; of a
+    step in half precision, in the half that goes with it.
 
     Where sizes are `equal`, a swapped axis raises no error.
     """
@@ -101,7 +115,8 @@ def step_cases(
     shape = description(twin.name, arguments)[output].shape
     upstream = np.random.default_rng(draw(SEEDS)).choice(UPSTREAM, shape)
     # A loss is a number; an array stays as it is.
-    first = {f"d_{output}": np.array(upstream, dtype)[()]}
+    array = np.array(upstream, precision_of(twin, dtype))
+    first = {f"d_{output}": array[()]}
     return StepCase(name, first | arguments)
 
 

@@ -200,7 +200,8 @@ def values_get_what_the_outputs_get(
     masked rows)."""
     value = gradient.known(arguments)["value"]
     sees_any = mask_of_scores(arguments).any(-1, keepdims=True)
-    outputs = exactly(np.where(sees_any, arguments["d_context"], 0))
+    upstream = next(iter(arguments.values()))
+    outputs = exactly(np.where(sees_any, upstream, 0))
     yield agree("sum of d_value", over(value, -2), over(outputs, -2))
 
 
@@ -254,12 +255,15 @@ PROPERTIES = (
     ),
     Property(
         queries_and_keys_gain_alike,
-        of=gradients_of("attention_scores", *ATTENTIONS),
+        of=gradients_of("attention_scores", *ATTENTIONS, *IN_HALF),
     ),
-    Property(gradients_of_keys_sum_to_0, of=gradients_of(*ATTENTIONS)),
+    Property(
+        gradients_of_keys_sum_to_0,
+        of=gradients_of(*ATTENTIONS, *IN_HALF),
+    ),
     Property(
         values_get_what_the_outputs_get,
-        of=gradients_of("scaled_dot_product_attention"),
+        of=gradients_of("scaled_dot_product_attention", *IN_HALF),
     ),
     Property(
         a_dropped_key_says_nothing_and_learns_nothing,

@@ -16,6 +16,7 @@ from numpy_ref.byte_pair_encoding import merge_table
 from parity_tests.judge.verdict.loop import Budget, drawn_inputs
 
 from .cases import StepCase, step_cases
+from .property import is_in_half
 
 DRAWN = 24
 MANY = 3 * DRAWN  # where the first have not told
@@ -26,12 +27,15 @@ def plain_cases(
     name: str, drawn: int = DRAWN, seed: int = 7
 ) -> list[StepCase]:
     """Inputs of a step, or of its gradient: of sizes that differ, as the
-    strategies draw them, and of equal ones."""
+    strategies draw them, and of equal ones; in float64 or, if it computes
+    in half precision, in both halves."""
+    dtypes = ("float32", "float64") if is_in_half(name) else ("float64",)
     return [
         case
         for count, equal in ((drawn, False), (drawn // 3, True))
         for case in drawn_inputs(
             step_cases(name, ("float64",), equal), Budget(count, seed=seed)
+            step_cases(name, dtypes, equal), Budget(count, seed=7)
         )
     ]
 
@@ -81,6 +85,14 @@ MASKED_PEAK = np.array(
         [-2e4, 0, 1 - 2e4],
     ]
 )
+FAR_HALVES = np.array([65504, 3 * 2.0**-24], np.float16)
+SMALLER_HALVES = np.array([8192, -(2.0**-24)], np.float16)
+NEIGHBOURS = {  # of which the mean lies half way
+    "query": np.zeros((1, 1), np.float16),
+    "key": np.ones((2, 1), np.float16),
+    "value": np.array([[1024, 1025], [1025, 1026]], np.float16),
+    "mask": np.ones((1, 2), bool),
+}
 EXTREME: dict[str, list[dict]] = {
     "softmax": [{"scores": FAR_ROWS}],
     "softmax_with_temperature": [{"scores": FAR_ROWS, "temperature": 2.0}],
@@ -108,6 +120,13 @@ EXTREME: dict[str, list[dict]] = {
             "table": merge_table(np.array([[1, 1], [1, 2]])),
         }
     ],
+    "round_to": [{"x": np.array([2.5, 3.5, -2.5, -3.5, 0]), "bits": 2}],
+    "add_in_half": [  # too large, and too small for a normal number
+        {"total": FAR_HALVES, "term": SMALLER_HALVES}
+    ],
+    "sum_in_half": [{"total": FAR_HALVES, "terms": SMALLER_HALVES[None]}],
+    "attention_inside_float32": [NEIGHBOURS],
+    "attention_rounded_within": [NEIGHBOURS],
     "log_sum_exp": [{"logits": FAR_ROWS}],
     "cross_entropy": [
         {"logits": FAR_ROWS, "targets": np.array([0, 2]), "ignored": -100},

@@ -16,7 +16,12 @@ from zlib import crc32
 import numpy as np
 
 from numpy_ref.parameters import from_state_dict, state_dict
-from parity_tests.bounds.rounding import Bounded, Rounding, affine
+from parity_tests.bounds.rounding import (
+    Bounded,
+    Rounding,
+    affine,
+    is_float_dtype,
+)
 from parity_tests.exact import described
 from parity_tests.exact.numbers import bounded
 from parity_tests.judge.verdict.property import (
@@ -36,6 +41,7 @@ from parity_tests.twins.gradients import (
     output_name,
 )
 from parity_tests.twins.rules import GIVEN
+from parity_tests.twins.strategies import precision_of
 
 IN_FLOAT64 = Rounding.of(np.float64)
 BACKWARD = "_backward"
@@ -153,6 +159,11 @@ def twin_of(name: str) -> Twin:
     raise ValueError(f"expected the name of a step, got {name!r}")
 
 
+def is_in_half(name: str) -> bool:
+    """Whether a step, or a gradient, takes floats of 16 bits."""
+    return precision_of(twin_of(name), "float32") != "float32"
+
+
 def known(value, error: np.ndarray) -> Bounded:
     """A result that may be off; from here on it is in float64."""
     wide = np.asarray(value, np.float64)
@@ -219,7 +230,7 @@ def generator_for(arguments: dict) -> np.random.Generator:
 
 def rounded(array: np.ndarray) -> np.ndarray:
     """How far an array may be off if its entries were rounded once."""
-    return np.abs(array) * float(np.finfo(array.dtype).eps) / 2
+    return np.abs(array) * Rounding.of(array.dtype).u
 
 
 # --- inputs and gradients by their dotted names --------------------------
@@ -246,7 +257,7 @@ def parts_of(steps: dict) -> Iterator[tuple[str, object]]:
 def has_gradient(value) -> bool:
     """Whether a value has a gradient: floats and parameters do."""
     floats = isinstance(value, Bounded) or (
-        isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        isinstance(value, np.ndarray) and is_float_dtype(value.dtype)
     )
     is_params = is_dataclass(value) or isinstance(value, SimpleNamespace)
     return floats or is_params

@@ -16,6 +16,7 @@ import numpy as np
 
 from parity_tests.judge.attention.calling import part_at, result_path
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.candidate.wire import BFLOAT16
 from parity_tests.judge.mutants.steps import MUTANTS
 from parity_tests.judge.subject.forms import (
     LENGTHS,
@@ -203,11 +204,21 @@ class HostedStep:
         if not self.takes(arguments):
             raise NotAsked(f"it takes {sorted(self.axes)} axes")
         named = self.spelling.named(arguments)
-        how = {"library": self.library} | how
+        how = {"library": self.library, "narrow": narrow_of(named)} | how
         answer = self.host.call(self.thing.name, named, how)
         if "error" in answer:
             raise Raised(answer["error"])
         return answer
+
+
+def narrow_of(named: dict) -> str:
+    """The type of 16 bits that NumPy itself has not, if a value has it."""
+    dtypes = {value.dtype.name for value in arrays_of(named)}
+    return BFLOAT16 if BFLOAT16 in dtypes else ""
+
+
+def arrays_of(named: dict) -> Iterator[np.ndarray]:
+    return (v for v in named.values() if isinstance(v, np.ndarray))
 
 
 def hosted_step(host, thing: Thing, role: str, library=None) -> HostedStep:
@@ -349,8 +360,7 @@ def is_narrow(step: HostedStep, role: str) -> bool:
 
 def axes_of(arguments: dict) -> int:
     """How many axes the first array has."""
-    arrays = (a for a in arguments.values() if isinstance(a, np.ndarray))
-    return np.ndim(next(arrays, 0))
+    return np.ndim(next(arrays_of(arguments), 0))
 
 
 def signature_of(role: str) -> list[str]:

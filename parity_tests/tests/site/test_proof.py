@@ -254,6 +254,16 @@ def test_a_mutants_code_is_that_which_runs(step, cause, code):
     assert code_of(MUTANTS[step][cause]).startswith(code)
 
 
+def test_what_a_mutant_was_made_with_is_shown_too():
+    cut = code_of(MUTANTS["add_in_half"]["it is cut off, not rounded"])
+    assert cut.startswith("partial(added, to=partial(taken_by, trunc))\n")
+    assert cut.count("def taken_by") == cut.count("def step_at") == 1
+    named = "the scale is left out"
+    scale = code_of(MUTANTS["attention_inside_float32"][named])
+    first = "partial(attention, scale=lambda query: 1.0)\n"
+    assert scale.startswith(first)
+
+
 def test_helpers_of_a_mutant_are_shown_once_and_others_not():
     code = code_of(
         MUTANTS["masked_softmax"]["the softmax runs over the batch"]

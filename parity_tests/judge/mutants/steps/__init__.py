@@ -12,6 +12,7 @@ from . import (
     byte_pair_encoding,
     embeddings,
     gradients,
+    half_precision,
     layers,
     loss,
     masks,
@@ -39,6 +40,7 @@ FILES = (
     scores,
     memory,
     transformer,
+    half_precision,
     gradients,
 )
 
