@@ -34,6 +34,7 @@ LABELS = {
     "float64": "float64",
     "fewer_key_heads": "fewer heads of keys",
     "gradients": "gradients",
+    "exp": "exp is",
     "roundings": "rounds to 16 bits",
     "backward": "of the backward",
     "batch_axes": "axes before the last two",

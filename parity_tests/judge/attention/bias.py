@@ -10,10 +10,9 @@ from parity_tests.bounds.rounding import (
     scaled_scores,
     weighted_mean,
 )
-from parity_tests.exact.numbers import bounded
 from parity_tests.judge.subject.cases import AttentionCase
 
-from .property import Comparisons, Property, error, same, steps
+from .property import Comparisons, Property, error, rounded_by, same
 
 
 def a_boolean_mask_is_zeros_and_minus_infinity(
@@ -24,7 +23,9 @@ def a_boolean_mask_is_zeros_and_minus_infinity(
     boolean = replace(case, mask=case.rows | ~some)
     bias = np.where(boolean.mask, 0, -inf).astype(case.value.dtype)
     got = subject.with_bias(*case.qkv, bias)
-    yield same("context", got, subject.of(boolean), 2 * error(boolean))
+    yield same(
+        "context", got, subject.of(boolean), 2 * error(subject, boolean)
+    )
 
 
 def a_number_for_a_whole_row_changes_nothing(
@@ -35,7 +36,7 @@ def a_number_for_a_whole_row_changes_nothing(
     row = case.random().integers(-9, 10, size=(queries, 1)).astype(dtype)
     bias = np.broadcast_to(row, (queries, case.key.shape[-2])).copy()
     shifted, plain = with_and_without(subject, case, bias)
-    bound = error_with(case, bias) + error_with(case, 0 * bias)
+    bound = sum(error_with(subject, case, b) for b in (bias, 0 * bias))
     yield same("context", shifted, plain, bound)
 
 
@@ -56,11 +57,11 @@ def ln_2_on_a_key_doubles_its_odds(
         value=case.value[..., indices, :],
         mask=np.ones((1, keys + 1), bool),
     )
-    exact = steps(longer)["context"]
+    exact = subject.exact(longer)
     # ln 2 is rounded: no output moves by more than that, times its range.
     spread = np.ptp(case.value, axis=-2, keepdims=True).astype(float)
     rounded = np.finfo(dtype).eps * log(2) * spread
-    bound = error_with(case, bias) + exact.error + rounded
+    bound = error_with(subject, case, bias) + exact.error + rounded
     yield same("context", biased, exact.value, bound)
 
 
@@ -69,11 +70,15 @@ def with_and_without(subject, case: AttentionCase, bias):
     return tuple(subject.with_bias(*case.qkv, b) for b in (bias, 0 * bias))
 
 
-def error_with(case: AttentionCase, bias: np.ndarray) -> np.ndarray:
+def error_with(
+    subject, case: AttentionCase, bias: np.ndarray
+) -> np.ndarray:
     """How far the output may be off when numbers are added."""
-    query, key, value = map(bounded, case.qkv)
-    scores = scaled_scores(query, key) + bounded(bias)
-    return weighted_mean(distribution(scores, np.True_), value).error
+    arrays = case.arrays | {"bias": bias}
+    inputs = rounded_by(subject.rounding(bias.dtype), arrays)
+    scores = scaled_scores(inputs["query"], inputs["key"]) + inputs["bias"]
+    weights = distribution(scores, np.True_)
+    return weighted_mean(weights, inputs["value"]).error
 
 
 PROPERTIES = (

@@ -103,6 +103,7 @@ class Conventions:
     fewer_key_heads: str = NOT_TESTED
     gradients: str = NOT_TESTED
     scale: str = NOT_TESTED
+    exp: str = NOT_TESTED
     roundings: str = NOT_TESTED
     backward: str = NOT_TESTED
     limits: Range = field(default_factory=Range)

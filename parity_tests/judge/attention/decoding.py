@@ -9,7 +9,7 @@ from parity_tests.judge.mutants.attention_parts import Probe, attention
 from parity_tests.judge.subject.cases import AttentionCase, normal_arrays
 
 from .caches import Cache
-from .property import Comparisons, Property, equals_exact, steps
+from .property import Comparisons, Property, equals_exact
 
 D_HEAD, D_VALUE = 3, 2
 
@@ -114,7 +114,7 @@ def decoding_with_its_cache_is_the_same_as_all_at_once(
 ) -> Comparisons:
     """Decoding token by token, or in parts, with its cache, gives what the
     whole text gives at once."""
-    exact = steps(case)["context"]
+    exact = subject.exact(case)
     outputs = subject.decoder.decoded(case.probe, subject.cache)
     for (begin, end), got in zip(spans(case.parts), outputs, strict=True):
         part = np.s_[..., begin:end, :]

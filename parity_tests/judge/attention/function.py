@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from parity_tests.bounds.rounding import Bounded, Rounding
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.mutants.attention_parts import (
     BEYOND_TILES,
@@ -98,7 +99,7 @@ from .conventions import (
 )
 from .decoding import FunctionDecoder, cached_cases
 from .probes import of_two_masks, probes
-from .property import exact_of
+from .property import ROUNDING_IN_16_BITS, exact_of, steps
 from .variants import (
     long_cases,
     may_have_a_long_window,
@@ -148,6 +149,7 @@ class AttentionFunction:
         in `calling_of`."""
         self.name, self.declared = thing.name, declared
         self.is_meant = declared.is_meant
+        self.exp_roundings: dict[str, int] = {}  # where it was measured
         self.mask_is_declared = declared.mask is not None
         library = library or declared.arrays
         caller, limits = calling_of(host, thing, library, narrow)
@@ -429,6 +431,22 @@ class AttentionFunction:
         if output.dtype != dtype:
             raise Broken(f"returned {output.dtype}, expected {dtype}")
         return output
+
+    # --- bounds ----------------------------------------------------------
+
+    def exact(self, case: AttentionCase) -> Bounded:
+        """The exact output, with how far a right one may be from it."""
+        return steps(self, case)["context"]
+
+    def rounding(self, dtype: np.dtype) -> Rounding:
+        """How it may round in a precision, its exp included."""
+        if self.limits.narrow:
+            return ROUNDING_IN_16_BITS[self.limits.narrow]
+        rounding = Rounding.of(dtype)
+        measured = self.exp_roundings.get(dtype.name)
+        if measured is None:
+            return rounding
+        return replace(rounding, exp_roundings=measured)
 
     # --- as a subject ----------------------------------------------------
 

@@ -30,7 +30,7 @@ def a_weight_is_positive_where_the_mask_allows(
     """A weight is 0 where the mask forbids attention, and positive where
     it allows it, unless exp underflows."""
     weights, identity, _ = read_weights(subject, case)
-    scores = steps(identity)["scores"]
+    scores = steps(subject, identity)["scores"]
     rows = case.rows
     highest = np.where(rows, scores.value, -inf).max(-1, keepdims=True)
     depth = highest - scores.value + 2 * scores.error.max(initial=0)
@@ -50,7 +50,7 @@ def its_causal_form_sees_no_later_key(
 ) -> Comparisons:
     """In its causal form, query i sees the keys up to i, and no others."""
     case = causal(case)
-    exact = steps(case)["context"]
+    exact = subject.exact(case)
     yield equals_exact("causal context", subject.causally(*case.qkv), exact)
 
 
@@ -62,7 +62,7 @@ def its_causal_form_joins_another_mask(
     tokens = case.query.shape[-2]
     other = case.random().uniform(size=(tokens, tokens)) < 0.6
     other |= np.eye(tokens, dtype=bool)
-    exact = steps(replace(case, mask=case.mask & other))["context"]
+    exact = subject.exact(replace(case, mask=case.mask & other))
     got = subject.causally(*case.qkv, other)
     yield equals_exact("causal context", got, exact)
 
@@ -94,7 +94,7 @@ def equals_the_definition_with(
 ) -> Comparisons:
     """With these masks, by their names, it attends to what all allow."""
     visible = reduce(np.logical_and, masks.values())
-    exact = steps(replace(case, mask=visible))["context"]
+    exact = subject.exact(replace(case, mask=visible))
     got = subject.with_masks(*case.qkv, masks)
     yield equals_exact("context", got, exact)
 
@@ -114,7 +114,7 @@ def a_later_token_changes_no_earlier_output(
         for array in (
             causally(subject, case),
             causally(subject, other),
-            2 * error(case),
+            2 * error(subject, case),
         )
     )
     yield same("earlier outputs", after, before, bound)
@@ -134,7 +134,7 @@ def a_masked_key_might_as_well_be_removed(
         value=case.value[..., visible, :],
         mask=np.ones((1, int(visible.sum())), bool),
     )
-    bound = error(masked) + error(fewer)
+    bound = error(subject, masked) + error(subject, fewer)
     yield same("context", subject.of(masked), subject.of(fewer), bound)
 
 
@@ -174,7 +174,7 @@ def no_mask_is_a_mask_that_allows_all(
     """Without a mask, every query may attend to every key."""
     open_case = opened(case)
     got, expected = subject(*case.qkv, None), subject.of(open_case)
-    yield same("context", got, expected, 2 * error(open_case))
+    yield same("context", got, expected, 2 * error(subject, open_case))
 
 
 def without_a_mask_it_is_causal(
@@ -184,14 +184,17 @@ def without_a_mask_it_is_causal(
     where none is passed."""
     case = causal(case)
     got = subject.of_no_mask(*case.qkv)
-    yield equals_exact("context", got, steps(case)["context"])
+    yield equals_exact("context", got, subject.exact(case))
 
 
 def a_mask_broadcasts(subject, case: AttentionCase) -> Comparisons:
     """A mask with fewer axes or entries is broadcast, as NumPy does it."""
     full = replace(case, mask=case.rows.copy())
     yield same(
-        "context", subject.of(case), subject.of(full), 2 * error(case)
+        "context",
+        subject.of(case),
+        subject.of(full),
+        2 * error(subject, case),
     )
 
 
@@ -203,7 +206,7 @@ def token_by_token_is_the_same_as_all_at_once(
     if subject.limits.square:
         return
     case = causal(case)
-    whole, bound = causally(subject, case), error(case)
+    whole, bound = causally(subject, case), error(subject, case)
     for position in range(case.query.shape[-2]):
         at = np.s_[..., position : position + 1, :]
         step = replace(
@@ -213,7 +216,7 @@ def token_by_token_is_the_same_as_all_at_once(
             value=case.value[..., : position + 1, :],
             mask=causal_mask(1, position + 1, position),
         )
-        both = bound[at] + error(step)
+        both = bound[at] + error(subject, step)
         yield same("one step", subject.of(step), whole[at], both)
 
 
@@ -231,7 +234,7 @@ def its_causal_form_counts_from_the_end_of_a_cache(
     begin = tokens - 1 - case.seed % (tokens - 1) if last[alignment] else 0
     end = tokens if last[alignment] else 1 + case.seed % (tokens - 1)
     part = np.s_[..., begin:end, :]
-    exact = steps(case)["context"].moved(lambda a: a[part])
+    exact = subject.exact(case).moved(lambda a: a[part])
     got = subject.causally(case.query[part], case.key, case.value)
     yield equals_exact("causal context", got, exact)
 

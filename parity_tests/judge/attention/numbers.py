@@ -31,7 +31,7 @@ def equals_the_definition(subject, case: AttentionCase) -> Comparisons:
     """The output is softmax(Q Kᵀ / √d) V over the allowed keys."""
     if subject.limits.narrow:
         case = in_16_bits(case, subject.limits.narrow)
-    exact = steps(case, subject.limits.narrow)["context"]
+    exact = subject.exact(case)
     yield equals_exact("context", subject.of(case), exact)
 
 
@@ -115,7 +115,7 @@ def an_output_lies_between_the_values(
     greatest = np.where(rows, value, -inf).max(axis=-2)
     sees_any = case.rows.any(axis=-1, keepdims=True)
     clipped = np.where(sees_any, np.clip(got, least, greatest), got)
-    yield same("context", got, clipped, error(case))
+    yield same("context", got, clipped, error(subject, case))
 
 
 def a_query_of_zeros_gets_the_mean(
@@ -126,7 +126,7 @@ def a_query_of_zeros_gets_the_mean(
     count = np.maximum(case.rows.sum(axis=-1, keepdims=True), 1)
     value = case.value.astype(np.float64)
     mean = np.einsum("...qk,...kv->...qv", case.rows / count, value)
-    got, bound = subject.of(zero_query), 2 * error(zero_query)
+    got, bound = subject.of(zero_query), 2 * error(subject, zero_query)
     yield same("context", got, mean, bound)
 
 
@@ -140,7 +140,11 @@ def a_constant_added_to_every_key_changes_nothing(
     u = np.finfo(case.key.dtype).eps / 2
     sums = np.abs(case.query.astype(float)).sum(axis=-1).max()
     rounded = sums * np.abs(moved.key).max() * np.abs(case.value).max()
-    bound = error(case) + error(moved) + 4 * u * float(rounded)
+    bound = (
+        error(subject, case)
+        + error(subject, moved)
+        + 4 * u * float(rounded)
+    )
     yield same("context", subject.of(moved), subject.of(case), bound)
 
 
@@ -154,7 +158,11 @@ def values_are_averaged_linearly(
     expected = 2 * got.astype(np.float64) + 1
     u = np.finfo(got.dtype).eps / 2
     largest = 2 * np.abs(case.value).max() + 1
-    bound = error(moved) + 2 * error(case) + 4 * u * float(largest)
+    bound = (
+        error(subject, moved)
+        + 2 * error(subject, case)
+        + 4 * u * float(largest)
+    )
     context = np.where(sees_any, subject.of(moved), expected)
     yield same("context", context, expected, bound)
 
@@ -179,7 +187,7 @@ def the_scale_is_one_over_the_root(
 ) -> Comparisons:
     """log(p₁ / p₀) is q · (k₁ - k₀) / √d, which shows the scale itself."""
     weights, identity, bound = read_weights(subject, opened(case))
-    exact = steps(identity)
+    exact = steps(subject, identity)
     right, scores = exact["weights"].value, exact["scores"].value
     known = right > 4 * bound  # not lost in rounding
     first = np.take_along_axis(weights, scores.argmax(-1)[..., None], -1)
@@ -200,7 +208,7 @@ def a_scale_that_is_given_takes_the_place_of_the_root(
     moved = replace(case, query=2 * case.query)
     scale = 2 / sqrt(case.query.shape[-1])
     got = subject(**case.arrays, scale=scale)
-    yield same("context", got, subject.of(moved), 2 * error(moved))
+    yield same("context", got, subject.of(moved), 2 * error(subject, moved))
 
 
 def one_score_far_above_the_rest_takes_all(
@@ -208,7 +216,7 @@ def one_score_far_above_the_rest_takes_all(
 ) -> Comparisons:
     """With one score far above the others, the output is its value."""
     sharp = replace(case, query=case.query * 40)
-    exact = steps(sharp)
+    exact = steps(subject, sharp)
     scores = np.where(case.rows, exact["scores"].value, -inf)
     best = scores.argmax(axis=-1)[..., None]
     others = scores.copy()
@@ -220,7 +228,9 @@ def one_score_far_above_the_rest_takes_all(
     gap = gap - 2 * exact["scores"].error.max(axis=-1)
     value = np.take_along_axis(case.value, best, axis=-2)
     left = np.exp(-np.maximum(gap, 0)) * np.ptp(case.value).astype(float)
-    bound = (case.key.shape[-2] - 1) * left[..., None] + error(sharp)
+    bound = (case.key.shape[-2] - 1) * left[..., None] + error(
+        subject, sharp
+    )
     got = subject.of(sharp)
     yield same("context", got, np.where(sees_any, value, got), bound)
 
@@ -233,7 +243,7 @@ def large_scores_stay_finite(subject, case: AttentionCase) -> Comparisons:
         query, key = case.query.copy(), case.key.copy()
         query[..., 0], key[..., 0] = 3e3, sign * 1e2
         large = replace(case, query=query, key=key)
-        exact = steps(large)["context"]
+        exact = subject.exact(large)
         level = sign * 3e5 / sqrt(query.shape[-1])
         name = f"context, scores of about {level:.0f}"
         yield equals_exact(name, subject.of(large), exact)
@@ -262,7 +272,7 @@ def many_keys_are_no_different(subject, case: AttentionCase) -> Comparisons:
         # A first feature that moves all scores by as much.
         query[..., 0], key[..., 0] = 8, level / 24 * sqrt(d_head)
         many = AttentionCase(3 * query, key, value, mask, case.seed)
-        exact = steps(many)["context"]
+        exact = subject.exact(many)
         name = f"context, scores of about {level}"
         yield equals_exact(name, subject.of(many), exact)
 
@@ -274,7 +284,7 @@ def float32_is_close_to_float64(
     arrays = [array.astype(np.float32) for array in case.qkv]
     narrow = AttentionCase(*arrays, case.mask)
     wide = AttentionCase(*(a.astype(np.float64) for a in arrays), case.mask)
-    bound = error(narrow) + error(wide)
+    bound = error(subject, narrow) + error(subject, wide)
     yield same("context", subject.of(narrow), subject.of(wide), bound)
 
 
@@ -288,7 +298,11 @@ def gradients_are_the_exact_ones(
     some = case.rows.any(axis=-1, keepdims=True)
     case = replace(case, mask=case.rows | ~some)
     arrays = {"d_context": upstream} | case.arrays
-    exact = exact_of("scaled_dot_product_attention_backward", arrays)
+    exact = exact_of(
+        "scaled_dot_product_attention_backward",
+        arrays,
+        subject.rounding(case.query.dtype),
+    )
     gradients = subject.gradients(upstream, **case.arrays)
     u = np.finfo(case.query.dtype).eps / 2
     scale = max(
@@ -318,7 +332,7 @@ def fewer_key_heads_serve_neighbours(
         mask = np.tri(tokens, dtype=bool)
     repeated = (np.repeat(a, shared, axis=1) for a in (key, value))
     whole = AttentionCase(query, *repeated, mask)
-    exact = steps(whole)["context"]
+    exact = subject.exact(whole)
     got = subject(query, key, value, None if mask.all() else mask)
     yield equals_exact("context", got, exact)
 

@@ -18,7 +18,7 @@ def keys_have_no_order(subject, case: AttentionCase) -> Comparisons:
         value=case.value[..., order, :],
         mask=case.rows[..., order],
     )
-    bound = error(case) + error(moved)
+    bound = error(subject, case) + error(subject, moved)
     yield same("context", subject.of(moved), subject.of(case), bound)
 
 
@@ -26,7 +26,7 @@ def queries_are_answered_one_by_one(
     subject, case: AttentionCase
 ) -> Comparisons:
     """A query gets the same output in any order of queries, and alone."""
-    got, bound = subject.of(case), 2 * error(case)
+    got, bound = subject.of(case), 2 * error(subject, case)
     order = case.random().permutation(case.query.shape[-2])
     moved = replace(
         case, query=case.query[..., order, :], mask=case.rows[..., order, :]
@@ -47,7 +47,7 @@ def batch_entries_do_not_meet(subject, case: AttentionCase) -> Comparisons:
     """A batch entry alone, or a head alone, gives the same output."""
     if case.query.ndim == 2:
         return
-    got, bound = subject.of(case), 2 * error(case)
+    got, bound = subject.of(case), 2 * error(subject, case)
     index = case.seed % len(case.query)
     at = slice(index, index + 1)
     arrays = {name: array[at] for name, array in case.arrays.items()}
@@ -70,7 +70,10 @@ def features_have_no_order_and_no_sign(
         key=case.key[..., order] * signs,
     )
     yield same(
-        "context", subject.of(moved), subject.of(case), 2 * error(case)
+        "context",
+        subject.of(moved),
+        subject.of(case),
+        2 * error(subject, case),
     )
 
 
@@ -86,7 +89,7 @@ def every_key_twice_changes_nothing(
         value=np.concatenate([case.value] * 2, axis=-2),
         mask=np.concatenate([case.rows] * 2, axis=-1),
     )
-    bound = error(case) + error(moved)
+    bound = error(subject, case) + error(subject, moved)
     yield same("context", subject.of(moved), subject.of(case), bound)
 
 
@@ -95,7 +98,7 @@ def the_memory_layout_does_not_matter(
 ) -> Comparisons:
     """Strided and transposed arrays give what their copies give."""
     got, copied = subject.of(case), subject.of(contiguous(case))
-    yield same("context", got, copied, 2 * error(case))
+    yield same("context", got, copied, 2 * error(subject, case))
 
 
 PROPERTIES = (

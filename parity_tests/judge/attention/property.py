@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity_tests.bounds.rounding import Rounding
+from parity_tests.bounds.rounding import Bounded, Rounding
 from parity_tests.exact import described
 from parity_tests.exact.numbers import bounded
 from parity_tests.judge.subject.cases import AttentionCase
@@ -23,34 +23,42 @@ from parity_tests.judge.verdict.property import (
 
 __all__ = ["Comparisons", "Property", "equals_exact", "identical", "same"]
 
-IN_16_BITS = {
+ROUNDING_IN_16_BITS = {
     "bfloat16": Rounding(2.0**-8, 2.0**-126),
     "float16": Rounding(2.0**-11, 2.0**-14),
 }
 
 
-def steps(case: AttentionCase, narrow: str = "") -> dict:
-    """Scores, weights and context with their errors.
-
-    `narrow` is a type of 16 bits in which they are computed.
-    """
-    return exact_of("scaled_dot_product_attention", case.arrays, narrow)
+def steps(subject, case: AttentionCase) -> dict:
+    """Scores, weights and context with their errors."""
+    rounding = subject.rounding(case.value.dtype)
+    return exact_of("scaled_dot_product_attention", case.arrays, rounding)
 
 
-def exact_of(name: str, arrays: dict, narrow: str = "") -> dict:
-    """The exact locals of a step, each with its error."""
+def exact_of(
+    name: str, arrays: dict, rounding: Rounding | None = None
+) -> dict:
+    """The exact locals of a step, each with its error; rounded as arrays
+    of their precision are, if nothing else is said."""
+    return described(name)(**rounded_by(rounding, arrays))
+
+
+def rounded_by(rounding: Rounding | None, arrays: dict) -> dict:
+    """Float arrays as exact numbers whose steps are rounded so."""
     inputs = {name: bounded(array) for name, array in arrays.items()}
-    if narrow:
-        rounding = IN_16_BITS[narrow]
-        for argument, value in inputs.items():
-            if hasattr(value, "rounding"):
-                inputs[argument] = replace(value, rounding=rounding)
-    return described(name)(**inputs)
+    if rounding is None:
+        return inputs
+    return {
+        name: replace(value, rounding=rounding)
+        if isinstance(value, Bounded)
+        else value
+        for name, value in inputs.items()
+    }
 
 
-def error(case: AttentionCase, narrow: str = "") -> np.ndarray:
+def error(subject, case: AttentionCase) -> np.ndarray:
     """How far a correct output may be from the exact one: T."""
-    return steps(case, narrow)["context"].error
+    return subject.exact(case).error
 
 
 def with_identity(case: AttentionCase, one_width: bool) -> AttentionCase:
@@ -80,7 +88,7 @@ def read_weights(subject, case: AttentionCase):
     identity = with_identity(case, subject.limits.one_width)
     keys = case.key.shape[-2]
     weights = subject.of(identity)[..., :keys]
-    return weights, identity, error(identity)[..., :keys]
+    return weights, identity, error(subject, identity)[..., :keys]
 
 
 def visible_keys(case: AttentionCase) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
+from parity_tests.bounds.rounding import Rounding
 from parity_tests.judge.attention.caches import cache_not_asked
 from parity_tests.judge.attention.conventions import (
     NOTHING_DECLARED,
@@ -22,7 +23,7 @@ from parity_tests.judge.attention.conventions import (
 from parity_tests.judge.attention.function import AttentionFunction
 from parity_tests.judge.attention.numbers import in_16_bits
 from parity_tests.judge.attention.probes import probes
-from parity_tests.judge.attention.property import error
+from parity_tests.judge.attention.property import ROUNDING_IN_16_BITS, steps
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.mutants.attention_parts import attention, visible
 from parity_tests.judge.subject.cases import (
@@ -237,7 +238,12 @@ class BesideAReference:
         exact step, for scores as large as those of the reference."""
         factor = self.factor(case.query.shape[-1], case.query.dtype)
         query = (case.query * factor).astype(case.query.dtype)
-        return 2 * error(replace(case, query=query), self.limits.narrow)
+        return 2 * steps(self, replace(case, query=query))["context"].error
+
+    def rounding(self, dtype: np.dtype) -> Rounding:
+        """How both may round in a precision."""
+        narrow = ROUNDING_IN_16_BITS.get(self.limits.narrow)
+        return narrow or Rounding.of(dtype)
 
     def factor(self, d_head: int, dtype: np.dtype) -> float:
         """By how much its scores exceed q · k / √d: 1 for most."""

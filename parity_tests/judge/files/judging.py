@@ -19,6 +19,7 @@ from parity_tests.judge.attention.conventions import (
     NOTHING_DECLARED,
     Declared,
 )
+from parity_tests.judge.attention.fast_exp import judge_by_its_exp
 from parity_tests.judge.attention.function import AttentionFunction
 from parity_tests.judge.attention.half_function import (
     expect_format,
@@ -428,11 +429,11 @@ def judge_attention(
     subject = AttentionFunction(host, thing, declared)
     if narrow := subject.limits.narrow:
         return judge_in_half(host, thing, narrow, declared, budget)
-    conventions = subject.conventions.plain()
     beside = subject.caller.calling.roles.beside
     if declared.variant or beside:
-        return judge_told(subject, declared, budget, conventions)
-    report, variant = judge_subject(subject, budget), None
+        return judge_told(subject, declared, budget)
+    report, variant = judge_by_its_exp(subject, budget), None
+    conventions = subject.conventions.plain()
     if report.failed and not report.trouble:
         variant = variant_of(subject)
     if variant and is_said:
@@ -446,18 +447,17 @@ def judge_attention(
     return replace(report, conventions=conventions)
 
 
-def judge_told(
-    subject, declared: Declared, budget: Budget, conventions: dict
-) -> Report:
+def judge_told(subject, declared: Declared, budget: Budget) -> Report:
     """Judge a function that is told by its arguments, or said to be, more
     than plain attention: first as plain attention, where its arguments
     can be at rest, then as the variant."""
     beside, plain = subject.caller.calling.roles.beside, None
     can_rest = all(b.is_off or b.kind != "cap" for b in beside)
     if not declared.variant and can_rest:
-        plain = judge_subject(subject, budget)
-        if plain.failed and not plain.doubt:
-            return replace(plain, conventions=conventions)
+        plain = judge_by_its_exp(subject, budget)
+    conventions = subject.conventions.plain()
+    if plain is not None and plain.failed and not plain.doubt:
+        return replace(plain, conventions=conventions)
     way = as_told(subject, declared.variant)
     report = judge_subject(way, budget)
     is_open = declared.variant and report.failed and not beside

@@ -80,9 +80,11 @@ def test_torchs_kernels_are_measured_in_float32():
 
     def kernel_of(backend):
         def kernel(*arrays):
-            texts = (torch.from_numpy(array)[:, None] for array in arrays)
+            texts = (
+                torch.from_numpy(array)[None, None] for array in arrays
+            )
             with sdpa_kernel(backend):
-                return scaled_dot_product_attention(*texts)[:, 0].numpy()
+                return scaled_dot_product_attention(*texts)[0, 0].numpy()
 
         return kernel
 

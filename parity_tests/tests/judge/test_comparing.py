@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from parity_tests.judge.attention.conventions import NOTHING_DECLARED
 from parity_tests.judge.attention.function import AttentionFunction
-from parity_tests.judge.attention.property import error
+from parity_tests.judge.attention.property import steps
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.files.comparing import (
     PROPERTIES,
@@ -231,10 +231,14 @@ def test_bounds_are_those_of_scores_as_large_as_the_reference_s():
     case = beyond_a_tile(subject.limits)[4]  # of 65 features
     scale = case.query.shape[-1] ** 0.5
     larger = replace(case, query=case.query * case.query.dtype.type(scale))
-    np.testing.assert_allclose(
-        subject.bound(case), 2 * error(larger), rtol=1e-3
-    )
-    assert (subject.bound(case) != 2 * error(case)).any()
+    bound, right = subject.bound(case), 2 * error(subject, larger)
+    np.testing.assert_allclose(bound, right, rtol=1e-3)
+    assert (bound != 2 * error(subject, case)).any()
+
+
+def error(subject, case):
+    """That of attention itself."""
+    return steps(subject, case)["context"].error
 
 
 def test_a_function_that_is_always_causal_meets_a_causal_mask():
