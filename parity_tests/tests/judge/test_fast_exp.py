@@ -21,9 +21,9 @@ WRONG = (  # functions of the bug zoo, in NumPy
 )
 
 
-def attention_with(off, added=0.0):
+def attention_with(off, cut=0):
     """Attention in NumPy: the exp of every other key is off by `off` u,
-    and something may be `added` to the sum of weights."""
+    and values lose their last `cut` bits."""
 
     def attention(query, key, value, mask=None):
         kind, keys = query.dtype.type, np.arange(key.shape[-2])
@@ -33,9 +33,9 @@ def attention_with(off, added=0.0):
         powers = np.exp(scores - scores.max(-1, keepdims=True))
         wrong = 1 + keys % 2 * off * np.finfo(kind).eps / 2
         powers = (powers * wrong).astype(kind)
-        return (
-            powers @ value / (powers.sum(-1, keepdims=True) + kind(added))
-        )
+        large = value * kind(2**cut + 1)
+        kept = large - (large - value) if cut else value
+        return powers @ kept / powers.sum(-1, keepdims=True)
 
     return attention
 
@@ -78,8 +78,8 @@ def test_an_approximation_of_exp_is_rejected():
 
 @pytest.mark.slow
 def test_what_a_fast_exp_does_not_explain_is_rejected():
-    """An epsilon in the sum, too small to be told from an exp at once."""
-    report = judge(attention_with(100, added=5e-5), examples=FEW)
+    """Values of 15 bits are off by too little to be told at once."""
+    report = judge(attention_with(100, cut=9), examples=FEW)
     assert report.verdict == "rejected"
     assert "exp" not in report.conventions
 
