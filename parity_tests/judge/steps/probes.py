@@ -34,8 +34,7 @@ def plain_cases(
         case
         for count, equal in ((drawn, False), (drawn // 3, True))
         for case in drawn_inputs(
-            step_cases(name, ("float64",), equal), Budget(count, seed=seed)
-            step_cases(name, dtypes, equal), Budget(count, seed=7)
+            step_cases(name, dtypes, equal), Budget(count, seed=seed)
         )
     ]
 
