@@ -1,57 +1,25 @@
-"""Benchmark of BERT: MiniLM's forward, beside that of transformers.
-
-    python -m benchmarks.bert
+"""Races of BERT: MiniLM's forward, beside that of transformers.
 
 Both sides compute and keep all hidden states, attention weights, queries,
-keys and values of the same texts, in float32, in one process and on the
-same threads; transformers gives the last three to a hook. They take
-turns, each after the same pause and a forward that is not timed: threads
-of the one that wait for more work would slow the other down (with
-`--pause 0` they do, and it is theirs that suffers). The ratio is our time
-by theirs, turn by turn: below 1 we are faster. Its median stands beside
-the ratio of the best times.
+keys and values of the same texts, in float32; transformers gives the last
+three to a hook.
 
-Each forward makes new arrays of some 10 MB, which both sides get from
-one allocator. Left to itself, glibc's may return that memory to the
-system and ask for it again, page by page, or may not, by what happens to
-lie behind it; so the same process is timed in both ways, the second time
-with all memory kept (`KEPT`). Elsewhere the two are the same.
-
-Memory is what a process of its own adds to its peak (`ru_maxrss`) from
-after its imports to after a few forwards: the weights, and what they work
-with.
-
-`OPENBLAS_CORETYPE` and `OPENBLAS_L2_SIZE` change what NumPy gets out of
-a machine; leave them unset.
+Each forward makes new arrays of some 10 MB, which both sides get from one
+allocator. Left to itself, glibc's may return that memory to the system
+and ask for it again, page by page; with MALLOC_MMAP_THRESHOLD_ and
+MALLOC_TRIM_THRESHOLD_ in the environment, at a gigabyte each, it does not.
 """
 
-import argparse
-import os
-import resource
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping
-from operator import truediv
-from statistics import median
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from numpy_ref.bert import bert
 from numpy_ref.checkpoints.bert import BertCheckpoint, load_bert
 from numpy_ref.checkpoints.model_folders import find_model
 from numpy_ref.masks import padding_mask
 
-ROUNDS, WARM_UP = 20, 3
-PAUSE = 0.1  # seconds
-FORWARDS = 5  # in a process whose memory is measured
-KEPT = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
-}
+from .races import Race, size_of
 
 # Lengths of the texts in a batch, and the ratio to stay below. ALONE is
 # the same batch, which our side takes text by text, without the padding.
@@ -64,11 +32,13 @@ WORKS = {
 }
 
 
-class Race(NamedTuple):
-    """The same work on both sides."""
-
-    ours: Callable[[], object]
-    theirs: Callable[[], object]
+def races(quick: bool = False) -> Iterator[Race]:
+    model = load_bert(find_model("bert").path).model
+    weights = size_of(model.encoder)
+    for work, (lengths, reach) in WORKS.items():
+        sides = {"NumPy": our_forward(work), "eager": their_forward(work)}
+        operations = 2 * weights * sum(lengths)
+        yield Race(work, sides, reach, operations)
 
 
 def texts(lengths: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -99,16 +69,10 @@ def ours(checkpoint: BertCheckpoint, ids: np.ndarray, mask: np.ndarray):
     )
 
 
-def import_theirs():
-    """Import their libraries, before their memory is measured."""
+def their_forward(work: str) -> Callable[[], object]:
     import torch
     from transformers import BertModel
 
-    return torch, BertModel
-
-
-def their_forward(work: str) -> Callable[[], object]:
-    torch, BertModel = import_theirs()
     model = BertModel.from_pretrained(
         find_model("bert").path, attn_implementation="eager"
     ).eval()
@@ -132,115 +96,3 @@ def their_forward(work: str) -> Callable[[], object]:
         return output, caught
 
     return forward
-
-
-SIDES = {"ours": our_forward, "theirs": their_forward}
-
-
-def run(
-    race: Race, rounds: int, pause: float
-) -> tuple[list[float], list[float]]:
-    """Seconds of both sides, in turn; the order changes each round."""
-    times = ([], [])
-    for turn in range(rounds + WARM_UP):
-        for side in (0, 1) if turn % 2 else (1, 0):
-            if pause:
-                time.sleep(pause)
-                race[side]()  # wakes its threads; the next one is timed
-            begin = time.perf_counter()
-            race[side]()
-            if turn >= WARM_UP:
-                times[side].append(time.perf_counter() - begin)
-    return times
-
-
-def in_a_process_of_its_own(
-    *arguments: str, variables: Mapping[str, str] = {}
-) -> list[float]:
-    """The numbers that this file prints when it is run for one part."""
-    command = [sys.executable, "-m", "benchmarks.bert", *arguments]
-    out = subprocess.run(
-        command,
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    ).stdout
-    return [float(word) for word in out.split()]
-
-
-def print_peak(side: str, work: str) -> None:
-    if side == "theirs":
-        import_theirs()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    forward = SIDES[side](work)
-    for _ in range(FORWARDS):
-        forward()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print((after - before) / 1024)
-
-
-def print_times(work: str, rounds: int, pause: float) -> None:
-    race = Race(our_forward(work), their_forward(work))
-    for times in zip(*run(race, rounds, pause), strict=True):
-        print(*times)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--pause", type=float, default=PAUSE)
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--times", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.peak:
-        print_peak(*arguments.peak)
-    elif arguments.times:
-        print_times(arguments.times, arguments.rounds, arguments.pause)
-    else:
-        print_table(arguments.rounds, arguments.pause)
-
-
-def print_table(rounds: int, pause: float) -> None:
-    # First: a process begins with the peak of the one that started it.
-    peaks = {
-        work: [
-            f"{in_a_process_of_its_own('--peak', side, work)[0]:.0f}"
-            for side in SIDES
-        ]
-        for work in WORKS
-    }
-    table = Table("texts × tokens", "memory")
-    for column in (
-        *("ours, ms", "theirs, ms", "ratio", "of the best", "reach"),
-        *("ours, MB", "theirs, MB"),
-    ):
-        table.add_column(column, justify="right")
-    options = f"--rounds={rounds}", f"--pause={pause}"
-    for work, (_, reach) in WORKS.items():
-        for memory, variables in (("as it comes", {}), ("kept", KEPT)):
-            times = in_a_process_of_its_own(
-                f"--times={work}", *options, variables=variables
-            )
-            ours, theirs = times[::2], times[1::2]
-            table.add_row(
-                *(work, memory),
-                f"{1000 * median(ours):.1f}",
-                f"{1000 * median(theirs):.1f}",
-                f"{median(map(truediv, ours, theirs)):.2f}",
-                f"{min(ours) / min(theirs):.2f}",
-                f"{reach:g}",
-                *peaks[work],
-            )
-    Console(width=100).print(table)
-    import torch
-
-    print(
-        f"{rounds} rounds, medians; PyTorch {torch.__version__} "
-        f"on {torch.get_num_threads()} threads, NumPy {np.__version__}"
-    )
-
-
-if __name__ == "__main__":
-    main()

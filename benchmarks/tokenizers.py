@@ -1,33 +1,22 @@
-"""Benchmark of tokenizers, beside tiktoken and Hugging Face's.
+"""Races of tokenizers, beside tiktoken and Hugging Face's.
 
-    python -m benchmarks.tokenizers
-
-The two sides of a row run in turn, in this one process and on one
-thread, and ours with an empty cache each time. The ratio is our time by
-theirs, best by best: below 1 we are faster. Seconds differ from machine
-to machine; ratios do so less.
+On one thread, as ours is; and ours with an empty cache each time.
 """
 
 import ast
-import gc
 import os
 import random
 import sysconfig
-import time
-import tracemalloc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 os.environ["RAYON_NUM_THREADS"] = "1"  # before tokenizers is imported
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import tiktoken
-from rich.console import Console
-from rich.table import Table
 from tiktoken_ext.openai_public import r50k_pat_str
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -36,67 +25,36 @@ from numpy_ref.tokenizers.bpe_training import train_bpe
 from numpy_ref.tokenizers.gpt2_vocabulary import gpt2_merges
 from study.text.corpus import read_corpus
 
+from .races import Race
+
 SIZE = 5_000_000  # characters
 ROUNDS = 7
 MERGES = gpt2_merges()
 
 
-class Race(NamedTuple):
-    """The same work on both sides; `reach` is the ratio to stay below."""
-
-    work: str
-    ours: Callable[[], object]
-    theirs: Callable[[], object]
-    reach: float
-    rounds: int = ROUNDS
-
-
-def main() -> None:
+def races(quick: bool = False) -> Iterator[Race]:
     english, python = english_text(SIZE), python_text(SIZE)
-    table = Table("work", "ours, s", "theirs, s", "ratio", "reach")
-    for race in chain(
-        encoding_races({"English": english, "Python": python}),
-        training_races({"English": english, "Python": python}),
-        long_races(english),
-    ):
-        table.add_row(*run(race))
-    console = Console()
-    console.print(table)
-    for name, text in (("English", english), ("Python", python)):
-        share = peak(text) / len(text.encode())
-        console.print(f"encode {name}: at most {share:.1f} times the text")
-
-
-def run(race: Race) -> list[str]:
-    """A row: best and slowest of each side, and the ratio of the best."""
-    ours, theirs = [], []
-    for _ in range(race.rounds):
-        ours.append(seconds(race.ours))
-        theirs.append(seconds(race.theirs))
-    spans = [
-        f"{min(side):.4f} - {max(side):.4f}" for side in (ours, theirs)
-    ]
-    ratio = min(ours) / min(theirs)
-    return [race.work, *spans, f"{ratio:.2f}", f"{race.reach:g}"]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    gc.collect()
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+    texts = {"English": english, "Python": python}
+    yield from encoding_races(texts)
+    yield from training_races(texts)
+    yield from long_races(english)
 
 
 def encoding_races(texts: dict[str, str]) -> Iterator[Race]:
-    """Making the tokenizer is not timed, on either side."""
+    """Making a tokenizer, with an empty cache, is not timed."""
     peer = tiktoken_s_gpt2()
     for name, text in texts.items():
-        cold = [BytePairTokenizer(MERGES) for _ in range(ROUNDS)]
         yield Race(
-            f"encode 5 MB of {name}",
-            lambda cold=cold, text=text: cold.pop().encode_ordinary(text),
-            partial(peer.encode_ordinary, text),
-            2,
+            f"encode {len(text) / 1e6:g} MB of {name}",
+            {
+                "ours": partial(
+                    BytePairTokenizer.encode_ordinary, text=text
+                ),
+                "tiktoken": lambda _, text=text: peer.encode_ordinary(text),
+            },
+            1.0,
+            prepare=lambda: (BytePairTokenizer(MERGES),),
+            most_rounds=ROUNDS,
         )
 
 
@@ -108,13 +66,12 @@ def training_races(texts: dict[str, str]) -> Iterator[Race]:
 
 
 def training_race(name, text, size, reach, rounds) -> Race:
-    return Race(
-        f"train {size:,} on {name}",
-        partial(train_bpe, text, size),
-        partial(train_with_tokenizers, text, size),
-        reach,
-        rounds,
-    )
+    sides = {
+        "ours": partial(train_bpe, text, size),
+        "tokenizers": partial(train_with_tokenizers, text, size),
+    }
+    work = f"train {size:,} on {name}"
+    return Race(work, sides, reach, most_rounds=rounds)
 
 
 def long_races(english: str) -> Iterator[Race]:
@@ -130,23 +87,12 @@ def long_races(english: str) -> Iterator[Race]:
         ("English without spaces", letters),
     ):
         for length in (10**4, 10**5, 10**6):
-            yield Race(
-                f"encode {length:,} {name}",
-                partial(ours.encode_ordinary, text[:length]),
-                partial(peer.encode_ordinary, text[:length]),
-                20,
-                3,
-            )
-
-
-def peak(text: str) -> int:
-    """The most bytes that encoding needs at once, its result included."""
-    tokenizer = BytePairTokenizer(MERGES)
-    tracemalloc.start()
-    tokenizer.encode_ordinary(text)
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return most
+            sides = {
+                "ours": partial(ours.encode_ordinary, text[:length]),
+                "tiktoken": partial(peer.encode_ordinary, text[:length]),
+            }
+            work = f"encode {length:,} {name}"
+            yield Race(work, sides, 20, most_rounds=3)
 
 
 def tiktoken_s_gpt2() -> tiktoken.Encoding:
@@ -214,7 +160,3 @@ def docstrings(source: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             yield ast.get_docstring(node) or ""
-
-
-if __name__ == "__main__":
-    main()

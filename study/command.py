@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .bench import command as bench_command
 from .check import command as check_command
 from .generate import chat_command
 from .generate import command as generate_command
@@ -67,6 +68,8 @@ Examples:
   twice view --plot heads.png                the heads of a real BERT
 
   twice check my_attention.py                your own attention, judged
+
+  twice bench --quick                        timings beside the peers
 """
 
 
@@ -300,6 +303,7 @@ app.command(help=chat_command.HELP)(chat_command.chat)
 app.command(help=ring_command.HELP)(ring_command.ring)
 app.command(help=view_command.HELP)(view_command.view)
 app.command(help=check_command.HELP)(check_command.check)
+app.command(help=bench_command.HELP)(bench_command.bench)
 
 
 def explicit_options(context: typer.Context) -> list[str]:

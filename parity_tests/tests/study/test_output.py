@@ -26,6 +26,7 @@ COMMANDS = {
     "ring": ["--ranks", 1],
     "view": ["A cat sat."],
     "check": ["attention.py"],
+    "bench": ["--help"],  # it would take minutes
 }
 FULL_LINE = (
     "twice: expected to write to standard output, "

@@ -68,8 +68,9 @@ FLOORS = (
     ("study.generate",),
     ("study.notebooks", "study.train"),
     ("study.site",),
-    ("study",),
     ("benchmarks",),
+    ("study.bench",),
+    ("study",),
     ("parity_tests.tests",),
     ("parity_tests.tests.judge.street",),
 )

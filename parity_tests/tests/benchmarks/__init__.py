@@ -1,0 +1,1 @@
+"""Benchmarks: what they print follows from what was measured."""

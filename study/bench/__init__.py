@@ -1,0 +1,1 @@
+"""`twice bench`: timings beside the peers."""
