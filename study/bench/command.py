@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 HELP = """
-Time attention, models, training and tokenizers beside their peers.
+Time attention, models and tokenizers beside peers.
 
 Both sides run in turn, in one process and on as many threads. Shows the
 medians, the ratio with its spread, how much of what this machine allows is

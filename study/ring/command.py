@@ -8,9 +8,9 @@ import typer
 from .processes import TIMEOUT
 
 HELP = """
-Walk a text around a ring of processes, and show who holds what when.
+Pass keys and values around a ring of processes.
 
-Each rank, a process of its own, holds some tokens in zigzag; queries stay,
+Shows who holds what when. Each rank, a process of its own, holds some tokens in zigzag; queries stay,
 keys and values are passed around, and on the way back their gradients with
 them. Prints a table for each round, the bytes that each rank has sent
 beside the formula, and how far all is from one process. Under torchrun it
