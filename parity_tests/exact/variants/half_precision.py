@@ -65,9 +65,12 @@ def sum_in_half(total, terms):
 
 
 def nearest_sum(total, term, rounding) -> float:
-    """The half next to a sum of two, by fractions."""
+    """The half next to a sum of two, by fractions.
+
+    A sum that is subnormal is exact.
+    """
     exact = Fraction(float(total)) + Fraction(float(term))
-    _, power = frexp(max(abs(exact), rounding.eta))
+    _, power = frexp(exact)
     step = Fraction(2) ** power * Fraction(rounding.u)
     return float(round(exact / step) * step)
 
