@@ -52,7 +52,8 @@ class Profile:
     `dtype`: the format of query, key, value and output.
     `scaled_before`: "query", "key" or "both" are multiplied by the scale
     (each by its root, if both) and rounded, before their product is taken.
-    `scale_rounded`: the scale is the half number next to 1 / sqrt(d).
+    `scale_rounded`: the scale is the half number next to 1 / sqrt(d);
+    "either" leaves it open.
     `score_roundings`: how often a score is rounded: never; once, as a
     product or after it was scaled; twice, as both.
     `softmax`: "half" if the distance from the maximum, its exponential and
@@ -75,7 +76,7 @@ class Profile:
 
     dtype: str = "bfloat16"
     scaled_before: str = "nothing"
-    scale_rounded: bool = False
+    scale_rounded: bool | str = False
     score_roundings: int = 0
     softmax: str = "float32"
     weights: str = "unrounded"
@@ -149,9 +150,11 @@ class Profile:
         both = ("rounded", "unrounded")
         weights = both if self.weights == "either" else (self.weights,)
         summed = both if self.summed == "either" else (self.summed,)
+        scale = self.scale_rounded
+        scales = (False, True) if scale == "either" else (scale,)
         return [
-            replace(self, weights=one, summed=other)
-            for one, other in product(weights, summed)
+            replace(self, weights=one, summed=other, scale_rounded=rounded)
+            for one, other, rounded in product(weights, summed, scales)
         ]
 
     def rounded(self, value, error, times: int, factor: float = 1):
@@ -192,10 +195,13 @@ def shrunk(roundings: int, u: float) -> float:
 
 
 def widest(bounds: list[HalfBound]) -> HalfBound:
-    """One bound that holds whichever of several does."""
+    """One bound that holds whichever of several does: around the value of
+    the first, from which another scale gives another one."""
+    value = bounds[0].value
+    errors = [bound.error + abs(bound.value - value) for bound in bounds]
     return HalfBound(
-        bounds[0].value,
-        np.maximum.reduce([bound.error for bound in bounds]),
+        value,
+        np.maximum.reduce(errors),
         np.logical_or.reduce([bound.overflow for bound in bounds]),
         any(bound.accumulation for bound in bounds),
     )

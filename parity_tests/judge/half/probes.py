@@ -117,6 +117,9 @@ def of_scores(finding: Finding) -> dict:
     scaled, rounded, scale = (
         ALL_ROUNDED if hypothesis == UNCLEAR else hypothesis
     )
+    other = (scaled, rounded, not scale)
+    if finding.fits.get(other, 0) == finding.fits.get(hypothesis, 1):
+        scale = "either"  # a rounded scale is too near to the exact one
     return {
         "scaled_before": scaled,
         "score_roundings": ROUNDINGS[rounded],

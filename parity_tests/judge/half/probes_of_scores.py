@@ -21,6 +21,10 @@ HYPOTHESES = [
 ]
 
 
+# How far a key may be behind, and its weight be no subnormal number.
+BEHIND = {"bfloat16": (20, 40), "float16": (5, 8)}
+
+
 def badly_rounded(asked: Asked) -> int:
     """The number of features whose 1 / sqrt(d) the format misses most."""
     sizes = range(8, 65, 8)
@@ -39,8 +43,9 @@ def roundings_of_scores(asked: Asked, features: int) -> Finding:
     (ii) The query (x, y) and the keys (M y, 0), (0, M x), M a power of
     two: the scores are equal, and the output is 0, unless query or key was
     scaled and rounded before: then x and y were rounded apart.
-    (iii) One key is 5 to 8 behind, and its value alone is 1: what the
-    scale was rounded by is multiplied by that distance.
+    (iii) One key is 5 to 8 behind, in bfloat16 20 to 40, and its value
+    alone is 1: what the scale was rounded by is multiplied by that
+    distance, and the weight keeps all of its bits.
 
     Each hypothesis predicts all outputs.
     """
@@ -101,7 +106,7 @@ def behind(asked: Asked, features: int) -> list[Probe]:
     """(iii)."""
     generator = np.random.default_rng(6)
     first = asked.half(generator.uniform(1, 2, 24))
-    distance = generator.uniform(5, 8, 24) * sqrt(features)
+    distance = generator.uniform(*BEHIND[asked.dtype], 24) * sqrt(features)
     return [
         Probe(np.array([x]), np.array([[0.0], [-y]]), np.array([0.0, 1.0]))
         for x, y in zip(first, asked.half(distance / first), strict=True)

@@ -17,7 +17,10 @@ SAID: dict[str, dict] = {
         "key": "key scaled in {half} before the product",
         "both": "query and key scaled in {half} before the product",
     },
-    "scale_rounded": {True: "scale rounded to {half}"},
+    "scale_rounded": {
+        True: "scale rounded to {half}",
+        "either": "scale rounded to {half} or not (not clear)",
+    },
     "score_roundings": {
         1: "scores rounded to {half} once",
         2: "products and scaled scores rounded to {half}",
@@ -199,6 +202,8 @@ def value_of(field: str, text: str):
         expected, given = values_of(field), text
     elif isinstance(default, bool):
         known = {"true": True, "false": False}
+        if field == "scale_rounded":
+            known["either"] = "either"
         expected, given = (
             tuple(known.values()),
             known.get(text.lower(), text),
@@ -256,9 +261,9 @@ def is_more(field: str, said, seen) -> bool:
     """Whether what was seen is worse than what was said, or other."""
     if field == "smallest_block":
         return False
-    if field in ("normalised", "scale_rounded"):
+    if field == "normalised":
         return said != seen
-    if field == "summed":
+    if field in ("scale_rounded", "summed"):
         return said != seen and "either" not in (said, seen)
     if field in ORDER:
         return ORDER[field].index(seen) > ORDER[field].index(said)

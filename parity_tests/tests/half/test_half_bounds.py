@@ -413,6 +413,23 @@ def test_a_rounded_scale_is_the_scale():
     np.testing.assert_array_equal(value, same.value)
 
 
+def test_a_scale_that_may_be_rounded_has_a_bound_for_both():
+    arrays = inputs()
+    query, key = (array[..., :3] for array in arrays[:2])
+    open_ended, exact, rounded = (
+        attention_bound(
+            query, key, arrays[2], replace(FLOAT32, scale_rounded=scale)
+        )
+        for scale in ("either", False, True)
+    )
+    np.testing.assert_array_equal(open_ended.value, exact.value)
+    assert (open_ended.error >= exact.error).all()
+    ends = rounded.value + [[[[1]]], [[[-1]]]] * rounded.error
+    apart = np.abs(ends - exact.value).max(axis=0)
+    assert (apart <= open_ended.error * (1 + 1e-12)).all()
+    assert (apart > exact.error).any()
+
+
 def test_a_weight_that_vanishes_takes_its_large_value_along():
     query = np.ones((1, 1), np.float16)
     key = np.array([[0], [-18]], np.float16)

@@ -141,7 +141,13 @@ def test_only_sizes_of_fused_kernels_are_enough():
             raise ValueError("expected 64 or 128 features")
         return kernel(query, key, value)
 
-    assert profile_of(picky, "bfloat16")[0] == kernel.profile
+    # Of 128 features a rounded scale is too near to the exact one.
+    profile = profile_of(picky, "bfloat16")[0]
+    assert profile == replace(kernel.profile, scale_rounded="either")
+    assert "scale rounded to bfloat16 or not (not clear)" in (
+        in_words(profile)
+    )
+    assert rounds_more(kernel.profile, profile) == []
 
 
 # --- words ---------------------------------------------------------------
@@ -156,7 +162,8 @@ def samples() -> list[Profile]:
         *({"summed": v} for v in ("rounded", "either")),
         *({name: 1.25e-4} for name in ERRORS),
         *({"smallest_block": 64}, {"output_roundings": 2}),
-        *({"flushes_subnormals": True}, {"scale_rounded": True}),
+        *({"scale_rounded": v} for v in (True, "either")),
+        {"flushes_subnormals": True},
         *({"score_roundings": 1}, {"exp_error": 1 / 3e4}),
     ]
     changed = [replace(p, **change) for p in made for change in changes]
@@ -203,7 +210,7 @@ def test_names_and_keys_with_values_are_profiles():
         ("exp_error=much", 'a number from 0 to 0.5; got "much"'),
         ("exp_error=nan", 'a number from 0 to 0.5; got "nan"'),
         ("score_roundings=3", 'a number from 0 to 2; got "3"'),
-        ("scale_rounded=1", 'True, False; got "1"'),
+        ("scale_rounded=1", 'True, False, either; got "1"'),
         ("dtype=float8", 'bfloat16, float16; got "float8"'),
     ],
 )
