@@ -6,6 +6,9 @@ from math import expm1, frexp, inf, ldexp, log1p
 
 import numpy as np
 
+from .rounding import Rounding
+
+DOUBLE = Rounding.of(np.float64)
 SINGLE_U = 2.0**-24 * (1 + 2.0**-20)  # and float64's own roundings
 
 
@@ -182,6 +185,26 @@ class HalfBound:
     error: np.ndarray
     overflow: np.ndarray
     accumulation: bool = False
+
+    def moved(self, move) -> "HalfBound":
+        """The same numbers elsewhere."""
+        return replace(
+            self,
+            value=move(self.value),
+            error=move(self.error),
+            overflow=move(self.overflow),
+        )
+
+    def total(self) -> "HalfBound":
+        """The sum over the last axis, made in float64."""
+        largest = np.abs(self.value) + self.error
+        error = self.error + DOUBLE.gamma(self.value.shape[-1]) * largest
+        return HalfBound(
+            self.value.sum(axis=-1, keepdims=True),
+            error.sum(axis=-1, keepdims=True),
+            self.overflow.any(axis=-1, keepdims=True),
+            self.accumulation,
+        )
 
 
 def grown(roundings: int, u: float) -> float:

@@ -12,7 +12,7 @@ from parity_tests.bounds.rounding import (
 )
 from parity_tests.judge.subject.cases import AttentionCase
 
-from .property import Comparisons, Property, error, rounded_by, same
+from .property import Comparisons, Property, rounded_by, same
 
 
 def a_boolean_mask_is_zeros_and_minus_infinity(
@@ -22,10 +22,8 @@ def a_boolean_mask_is_zeros_and_minus_infinity(
     some = case.rows.any(axis=-1, keepdims=True)
     boolean = replace(case, mask=case.rows | ~some)
     bias = np.where(boolean.mask, 0, -inf).astype(case.value.dtype)
-    got = subject.with_bias(*case.qkv, bias)
-    yield same(
-        "context", got, subject.of(boolean), 2 * error(subject, boolean)
-    )
+    got, other = subject.with_bias(*case.qkv, bias), subject.of(boolean)
+    yield subject.alike("context", got, other, subject.exact(boolean))
 
 
 def a_number_for_a_whole_row_changes_nothing(

@@ -54,8 +54,9 @@ from parity_tests.judge.verdict.protocol import (
     Raised,
     attempt,
 )
+from parity_tests.twins.comparing import Comparison
 
-from .all_properties import IN_16_BITS, PROPERTIES
+from .all_properties import PROPERTIES
 from .caches import cache_not_asked, cache_of
 from .calling import (
     DIVISOR,
@@ -99,7 +100,7 @@ from .conventions import (
 )
 from .decoding import FunctionDecoder, cached_cases
 from .probes import of_two_masks, probes
-from .property import ROUNDING_IN_16_BITS, exact_of, steps
+from .property import equals_exact, exact_of, same, steps
 from .variants import (
     long_cases,
     may_have_a_long_window,
@@ -438,10 +439,38 @@ class AttentionFunction:
         """The exact output, with how far a right one may be from it."""
         return steps(self, case)["context"]
 
+    def exact_gradients(
+        self, upstream: np.ndarray, case: AttentionCase
+    ) -> list[Bounded]:
+        """Those of query, key and value."""
+        exact = exact_of(
+            "scaled_dot_product_attention_backward",
+            {"d_context": upstream} | case.arrays,
+            self.rounding(upstream.dtype),
+        )
+        found = []
+        for name in ("query", "key", "value"):
+            part = exact[f"d_{name}"]
+            more = 8 * part.rounding.u * np.abs(part.value)
+            found.append(replace(part, error=part.error + more))
+        return found
+
+    def near(self, path: str, got, exact: Bounded) -> Comparison:
+        """What it returned, with the exact value."""
+        return equals_exact(path, got, exact)
+
+    def alike(self, path: str, got, other, *exact: Bounded) -> Comparison:
+        """Two outputs that should be the same, within the sum of the
+        errors of both; of one, twice."""
+        first, second = exact if len(exact) == 2 else 2 * exact
+        return same(path, got, other, first.error + second.error)
+
+    def held(self, array: np.ndarray) -> np.ndarray:
+        """The nearest numbers of its format: floats, as they are."""
+        return array
+
     def rounding(self, dtype: np.dtype) -> Rounding:
         """How it may round in a precision, its exp included."""
-        if self.limits.narrow:
-            return ROUNDING_IN_16_BITS[self.limits.narrow]
         rounding = Rounding.of(dtype)
         measured = self.exp_roundings.get(dtype.name)
         if measured is None:
@@ -501,8 +530,6 @@ class AttentionFunction:
     def properties(self) -> Iterator[Property]:
         offers = self.offers()
         for each in PROPERTIES:
-            if self.limits.narrow and each not in IN_16_BITS:
-                continue
             if all(offers[need] for need in each.needs):
                 yield each
         if may_have_a_long_window(self.caller):

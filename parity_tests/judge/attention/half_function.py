@@ -7,9 +7,8 @@ be within the bound of such a kernel (`bounds/half_precision.py`).
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -27,23 +26,19 @@ from parity_tests.bounds.half_profile import widest
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.half.kernels import half_type
 from parity_tests.judge.half.probes import profile_of
-from parity_tests.judge.half.words import in_words, rounds_more
+from parity_tests.judge.half.words import in_words
 from parity_tests.judge.half.wrong_kernels import WRONG_KERNELS, WrongKernel
 from parity_tests.judge.mutants.attention_parts import (
     Probe,
     visible,
 )
 from parity_tests.judge.subject.cases import AttentionCase, attention_cases
-from parity_tests.judge.verdict.diagnosis import causes_of
-from parity_tests.judge.verdict.loop import Budget, judge_subject
 from parity_tests.judge.verdict.property import Property
 from parity_tests.judge.verdict.protocol import (
     Broken,
-    Lost,
-    NotJudged,
     Raised,
 )
-from parity_tests.judge.verdict.report import Report
+from parity_tests.twins.comparing import Comparison, largest
 
 from .calling import ONE_QUERY, expect_array
 from .conventions import (
@@ -55,6 +50,7 @@ from .conventions import (
 )
 from .function import AttentionFunction
 from .half_properties import PROPERTIES, half_of, in_half
+from .property import same
 
 # Backward passes that are known: all in float32; each operation's result
 # in half, as by autograd; a fused one, which adds up over blocks in half.
@@ -71,6 +67,16 @@ BACKWARDS = (
 BACKWARD = "roundings not probed: the widest bound of those that are known"
 NEIGHBOURS = "each serves neighbouring heads of queries"
 REMEMBERED = 64  # bounds of the last inputs
+
+
+@dataclass(frozen=True, eq=False)
+class HalfComparison(Comparison):
+    """A comparison in half precision, whose bounds are wide by nature."""
+
+    @property
+    def is_wide(self) -> bool:
+        """True when an output of zeros would pass, too."""
+        return self.bound > max(largest(self.ours), largest(self.theirs))
 
 
 class HalfFunction(AttentionFunction):
@@ -91,11 +97,11 @@ class HalfFunction(AttentionFunction):
         self.claimed = declared.profile and replace(
             declared.profile, dtype=dtype
         )
-        self.found = [] if declared.profile else self.probed()
-        self.profiles = self.found or [Profile(dtype)]
+        self.found = {} if declared.profile else self.probed()
+        self.profiles = [*self.found] or [Profile(dtype)]
         if self.claimed:
             self.profiles = [self.claimed]
-        self.bound = lru_cache(REMEMBERED)(self.bound_of)
+        self.exact = lru_cache(REMEMBERED)(self.bound_of)
         self.bound_on = lru_cache(REMEMBERED)(self.bound_of_probe)
         self.conventions = replace(self.conventions, roundings=self.said)
 
@@ -115,10 +121,11 @@ class HalfFunction(AttentionFunction):
             detected["backward"] = BACKWARD
         return replace(conventions, **detected)
 
-    def probed(self) -> list[Profile]:
-        """Where it rounds: found by probes on each number of axes, with a
-        mask and without, as a library takes another path for these."""
-        found: dict[Profile, None] = {}
+    def probed(self) -> dict[Profile, dict]:
+        """Where it rounds, and what was seen: by probes on each number of
+        axes, with a mask and without, as a library takes another path for
+        these."""
+        found: dict[Profile, dict] = {}
         every = self.limits.batch_axes
         if self.limits.few_sizes:
             every = every[:1]
@@ -129,13 +136,17 @@ class HalfFunction(AttentionFunction):
                     continue
                 kernel = partial(self.kernel, axes=axes, masked=is_masked)
                 with suppress(Broken, Raised, ValueError, IndexError):
-                    found[profile_of(kernel, self.dtype)[0]] = None
-        return list(found)
+                    profile, seen = profile_of(kernel, self.dtype)
+                    found[profile] = found.get(profile, {}) | seen
+        return found
 
     @property
     def said(self) -> str:
         """Where it rounds, in words."""
-        paths = paths_in_words(self.profiles)
+        paths = "; by another path: ".join(
+            in_words(profile, self.found.get(profile))
+            for profile in self.profiles
+        )
         if self.claimed:
             return f"as said: {paths}"
         return paths if self.found else f"not found; taken to be: {paths}"
@@ -191,7 +202,7 @@ class HalfFunction(AttentionFunction):
         ]
         return widest(bounds)
 
-    def gradient_bounds(
+    def exact_gradients(
         self, upstream, case: AttentionCase
     ) -> tuple[HalfBound, ...]:
         """Of query, key and value, by all paths and known backwards."""
@@ -204,7 +215,37 @@ class HalfFunction(AttentionFunction):
         ]
         return tuple(map(widest, zip(*ways, strict=True)))
 
-    def count_unknown(self, bound: HalfBound, got) -> None:
+    def near(self, path: str, got, exact: HalfBound) -> HalfComparison:
+        """What it returned, with the exact value."""
+        return self.compared(path, got, exact.value, exact)
+
+    def alike(self, path, got, other, *exact: HalfBound) -> HalfComparison:
+        """Two outputs that should be the same, within the sum of the
+        errors of both; of one, twice."""
+        first, second = exact if len(exact) == 2 else 2 * exact
+        both = HalfBound(
+            first.value,
+            first.error + second.error,
+            first.overflow | second.overflow,
+            first.accumulation or second.accumulation,
+        )
+        return self.compared(path, got, other, both)
+
+    def compared(self, path, got, expected, bound: HalfBound):
+        """Where the bound is infinite, nothing is."""
+        self.count_unknown(bound)
+        known = np.isfinite(bound.error)
+        got, expected, error = (
+            np.where(known, array, 0)
+            for array in (got, expected, bound.error)
+        )
+        return HalfComparison(**vars(same(path, got, expected, error)))
+
+    def held(self, array: np.ndarray) -> np.ndarray:
+        """The nearest half numbers, as float32."""
+        return half_of(array, self.dtype)
+
+    def count_unknown(self, bound: HalfBound) -> None:
         """Count the outputs that no bound speaks of, and why."""
         unknown = ~np.isfinite(bound.error)
         self.unknown["outputs"] += unknown.size
@@ -214,6 +255,11 @@ class HalfFunction(AttentionFunction):
             self.unknown["overflow"] += int(unknown.sum())
 
     # --- calls -----------------------------------------------------------
+
+    def gradients(self, upstream, query, key, value, mask):
+        """Of query, key and value, as float32; None if it has none."""
+        parts = super().gradients(upstream, query, key, value, mask)
+        return parts and [np.asarray(p).astype(np.float32) for p in parts]
 
     def valid(self, output, query, value) -> np.ndarray:
         """The output as float32, if it is one in half."""
@@ -338,107 +384,3 @@ def raw_overflow(query, key, dtype: str) -> np.ndarray:
     query, key = (np.abs(a.astype(np.float64)) for a in (query, key))
     products = query @ key.swapaxes(-2, -1)
     return products.max(axis=-1) > FORMATS[dtype].greatest
-
-
-# --- a verdict -----------------------------------------------------------
-
-COARSE = "it rounds more, or elsewhere, than the profile that fits it best"
-
-
-def judge_in_half(
-    host, thing: Thing, dtype: str, declared: Declared, budget: Budget
-) -> Report:
-    """Judge a function of query, key and value in one format."""
-    expect_format(dtype)
-    try:
-        subject = HalfFunction(host, thing, dtype, declared)
-    except NotJudged as error:
-        reason = str(error).partition("; what it takes")[0]
-        raise NotJudged(f"in {dtype}, {reason}") from None
-    report = judge_subject(subject, budget)
-    if report.failed and not report.trouble:
-        report = with_cause(subject, report)
-    elif subject.claimed and (more := seen_beside(subject)):
-        remark = f"no output shows it, but probes see more: {more}"
-        report = replace(report, remarks=(*report.remarks, remark))
-    return replace(report, conventions=subject.conventions.plain())
-
-
-def expect_format(dtype: str) -> None:
-    """Raises NotJudged for bfloat16 without what gives it to NumPy."""
-    if dtype == "bfloat16" and find_spec("ml_dtypes") is None:
-        raise NotJudged(
-            "expected ml_dtypes, which gives NumPy bfloat16, got none: "
-            'pip install "attention-twice[half]"'
-        )
-
-
-def with_cause(subject: HalfFunction, report: Report) -> Report:
-    """The report with what is known of failures in half precision."""
-    trouble = report.failed[0].failure.trouble
-    if trouble.startswith("it returned "):
-        return replace(report, cause=trouble, known=None, doubt=None)
-    if cause := cause_of_overflow(report, subject.dtype):
-        return replace(report, cause=cause, known=None, doubt=None)
-    if subject.claimed and (more := more_than_said(subject, report)):
-        return replace(report, cause=more, known=None, doubt=None)
-    digits = (report.cause or "").startswith("only about")
-    if report.cause and not digits:
-        return report
-    subject.with_wrong_kernels = False
-    with suppress(Lost, Raised):
-        causes = causes_of(subject)
-        if len(causes) == 1 and not causes.copy().pop().startswith("only"):
-            cause = causes.pop()
-            return replace(report, cause=cause, known=None, doubt=None)
-    return replace(report, cause=None, known=COARSE) if digits else report
-
-
-def cause_of_overflow(report: Report, dtype: str) -> str | None:
-    """That an output is NaN or infinite where products pass the format's
-    greatest number, and nothing else is wrong."""
-    for finding in report.failed:
-        case, compared = finding.failure.case, finding.failure.comparison
-        if compared is None or not isinstance(case, AttentionCase):
-            return None
-        got = np.asarray(compared.ours)[compared.at]
-        overflows = raw_overflow(case.query, case.key, dtype).any()
-        if np.isfinite(got) or not overflows:
-            return None
-    greatest = FORMATS[dtype].greatest
-    return f"NaN: raw products pass {greatest:,.6g}, where scaled ones fit"
-
-
-def seen_beside(subject: HalfFunction) -> str:
-    """Where the probes see it round, beside where it is said to."""
-    subject.found = subject.found or subject.probed()
-    more = dict.fromkeys(
-        words
-        for found in subject.found
-        for words in rounds_more(subject.claimed, found)
-    )
-    return "; ".join(more)
-
-
-def more_than_said(subject: HalfFunction, report: Report) -> str | None:
-    """Where it rounds beside where it is said to, if that explains what
-    fails."""
-    more = seen_beside(subject)
-    if not more:
-        return None
-    subject.profiles = subject.found
-    subject.bound.cache_clear()
-    failed = {finding.name: finding.failure for finding in report.failed}
-    checks = [p for p in subject.properties() if p.name in failed]
-    with suppress(Broken, Lost, Raised, ValueError):
-        for each in checks:
-            case = failed[each.name].case
-            if not all(c.holds for c in each.check(subject, case)):
-                return None
-        return f"it rounds more than is said: {more}"
-    return None
-
-
-def paths_in_words(profiles: list[Profile]) -> str:
-    """Where each path of a kernel rounds."""
-    return "; by another path: ".join(map(in_words, profiles))

@@ -6,7 +6,7 @@ import numpy as np
 
 from parity_tests.judge.subject.cases import AttentionCase
 
-from .property import Comparisons, Property, contiguous, error, same
+from .property import Comparisons, Property, contiguous, part_of
 
 
 def keys_have_no_order(subject, case: AttentionCase) -> Comparisons:
@@ -18,42 +18,44 @@ def keys_have_no_order(subject, case: AttentionCase) -> Comparisons:
         value=case.value[..., order, :],
         mask=case.rows[..., order],
     )
-    bound = error(subject, case) + error(subject, moved)
-    yield same("context", subject.of(moved), subject.of(case), bound)
+    got, other = subject.of(moved), subject.of(case)
+    both = subject.exact(moved), subject.exact(case)
+    yield subject.alike("context", got, other, *both)
 
 
 def queries_are_answered_one_by_one(
     subject, case: AttentionCase
 ) -> Comparisons:
     """A query gets the same output in any order of queries, and alone."""
-    got, bound = subject.of(case), 2 * error(subject, case)
+    got, exact = subject.of(case), subject.exact(case)
     order = case.random().permutation(case.query.shape[-2])
-    moved = replace(
-        case, query=case.query[..., order, :], mask=case.rows[..., order, :]
-    )
-    yield same(
+    at = np.s_[..., order, :]
+    moved = replace(case, query=case.query[at], mask=case.rows[at])
+    yield subject.alike(
         "queries in another order",
         subject.of(moved),
-        got[..., order, :],
-        bound[..., order, :],
+        got[at],
+        part_of(exact, at),
     )
     if not subject.limits.square:
         at = np.s_[..., order[:1], :]
         alone = replace(case, query=case.query[at], mask=case.rows[at])
-        yield same("a query alone", subject.of(alone), got[at], bound[at])
+        output, right = subject.of(alone), part_of(exact, at)
+        yield subject.alike("a query alone", output, got[at], right)
 
 
 def batch_entries_do_not_meet(subject, case: AttentionCase) -> Comparisons:
     """A batch entry alone, or a head alone, gives the same output."""
     if case.query.ndim == 2:
         return
-    got, bound = subject.of(case), 2 * error(subject, case)
+    got, exact = subject.of(case), subject.exact(case)
     index = case.seed % len(case.query)
     at = slice(index, index + 1)
     arrays = {name: array[at] for name, array in case.arrays.items()}
     arrays["mask"] = case.rows[at]
     alone = subject.of(AttentionCase(**arrays, seed=case.seed))
-    yield same("a batch entry alone", alone, got[at], bound[at])
+    right = part_of(exact, at)
+    yield subject.alike("a batch entry alone", alone, got[at], right)
 
 
 def features_have_no_order_and_no_sign(
@@ -69,12 +71,8 @@ def features_have_no_order_and_no_sign(
         query=case.query[..., order] * signs,
         key=case.key[..., order] * signs,
     )
-    yield same(
-        "context",
-        subject.of(moved),
-        subject.of(case),
-        2 * error(subject, case),
-    )
+    got, other = subject.of(moved), subject.of(case)
+    yield subject.alike("context", got, other, subject.exact(case))
 
 
 def every_key_twice_changes_nothing(
@@ -89,8 +87,9 @@ def every_key_twice_changes_nothing(
         value=np.concatenate([case.value] * 2, axis=-2),
         mask=np.concatenate([case.rows] * 2, axis=-1),
     )
-    bound = error(subject, case) + error(subject, moved)
-    yield same("context", subject.of(moved), subject.of(case), bound)
+    got, other = subject.of(moved), subject.of(case)
+    both = subject.exact(moved), subject.exact(case)
+    yield subject.alike("context", got, other, *both)
 
 
 def the_memory_layout_does_not_matter(
@@ -98,7 +97,7 @@ def the_memory_layout_does_not_matter(
 ) -> Comparisons:
     """Strided and transposed arrays give what their copies give."""
     got, copied = subject.of(case), subject.of(contiguous(case))
-    yield same("context", got, copied, 2 * error(subject, case))
+    yield subject.alike("context", got, copied, subject.exact(case))
 
 
 PROPERTIES = (

@@ -1,8 +1,11 @@
 """What the properties of attention are made of.
 
-A property takes an attention as a subject and an input; what it got is
-compared within a bound (`bounds`). With the identity for values, the
-output is the weights.
+A property takes an attention as a subject and an input. The subject has
+the exact output, with how far one of its precision may be off (`exact`);
+by that it compares what it got with the exact output (`near`), or two
+outputs that should be the same (`alike`). So a property is written once,
+for float64 and for bfloat16. With the identity for values, the output is
+the weights.
 """
 
 from dataclasses import replace
@@ -12,7 +15,7 @@ import numpy as np
 from parity_tests.bounds.rounding import Bounded, Rounding
 from parity_tests.exact import described
 from parity_tests.exact.numbers import bounded
-from parity_tests.judge.subject.cases import AttentionCase
+from parity_tests.judge.subject.cases import AttentionCase, beyond_a_tile
 from parity_tests.judge.verdict.property import (
     Comparisons,
     Property,
@@ -22,11 +25,6 @@ from parity_tests.judge.verdict.property import (
 )
 
 __all__ = ["Comparisons", "Property", "equals_exact", "identical", "same"]
-
-ROUNDING_IN_16_BITS = {
-    "bfloat16": Rounding(2.0**-8, 2.0**-126),
-    "float16": Rounding(2.0**-11, 2.0**-14),
-}
 
 
 def steps(subject, case: AttentionCase) -> dict:
@@ -84,11 +82,28 @@ def with_identity(case: AttentionCase, one_width: bool) -> AttentionCase:
 
 def read_weights(subject, case: AttentionCase):
     """The weights, read off with the identity for values; the case that
-    reads them off, and their error."""
+    reads them off, and the exact ones."""
     identity = with_identity(case, subject.limits.one_width)
+    identity = held_by(subject, identity)
     keys = case.key.shape[-2]
-    weights = subject.of(identity)[..., :keys]
-    return weights, identity, error(subject, identity)[..., :keys]
+    weights, exact = subject.of(identity), subject.exact(identity)
+    return weights[..., :keys], identity, part_of(exact, np.s_[..., :keys])
+
+
+def held_by(subject, case: AttentionCase) -> AttentionCase:
+    """The case with the nearest numbers that the subject's format has."""
+    return AttentionCase(*map(subject.held, case.qkv), case.mask, case.seed)
+
+
+def beyond_tiles(subject) -> list[AttentionCase]:
+    """Inputs of sizes beyond a tile, in the subject's format."""
+    cases = beyond_a_tile(subject.limits)
+    return [held_by(subject, case) for case in cases]
+
+
+def part_of(exact, at):
+    """The exact value of some of the outputs, with its error."""
+    return exact.moved(lambda array: array[at])
 
 
 def visible_keys(case: AttentionCase) -> np.ndarray:

@@ -21,9 +21,8 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.attention.function import AttentionFunction
-from parity_tests.judge.attention.numbers import in_16_bits
 from parity_tests.judge.attention.probes import probes
-from parity_tests.judge.attention.property import ROUNDING_IN_16_BITS, steps
+from parity_tests.judge.attention.property import steps
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.mutants.attention_parts import attention, visible
 from parity_tests.judge.subject.cases import (
@@ -46,6 +45,10 @@ from parity_tests.judge.verdict.protocol import (
 from parity_tests.judge.verdict.report import Report
 from parity_tests.twins.comparing import Comparison
 
+IN_16_BITS = {
+    "bfloat16": Rounding(2.0**-8, 2.0**-126),
+    "float16": Rounding(2.0**-11, 2.0**-14),
+}
 NOT_AN_ANSWER = (Broken, NotAsked, Raised)
 
 
@@ -242,7 +245,7 @@ class BesideAReference:
 
     def rounding(self, dtype: np.dtype) -> Rounding:
         """How both may round in a precision."""
-        narrow = ROUNDING_IN_16_BITS.get(self.limits.narrow)
+        narrow = IN_16_BITS.get(self.limits.narrow)
         return narrow or Rounding.of(dtype)
 
     def factor(self, d_head: int, dtype: np.dtype) -> float:
@@ -339,6 +342,20 @@ class BesideAReference:
 
     def other_cause(self) -> None:
         return None
+
+
+def in_16_bits(case: AttentionCase, narrow: str) -> AttentionCase:
+    """The case with numbers that a type of 16 bits holds exactly."""
+    arrays = (rounded_to(array, narrow) for array in case.qkv)
+    return AttentionCase(*arrays, case.mask, case.seed)
+
+
+def rounded_to(array: np.ndarray, narrow: str) -> np.ndarray:
+    """float32 numbers, cut to the digits of 16 bits."""
+    if narrow == "float16":
+        return array.astype(np.float16).astype(np.float32)
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 INPUTS = {

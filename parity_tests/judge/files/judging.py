@@ -25,6 +25,7 @@ from parity_tests.judge.attention.half_function import (
     expect_format,
     judge_in_half,
 )
+from parity_tests.judge.attention.half_verdict import judge_in_half
 from parity_tests.judge.attention.variants import variant_of
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing

@@ -51,6 +51,7 @@ NUMBERS = {
     "smallest_block": "tiles of at least {} keys",
 }
 ACCUMULATIONS = "scores_in", "sum_in", "context_in"
+NOT_CLEAR = f": {UNCLEAR}"
 IN_FLOAT32 = "accumulates in float32"
 NAMED = {
     "inside float32": Profile(),
@@ -76,8 +77,9 @@ ORDER: dict[str, tuple] = {
 }
 
 
-def in_words(profile: Profile) -> str:
-    """Where a kernel rounds, as a report says it."""
+def in_words(profile: Profile, seen: dict | None = None) -> str:
+    """Where a kernel rounds, as a report says it; and what no prediction
+    fits of what was `seen`."""
     said = []
     for field, words in SAID.items():
         value = getattr(profile, field)
@@ -90,7 +92,7 @@ def in_words(profile: Profile) -> str:
     sentence = "; ".join(in_order(profile, said))
     for when in (BEFORE, AFTER):
         sentence = sentence.replace(f"; {when}", f" {when}")
-    return sentence
+    return "; ".join([sentence, *not_clear(seen or {})])
 
 
 def in_order(profile: Profile, said: list[str]) -> list[str]:
@@ -111,7 +113,7 @@ def not_clear(seen: dict) -> list[str]:
     """Which probes of `profile_of` fit no prediction: what is taken to be
     then is the wider assumption, or nothing wider where sums are wrong."""
     return [
-        f"{name}: unclear"
+        f"{name}{NOT_CLEAR}"
         for name, finding in seen.items()
         if isinstance(finding, Finding) and finding.name == UNCLEAR
     ]
@@ -148,6 +150,8 @@ def formats_in(words: str) -> str:
 
 def changed(profile: Profile, part: str) -> Profile:
     """The profile, with what one part says."""
+    if part.endswith(NOT_CLEAR):
+        return profile
     if part in NAMED:
         return replace(NAMED[part], dtype=profile.dtype)
     if part in known_words():

@@ -9,7 +9,11 @@ import torch
 
 from parity_tests.bounds.half_precision import Profile
 from parity_tests.judge import judge
-from parity_tests.judge.attention import all_properties, half_properties
+from parity_tests.judge.attention import (
+    all_properties,
+    half_properties,
+    numbers,
+)
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.attention.half_function import (
     HalfFunction,
@@ -157,7 +161,7 @@ def test_a_dtype_that_is_not_taken_is_not_judged():
 
 def test_bfloat16_without_ml_dtypes_names_the_extra(monkeypatch):
     monkeypatch.setattr(
-        "parity_tests.judge.attention.half_function.find_spec",
+        "parity_tests.judge.attention.half_verdict.find_spec",
         lambda name: None,
     )
     report = judge(eager, dtype="bfloat16")
@@ -219,7 +223,7 @@ def test_nan_where_raw_products_overflow_is_no_wrong_number():
     large = np.full((2, 4), 200, np.float32)  # products of 160,000
     case = AttentionCase(large, large, large, np.array(True))
     assert np.isnan(subject.of(case)).all()
-    (compared,) = half_properties.equals_the_definition(subject, case)
+    (compared,) = numbers.equals_the_definition(subject, case)
     assert compared.holds
     assert subject.unknown["overflow"] == 8
     assert "65,504" in subject.not_asked()["where numbers overflow"]

@@ -184,6 +184,14 @@ def test_words_are_those_of_a_report():
     )
 
 
+def test_words_say_what_no_prediction_fits_and_are_read_again():
+    profile, seen = profile_of(nothing_sensible, "float16")
+    words = in_words(profile, seen)
+    assert words.startswith(in_words(profile))
+    assert all(f"; {each}" in words for each in not_clear(seen))
+    assert profile_from(words, "float16") == profile
+
+
 def test_names_and_keys_with_values_are_profiles():
     assert profile_from("inside float32") == Profile()
     assert profile_from("weights=rounded, exp_error=1e-4") == Profile(

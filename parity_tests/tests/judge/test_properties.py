@@ -13,12 +13,11 @@ from hypothesis import settings
 from numpy_ref.attention import scaled_dot_product_attention, softmax
 from numpy_ref.masks import causal_mask
 from parity_tests.judge import judge
-from parity_tests.judge.attention.all_properties import (
-    IN_16_BITS,
-    PROPERTIES,
-)
+from parity_tests.judge.attention.all_properties import PROPERTIES
 from parity_tests.judge.attention.conventions import Declared
 from parity_tests.judge.attention.function import AttentionFunction
+from parity_tests.judge.attention.half_function import HalfFunction
+from parity_tests.judge.attention.half_properties import NOT_IN_HALF
 from parity_tests.judge.files.judging import hosted
 from parity_tests.judge.verdict.loop import Budget, judgement
 from parity_tests.tests.conftest import expect_finding
@@ -129,7 +128,9 @@ SUBJECTS = {
     "with two masks": lambda: subject_of(with_two_masks()),
     "with a cache": lambda: subject_of(with_a_cache),
     "causal without a mask": lambda: subject_of(causal_without_a_mask),
-    "in bfloat16": lambda: subject_of(in_bfloat16, "torch"),
+    "in bfloat16": lambda: HalfFunction(
+        *hosted(in_bfloat16, "it"), "bfloat16"
+    ),
 }
 
 
@@ -240,9 +241,12 @@ NOT_ASKED = {
     | TWO_MASKS
     | CACHE
     | {"no_mask_is_a_mask_that_allows_all"},
-    "in bfloat16": {
-        each.name for each in PROPERTIES if each not in IN_16_BITS
-    },
+    "in bfloat16": NOT_IN_HALF.keys()
+    | CAUSAL
+    | SCALE
+    | FEWER
+    | TWO_MASKS
+    | BY_DEFAULT,
 }
 
 
