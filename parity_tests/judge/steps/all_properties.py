@@ -17,6 +17,7 @@ from . import (
     scores,
     softmax,
     text,
+    tiles,
     transformer,
     variants,
 )
@@ -40,6 +41,7 @@ FILES = (
     variants,
     scores,
     memory,
+    tiles,
     transformer,
     half_precision,
     gradients,

@@ -76,7 +76,9 @@ class Step:
         array of `params` goes by its dotted name.
         """
         steps = description(self.name, arguments, inexact)
-        return steps[output_name(twin_of(self.name))].error
+        exact = steps[output_name(twin_of(self.name))]
+        first = exact[0] if isinstance(exact, tuple) else exact
+        return first.error
 
     def known(self, arguments: dict) -> Bounded:
         """The result, and how far it may be off if it is correct."""
