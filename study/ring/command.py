@@ -10,11 +10,11 @@ from .processes import TIMEOUT
 HELP = """
 Pass keys and values around a ring of processes.
 
-Shows who holds what when. Each rank, a process of its own, holds some tokens in zigzag; queries stay,
-keys and values are passed around, and on the way back their gradients with
-them. Prints a table for each round, the bytes that each rank has sent
-beside the formula, and how far all is from one process. Under torchrun it
-takes the processes that torchrun has started.
+Shows who holds what when. Each rank, a process of its own, holds some
+tokens in zigzag; queries stay, keys and values are passed around, and on
+the way back their gradients with them. Prints a table for each round, the
+bytes that each rank has sent beside the formula, and how far all is from
+one process. Under torchrun it takes the processes that torchrun started.
 
 Exit code 0 when all holds, 1 when something does not, or a rank fails.
 """

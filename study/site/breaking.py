@@ -21,8 +21,7 @@ BREAKABLE = (
     *("rms_norm", "silu", "swiglu", "rotary_halves", "rotary_neighbours"),
     *("repeat_heads", "round_to", "add_in_half", "sum_in_half"),
     *("attention_inside_float32", "attention_rounded_within"),
-    *("repeat_heads", "add_key_block", "merge_partial_attention"),
-    "tiled_attention",
+    *("add_key_block", "merge_partial_attention", "tiled_attention"),
 )
 
 
