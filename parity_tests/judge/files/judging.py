@@ -21,8 +21,10 @@ from parity_tests.judge.attention.conventions import (
 )
 from parity_tests.judge.attention.fast_exp import judge_by_its_exp
 from parity_tests.judge.attention.function import AttentionFunction
-from parity_tests.judge.attention.half_function import expect_format
-from parity_tests.judge.attention.half_verdict import judge_in_half
+from parity_tests.judge.attention.half_verdict import (
+    expect_format,
+    judge_in_half,
+)
 from parity_tests.judge.attention.variants import variant_of
 from parity_tests.judge.candidate.host import Host
 from parity_tests.judge.candidate.things import Thing
