@@ -29,7 +29,12 @@ from . import (
     windows,
     word_tokenizer,
 )
-from .fast import partial_attention, ring_attention, tiled_attention
+from .fast import (
+    partial_attention,
+    ring_attention,
+    tiled_attention,
+    tiled_multi_head,
+)
 from .numbers import bounded
 from .variants import (
     additive_bias,
@@ -117,6 +122,7 @@ FILES = (
     half_precision,
     partial_attention,
     tiled_attention,
+    tiled_multi_head,
     ring_attention,
 )
 

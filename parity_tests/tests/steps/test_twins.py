@@ -82,7 +82,7 @@ def test_both_sides_take_the_same_named_steps(file):
 def test_what_has_no_twin_is_listed_with_its_reason(capsys):
     for name, reason in WITHOUT_TWIN.items():
         print(f"{name:28} {reason}")
-    assert len(capsys.readouterr().out.splitlines()) == 20
+    assert len(capsys.readouterr().out.splitlines()) == 21
 
 
 def recorded(case):
@@ -184,6 +184,7 @@ PAST = torch.randn(2, 2, 2, 2, 2)  # keys and values of two tokens
 PASTS = PAST[:, None]
 ANGLES = torch.rand(2, 3, 1)  # cosine and sine of one pair
 MODULES = {
+    "tiled_multi_head_attention": ((4,), (X, ALL, 2, 2)),
     "qk_norm_attention": ((4,), (X, X, X, ALL, 1e-5)),
     "relative_position_bias": ((2, 3), (IDS % 2,)),
     "layer_norm": ((4,), (X, 1e-5)),
