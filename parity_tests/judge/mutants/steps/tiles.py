@@ -1,7 +1,17 @@
-"""Mutants of attention in tiles: of its block step and its merge."""
+"""Mutants of attention in tiles: of its block step and its merge.
+
+Most have been somebody's. A rescaling that was always 1, since the old
+maximum stood in the register of the new one: paiml/aprender issue 2753.
+NaN from a wholly masked block: flashinfer-ai/flashinfer pull request 4401;
+the 0 that was put in its place and then kept as the maximum:
+Dao-AILab/flash-attention issue 2082. Lengths that no block divides:
+jax-ml/jax issue 27224, and zeros that were read behind the last key and
+counted: flashinfer-ai/flashinfer pull request 5090. Log-sum-exps of base 2
+that were merged as natural ones: sgl-project/sglang issue 40903.
+"""
 
 from functools import partial
-from math import inf
+from math import inf, log
 
 import numpy as np
 
@@ -30,6 +40,7 @@ def block_added(
     forgets=False,
     rescaled_total=True,
     rescaled_sum=True,
+    keeps_the_shift=False,
 ):
     """The block step, with one thing otherwise."""
     allowed = np.where(mask, attention_scores(query, key), -inf)
@@ -45,7 +56,7 @@ def block_added(
     )
     return RunningSoftmax(
         sums + exponentials @ value,
-        maximum,
+        shift if keeps_the_shift else maximum,
         total + exponentials.sum(axis=-1),
     )
 
@@ -68,6 +79,9 @@ BLOCK_STEP = {
     ),
 }
 ADD_KEY_BLOCK: Mutants = BLOCK_STEP | {
+    "after a wholly masked block the maximum stays at 0": partial(
+        block_added, keeps_the_shift=True
+    ),
     "a block takes the place of what was met before": (
         lambda running, query, key, value, mask: add_key_block(
             nothing_seen(query, value), query, key, value, mask
@@ -89,12 +103,23 @@ def merged_by(first, second, share=None, log_sum_exp=None):
     return PartialAttention(output, sums)
 
 
+def share_of_base_2(first, second):
+    """The first part's share by log-sum-exps of base 2, to base e."""
+    distance = (first - second) / log(2)
+    known = np.where(np.isnan(distance), 0.0, distance)
+    return 1 / (1 + np.exp(-known))
+
+
 MERGE: Mutants = {
     "the log-sum-exp is not merged: it stays the first part's": partial(
         merged_by, log_sum_exp=lambda first, second: first
     ),
     "the log-sum-exp is the greater of the two": partial(
         merged_by, log_sum_exp=np.maximum
+    ),
+    "the log-sum-exps are of base 2, and merged as natural ones": partial(
+        merged_by,
+        share=share_of_base_2,
     ),
     "both parts count alike": partial(
         merged_by, share=lambda first, second: np.full(first.shape, 0.5)
@@ -121,6 +146,22 @@ def in_blocks(query, key, value, mask, block, add=add_key_block, last=True):
                 whole[..., columns],
             )
     return normalised(running).output
+
+
+def with_zeros_behind(query, key, value, mask, block):
+    """A last block filled up with keys of zeros, which count."""
+    keys = key.shape[-2]
+    more = -keys % block
+    whole = np.broadcast_to(mask, (*query.shape[:-1], keys))
+    behind = [(0, 0)] * (key.ndim - 2) + [(0, more), (0, 0)]
+    columns = [(0, 0)] * (key.ndim - 1) + [(0, more)]
+    return in_blocks(
+        query,
+        np.pad(key, behind),
+        np.pad(value, behind),
+        np.pad(whole, columns, constant_values=True),
+        block,
+    )
 
 
 def in_parts(query, key, value, mask, block, join):
@@ -166,6 +207,9 @@ TILED: Mutants = {
 } | {
     "a last block that is shorter is left out": partial(
         in_blocks, last=False
+    ),
+    "a last block that is shorter is filled up with zeros, which count": (
+        with_zeros_behind
     ),
     "each block is normalised by itself, and their mean taken": partial(
         in_parts, join=mean_of
