@@ -20,7 +20,7 @@ Axes as in `tiled_attention`; `group` are the heads of one piece.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from math import inf, prod, sqrt
+from math import ceil, inf, prod, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -29,10 +29,14 @@ from numpy import ndarray as Array
 from ..checked import check_at_least, checked
 from .partial_attention import PartialAttention
 
-# Queries and keys of a tile: a quarter of a megabyte in float32, about
-# half of what a core has for itself. The gradient needs two such.
-TILE = (128, 512)
+# Queries and keys of a tile: half a megabyte of scores in float32, about
+# what a core has for itself. The gradient needs two such.
+TILE = (256, 512)
 GRADIENT_TILE = (256, 256)
+
+# A score may be so far above what is subtracted from it: e^8 is no large
+# number, and costs no digit.
+MARGIN = 8.0
 
 Index = tuple[int | slice, ...]
 
@@ -73,8 +77,12 @@ def attention_on_threads(
             buffers,
         )
 
-    groups = groups_of_heads(query.shape, key.shape[-2], TILE)
-    blocks = blocks_of(query.shape[-2], TILE[0])
+    queries, keys = query.shape[-2], key.shape[-2]
+    # Two blocks at least, since of one a causal mask hides half.
+    most = ceil(queries / 2) if past + 1 < keys else queries
+    height, width = min(TILE[0], most), min(TILE[1], keys)
+    groups = groups_of_heads(query.shape, prod(TILE) // (height * width))
+    blocks = blocks_of(queries, height)
     pieces = [(*group, rows) for group in groups for rows in blocks]
     run_on_threads(work, pieces, query.dtype, workers)
     partial = PartialAttention(context, log_sum_exp)
@@ -118,7 +126,9 @@ def attention_on_threads_backward(
             buffers,
         )
 
-    groups = groups_of_heads(query.shape, key.shape[-2], GRADIENT_TILE)
+    queries, keys = query.shape[-2], key.shape[-2]
+    size = min(GRADIENT_TILE[0], queries) * min(GRADIENT_TILE[1], keys)
+    groups = groups_of_heads(query.shape, prod(GRADIENT_TILE) // size)
     run_on_threads(work, groups, query.dtype, workers)
     return d_query, d_key, d_value
 
@@ -151,33 +161,73 @@ def attend(
     """Some queries meet one block of keys after the other.
 
     Writes into `context` and `log_sum_exp`. The steps are those of
-    `add_key_block`, and at the end of `normalised`.
+    `add_key_block`, and at the end of `normalised`, but for two passes
+    over the scores. What is subtracted from them stays as long as no score
+    is far above it. And the product subtracts it: a query has it, negated,
+    as one feature more, in which every key has a 1.
     """
-    scaled = query / sqrt(query.shape[-1])
-    maximum = np.full(log_sum_exp.shape, -inf, query.dtype)
-    total = np.zeros_like(maximum)
+    features = query.shape[-1]
+    queries = buffers.take("queries", (*query.shape[:-1], features + 1))
+    np.divide(query, sqrt(features), out=queries[..., :-1])
+    queries[..., -1] = 0
+    shift = np.full(log_sum_exp.shape, -inf, query.dtype)
+    total = np.zeros_like(shift)
     context[...] = 0
     seen = min(past + query.shape[-2], key.shape[-2])
     for columns in blocks_of(seen, TILE[1]):
         width = columns.stop - columns.start
+        keys = key[..., columns, :]
+        if columns.start > 0:  # else there is nothing to subtract yet
+            keys = with_ones(keys, buffers)
         scores = buffers.take("scores", (*query.shape[:-1], width))
-        transposed = key[..., columns, :].swapaxes(-2, -1)
-        np.matmul(scaled, transposed, out=scores)
+        asking = queries[..., : keys.shape[-1]]
+        np.matmul(asking, keys.swapaxes(-2, -1), out=scores)
         hide(scores, hidden, past, columns)
-        earlier = maximum
-        maximum = np.maximum(earlier, scores.max(axis=-1))
-        shift = np.where(maximum == -inf, 0, maximum)
-        np.subtract(scores, shift[..., None], out=scores)
+        if shift.min() == -inf or not scores.max() <= MARGIN:
+            shift, rescale = shift_again(scores, shift)
+            queries[..., -1] = np.where(shift == -inf, 0, -shift)
+            total *= rescale
+            context *= rescale[..., None]
         exponentials = np.exp(scores, out=scores)
-        rescale = np.exp(earlier - shift)
-        total *= rescale
         # A third of the time that `.sum` takes, since BLAS does it.
         total += exponentials @ np.ones(width, query.dtype)
-        context *= rescale[..., None]
         context += exponentials @ value[..., columns, :]
     divisor = np.where(total == 0, 1, total)
     context /= divisor[..., None]
-    np.add(maximum, np.log(divisor), out=log_sum_exp)
+    np.add(shift, np.log(divisor), out=log_sum_exp)
+
+
+def with_ones(
+    key: Float[Array, "*group key d_head"], buffers: Buffers
+) -> Float[Array, "*group key d_head_and_1"]:
+    """Keys with one feature more, which is 1."""
+    *axes, features = key.shape
+    keys = buffers.take("keys", (*axes, features + 1))
+    keys[..., :-1], keys[..., -1] = key, 1
+    return keys
+
+
+def shift_again(
+    scores: Float[Array, "*group query key"],
+    shift: Float[Array, "*group query"],
+) -> tuple[
+    Float[Array, "*group query"],
+    Float[Array, "*group query"],
+]:
+    r"""Subtract the maximum: what is subtracted then, and how sums shrink.
+
+    From the scores `shift` is subtracted already, but where it is
+    $-\infty$, since no key has been seen. There it stays so until one is:
+    a 0 in its place would be kept as if it were a score.
+    """
+    above = scores.max(axis=-1)
+    is_new = shift == -inf
+    further = np.where(is_new, above, np.maximum(above, 0))
+    moved = np.where(further == -inf, 0, further)
+    scores -= moved[..., None]
+    rescale = np.exp(-np.maximum(moved, 0))
+    new_shift = np.where(is_new, further, shift + moved)
+    return new_shift, rescale
 
 
 def add_gradients(
@@ -256,16 +306,13 @@ def blocks_of(count: int, size: int) -> list[slice]:
     ]
 
 
-def groups_of_heads(
-    shape: tuple[int, ...], keys: int, tile: tuple[int, int]
-) -> list[Index]:
-    """All heads, as indices of so many as fill a tile together."""
-    *batch, queries, _ = shape
+def groups_of_heads(shape: tuple[int, ...], size: int) -> list[Index]:
+    """All heads of queries of this shape, as indices of so many."""
+    *batch, _, _ = shape
     if not batch:
         return [()]
     *outer, heads = batch
-    size = min(queries, tile[0]) * min(keys, tile[1])
-    groups = blocks_of(heads, max(1, prod(tile) // max(1, size)))
+    groups = blocks_of(heads, size)
     return [
         (*place, group) for place in np.ndindex(*outer) for group in groups
     ]

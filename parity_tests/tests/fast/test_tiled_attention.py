@@ -397,6 +397,22 @@ def test_so_do_their_gradients(tile):
         expect_gradients("threads", ours, theirs, bounds)
 
 
+@pytest.mark.parametrize("far", [-200.0, 200.0])
+@pytest.mark.parametrize("first", [0, 3])
+def test_scores_far_from_0_and_far_apart_lose_nothing(tile, far, first):
+    """Rising by much from block to block; or far below 0, and the first
+    block hidden: a 0 that is kept as if it were a score leaves nothing."""
+    key = np.linspace(far, far + 90, 9, dtype="float32")[:, None]
+    query = np.array([[1.0], [0.5], [-1.0]], "float32")
+    value = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
+    mask = np.arange(9)[None] >= first
+    expect_as_twinned([query, key, value], mask, 9, 1)
+    context, _ = threads.attention_on_threads(
+        *(query, key, value, mask, 9, 1)
+    )
+    expect_attention(context, query, key, value, mask)
+
+
 def test_one_worker_is_seen_by_the_recorder_and_several_compute_beside():
     *inputs, mask = drawn(0, 4, 4, "float64")
     _, calls = record(threads.attention_on_threads, *inputs, mask, 0, 1)
