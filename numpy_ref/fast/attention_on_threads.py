@@ -80,7 +80,8 @@ def attention_on_threads(
     queries, keys = query.shape[-2], key.shape[-2]
     # Two blocks at least, since of one a causal mask hides half.
     most = ceil(queries / 2) if past + 1 < keys else queries
-    height, width = min(TILE[0], most), min(TILE[1], keys)
+    height = max(1, min(TILE[0], most))
+    width = max(1, min(TILE[1], keys))
     groups = groups_of_heads(query.shape, prod(TILE) // (height * width))
     blocks = blocks_of(queries, height)
     pieces = [(*group, rows) for group in groups for rows in blocks]
@@ -127,8 +128,10 @@ def attention_on_threads_backward(
         )
 
     queries, keys = query.shape[-2], key.shape[-2]
-    size = min(GRADIENT_TILE[0], queries) * min(GRADIENT_TILE[1], keys)
-    groups = groups_of_heads(query.shape, prod(GRADIENT_TILE) // size)
+    height = max(1, min(GRADIENT_TILE[0], queries))
+    width = max(1, min(GRADIENT_TILE[1], keys))
+    fitting = prod(GRADIENT_TILE) // (height * width)
+    groups = groups_of_heads(query.shape, fitting)
     run_on_threads(work, groups, query.dtype, workers)
     return d_query, d_key, d_value
 
