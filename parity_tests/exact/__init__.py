@@ -34,6 +34,8 @@ from .fast import (
     ring_attention,
     tiled_attention,
     tiled_multi_head,
+    split_heads_over_ranks,
+    tiled_attention,
 )
 from .numbers import bounded
 from .variants import (
@@ -124,6 +126,7 @@ FILES = (
     tiled_attention,
     tiled_multi_head,
     ring_attention,
+    split_heads_over_ranks,
 )
 
 

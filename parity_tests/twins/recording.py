@@ -9,10 +9,12 @@ from typing import Any
 
 RECORDED = ("numpy_ref", "torch_impl")
 HOLDERS = ("self", "params")
-# A tool, a function that PyTorch brings, and a choice that modules make.
-# Nor what goes from process to process.
-NO_STEPS = ("checked", "normal_distribution", "variants.qwen2")
-NO_STEPS += ("fast.ring_of_ranks",)
+# A tool, a function that PyTorch brings, a choice that modules make, and
+# what goes from process to process.
+NO_STEPS = (
+    *("checked", "normal_distribution", "variants.qwen2"),
+    *("fast.ring_of_ranks", "fast.heads_of_ranks"),
+)
 
 
 @dataclass

@@ -236,6 +236,11 @@ class _Drawer:
             for name in ("position", "tokens")
             if name in sizes
         }
+        if "heads" in _parameter_names(self.twin):  # as many for each
+            heads = ranks * self.draw(st.integers(1, 2))
+            d_model = heads * self.draw(st.integers(1, 2))
+            longer |= {"heads": heads, "head": heads, "d_model": d_model}
+            assume(d_model != longer["position"])
         rank = self.draw(st.integers(0, ranks - 1))
         return {"ranks": ranks, "rank": rank} | longer
 

@@ -237,6 +237,12 @@ REFERENCES = {
         "R. (2019). CTRL: A Conditional Transformer Language Model for "
         "Controllable Generation. arXiv:1909.05858."
     ),
+    "Shoeybi et al. 2019": (
+        "Shoeybi, M., Patwary, M., Puri, R., LeGresley, P., Casper, J., "
+        "Catanzaro, B. (2019). Megatron-LM: Training Multi-Billion "
+        "Parameter Language Models Using Model Parallelism. "
+        "arXiv:1909.08053."
+    ),
     "Abnar and Zuidema 2020": (
         "Abnar, S., Zuidema, W. (2020). Quantifying Attention Flow in "
         "Transformers. ACL 2020. arXiv:2005.00928."

@@ -3,22 +3,35 @@
 import os
 import signal
 import time
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import distributed
 
+from numpy_ref.fast.split_heads_over_ranks import heads_of_rank
+from numpy_ref.multi_head import MultiHeadAttention
+from numpy_ref.parameters import from_state_dict, state_dict
 from study.ring.rank import Inputs, RankWalk, walk_rank
+from torch_impl.fast import heads_of_ranks
 from torch_impl.fast.ring_of_ranks import OnTheWay, Ring
+from torch_impl.fast.split_heads_over_ranks import rank_heads
 
 
 def walk_each(texts: list[Inputs]) -> list[RankWalk]:
-    """One text after the other, and at last the first by a mutant."""
-    walks = [walk_rank(inputs) for inputs in texts]
-    right, Ring.pass_on = Ring.pass_on, stay_in_the_end
+    """One text after the other."""
+    return [walk_rank(inputs) for inputs in texts]
+
+
+def walk_each_and_more(texts: list[Inputs], layer: "Layer"):
+    """Texts, at last the first by a mutant; then split heads."""
+    walks, right = walk_each(texts), Ring.pass_on
+    Ring.pass_on = stay_in_the_end
     try:
-        return [*walks, walk_rank(texts[0])]
+        mutant = walk_rank(texts[0])
     finally:
         Ring.pass_on = right
+    return [*walks, mutant], layer_of_rank(layer)
 
 
 def stay_in_the_end(ring: Ring, arrays, count: int, right=Ring.pass_on):
@@ -32,6 +45,47 @@ def stay_in_the_end(ring: Ring, arrays, count: int, right=Ring.pass_on):
     if ring.rounds == ring.ranks:
         return OnTheWay([], [], arrays)
     return right(ring, arrays, count)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A multi-head attention by its weights, and what it is tried on."""
+
+    state: dict[str, np.ndarray]
+    x: np.ndarray
+    d_y: np.ndarray
+    mask: np.ndarray
+    heads: int
+
+
+def layer_of_rank(layer: Layer) -> dict[str, np.ndarray]:
+    """Output and gradients, and both when gradients are not added up."""
+    results = there_and_back(layer)
+    right = heads_of_ranks._ToAllRanks.backward
+    heads_of_ranks._ToAllRanks.backward = lambda _, d_x: (d_x, None)
+    try:
+        without = there_and_back(layer)
+    finally:
+        heads_of_ranks._ToAllRanks.backward = right
+    mutant = {f"{n} without f": without[n] for n in ("y", "d_x")}
+    return results | mutant
+
+
+def there_and_back(layer: Layer) -> dict[str, np.ndarray]:
+    """What a rank has of the output and of the gradients."""
+    rank, ranks = distributed.get_rank(), distributed.get_world_size()
+    params = from_state_dict(MultiHeadAttention, layer.state)
+    part = heads_of_rank(params, layer.heads, ranks, rank)
+    d_model = layer.x.shape[-1]
+    module = rank_heads(d_model, d_model // ranks).double()
+    tensors = {n: torch.tensor(a) for n, a in state_dict(part).items()}
+    module.load_state_dict(tensors)
+    x = torch.tensor(layer.x, requires_grad=True)
+    mask = torch.tensor(layer.mask)
+    y = heads_of_ranks.attention_of_rank(x, module, mask, layer.heads)
+    y.backward(torch.tensor(layer.d_y))
+    gradients = {n: p.grad.numpy() for n, p in module.named_parameters()}
+    return {"y": y.detach().numpy(), "d_x": x.grad.numpy()} | gradients
 
 
 def fail(how: str, rank: int) -> None:

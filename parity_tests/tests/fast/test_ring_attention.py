@@ -1,97 +1,28 @@
-"""Ring attention: in one process, over processes, and when a rank fails.
+"""Ring attention in one process: all ranks in turn, and its mutants.
 
 Twins, exact values and gradients are held by `test_twins` and
 `test_gradients`, as for every step.
 """
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_ref.fast import ring_attention as steps
-from numpy_ref.fast.ring_attention import (
-    ring_attention,
-    ring_attention_backward,
-    zigzag_positions,
-)
+from numpy_ref.fast.ring_attention import zigzag_positions
 from parity_tests.tests.conftest import expect_holds
-from parity_tests.tests.fast.ranks import fail, walk_each
-from parity_tests.twins.comparing import within
-from parity_tests.twins.strategies import SEEDS
-from study.ring.processes import RankError, run_ranks
-from study.ring.rank import Inputs, random_inputs
-from study.ring.walk import (
-    GRADIENTS,
-    RingWalk,
-    bytes_by_formula,
-    errors_of_ring,
-    mask_of,
-    one_process,
+from parity_tests.tests.fast.cases import (
+    NAMES,
+    beside,
+    failing,
+    in_one_process,
+    text,
 )
+from parity_tests.twins.strategies import SEEDS
+from study.ring.walk import GRADIENTS, errors_of_ring
 
 LONGEST = 12
-NAMES = ("context", *GRADIENTS)
-ENDS_WITHIN = 30  # seconds, from the failure on
-
-
-def text(tokens: int, seed: int, is_causal: bool, padding: int) -> Inputs:
-    """A text of two heads with padding in front, which sees nothing."""
-    inputs = random_inputs(tokens, seed, d_head=3)
-    mask = np.arange(tokens)[None] >= padding
-    return replace(inputs, attention_mask=mask, is_causal=is_causal)
-
-
-def by_autograd(inputs: Inputs) -> dict[str, np.ndarray]:
-    """The oracle: PyTorch's own attention and its gradients."""
-    arrays = (inputs.query, inputs.key, inputs.value)
-    parts = [torch.tensor(array, requires_grad=True) for array in arrays]
-    mask = torch.tensor(mask_of(inputs))
-    context = F.scaled_dot_product_attention(*parts, mask)
-    context.backward(torch.tensor(inputs.d_context))
-    gradients = [part.grad.numpy() for part in parts]
-    return dict(
-        zip(NAMES, [context.detach().numpy(), *gradients], strict=True)
-    )
-
-
-def in_one_process(inputs: Inputs, ranks: int) -> dict[str, np.ndarray]:
-    """All ranks in turn, in NumPy, there and back."""
-    arguments = (
-        *(inputs.query, inputs.key, inputs.value, inputs.attention_mask),
-        *(ranks, inputs.is_causal),
-    )
-    context = ring_attention(*arguments)
-    gradients = ring_attention_backward(inputs.d_context, *arguments)
-    return dict(zip(NAMES, [context, *gradients], strict=True))
-
-
-def beside(inputs: Inputs, ranks: int, got: dict) -> dict:
-    """Comparisons with the oracle, within the bounds of both."""
-    _, errors = one_process(inputs)
-    ring_errors = errors_of_ring(inputs, ranks)
-    return {
-        name: within(
-            name, value, got[name], errors[name] + ring_errors[name]
-        )
-        for name, value in by_autograd(inputs).items()
-    }
-
-
-def failing(inputs: Inputs, ranks: int, got: dict) -> list[str]:
-    compared = beside(inputs, ranks, got)
-    return [name for name in NAMES if not compared[name].holds]
 
 
 @given(data=st.data(), seed=SEEDS, is_causal=st.booleans())
@@ -257,179 +188,3 @@ def test_keys_that_do_not_come_round_again_are_missed(monkeypatch):
     got = in_one_process(inputs, 4)
     assert np.array_equal(got["context"], right["context"])
     assert failing(inputs, 4, got) == [*GRADIENTS]
-
-
-# Over processes. Two of them, started once, for all that is tried by
-# default: an even text, an uneven one with padding, a whole one.
-
-TEXTS = [text(8, 1, True, 0), text(7, 2, True, 3), text(5, 3, False, 1)]
-
-
-def walks_of(parts: list[list]) -> list[RingWalk]:
-    """Of each rank's walks, the walk of each text."""
-    texts = [*TEXTS, TEXTS[0]]
-    return [
-        RingWalk(inputs, [rank[index] for rank in parts])
-        for index, inputs in enumerate(texts)
-    ]
-
-
-@pytest.fixture(scope="module")
-def two_ranks() -> list[RingWalk]:
-    return walks_of(run_ranks(walk_each, 2, TEXTS))
-
-
-def expect_right(walk: RingWalk) -> None:
-    got = {name: walk.whole(name) for name in NAMES}
-    for comparison in beside(walk.inputs, walk.ranks, got).values():
-        expect_holds("ring and one process, float64", comparison)
-    for comparison in walk.beside_one_process():
-        expect_holds("ring and one process, float64", comparison)
-    for rank, part in enumerate(walk.parts):
-        sent = part.sent_there, part.sent_back
-        assert sent == bytes_by_formula(walk.inputs, walk.parts, rank)
-    for tally in walk.replayed():
-        assert tally.compared > 100
-        assert tally.holds, tally.worst
-
-
-def test_processes_give_what_one_gives(two_ranks):
-    for walk in two_ranks[:-1]:
-        expect_right(walk)
-
-
-def test_gradients_that_do_not_come_home_are_found(two_ranks):
-    mutant = two_ranks[-1]
-    wrong = [c.path for c in mutant.beside_one_process() if not c.holds]
-    assert wrong == ["ring of 2/d_key", "ring of 2/d_value"]
-
-
-def test_each_rank_sends_its_record_home(two_ranks):
-    for part in two_ranks[0].parts:
-        names = [call.name for call in part.calls]
-        assert names.count("attend_to_arrival") == 2
-        assert names.count("gradient_of_arrival") == 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("ranks", [4, 5, 8])
-def test_so_do_more_processes(ranks, monkeypatch):
-    longer = [
-        text(17, 4, True, 2),
-        text(16, 5, True, 0),
-        text(9, 6, False, 0),
-    ]
-    monkeypatch.setattr(sys.modules[__name__], "TEXTS", longer)
-    parts = run_ranks(walk_each, ranks, longer, timeout=60)
-    for walk in walks_of(parts)[:-1]:
-        expect_right(walk)
-
-
-FAILURES = {
-    "is killed": "rank 1 died: killed by SIGKILL",
-    "is stopped": "no answer from rank 1 within 10 s",
-    "hangs": "no answer from rank 1 within 10 s",
-    "raises": "rank 1 failed: ValueError: expected another rank",
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", FAILURES)
-def test_a_rank_that_fails_ends_all_in_one_line(how):
-    before = children()
-    with pytest.raises(RankError) as caught:
-        run_ranks(fail, 3, how, 1, timeout=10)
-    assert str(caught.value) == FAILURES[how]
-    assert children() <= before
-
-
-def children(process: int | None = None) -> set[int]:
-    """The processes that a process has started and that are there still."""
-    process = process or os.getpid()
-    file = Path(f"/proc/{process}/task/{process}/children")
-    return {int(child) for child in file.read_text().split()}
-
-
-def run_command(*arguments, module="study"):
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_the_command_ends_when_a_rank_does(sign):
-    """A rank is killed or stopped from outside, as soon as it is there."""
-    running = run_command("ring", "--ranks", 3, "--timeout", 20)
-    while len(started := ranks_of(running.pid)) < 3:
-        assert running.poll() is None
-        time.sleep(0.1)
-    os.kill(sorted(started)[1], sign)
-    began = time.monotonic()
-    _, said = running.communicate(timeout=2 * ENDS_WITHIN)
-    assert time.monotonic() - began < ENDS_WITHIN
-    assert running.returncode == 1
-    (line,) = said.splitlines()
-    assert line.startswith("twice: ")
-    assert not [process for process in started if is_there(process)]
-
-
-def ranks_of(process: int) -> set[int]:
-    """The children of a process that are ranks, and not a helper."""
-    return {
-        child
-        for child in children(process)
-        if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()
-    }
-
-
-def is_there(process: int) -> bool:
-    return Path(f"/proc/{process}").exists()
-
-
-@pytest.mark.slow
-def test_torchrun_starts_the_same_ring():
-    running = run_command(
-        *("--nproc-per-node", 4, "-m", "study", "ring", "--timeout", 60),
-        module="torch.distributed.run",
-    )
-    printed, said = running.communicate(timeout=200)
-    assert running.returncode == 0, said
-    assert "Round 4 of 4" in printed
-    assert printed.endswith("0 of them beyond their bounds.\n")
-
-
-@pytest.mark.slow
-def test_the_command_with_one_rank_needs_no_other(twice):
-    code, out, err = twice("ring", "--ranks", 1, "--tokens", 3)
-    assert (code, err) == (0, "")
-    assert "Round 1 of 1: each its own keys" in out
-    assert "0 of them beyond their bounds." in out
-
-
-@pytest.mark.slow
-def test_the_command_walks_around(twice):
-    code, out, err = twice("ring")
-    assert (code, err) == (0, "")
-    lines = out.splitlines()
-    assert max(map(len, lines)) <= 80
-    page = Path(__file__).parents[3].joinpath("docs", "rings.md")
-    (excerpt,) = re.findall("```text\n(.*?)```", page.read_text(), re.S)
-    assert excerpt in out
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--ranks", 17], "expected --ranks to be from 1 to 16, got 17"),
-        (["--tokens", 3], "expected --tokens to be at least 4, got 3"),
-        (["--timeout", 0], "expected --timeout to be finite and above 0"),
-    ],
-)
-def test_impossible_numbers_are_refused(twice, options, message):
-    code, out, err = twice("ring", *options)
-    assert (code, out) == (2, "")
-    assert message in err

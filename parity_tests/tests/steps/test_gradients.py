@@ -70,6 +70,7 @@ STEPPED_OVER = {
     "kernel_attention": "left, new_state, new_normaliser",
     "post_norm_attention": "merged",
     "tiled_causal_attention": "outputs, sums, log_sum_exp",
+    "split_heads_over_ranks": "parts",
     "split_heads": "separate",
     "merge_heads": "separate",
 }

@@ -83,6 +83,7 @@ def test_what_has_no_twin_is_listed_with_its_reason(capsys):
     for name, reason in WITHOUT_TWIN.items():
         print(f"{name:28} {reason}")
     assert len(capsys.readouterr().out.splitlines()) == 21
+    assert len(capsys.readouterr().out.splitlines()) == 23
 
 
 def recorded(case):
@@ -298,6 +299,7 @@ MODULES = {
         (4, 4, 5, 3, 2, 2, 2),
         (X, X, ALL, *ANGLES, 2, 1e-5),
     ),
+    "split_heads_over_ranks": ((4, 2), (X, ALL, 2)),
     "linear": ((4, 5), (X,)),
     "token_embedding": ((3, 4), (IDS,)),
     "one_hot_embedding": ((3, 4), (IDS,)),
