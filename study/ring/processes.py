@@ -40,7 +40,7 @@ def run_ranks(
         processes = start(work, ranks, arguments, Path(folder), timeout)
         try:
             wait_for(processes)
-            failed = [rank for rank in processes if rank.exitcode != 0]
+            failed = [each for each in processes if each.exitcode != 0]
             if failed:
                 raise RankError(reason(processes, Path(folder), timeout))
         finally:
