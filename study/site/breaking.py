@@ -13,7 +13,7 @@ from parity_tests.judge.verdict.protocol import Broken
 from .examples import example_of
 from .mutant_code import code_of
 from .proof import Light, lights
-from .values import tables
+from .values import digits_of, tables
 
 BREAKABLE = (
     *("attention_scores", "causal_mask", "softmax", "masked_softmax"),
@@ -68,6 +68,6 @@ def value_of(step: Callable, name: str) -> str:
     """HTML for what a step, or a mutant of it, makes of the example."""
     arguments = deepcopy(example_of(name).numpy_arguments())
     try:
-        return tables(step(**arguments))
+        return tables(step(**arguments), digits_of(name))
     except Broken:
         return "it raises an error"

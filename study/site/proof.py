@@ -155,7 +155,8 @@ def light_of(each: Property, asked, name: str) -> Light:
         except (Broken, Raised):
             invalid += 1
             continue
-        shares.append(max((c.share for c in comparisons), default=0.0))
+        if comparisons:
+            shares.append(max(c.share for c in comparisons))
     failed = sum(share > 1 for share in shares)
     worst = max(shares, default=0.0)
     return Light(each, len(shares) + invalid, failed, invalid, worst)

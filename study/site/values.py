@@ -13,14 +13,18 @@ import numpy as np
 import torch
 
 from parity_tests.bounds.rounding import Bounded, is_float_dtype
-from parity_tests.exact import exact_steps
+from parity_tests.exact import described, exact_steps
+from parity_tests.exact.numbers import bounded
+from parity_tests.judge.steps.property import twin_of
+from parity_tests.judge.steps.step import is_half
 from parity_tests.twins.case import Case
 from parity_tests.twins.comparing import (
     Comparison,
+    compare_step,
     is_float,
 )
 from parity_tests.twins.finding import find_twins
-from parity_tests.twins.gradients import gradients
+from parity_tests.twins.gradients import gradients, output_name
 from parity_tests.twins.recording import record
 from parity_tests.twins.replaying import compare, numpy_params, to_numpy
 
@@ -29,7 +33,8 @@ from .examples import example_of
 
 DIGITS_OF_EXACT, SHOWN_OF_EXACT = 50, 20
 MOST_ROWS, MOST_COLUMNS, MOST_TABLES = 6, 8, 4
-DIGITS = 3
+# Three digits do not tell a half from its neighbours, and six do.
+DIGITS, DIGITS_OF_HALF = 3, 6
 MINUS = "\u2212"
 UPSTREAM = np.array([1.0, -2, 3, -1, 2])  # no two rows alike
 
@@ -43,7 +48,7 @@ def steps_of(name: str) -> dict[str, tuple[Comparison, object]]:
     """
     case = example_of(name)
     with torch.no_grad():
-        _, calls = record(case.torch_step(), **case.torch_arguments())
+        theirs, calls = record(case.torch_step(), **case.torch_arguments())
     call = calls[0]
     exact = exact_steps(
         name, to_numpy(call.arguments), numpy_params(call), digits=True
@@ -53,7 +58,29 @@ def steps_of(name: str) -> dict[str, tuple[Comparison, object]]:
         assert comparison.holds, str(comparison)
         step = PurePosixPath(comparison.path).name
         steps[step] = comparison, exact.get(step)
-    return steps
+    result = output_name(case.twin)
+    return steps if result in steps else steps | carried(case, theirs)
+
+
+def carried(case: Case, theirs) -> dict[str, tuple[Comparison, object]]:
+    """The result, where a loop carries it on under an input's name."""
+    name = output_name(case.twin)
+    arguments = {
+        each: bounded(value, digits=True)
+        for each, value in case.numpy_arguments().items()
+    }
+    exact = described(case.twin.name)(**arguments).get(name)
+    exact = exact if isinstance(exact, Bounded) else None
+    sides = result_of(case), to_numpy(theirs)
+    comparison = compare_step(name, *sides, exact)
+    assert comparison.holds, str(comparison)
+    return {name: (comparison, exact)}
+
+
+def digits_of(name: str) -> int:
+    """How many digits of each number a step, or a gradient, shows."""
+    in_half = twin_of(name).reference.__module__.endswith("half_precision")
+    return DIGITS_OF_HALF if in_half else DIGITS
 
 
 @cache
@@ -91,7 +118,8 @@ def inputs_of(name: str) -> dict[str, str]:
     case = example_of(name)
     layers = {} if case.module is None else case.module.state_dict()
     inputs = case.arguments | to_numpy(dict(layers))
-    return {each: tables(value) for each, value in inputs.items()}
+    digits = digits_of(name)
+    return {each: tables(value, digits) for each, value in inputs.items()}
 
 
 def values_of(file: str, name: str) -> dict[str, str]:
@@ -99,18 +127,19 @@ def values_of(file: str, name: str) -> dict[str, str]:
     gradient of one."""
     if name.endswith("_backward"):
         steps = gradients_of(name.removesuffix("_backward"))
-        return {step: html_of(*checked) for step, checked in steps.items()}
-    if name not in {twin.name for twin in find_twins()}:
+    elif name in {twin.name for twin in find_twins()}:
+        steps = steps_of(name)
+    else:
         return {}
     return {
-        step: html_of(comparison, exact)
-        for step, (comparison, exact) in steps_of(name).items()
+        step: html_of(comparison, exact, digits_of(name))
+        for step, (comparison, exact) in steps.items()
     }
 
 
-def html_of(comparison: Comparison, exact) -> str:
+def html_of(comparison: Comparison, exact, digits: int = DIGITS) -> str:
     """A step's value and how it was checked."""
-    return tables(comparison.ours) + checked(comparison, exact)
+    return tables(comparison.ours, digits) + checked(comparison, exact)
 
 
 def tables(value) -> str:
@@ -125,6 +154,8 @@ def tables(value) -> str:
         next(iter(value), 0), "_fields"
     ):
         return "".join(map(tables, value))
+def tables(value, digits: int = DIGITS) -> str:
+    """An array as a table of numbers; of more axes, one for each index."""
     if not isinstance(value, np.ndarray | np.generic):
         return f'<p class="plain">{escape(shortened(repr(value)))}</p>'
     array = np.asarray(value)
@@ -133,7 +164,7 @@ def tables(value) -> str:
         return f'<p class="size">{size}: nothing</p>'
     rows = array.shape[-2:] if array.ndim > 1 else (1, array.size)
     matrices = array.reshape(-1, *rows)[:MOST_TABLES]
-    shown = "".join(map(table, matrices))
+    shown = "".join(table(matrix, digits) for matrix in matrices)
     return f'<p class="size">{size}</p><div class="tables">{shown}</div>'
 
 
@@ -143,11 +174,14 @@ def field(name: str, value) -> str:
 
 
 def table(matrix: np.ndarray) -> str:
+def table(matrix: np.ndarray, digits: int = DIGITS) -> str:
     """Rows of numbers; the darker the ground, the larger the number."""
     largest = largest_of(matrix)
     rows = []
     for row in matrix[:MOST_ROWS]:
-        cells = [cell(number, largest) for number in row[:MOST_COLUMNS]]
+        cells = [
+            cell(number, largest, digits) for number in row[:MOST_COLUMNS]
+        ]
         more = "<td>…</td>" if len(row) > MOST_COLUMNS else ""
         rows.append(f"<tr>{''.join(cells)}{more}</tr>")
     if len(matrix) > MOST_ROWS:
@@ -163,13 +197,14 @@ def largest_of(matrix: np.ndarray) -> float:
     return float(magnitudes.max(initial=0)) or 1.0
 
 
-def cell(number, largest: float) -> str:
+def cell(number, largest: float, digits: int) -> str:
     """One number: its text, its share of the largest, its sign."""
     if isinstance(number, np.bool_):
         text = "yes" if number else "no"
         share = float(number)
     else:
-        text, share = short(number), float(abs(number)) / largest
+        text = short(number, digits)
+        share = float(abs(number)) / largest
     share = min(share, 1.0) if np.isfinite(share) else 0.0
     sign = (
         ' class="minus"'
@@ -182,7 +217,7 @@ def cell(number, largest: float) -> str:
     )
 
 
-def short(number) -> str:
+def short(number, digits: int = DIGITS) -> str:
     """A number in a few digits, with a true minus sign.
 
     >>> short(np.int64(7)), short(np.float64(1 / 3))
@@ -190,7 +225,7 @@ def short(number) -> str:
     """
     if is_float_dtype(number.dtype):
         number = float(number)  # bfloat16 has no format of its own
-        text = "∞" if np.isposinf(number) else f"{number:.{DIGITS}g}"
+        text = "∞" if np.isposinf(number) else f"{number:.{digits}g}"
         text = "-∞" if np.isneginf(number) else text
     else:
         text = str(number)
@@ -210,13 +245,19 @@ def checked(comparison: Comparison, exact) -> str:
 
 
 def exact_there(comparison: Comparison, exact) -> str:
-    """The exact value of the entry at which the sides differ most."""
+    """The exact value of the entry at which the sides differ most; of a
+    half, of which they mostly are equal, where most was lost."""
     import mpmath
 
-    at = comparison.at
-    value = np.asarray(exact.value)
+    at, ours = comparison.at, np.asarray(comparison.ours)
+    value, lost = np.asarray(exact.value), ""
+    if is_half(ours.dtype):
+        off = np.abs(ours.astype(float) - value.astype(float))
+        at = np.unravel_index(np.argmax(off), off.shape)
+        at = tuple(map(int, at))
+        lost = f", off by {off[at]:.1g}" if off[at] else ""
     number = value[at] if at else value.item()
     place = f" at {list(at)}".replace(", ", ",\xa0") if at else ""
     with mpmath.workdps(DIGITS_OF_EXACT):
         digits = mpmath.nstr(mpmath.mpf(number), SHOWN_OF_EXACT)
-    return f"exactly {digits.replace('-', MINUS)}{place}"
+    return f"exactly {digits.replace('-', MINUS)}{place}{lost}"

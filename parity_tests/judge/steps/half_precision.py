@@ -236,9 +236,12 @@ def a_sum_that_is_too_large_is_infinite(
 def small_sums_keep_the_last_of_their_bits(
     step: Step, arguments: dict
 ) -> Comparisons:
-    """In float16 what is below the normal numbers is no 0: sums there are
-    exact. Those of bfloat16 are too small for float32, too, and a machine
-    may take them for 0."""
+    """Below the normal numbers of float16, sums are exact: none becomes
+    0.
+
+    Those of bfloat16 are too small for float32, too, and a machine may
+    take them for 0.
+    """
     dtype = arguments["total"].dtype
     if dtype != np.float16:
         return

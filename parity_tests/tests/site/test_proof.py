@@ -69,6 +69,38 @@ def test_the_inputs_shown_are_those_by_hand_and_a_layers_parameters():
     assert list(inputs_of("linear")) == ["x", "weight", "bias"]
 
 
+def test_a_result_that_a_loop_carries_on_is_shown():
+    counted = values_of("", "sum_in_half")["total"]
+    assert re.findall(r"<td[^>]*>([^<]+)</td>", counted) == ["256"]
+    assert "equal; rounding allows 0<br>exactly 256.0 at" in counted
+    assert "ids" in values_of("", "merge_all")
+
+
+def test_a_half_has_the_digits_that_tell_it_and_what_it_lost():
+    steps = values_of("", "attention_inside_float32")
+    shown = {
+        name: re.findall(r"<td[^>]*>([^<]+)</td>", html)
+        for name, html in steps.items()
+    }
+    place = shown["context"].index("4.8573")
+    assert shown["context_rounded"][place] == "4.84375"
+    assert re.search(
+        r"exactly 4\.8573\d+ at \[2,\s1\], off by 0\.01",
+        steps["context_rounded"],
+    )
+    assert "off by" not in steps["context"]
+    query = inputs_of("attention_inside_float32")["query"]
+    assert ">0.980469<" in query
+
+
+def test_an_input_of_which_a_property_says_nothing_is_not_counted():
+    by_name = {
+        light.property.name: light for light in lights_of("add_in_half")
+    }
+    of_float16 = by_name["small_sums_keep_the_last_of_their_bits"]
+    assert 0 < of_float16.asked < by_name["terms_may_change_places"].asked
+
+
 def test_what_has_no_error_is_not_said_to_have_a_share_of_one():
     def of(worst):
         return Light(properties_of("softmax")[0], 32, 0, 0, worst).error
