@@ -197,7 +197,7 @@ def largest_of(matrix: np.ndarray) -> float:
     return float(magnitudes.max(initial=0)) or 1.0
 
 
-def cell(number, largest: float, digits: int) -> str:
+def cell(number, largest: float, digits: int = DIGITS) -> str:
     """One number: its text, its share of the largest, its sign."""
     if isinstance(number, np.bool_):
         text = "yes" if number else "no"
