@@ -59,7 +59,8 @@ def steps_of(name: str) -> dict[str, tuple[Comparison, object]]:
         step = PurePosixPath(comparison.path).name
         steps[step] = comparison, exact.get(step)
     result = output_name(case.twin)
-    return steps if result in steps else steps | carried(case, theirs)
+    is_carried = result in case.arguments
+    return steps | carried(case, theirs) if is_carried else steps
 
 
 def carried(case: Case, theirs) -> dict[str, tuple[Comparison, object]]:
