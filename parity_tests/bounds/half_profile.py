@@ -178,13 +178,15 @@ class HalfBound:
     `error`, which is infinite where nothing is known. Why it is:
     `overflow`, where a number inside, or the result, may leave the format;
     `accumulation`, if so many numbers are added up in half precision that
-    nothing is left of the sum.
+    nothing is left of the sum. `statistical`: the error is none that no
+    kernel passes, but one that few do (`half_statistics.py`).
     """
 
     value: np.ndarray
     error: np.ndarray
     overflow: np.ndarray
     accumulation: bool = False
+    statistical: bool = False
 
     def moved(self, move) -> "HalfBound":
         """The same numbers elsewhere."""
@@ -204,6 +206,7 @@ class HalfBound:
             error.sum(axis=-1, keepdims=True),
             self.overflow.any(axis=-1, keepdims=True),
             self.accumulation,
+            self.statistical,
         )
 
 
@@ -227,6 +230,7 @@ def widest(bounds: list[HalfBound]) -> HalfBound:
         np.maximum.reduce(errors),
         np.logical_or.reduce([bound.overflow for bound in bounds]),
         any(bound.accumulation for bound in bounds),
+        any(bound.statistical for bound in bounds),
     )
 
 

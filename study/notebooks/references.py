@@ -25,6 +25,10 @@ REFERENCES = {
         "Functions with Formulas, Graphs, and Mathematical Tables. "
         "National Bureau of Standards."
     ),
+    "Azuma 1967": (
+        "Azuma, K. (1967). Weighted Sums of Certain Dependent Random "
+        "Variables. Tohoku Mathematical Journal 19(3)."
+    ),
     "Lin 1991": (
         "Lin, J. (1991). Divergence measures based on the Shannon entropy. "
         "IEEE Transactions on Information Theory 37(1)."

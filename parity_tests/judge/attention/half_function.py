@@ -5,6 +5,7 @@ kernel rounds is found by probes, unless it is said; each output must then
 be within the bound of such a kernel (`bounds/half_precision.py`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,10 @@ from parity_tests.bounds.half_precision import (
     attention_bound,
 )
 from parity_tests.bounds.half_profile import widest
+from parity_tests.bounds.half_statistics import (
+    FALSE_ALARM,
+    statistical_bound,
+)
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.half.kernels import half_type
 from parity_tests.judge.half.probes import profile_of
@@ -92,7 +97,7 @@ class HalfFunction(AttentionFunction):
         """Raises NotJudged where it does not take that format."""
         self.dtype, self.kind = dtype, f"attention in {dtype}"
         self.with_wrong_kernels = True
-        self.unknown = {"overflow": 0, "accumulation": 0, "outputs": 0}
+        self.unknown: Counter[str] = Counter()
         super().__init__(host, thing, declared, narrow=(dtype,))
         self.claimed = declared.profile and replace(
             declared.profile, dtype=dtype
@@ -196,10 +201,13 @@ class HalfFunction(AttentionFunction):
 
     def widest_bound(self, query, key, value, mask) -> HalfBound:
         """Of all the paths that it takes."""
-        bounds = [
-            attention_bound(query, key, value, profile, mask)
-            for profile in self.profiles
-        ]
+        bounds = []
+        for profile in self.profiles:
+            arrays = query, key, value, profile, mask
+            bound = attention_bound(*arrays)
+            if bound.accumulation:
+                bound = statistical_bound(*arrays)
+            bounds.append(bound)
         return widest(bounds)
 
     def exact_gradients(
@@ -228,12 +236,14 @@ class HalfFunction(AttentionFunction):
             first.error + second.error,
             first.overflow | second.overflow,
             first.accumulation or second.accumulation,
+            first.statistical or second.statistical,
         )
         return self.compared(path, got, other, both)
 
     def compared(self, path, got, expected, bound: HalfBound):
         """Where the bound is infinite, nothing is."""
         self.count_unknown(bound)
+        path = f"statistical: {path}" if bound.statistical else path
         known = np.isfinite(bound.error)
         got, expected, error = (
             np.where(known, array, 0)
@@ -246,8 +256,11 @@ class HalfFunction(AttentionFunction):
         return half_of(array, self.dtype)
 
     def count_unknown(self, bound: HalfBound) -> None:
-        """Count the outputs that no bound speaks of, and why."""
+        """Count the outputs that no bound speaks of, and why; and those
+        of which only a statistical one does."""
         unknown = ~np.isfinite(bound.error)
+        if bound.statistical:
+            self.unknown["statistical"] += int((~unknown).sum())
         self.unknown["outputs"] += unknown.size
         if bound.accumulation:
             self.unknown["accumulation"] += int(unknown.sum())
@@ -300,6 +313,22 @@ class HalfFunction(AttentionFunction):
                 "added up in half precision that no bound is left"
             )
         return missing
+
+    @property
+    def statistics(self) -> str:
+        """How many outputs were held to a statistical bound, if any."""
+        count, outputs = (
+            self.unknown["statistical"],
+            self.unknown["outputs"],
+        )
+        if not count:
+            return ""
+        return (
+            f"statistical: {count:,} of {outputs:,} outputs are sums too "
+            "long for a bound, and were held to what their roundings, if "
+            f"independent, exceed with a probability of {FALSE_ALARM:g}; "
+            "that is no theorem"
+        )
 
     # --- for the diagnosis -----------------------------------------------
 

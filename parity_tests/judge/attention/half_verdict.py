@@ -46,6 +46,8 @@ def judge_in_half(
     elif subject.claimed and (more := seen_beside(subject)):
         remark = f"no output shows it, but probes see more: {more}"
         report = replace(report, remarks=(*report.remarks, remark))
+    if remark := subject.statistics:
+        report = replace(report, remarks=(*report.remarks, remark))
     return replace(report, conventions=subject.conventions.plain())
 
 

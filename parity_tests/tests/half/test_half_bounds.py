@@ -9,6 +9,7 @@ import pytest
 
 from parity_tests.bounds.half_precision import (
     FORMATS,
+    HalfBound,
     Profile,
     attention_bound,
 )
@@ -299,6 +300,15 @@ def test_of_sums_in_half_nothing_is_known_when_they_are_long(change):
     assert np.isinf(long.error).all()
     assert long.accumulation
     assert not long.overflow.any()
+
+
+def test_a_total_is_off_by_what_its_parts_are_and_by_its_own_roundings():
+    value, error = np.full((2, 3), 1 / 3), np.full((2, 3), 0.25)
+    error[1, 2] = np.inf
+    whole = HalfBound(value, error, error > 1).total()
+    assert whole.error[1] == np.inf
+    assert 2.0**-54 < whole.error[0] - 0.75 < 2.0**-50
+    assert [*whole.overflow[:, 0]] == [False, True]
 
 
 def test_what_is_flushed_is_allowed_for():
