@@ -32,10 +32,9 @@ from . import (
 from .fast import (
     partial_attention,
     ring_attention,
-    tiled_attention,
-    tiled_multi_head,
     split_heads_over_ranks,
     tiled_attention,
+    tiled_multi_head,
 )
 from .numbers import bounded
 from .variants import (

@@ -143,7 +143,7 @@ def html_of(comparison: Comparison, exact, digits: int = DIGITS) -> str:
     return tables(comparison.ours, digits) + checked(comparison, exact)
 
 
-def tables(value) -> str:
+def tables(value, digits: int = DIGITS) -> str:
     """An array as a table of numbers; of more axes, one for each index.
 
     A named tuple's fields come one after the other, under their names, and
@@ -155,8 +155,6 @@ def tables(value) -> str:
         next(iter(value), 0), "_fields"
     ):
         return "".join(map(tables, value))
-def tables(value, digits: int = DIGITS) -> str:
-    """An array as a table of numbers; of more axes, one for each index."""
     if not isinstance(value, np.ndarray | np.generic):
         return f'<p class="plain">{escape(shortened(repr(value)))}</p>'
     array = np.asarray(value)
@@ -174,7 +172,6 @@ def field(name: str, value) -> str:
     return f'<p class="size">{escape(name)}</p>{tables(value)}'
 
 
-def table(matrix: np.ndarray) -> str:
 def table(matrix: np.ndarray, digits: int = DIGITS) -> str:
     """Rows of numbers; the darker the ground, the larger the number."""
     largest = largest_of(matrix)
