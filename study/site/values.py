@@ -33,8 +33,8 @@ from .examples import example_of
 
 DIGITS_OF_EXACT, SHOWN_OF_EXACT = 50, 20
 MOST_ROWS, MOST_COLUMNS, MOST_TABLES = 6, 8, 4
-# Three digits do not tell a half from its neighbours, and six do.
-DIGITS, DIGITS_OF_HALF = 3, 6
+# Three digits do not tell a bfloat16 from its neighbours, and four do.
+DIGITS, DIGITS_OF_HALF = 3, 4
 MINUS = "\u2212"
 UPSTREAM = np.array([1.0, -2, 3, -1, 2])  # no two rows alike
 
