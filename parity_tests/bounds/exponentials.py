@@ -20,11 +20,12 @@ and many. What is off by more than about 1e-5 of a float32 is another
 function than exp, on purpose or not, and nothing is allowed for it.
 """
 
+from decimal import Decimal
 from math import ceil, inf
 
 import numpy as np
 
-from .rounding import FUNCTION_ROUNDINGS, Rounding, apply, in_digits
+from .rounding import FUNCTION_ROUNDINGS, Rounding
 
 FEATURES = 16
 KEYS = (2, 8, 17, 64, 65)
@@ -32,7 +33,6 @@ FAR_BEHIND = 400.0  # in scores: e^-400 is 0 in float32
 FURTHEST = 16.0
 DISTANCES = 1500
 MOST_ROUNDINGS = 160  # 9.5e-6 in float32
-DIGITS = 30
 
 
 def exp_roundings(kernel, dtype="float32") -> int:
@@ -61,11 +61,8 @@ def measured_exp_error(kernel, dtype="float32") -> float:
 
 def shares_behind(distances) -> np.ndarray:
     """p for each distance, to the last digit of float64."""
-    import mpmath
-
-    with mpmath.workdps(DIGITS):
-        shares = 1 / (1 + apply("exp", in_digits(distances)))
-    return shares.astype(np.float64)
+    powers = [Decimal(distance).exp() for distance in distances.tolist()]
+    return np.array([float(1 / (1 + power)) for power in powers])
 
 
 def error_between(kernel, distances, shares, keys, ahead, behind) -> float:
