@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -88,9 +89,10 @@ def there_and_back(layer: Layer) -> dict[str, np.ndarray]:
     return {"y": y.detach().numpy(), "d_x": x.grad.numpy()} | gradients
 
 
-def fail(how: str, rank: int) -> None:
-    """One rank fails; the others wait for it."""
+def fail(how: str, rank: int, file: Path) -> None:
+    """One rank fails, and says when; the others wait for it."""
     if distributed.get_rank() == rank:
+        file.write_text(str(time.time()))
         if how == "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "is stopped":
