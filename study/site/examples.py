@@ -19,6 +19,12 @@ from numpy_ref.fast.partial_attention import (
     nothing_seen,
     partial_attention,
 )
+from numpy_ref.fast.ring_attention import (
+    attend_to_arrival,
+    key_shards,
+    nothing_attended,
+    query_shards,
+)
 from numpy_ref.fast.tiled_attention import attention_delta
 from numpy_ref.parameters import from_state_dict
 from parity_tests.twins.case import Case
@@ -150,11 +156,55 @@ def by_hand() -> dict[str, dict]:
         | {"delta": delta, "d_query": 0 * QUERY, "past": 0, "block": 2},
         "tiled_causal_attention": attention | {"past": 0, "block": 2},
         "tiled_attention": attention | {"block": 2},
+        **around_a_ring(),
         "decay_ratios": {"log_decay": decays["log_decay"]},
         "causal_mask": {"queries": 4, "keys": 4, "past": 0},
         "simple_attention": {"x": example.X},
         "split_heads": {"x": np.arange(24.0).reshape(3, 8), "heads": 2},
         "merge_heads": {"x": np.arange(24.0).reshape(2, 3, 4)},
+    }
+
+
+def around_a_ring() -> dict[str, dict]:
+    """The four tokens on two ranks: the first and last, and the others."""
+    some = np.ones(4, bool)
+    queries = query_shards(QUERY, 2, is_causal=True)
+    shards = key_shards(KEY, VALUE, some, 2)
+    nothing = [nothing_attended(rank.query, VALUE) for rank in queries]
+    (last,), (keys,) = queries[:1], shards[1:]
+    own = attend_to_arrival(nothing[0], last, shards[0])
+    places = {
+        "last_visible": last.last_visible,
+        "key_positions": keys.key_positions,
+    }
+    all_ranks = {
+        "partials": nothing,
+        "queries": queries,
+        "arrivals": shards,
+    }
+    tokens = {"key": KEY, "value": VALUE, "attention_mask": some}
+    arrived = {"queries": last, "arrival": keys}
+    upstream = np.array([[1.0, -2.0], [3.0, 0.5]])
+    return {
+        "zigzag_positions": {"tokens": 16, "ranks": 4, "rank": 1},
+        "query_shards": {"query": QUERY, "ranks": 2, "is_causal": True},
+        "key_shards": tokens | {"ranks": 2},
+        "shard_mask": places | {"attention_mask": some[:2]},
+        "part_in_sight": places,
+        "nothing_attended": {"query": QUERY, "value": VALUE},
+        "attend_to_arrival": {"partial": own} | arrived,
+        "gradient_of_arrival": {"d_context": upstream}
+        | arrived
+        | {
+            "log_sum_exp": own.log_sum_exp + 1,
+            "delta": attention_delta(upstream, own.output),
+        },
+        "ring_round": all_ranks,
+        "pass_on": {"arrivals": shards},
+        "ring_walk": all_ranks,
+        "ring_attention": {"query": QUERY}
+        | tokens
+        | {"ranks": 2, "is_causal": True},
     }
 
 

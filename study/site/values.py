@@ -151,7 +151,7 @@ def tables(value, digits: int = DIGITS) -> str:
     """
     if hasattr(value, "_fields"):
         return "".join(map(field, value._fields, value))
-    if isinstance(value, tuple) and hasattr(
+    if isinstance(value, tuple | list) and hasattr(
         next(iter(value), 0), "_fields"
     ):
         return "".join(map(tables, value))

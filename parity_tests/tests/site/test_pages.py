@@ -55,7 +55,7 @@ def test_each_equation_of_a_page_can_be_set(file):
 
 def test_the_files_stand_in_the_order_of_the_map():
     assert in_order()[:2] == ["attention.py", "word_tokenizer.py"]
-    assert in_order()[-1] == "fast/tiled_attention.py"
+    assert in_order()[-1] == "fast/split_heads_over_ranks.py"
 
 
 def test_the_front_page_says_what_each_file_is_about():
