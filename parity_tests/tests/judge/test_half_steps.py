@@ -8,7 +8,7 @@ import torch
 from numpy_ref.variants import half_precision as ours
 from parity_tests.exact import described
 from parity_tests.exact.numbers import bounded
-from parity_tests.judge.attention import half_function
+from parity_tests.judge.attention import half_verdict
 from parity_tests.judge.files.judging import (
     NOTHING_DECLARED,
     candidates,
@@ -130,7 +130,7 @@ def test_steps_in_half_are_compared_in_both_formats():
 
 
 def test_without_bfloat16_they_are_not_judged(monkeypatch):
-    monkeypatch.setattr(half_function, "find_spec", lambda name: None)
+    monkeypatch.setattr(half_verdict, "find_spec", lambda name: None)
     report = report_on(ours.add_in_half, "add_in_half")
     assert "ml_dtypes" in report.trouble
     assert "[half]" in report.trouble
