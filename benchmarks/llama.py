@@ -46,7 +46,7 @@ def races(quick: bool = False) -> Iterator[Race]:
         "transformers": their_work(checkpoint),
     }
     weights = llama_parameter_count(checkpoint.config)
-    in_blocks = sum(map(size_of, checkpoint.model.blocks))
+    in_blocks = size_of(checkpoint.model.decoder)
     yield from races_of_models(works, weights, in_blocks, 1 / 1.5)
     first = {"NumPy": first_token}
     yield Race("from the command to a token", first, most_rounds=3)

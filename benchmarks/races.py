@@ -93,11 +93,13 @@ class Row:
         return self.limit[1] / median(self.times[side])
 
 
-def run(race: Race, rounds: int, pause: float = PAUSE) -> Row:
+def run(
+    race: Race, rounds: int, pause: float = PAUSE, warm_up: int = WARM_UP
+) -> Row:
     """Time all sides in turn; the order changes from round to round."""
     times = {side: [] for side in race.sides}
     orders = cycle([[*race.sides], [*race.sides][::-1]])
-    count = WARM_UP + min(rounds, race.most_rounds)
+    count = warm_up + min(rounds, race.most_rounds)
     for order in islice(orders, count):
         prepared = race.prepare()
         for side in order:
@@ -110,6 +112,6 @@ def run(race: Race, rounds: int, pause: float = PAUSE) -> Row:
             times[side].append(race.timed(work, *prepared))
     return Row(
         race.work,
-        {side: timed[WARM_UP:] for side, timed in times.items()},
+        {side: timed[warm_up:] for side, timed in times.items()},
         race.reach,
     )

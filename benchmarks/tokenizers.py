@@ -28,16 +28,18 @@ from study.text.corpus import read_corpus
 from .races import Race
 
 SIZE = 5_000_000  # characters
+LENGTHS = (10**4, 10**5, 10**6)  # of one pre-token
 ROUNDS = 7
 MERGES = gpt2_merges()
 
 
 def races(quick: bool = False) -> Iterator[Race]:
-    english, python = english_text(SIZE), python_text(SIZE)
+    size = SIZE // 50 if quick else SIZE
+    english, python = english_text(size), python_text(size)
     texts = {"English": english, "Python": python}
     yield from encoding_races(texts)
     yield from training_races(texts)
-    yield from long_races(english)
+    yield from long_races(english, LENGTHS[:1] if quick else LENGTHS)
 
 
 def encoding_races(texts: dict[str, str]) -> Iterator[Race]:
@@ -62,7 +64,9 @@ def training_races(texts: dict[str, str]) -> Iterator[Race]:
     short = read_corpus("the-verdict")
     yield training_race("The Verdict", short, 512, 5, ROUNDS)
     for name, text in texts.items():
-        yield training_race(f"5 MB of {name}", text, 8192, 10, 2)
+        yield training_race(
+            f"{len(text) / 1e6:g} MB of {name}", text, 8192, 10, 2
+        )
 
 
 def training_race(name, text, size, reach, rounds) -> Race:
@@ -74,7 +78,7 @@ def training_race(name, text, size, reach, rounds) -> Race:
     return Race(work, sides, reach, most_rounds=rounds)
 
 
-def long_races(english: str) -> Iterator[Race]:
+def long_races(english: str, lengths: tuple[int, ...]) -> Iterator[Race]:
     """One pre-token of many letters; none is kept in a cache."""
     ours, peer = BytePairTokenizer(MERGES), tiktoken_s_gpt2()
     letters = "".join(filter(str.isalpha, english))
@@ -86,7 +90,7 @@ def long_races(english: str) -> Iterator[Race]:
         ("random letters", "".join(choices)),
         ("English without spaces", letters),
     ):
-        for length in (10**4, 10**5, 10**6):
+        for length in lengths:
             sides = {
                 "ours": partial(ours.encode_ordinary, text[:length]),
                 "tiktoken": partial(peer.encode_ordinary, text[:length]),
