@@ -12,6 +12,8 @@ from jaxtyping import Float
 from numpy import ndarray as Array
 
 from numpy_ref.attention import softmax
+from numpy_ref.fast.partial_attention import add_key_block, nothing_seen
+from numpy_ref.fast.ring_attention import part_in_sight, zigzag_positions
 from numpy_ref.variants.gated_delta import recurrent_gated_delta
 from numpy_ref.variants.half_precision import round_to
 from numpy_ref.variants.linear_attention import recurrent_linear_attention
@@ -193,6 +195,58 @@ def ratio_of_weights(answer, scores: list[float], bits: int) -> Verdict:
                 difference,
                 "That is how far the scores are apart; exp comes next.",
             ),
+        ],
+    )
+
+
+def what_becomes_of_the_sum(
+    answer, seen: list[float], coming: list[float]
+) -> Verdict:
+    """By which factor online softmax multiplies what it has summed."""
+    query = np.ones((1, 1))
+    value, mask = np.zeros((1, 1)), np.ones((1, 1), bool)
+    running = nothing_seen(query, value)
+    maxima = []
+    for scores in (seen, coming):
+        key = np.array(scores)[:, None]
+        values = np.zeros((len(scores), 1))
+        running = add_key_block(running, query, key, values, mask)
+        maxima.append(running.maximum.item())
+    before, after = maxima
+    right = float(np.exp(before - after))
+    return judged(
+        answer,
+        right,
+        [
+            (1 / right, "The sum shrinks: the new maximum is larger."),
+            (
+                float(np.exp(before - coming[-1])),
+                "The largest of all scores counts, wherever it stands.",
+            ),
+            (1, "That is so where the new block has no larger score."),
+            (before - after, "That is the exponent."),
+        ],
+    )
+
+
+def scores_of_a_round(answer, tokens: int, ranks: int) -> Verdict:
+    """How many scores a rank computes in a round, for what comes to it."""
+    queries = zigzag_positions(tokens, ranks, 0)
+    keys = zigzag_positions(tokens, ranks, 1)
+    first, end = part_in_sight(queries, keys)
+    return judged(
+        answer,
+        (len(queries) - first) * end,
+        [
+            (
+                len(queries) * len(keys),
+                "That is the whole block, of which half is out of sight.",
+            ),
+            (
+                int((keys <= queries[:, None]).sum()),
+                "It is not told token by token: a half is left out.",
+            ),
+            (tokens**2 // ranks, "That is all its queries with all keys."),
         ],
     )
 

@@ -84,6 +84,21 @@ ANSWERS = {
         1,
         {float(np.exp(40.1 - 40.0)): "before", 0: "exp comes next"},
     ),
+    "what_becomes_of_the_sum": (
+        {"seen": [0.0, 1.0], "coming": [3.0, 2.0]},
+        float(np.exp(-2)),  # from a maximum of 1 to one of 3
+        {
+            float(np.exp(2)): "shrinks",
+            float(np.exp(-1)): "wherever it stands",
+            1: "no larger score",
+            -2: "exponent",
+        },
+    ),
+    "scores_of_a_round": (  # rank 0 holds 0 1 2 9 10 11, 6 queries
+        {"tokens": 12, "ranks": 2},
+        18,
+        {36: "whole block", 72: "all its queries"},
+    ),
     "window_of_a_distance": (
         {"furthest": 4},
         5,

@@ -220,7 +220,7 @@ def test_every_page_stands_in_the_list_of_pages():
 
 
 @pytest.mark.parametrize(
-    "name", ["heads.png", "site.png", "half_precision.png"]
+    "name", ["heads.png", "site.png", "half_precision.png", "tiles.png"]
 )
 def test_a_picture_is_small(name):
     assert (HOUSE / "docs" / name).stat().st_size < MOST_BYTES
