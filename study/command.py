@@ -135,7 +135,7 @@ def missing(error: ModuleNotFoundError) -> str:
     extras |= dict.fromkeys(bert, "bert")
     extras |= dict.fromkeys(("hypothesis", "mpmath"), "test")
     extras |= dict.fromkeys(("gguf", "jinja2"), "llama")
-    extras["ml_dtypes"] = "half"
+    extras |= {"ml_dtypes": "half", "threadpoolctl": "fast"}
     notebooks = ("ipykernel", "jupytext", "nbclient", "nbformat")
     extras |= dict.fromkeys(notebooks, "notebooks")
     site = ("fontTools", "latex2mathml", "myst_parser", "sphinx")
