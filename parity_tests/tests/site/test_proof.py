@@ -14,7 +14,7 @@ from parity_tests.judge.steps.all_properties import properties_of
 from parity_tests.judge.verdict.protocol import Broken
 from parity_tests.twins.comparing import Comparison
 from parity_tests.twins.finding import find_twins
-from study.site import shipped, values
+from study.site import examples, shipped, values
 from study.site.breaking import BREAKABLE, by_name, mutants_of
 from study.site.builtins import BUILTINS, builtin_of, check
 from study.site.directives import as_inline_html
@@ -43,6 +43,19 @@ def test_the_weights_shown_are_those_found_by_hand():
     cells = re.findall(r"<td[^>]*>([^<]+)</td>", html)
     assert cells[8:12] == ["0.143", "0.286", "0.571", "0"]
     assert "rounding allows" in html
+
+
+def test_a_seed_that_draws_no_example_is_passed_over(monkeypatch):
+    (twin,) = (t for t in find_twins() if t.name == "ring_window_attention")
+    tried, by_seed = [], examples.telling_cases
+
+    def none_of_the_first_two(twin, number):
+        tried.append(number)
+        return by_seed(twin, number) if len(tried) > 2 else []
+
+    monkeypatch.setattr(examples, "telling_cases", none_of_the_first_two)
+    assert examples.drawn(twin).twin is twin
+    assert len(set(tried)) == len(tried) > 2
 
 
 def test_the_exact_value_has_twenty_right_digits():
