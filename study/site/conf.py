@@ -22,6 +22,7 @@ html_math_renderer = "mathml"
 html_show_search_summary = False  # it would fetch each page
 html_show_sourcelink = False
 html_copy_source = False
+templates_path = [str(Path(__file__).with_name("templates"))]
 html_static_path = [str(Path(__file__).with_name("static"))]
 html_css_files = ["site.css", "claims.css"]
 html_js_files = [
@@ -47,3 +48,13 @@ side_by_side_hues = HUES
 side_by_side_revision = revisions.revision()
 results_revision = revisions.results_revision()
 side_by_side_values = "study.site.directives:kept_values_of"
+
+
+def template_of(app, name: str, *_) -> str | None:
+    """The template of a page that has one of its own."""
+    return "source.html" if name.startswith("sources/") else None
+
+
+def setup(app) -> None:
+    """What Sphinx calls."""
+    app.connect("html-page-context", template_of)

@@ -142,7 +142,7 @@ def unmarked(code: dict) -> list[str]:
 def test_a_name_lights_up_in_equation_codes_and_title(opened):
     tab = opened("reference/attention.html")
     step = tab.locator("#attention-scores .step", has_text="similarity =")
-    step.first.locator("pre [data-name=query]").first.hover()
+    step.first.locator('pre [data-name]:text-is("query")').first.hover()
     lit = tab.locator("#attention-scores .lit")
     texts = {text.strip() for text in lit.all_text_contents()}
     assert texts == {"query", "Q"}
@@ -326,7 +326,7 @@ KINDS = (
     *("index", "reference/attention", "docs/judge", "walk", "in_class"),
     *("claims/temperature", "claims/causal", "claims/counts", "references"),
     *("notebooks/from_scratch", "notebooks/real_bert", "viewer"),
-    *("api/bert_viz", "api/commands"),
+    *("api/bert_viz", "api/commands", "sources/numpy_ref-checked-py"),
 )
 ANYWHERE = ("index", "reference/attention")
 

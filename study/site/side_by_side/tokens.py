@@ -73,7 +73,7 @@ def span_of(
         text = f'<span class="keyword">{text}</span>'
     elif is_name and token.string in names:
         hue = f' data-hue="{hues[text]}"' if text in hues else ""
-        text = f'<span data-name="{text}"{hue}>{text}</span>'
+        text = f"<span data-name{hue}>{text}</span>"
     elif token.type == tokenize.COMMENT:
         text = f'<span class="comment">{text}</span>'
     return f"<mark>{text}</mark>" if is_marked else text

@@ -3,13 +3,18 @@
 
 const CHOICE = "side-by-side";
 
+// In code an element's text is its name; in an equation it has another.
+function nameOf(element) {
+  return element?.dataset.name || element?.textContent;
+}
+
 function lightUp(name, within) {
   for (const element of document.querySelectorAll(".lit")) {
     element.classList.remove("lit");
   }
   if (!name) return;
   for (const element of within.querySelectorAll("[data-name]")) {
-    if (element.dataset.name === name) element.classList.add("lit");
+    if (nameOf(element) === name) element.classList.add("lit");
   }
 }
 
@@ -17,7 +22,7 @@ function lightUp(name, within) {
 function lit(event) {
   const named = event.target.closest?.("[data-name]");
   const within = event.target.closest?.("section") ?? document;
-  lightUp(named?.dataset.name, within);
+  lightUp(nameOf(named), within);
 }
 
 function moveBetweenSteps(event) {
