@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import is_dataclass
 from functools import wraps
 from math import inf
-from typing import get_args
+from typing import get_args, get_origin
 
 from jaxtyping import AbstractArray, AbstractDtype, Float, jaxtyped
 from numpy import ndarray as Array
@@ -167,6 +167,8 @@ def _check(bound: inspect.BoundArguments, function) -> None:
                     f"{_beside(fitting)}, got {_described(value)}"
                 )
             fitting.append((argument, value, annotation))
+    for argument, value, annotation in _in_lists(bound):
+        _check_precision(f"{name}: expected {argument}", value, annotation)
     _check_dtypes(bound, name)
     _make_plain(bound, name)
 
@@ -247,12 +249,22 @@ def _arrays_in(name: str, value, annotation):
             yield from _arrays_in(f"{name}[{index}]", member, kind)
 
 
+def _in_lists(bound: inspect.BoundArguments):
+    """The same of members of lists, whose axes have sizes of their own."""
+    for name, value in bound.arguments.items():
+        annotation = bound.signature.parameters[name].annotation
+        if get_origin(annotation) is list and isinstance(value, list):
+            (kind,) = get_args(annotation)
+            for index, member in enumerate(value):
+                yield from _arrays_in(f"{name}[{index}]", member, kind)
+
+
 def _float_dtypes(value) -> set:
     if isinstance(value, Array):
         is_half = value.dtype.name in Half.dtypes  # bfloat16 is no "f"
         is_float = is_half or value.dtype.kind == "f"
         return {value.dtype} if is_float else set()
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return set().union(*map(_float_dtypes, value))
     if is_dataclass(value):  # of one dtype, or it had not been made
         parts = map(_float_dtypes, vars(value).values())

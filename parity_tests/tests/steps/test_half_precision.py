@@ -249,7 +249,9 @@ def test_what_is_no_half_is_refused_on_both_sides(wrong, step):
 
 
 def in_half(value, half: str):
-    """The same in half precision, inside of tuples, too."""
+    """The same in half precision, inside of tuples and lists, too."""
+    if isinstance(value, list):
+        return [in_half(member, half) for member in value]
     if isinstance(value, tuple):
         return tuple_of(type(value), [in_half(v, half) for v in value])
     if isinstance(value, dict):
