@@ -72,12 +72,14 @@ TRAINED = Size(1, 1024, True, 2.0)
 def races(quick: bool = False) -> Iterator[Race]:
     for size in SIZES:
         if size.is_quick or not quick:
-            yield forward_race(str(size), size)
+            yield forward_race(str(size), size, quick=quick)
     if not quick:
         yield gradient_race(TRAINED)
 
 
-def forward_race(work: str, size: Size, most_rounds: int = 50) -> Race:
+def forward_race(
+    work: str, size: Size, most_rounds: int = 50, quick: bool = False
+) -> Race:
     arrays = inputs(size)
     sides = {
         "tiled": tiled(arrays, size.is_causal),
@@ -86,7 +88,7 @@ def forward_race(work: str, size: Size, most_rounds: int = 50) -> Race:
         "textbook": textbook(arrays, size.is_causal),
     }
     for side, (adapter, package) in LIBRARIES.items():
-        if find_spec(package):
+        if find_spec(package) and not quick:
             sides[side] = by_adapter(adapter, arrays, size.is_causal)
     return Race(
         work, sides, size.reach, size.operations, most_rounds=most_rounds

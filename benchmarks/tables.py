@@ -18,7 +18,7 @@ TABLES = {
     "tokenizers": "encoding and learning byte pairs",
 }
 # Of the quick form: what is short, and needs no weights.
-QUICK = ("attention", "growth", "heads")
+QUICK = ("attention", "heads")
 
 
 PACKAGES = (

@@ -18,7 +18,7 @@ all of them if none is named. Needs a checkout.
 
 SUFFIXES = (".png", ".svg")
 ROUNDS = (2, 1000)
-QUICK_ROUNDS = 5
+QUICK_ROUNDS = 3
 
 
 def bench(
@@ -33,7 +33,7 @@ def bench(
     rounds: Annotated[
         int | None,
         typer.Option(
-            help="Rounds of each race, at most; default: 15, or 5 with "
+            help="Rounds of each race, at most; default: 15, or 3 with "
             "--quick.",
             show_default=False,
         ),

@@ -101,7 +101,7 @@ def arrows(modules: dict[str, Path]) -> Arrows:
 def imported(module: str, path: Path, known) -> Iterator[str]:
     """A name that is a module counts as that, any other as its module."""
     package = module if path.name == "__init__.py" else above(module)
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in statements(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name in known)
         if isinstance(node, ast.ImportFrom):
@@ -111,6 +111,14 @@ def imported(module: str, path: Path, known) -> Iterator[str]:
                 yield from [
                     name for name in (inner, base) if name in known
                 ][:1]
+
+
+def statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """All statements within, without their expressions, which are most."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(node, name, ()):
+            yield inner
+            yield from statements(inner)
 
 
 def origin(node: ast.ImportFrom, package: str) -> str:
