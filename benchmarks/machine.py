@@ -1,8 +1,8 @@
 """The machine: what it is, what it can do at most, and whether it is idle.
 
 Nobody multiplies matrices faster than its matrix products allow, nor reads
-weights faster than its memory does; both are measured, by NumPy and by
-PyTorch, and the faster counts.
+weights faster than its memory does. Both are measured: products by NumPy
+and by PyTorch, of which the faster counts, and reading by PyTorch.
 """
 
 import os

@@ -14,19 +14,33 @@ UNITS = ((1, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def table_of(title: str, rows: Sequence[Row]) -> Table:
-    """Medians of the sides, ours first; ratios and shares with spread."""
+    """Medians of the sides, ours first, and ratios with their spread; no
+    column without a cell."""
     table = Table(title=title, title_justify="left")
     sides = list(dict.fromkeys(side for row in rows for side in row.times))
-    table.add_column("work")
-    for side in sides:
-        table.add_column(side, justify="right")
-    for name in ("ratio", "from - to", "reach", "of the limit", "MB"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        times = [in_units(row.times.get(side)) for side in sides]
-        table.add_row(
-            row.work, *times, *ratio_cells(row), *limit_cells(row)
+    lines = [
+        (
+            row.work,
+            *(in_units(row.times.get(side)) for side in sides),
+            *ratio_cells(row),
+            *limit_cells(row),
         )
+        for row in rows
+    ]
+    columns = zip(*lines, strict=True)
+    shown = [
+        (name, cells)
+        for name, cells in zip(
+            ("work", *sides, *OF_A_ROW), columns, strict=True
+        )
+        if any(cells)
+    ]
+    for name, _ in shown:
+        table.add_column(
+            name, justify="left" if name == "work" else "right"
+        )
+    for line in zip(*(cells for _, cells in shown), strict=True):
+        table.add_row(*line)
     return table
 
 

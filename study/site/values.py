@@ -15,7 +15,7 @@ import torch
 from parity_tests.bounds.rounding import Bounded, is_float_dtype
 from parity_tests.exact import described, exact_steps
 from parity_tests.exact.numbers import bounded
-from parity_tests.judge.steps.property import twin_of
+from parity_tests.judge.steps.property import is_in_half
 from parity_tests.judge.steps.step import is_half
 from parity_tests.twins.case import Case
 from parity_tests.twins.comparing import (
@@ -80,8 +80,7 @@ def carried(case: Case, theirs) -> dict[str, tuple[Comparison, object]]:
 
 def digits_of(name: str) -> int:
     """How many digits of each number a step, or a gradient, shows."""
-    in_half = twin_of(name).reference.__module__.endswith("half_precision")
-    return DIGITS_OF_HALF if in_half else DIGITS
+    return DIGITS_OF_HALF if is_in_half(name) else DIGITS
 
 
 @cache

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
+from parity_tests.bounds.half_profile import FORMATS
 from parity_tests.bounds.rounding import Rounding
 from parity_tests.judge.attention.caches import cache_not_asked
 from parity_tests.judge.attention.conventions import (
@@ -46,8 +47,7 @@ from parity_tests.judge.verdict.report import Report
 from parity_tests.twins.comparing import Comparison
 
 IN_16_BITS = {
-    "bfloat16": Rounding(2.0**-8, 2.0**-126),
-    "float16": Rounding(2.0**-11, 2.0**-14),
+    name: Rounding(half.u, half.normal) for name, half in FORMATS.items()
 }
 NOT_AN_ANSWER = (Broken, NotAsked, Raised)
 

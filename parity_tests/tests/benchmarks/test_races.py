@@ -154,6 +154,9 @@ def test_the_table_shows_medians_ratios_shares_and_peaks(capsys):
         *("50% (products)", "12 / 46"),
     ):
         assert f" {cell} " in out
+    assert "limit" in out
+    Console(width=120).print(table_of("bert", [Row("1", {"a": [1.0]})]))
+    assert "ratio" not in capsys.readouterr().out
     assert in_full(row)["ratio"] == 1.5
     assert in_full(row)["shares of the limit"] == {
         "NumPy": 0.5,
