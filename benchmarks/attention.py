@@ -11,7 +11,6 @@ Two products of matrices are all that attention cannot do without; causal
 ones are half as large.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -30,10 +29,9 @@ from numpy_ref.fast.attention_on_threads import (
 )
 from numpy_ref.masks import causal_mask
 
-from .races import Race
+from .races import WORKERS, Race
 
 HEADS, D_HEAD = 12, 64
-WORKERS = os.cpu_count() or 1
 LIBRARIES = {  # with the adapter that calls each, and the package it needs
     "ONNX reference": ("onnx_reference", "onnx"),
     "ONNX Runtime": ("onnx_operator", "onnxruntime"),

@@ -16,9 +16,10 @@ import numpy as np
 
 from numpy_ref.checkpoints.gpt2 import load_gpt2
 from numpy_ref.checkpoints.gpt2_config import parameter_count
+from numpy_ref.fast.prefill import on_threads
 from numpy_ref.generation import generate, gpt2_decoding
 
-from .races import Race, seconds_a_token, size_of
+from .races import WORKERS, Race, seconds_a_token, size_of
 
 PROMPT, LENGTH, LONG = 64, 64, 512
 SEED = 0
@@ -77,7 +78,8 @@ def our_work(folder: str) -> dict[str, Callable]:
     sizes = config.heads, config.epsilon
 
     def prefill():
-        return gpt2_decoding(model, *sizes, LONG).read(ids)
+        decoding = gpt2_decoding(model, *sizes, LONG)
+        return on_threads(decoding, WORKERS).read(ids)
 
     def decode():
         decoding = gpt2_decoding(model, *sizes, PROMPT + LENGTH)

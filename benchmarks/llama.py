@@ -24,12 +24,20 @@ from numpy_ref.checkpoints.llama_config import (
 )
 from numpy_ref.checkpoints.model_folders import find_model
 from numpy_ref.checkpoints.names import to_theirs
+from numpy_ref.fast.prefill import on_threads
 from numpy_ref.generation import generate
 from numpy_ref.parameters import state_dict
 from numpy_ref.variants.llama_cache import llama_decoding
 
-from .gpt2 import LENGTH, LONG, PROMPT, prompt, races_of_models, work_of
-from .races import Race, size_of
+from .gpt2 import (
+    LENGTH,
+    LONG,
+    PROMPT,
+    prompt,
+    races_of_models,
+    work_of,
+)
+from .races import WORKERS, Race, size_of
 
 VOCABULARY = 49152
 FIRST = (
@@ -63,7 +71,7 @@ def our_work(checkpoint: LlamaCheckpoint) -> dict[str, Callable]:
         )
 
     def prefill():
-        return decoding(LONG).read(ids)
+        return on_threads(decoding(LONG), WORKERS).read(ids)
 
     def decode():
         return generate(ids[:PROMPT], decoding(PROMPT + LENGTH), LENGTH)

@@ -6,6 +6,7 @@ A ratio below 1 means that we are faster.
 """
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from statistics import median
 
 from numpy_ref.parameters import state_dict
 
+WORKERS = os.cpu_count() or 1  # threads of our side
 WARM_UP = 2  # rounds that are not timed
 PAUSE = 0.1  # seconds, in which the other side's threads fall asleep
 SHORT = 0.5  # seconds; what takes longer wakes its threads on the way

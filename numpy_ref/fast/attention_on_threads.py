@@ -1,9 +1,7 @@
 r"""Tiled attention on threads: `tiled_causal_attention`, at speed.
 
-NumPy lets go of Python's lock while it computes, so threads do run at the
-same time. Each takes one piece of work after the other: some queries of
-some heads. BLAS stays in the thread that calls it, because threads of its
-own would wait for each other's cores.
+Each thread takes one piece of work after the other: some queries of some
+heads (`threads`).
 
 Every pass over the scores goes through memory once. So they are written
 into one buffer (`out=`), again and again, which is small enough for the
@@ -17,8 +15,6 @@ calling thread.
 Axes as in `tiled_attention`; `group` are the heads of one piece.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from math import ceil, inf, prod, sqrt
 
@@ -28,17 +24,16 @@ from numpy import ndarray as Array
 
 from ..checked import check_at_least, checked
 from .partial_attention import PartialAttention
+from .threads import Buffers, Index, blocks_of, run_on_threads
 
-# Queries and keys of a tile: half a megabyte of scores in float32, about
-# what a core has for itself. The gradient needs two such.
-TILE = (256, 512)
+# Queries and keys of a tile: three quarters of a megabyte of scores in
+# float32, about what a core has for itself. The gradient needs two tiles.
+TILE = (256, 768)
 GRADIENT_TILE = (256, 256)
 
-# A score may be so far above what is subtracted from it: e^8 is no large
-# number, and costs no digit.
-MARGIN = 8.0
-
-Index = tuple[int | slice, ...]
+# A score may be so far above what is subtracted from it: e^20 is far from
+# the largest number, and costs no digit.
+MARGIN = 20.0
 
 
 @checked
@@ -64,7 +59,7 @@ def attention_on_threads(
     log_sum_exp = np.empty(query.shape[:-1], query.dtype)
     hidden = hidden_by(mask, query, key)
 
-    def work(piece: Index, buffers: "Buffers") -> None:
+    def work(piece: Index, buffers: Buffers) -> None:
         heads, rows = piece[:-1], piece[-1]
         attend(
             query[piece],
@@ -83,9 +78,10 @@ def attention_on_threads(
     height = max(1, min(TILE[0], most))
     width = max(1, min(TILE[1], keys))
     groups = groups_of_heads(query.shape, prod(TILE) // (height * width))
-    blocks = blocks_of(queries, height)
-    pieces = [(*group, rows) for group in groups for rows in blocks]
-    run_on_threads(work, pieces, query.dtype, workers)
+    # The last queries see most: begun last, one would keep all waiting.
+    blocks = blocks_of(queries, height)[::-1]
+    pieces = [(*group, rows) for rows in blocks for group in groups]
+    run_on_threads(work, pieces, workers)
     partial = PartialAttention(context, log_sum_exp)
     return context, partial
 
@@ -114,7 +110,7 @@ def attention_on_threads_backward(
     d_query, d_key, d_value = map(np.zeros_like, (query, key, value))
     hidden = hidden_by(mask, query, key)
 
-    def work(heads: Index, buffers: "Buffers") -> None:
+    def work(heads: Index, buffers: Buffers) -> None:
         add_gradients(
             d_context[heads],
             PartialAttention(*(part[heads] for part in partial)),
@@ -132,23 +128,8 @@ def attention_on_threads_backward(
     width = max(1, min(GRADIENT_TILE[1], keys))
     fitting = prod(GRADIENT_TILE) // (height * width)
     groups = groups_of_heads(query.shape, fitting)
-    run_on_threads(work, groups, query.dtype, workers)
+    run_on_threads(work, groups, workers)
     return d_query, d_key, d_value
-
-
-class Buffers:
-    """Buffers of one thread: memory that is used again, by its name."""
-
-    def __init__(self, dtype: np.dtype):
-        self.dtype = dtype
-        self.memory = {}
-
-    def take(self, name: str, shape: tuple[int, ...]) -> Array:
-        """An array of this shape, whatever is in it."""
-        size = prod(shape)
-        if name not in self.memory or self.memory[name].size < size:
-            self.memory[name] = np.empty(size, self.dtype)
-        return self.memory[name][:size].reshape(shape)
 
 
 def attend(
@@ -165,35 +146,48 @@ def attend(
 
     Writes into `context` and `log_sum_exp`. The steps are those of
     `add_key_block`, and at the end of `normalised`, but for two passes
-    over the scores. What is subtracted from them stays as long as no score
-    is far above it. And the product subtracts it: a query has it, negated,
-    as one feature more, in which every key has a 1.
+    over the scores. What is subtracted from them need not be the maximum:
+    the first key's score does as well, as long as no other is far above
+    it. And the product subtracts it: a query has it, negated, as one
+    feature more, in which every key has a 1.
     """
     features = query.shape[-1]
-    queries = buffers.take("queries", (*query.shape[:-1], features + 1))
+    queries = buffers.take(
+        "queries", (*query.shape[:-1], features + 1), query.dtype
+    )
     np.divide(query, sqrt(features), out=queries[..., :-1])
     queries[..., -1] = 0
-    shift = np.full(log_sum_exp.shape, -inf, query.dtype)
+
+    def scores_of(columns: slice) -> Array:
+        keys = with_ones(key[..., columns, :], buffers)
+        width = columns.stop - columns.start
+        scores = buffers.take(
+            "scores", (*query.shape[:-1], width), query.dtype
+        )
+        np.matmul(queries, keys.swapaxes(-2, -1), out=scores)
+        hide(scores, hidden, past, columns)
+        return scores
+
+    seen = min(past + query.shape[-2], key.shape[-2])
+    shift = scores_of(slice(0, min(1, seen))).max(axis=-1, initial=-inf)
+    queries[..., -1] = negated(shift)
     total = np.zeros_like(shift)
     context[...] = 0
-    seen = min(past + query.shape[-2], key.shape[-2])
     for columns in blocks_of(seen, TILE[1]):
-        width = columns.stop - columns.start
-        keys = key[..., columns, :]
-        if columns.start > 0:  # else there is nothing to subtract yet
-            keys = with_ones(keys, buffers)
-        scores = buffers.take("scores", (*query.shape[:-1], width))
-        asking = queries[..., : keys.shape[-1]]
-        np.matmul(asking, keys.swapaxes(-2, -1), out=scores)
-        hide(scores, hidden, past, columns)
+        scores = scores_of(columns)
         if shift.min() == -inf or not scores.max() <= MARGIN:
-            shift, rescale = shift_again(scores, shift)
-            queries[..., -1] = np.where(shift == -inf, 0, -shift)
+            queries[..., -1] = 0
+            scores = scores_of(columns)
+            maximum = np.maximum(shift, scores.max(axis=-1))
+            queries[..., -1] = negated(maximum)
+            scores += queries[..., -1:]
+            rescale = np.exp(shift + queries[..., -1])
             total *= rescale
             context *= rescale[..., None]
+            shift = maximum
         exponentials = np.exp(scores, out=scores)
         # A third of the time that `.sum` takes, since BLAS does it.
-        total += exponentials @ np.ones(width, query.dtype)
+        total += exponentials @ np.ones(scores.shape[-1], scores.dtype)
         context += exponentials @ value[..., columns, :]
     divisor = np.where(total == 0, 1, total)
     context /= divisor[..., None]
@@ -205,32 +199,16 @@ def with_ones(
 ) -> Float[Array, "*group key d_head_and_1"]:
     """Keys with one feature more, which is 1."""
     *axes, features = key.shape
-    keys = buffers.take("keys", (*axes, features + 1))
+    keys = buffers.take("keys", (*axes, features + 1), key.dtype)
     keys[..., :-1], keys[..., -1] = key, 1
     return keys
 
 
-def shift_again(
-    scores: Float[Array, "*group query key"],
+def negated(
     shift: Float[Array, "*group query"],
-) -> tuple[
-    Float[Array, "*group query"],
-    Float[Array, "*group query"],
-]:
-    r"""Subtract the maximum: what is subtracted then, and how sums shrink.
-
-    From the scores `shift` is subtracted already, but where it is
-    $-\infty$, since no key has been seen. There it stays so until one is:
-    a 0 in its place would be kept as if it were a score.
-    """
-    above = scores.max(axis=-1)
-    is_new = shift == -inf
-    further = np.where(is_new, above, np.maximum(above, 0))
-    moved = np.where(further == -inf, 0, further)
-    scores -= moved[..., None]
-    rescale = np.exp(-np.maximum(moved, 0))
-    new_shift = np.where(is_new, further, shift + moved)
-    return new_shift, rescale
+) -> Float[Array, "*group query"]:
+    """What to add to scores; nothing where no key has been seen."""
+    return np.where(shift == -inf, 0, -shift)
 
 
 def add_gradients(
@@ -262,12 +240,12 @@ def add_gradients(
             width = columns.stop - columns.start
             shape = (*scaled.shape[:-1], width)
             keys, values = key[..., columns, :], value[..., columns, :]
-            weights = buffers.take("weights", shape)
+            weights = buffers.take("weights", shape, query.dtype)
             np.matmul(scaled, keys.swapaxes(-2, -1), out=weights)
             hide(weights, masked, past + rows.start, columns)
             weights -= shift[..., rows, None]
             np.exp(weights, out=weights)
-            d_scores = buffers.take("d_scores", shape)
+            d_scores = buffers.take("d_scores", shape, query.dtype)
             np.matmul(d_rows, values.swapaxes(-2, -1), out=d_scores)
             d_scores -= delta[..., rows, None]
             d_scores *= weights
@@ -294,19 +272,18 @@ def hide(
     """-inf for what the mask hides, and what comes after a query."""
     if hidden is not None:
         np.copyto(scores, -inf, where=hidden[..., columns])
-    if columns.stop - 1 > past:
-        query_position = past + np.arange(scores.shape[-2])
-        key_position = np.arange(columns.start, columns.stop)
-        later = key_position > query_position[:, None]
-        np.copyto(scores, -inf, where=later)
+    begin = max(columns.start, past + 1)
+    if begin < columns.stop:
+        count = scores.shape[-2]
+        later = keys_later(count)[:, begin - past - 1 :]
+        here = scores[..., begin - columns.start :]
+        np.copyto(here, -inf, where=later[:, : here.shape[-1]])
 
 
-def blocks_of(count: int, size: int) -> list[slice]:
-    """0 ... count - 1 in blocks, the last maybe shorter."""
-    return [
-        slice(start, min(start + size, count))
-        for start in range(0, count, size)
-    ]
+@cache
+def keys_later(count: int) -> Bool[Array, "query key"]:
+    """For so many queries, which keys after the first one's are later."""
+    return np.triu(np.ones((count, count), bool))
 
 
 def groups_of_heads(shape: tuple[int, ...], size: int) -> list[Index]:
@@ -319,34 +296,3 @@ def groups_of_heads(shape: tuple[int, ...], size: int) -> list[Index]:
     return [
         (*place, group) for place in np.ndindex(*outer) for group in groups
     ]
-
-
-def run_on_threads(
-    work: Callable[[Index, Buffers], None],
-    pieces: list[Index],
-    dtype: np.dtype,
-    workers: int,
-) -> None:
-    """Each worker takes the next piece, as long as there is one."""
-    queue = iter(pieces)  # of which one thread at a time takes the next
-
-    def run() -> None:
-        buffers = Buffers(dtype)
-        for piece in queue:
-            work(piece, buffers)
-
-    with blas().limit(limits=1, user_api="blas"):
-        if workers == 1:
-            return run()
-        with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(run) for _ in range(workers)]
-            for future in futures:
-                future.result()
-
-
-@cache
-def blas():
-    """What holds BLAS to a number of threads; to find it takes a while."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()

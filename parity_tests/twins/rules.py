@@ -20,6 +20,8 @@ WITHOUT_TWIN = {
     "checked.py": "finds wrong shapes; a tool, no step of the data",
     "files.py": "reads and writes files",
     "fast/attention_on_threads.py": "writes into buffers, on threads",
+    "fast/prefill.py": "the steps of both caches again, on threads",
+    "fast/threads.py": "runs other steps; PyTorch has threads inside",
     "example.py": "numbers for both sides, no step of the data",
     "gpt2_on_one_page.py": "the steps of gpt2.py again, on one page",
     "variants/llama_on_one_page.py": "the steps of llama.py again",

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from numpy import ndarray as Array
 
-from .models import WritingModel
+from .models import WritingModel, at_speed
 from .writing import SamplingSettings, write
 
 
@@ -36,7 +36,8 @@ class Chat:
         self.messages: list[dict[str, str]] = []
         if system is not None:
             self.messages.append({"role": "system", "content": system})
-        self.decoding = model.decoding(model.config.positions)
+        decoding = model.decoding(model.config.positions)
+        self.decoding = at_speed(decoding)
 
     def answer(self, message: str) -> Iterator[str]:
         """The answer to a message, piece by piece.

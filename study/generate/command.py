@@ -68,7 +68,7 @@ def generate(
 
     from ..text.progress import progress
     from .breaking import broken, check_breaks
-    from .models import load_model
+    from .models import at_speed, load_model
     from .writing import SamplingSettings, write
 
     if break_ is not None:
@@ -89,6 +89,8 @@ def generate(
         *(temperature, top_k, top_p, seed, min_p, repetition_penalty)
     )
     decoding = loaded.decoding(positions)
+    if break_ is None:  # else what is broken has to be what reads
+        decoding = at_speed(decoding)
     with nullcontext() if break_ is None else broken(break_):
         pieces = write(
             *(ids, decoding, tokenizer.tokens, length, sampling),

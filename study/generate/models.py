@@ -1,8 +1,10 @@
 """Models that write: a GPT-2 or a Llama, its tokenizer, its cache."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 
 from numpy_ref.checkpoints.chat_files import chat_tokenizer_of
 from numpy_ref.checkpoints.llama_config import LLAMAS
@@ -49,3 +51,12 @@ def load_model(
     decoding = partial(architecture.decoding, checkpoint.model, config)
     tokenizer = chat_tokenizer_of(folder.path, config.vocabulary)
     return WritingModel(folder, config, tokenizer, decoding)
+
+
+def at_speed(decoding: Decoding) -> Decoding:
+    """Prompts are read on threads, where the extra `fast` is installed."""
+    if find_spec("threadpoolctl") is None:
+        return decoding
+    from numpy_ref.fast.prefill import on_threads
+
+    return on_threads(decoding, os.cpu_count() or 1)

@@ -29,10 +29,8 @@ FLOORS = (
         "torch_impl.checked",
     ),
     ("numpy_ref", "torch_impl"),  # the twins
-    (
-        *("numpy_ref.variants", "torch_impl.variants"),
-        *("numpy_ref.fast", "torch_impl.fast"),
-    ),
+    ("numpy_ref.variants", "torch_impl.variants"),
+    ("numpy_ref.fast", "torch_impl.fast"),
     ("numpy_ref.tokenizers",),
     ("numpy_ref.checkpoints",),
     ("numpy_ref.training",),

@@ -29,7 +29,7 @@ LAZY = {
     "checkpoints/gguf_files.py": {"gguf"},
     "checkpoints/model_folders.py": {"huggingface_hub"},
     "checkpoints/tensors.py": {"safetensors"},
-    "fast/attention_on_threads.py": {"threadpoolctl"},
+    "fast/threads.py": {"threadpoolctl"},
     "tokenizers/chat_sandbox.py": {"jinja2"},
     "tokenizers/chat_template.py": {"jinja2"},
     "tokenizers/library_tokenizer.py": {"tokenizers"},
