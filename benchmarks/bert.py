@@ -2,7 +2,8 @@
 
 Both sides compute and keep all hidden states, attention weights, queries,
 keys and values of the same texts, in float32; transformers gives the last
-three to a hook.
+three to a hook. Of several texts each of our threads takes one after the
+other, without the padding; `padded` is one array of them all.
 
 Each forward makes new arrays of some 10 MB, which both sides get from one
 allocator. Left to itself, glibc's may return that memory to the system
@@ -11,6 +12,7 @@ MALLOC_TRIM_THRESHOLD_ in the environment, at a gigabyte each, it does not.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -22,15 +24,10 @@ from numpy_ref.masks import padding_mask
 
 from .races import WORKERS, Race, size_of
 
-# Lengths of the texts in a batch, and the ratio to stay below. ALONE is
-# the same batch, of which each thread of ours takes one text after the
-# other, without the padding.
-LENGTHS = [128, 121, 110, 96, 81, 64, 40, 17]
-ALONE = "8 × 128, ours each on a thread"
+# Lengths of the texts in a batch, and the ratio to stay below.
 WORKS = {
     "1 × 128": ([128], 0.85),
-    "8 × 128, padded": (LENGTHS, 1.0),
-    ALONE: (LENGTHS, 1.0),
+    "8 × 128, padded": ([128, 121, 110, 96, 81, 64, 40, 17], 1.0),
 }
 
 
@@ -38,7 +35,10 @@ def races(quick: bool = False) -> Iterator[Race]:
     model = load_bert(find_model("bert").path).model
     weights = size_of(model.encoder)
     for work, (lengths, reach) in WORKS.items():
-        sides = {"NumPy": our_forward(work), "eager": their_forward(work)}
+        at_once = all_at_once(lengths)
+        sides = {"ours": at_once, "eager": their_forward(lengths)}
+        if len(lengths) > 1:
+            sides |= {"ours": one_by_one(lengths), "padded": at_once}
         operations = 2 * weights * sum(lengths)
         yield Race(work, sides, reach, operations)
 
@@ -50,19 +50,23 @@ def texts(lengths: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return ids, padding_mask(np.array(lengths), shape[1])
 
 
-def our_forward(work: str) -> Callable[[], object]:
+def all_at_once(lengths: list[int]) -> Callable[[], object]:
+    """One array for all texts, with padding where they are short."""
     checkpoint = load_bert(find_model("bert").path)
-    lengths, _ = WORKS[work]
+    return partial(ours, checkpoint, *texts(lengths))
+
+
+def one_by_one(lengths: list[int]) -> Callable[[], object]:
+    """Each text by itself, without padding, on a thread."""
+    checkpoint = load_bert(find_model("bert").path)
     ids, mask = texts(lengths)
-    if work != ALONE:
-        return lambda: ours(checkpoint, ids, mask)
-    rows = [
-        (ids[row : row + 1, :length], mask[row : row + 1, :, :length])
-        for row, length in enumerate(lengths)
-    ]
-    return lambda: results_on_threads(
-        lambda row: ours(checkpoint, *row), rows, WORKERS
-    )
+
+    def forward(row: int):
+        one, length = slice(row, row + 1), lengths[row]
+        return ours(checkpoint, ids[one, :length], mask[one, :, :length])
+
+    rows = list(range(len(lengths)))
+    return partial(results_on_threads, forward, rows, WORKERS)
 
 
 def ours(checkpoint: BertCheckpoint, ids: np.ndarray, mask: np.ndarray):
@@ -73,14 +77,14 @@ def ours(checkpoint: BertCheckpoint, ids: np.ndarray, mask: np.ndarray):
     )
 
 
-def their_forward(work: str) -> Callable[[], object]:
+def their_forward(lengths: list[int]) -> Callable[[], object]:
     import torch
     from transformers import BertModel
 
     model = BertModel.from_pretrained(
         find_model("bert").path, attn_implementation="eager"
     ).eval()
-    ids, mask = map(torch.from_numpy, texts(WORKS[work][0]))
+    ids, mask = map(torch.from_numpy, texts(lengths))
     kept = []
     for layer in model.encoder.layer:
         attention = layer.attention.self
