@@ -21,6 +21,7 @@ class Kind(StrEnum):
     heads = "heads"
     head = "head"
     tokens = "tokens"
+    links = "links"
     metrics = "metrics"
     map = "map"
     rollout = "rollout"
@@ -28,6 +29,7 @@ class Kind(StrEnum):
 
 
 OF_ONE_HEAD = (Kind.head, Kind.norms)
+OF_TOKENS = (Kind.tokens, Kind.links)
 
 
 def view(
@@ -94,8 +96,8 @@ def view(
     tokens: Annotated[
         str | None,
         typer.Option(
-            help="Plot the weights from and to these tokens, by name or "
-            "position: portrait,brush or 5,11."
+            help="Print, and with --plot draw, which heads link these "
+            "tokens, by name or position: portrait,brush or 5,11."
         ),
     ] = None,
     metrics: Annotated[
@@ -137,13 +139,14 @@ def view(
     if html is None or plot is not None:
         kind = kind_of(kind, layer, head, tokens, metrics)
     from bert_viz import attend_all
+    from bert_viz.choosing import position_of
     from bert_viz.measures.metric_table import metric_table
     from bert_viz.plots.saving import SUFFIXES
     from numpy_ref.files import check_path, write_file
 
     from ..text.progress import progress
     from .parts import arrays_of, chosen_tokens, prepared, start
-    from .printing import print_attention, print_metrics
+    from .printing import print_attention, print_links, print_metrics
 
     for name, path, suffixes in (
         ("--plot", plot, SUFFIXES),
@@ -167,6 +170,8 @@ def view(
     ]
     attention = attentions[0]
     attention.head(layer or 0, head or 0)  # raises if there is no such head
+    chosen = chosen_tokens(tokens)
+    places = [position_of(attention, token) for token in chosen]
     table = metric_table(attention)
     tables = [table]
     if attention.special.any() and not attention.special.all():
@@ -174,7 +179,6 @@ def view(
     if plot is not None:
         from .drawing import figure_of, save_and_say
 
-        chosen = chosen_tokens(tokens)
         figure = figure_of(kind, attention, table, layer, head, chosen)
         save_and_say(figure, plot)
     if csv is not None:
@@ -184,12 +188,14 @@ def view(
     if html is not None:
         from bert_viz.page.file import page_of
 
-        chosen = (layer or 0,) if attention.values is not None else ()
+        layers = (layer or 0,) if attention.values is not None else ()
         page = page_of(
-            *attentions, neuron_layers=chosen, start=start(layer, head)
+            *attentions, neuron_layers=layers, start=start(layer, head)
         )
         write_file(html, page.encode())
     print_attention(attention, tables)
+    if places:
+        print_links(attention, places)
     if metrics:
         print_metrics(tables)
     for path in filter(None, (plot, csv, npz, html)):
@@ -210,13 +216,13 @@ def kind_of(
     Raises ValueError for options that do not fit together.
     """
     if kind is None and tokens is not None:
-        kind = Kind.tokens
+        kind = Kind.links if "," in tokens else Kind.tokens
     if kind is None and not (layer is None and head is None):
         kind = Kind.head
     if kind is None:
         kind = Kind.metrics if metrics else Kind.heads
-    if kind is Kind.tokens and tokens is None:
-        raise ValueError("expected --tokens with --kind tokens, got none")
+    if kind in OF_TOKENS and tokens is None:
+        raise ValueError(f"expected --tokens with --kind {kind}, got none")
     if kind in OF_ONE_HEAD and (layer is None or head is None):
         raise ValueError(
             f"expected --layer and --head for one head, got --layer "

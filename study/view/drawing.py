@@ -10,6 +10,7 @@ from bert_viz.attention import Attention
 from bert_viz.measures.metric_table import MetricTable
 from bert_viz.plots.head import plot_head
 from bert_viz.plots.heads import plot_heads
+from bert_viz.plots.links import plot_links
 from bert_viz.plots.map import plot_map
 from bert_viz.plots.metrics import plot_metric
 from bert_viz.plots.norms import plot_norms
@@ -33,6 +34,8 @@ def figure_of(
         return figure_of_metrics(table)
     if kind == "tokens":
         return plot_tokens(attention, tokens)
+    if kind == "links":
+        return plot_links(attention, tokens)
     if kind == "norms":
         return plot_norms(attention, layer, head)
     if kind == "head":

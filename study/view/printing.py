@@ -1,9 +1,18 @@
 """Printing for `twice view`: the text, named heads, every metric."""
 
+from itertools import islice, permutations
+
 from rich.console import Console
 from rich.table import Table
 
 from bert_viz.attention import Attention
+from bert_viz.choosing import name_of
+from bert_viz.measures.links import (
+    Link,
+    links_between,
+    links_from,
+    links_to,
+)
 from bert_viz.measures.metric_table import MetricTable
 from bert_viz.measures.metrics import metric_named
 from bert_viz.measures.patterns import BY_NAME, NamedHead, named_heads
@@ -43,6 +52,35 @@ def listed(heads: list[NamedHead]) -> str:
     )
     more = len(heads) - MOST_HEADS
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def print_links(attention: Attention, places: list[int]) -> None:
+    """The heads that link tokens: of one, its strongest; of several, each
+    two of them."""
+    say = Console(highlight=False, markup=False, soft_wrap=True).print
+    if len(places) == 1:
+        (place,) = places
+        name = name_of(attention, place, "from")
+        say(f"\nfrom {name}, to tokens that are not special; as layer.head")
+        for link in links_from(attention, place)[:MOST_HEADS]:
+            say(
+                f"  {head_of(link)} to {name_of(attention, link.key, 'to')}"
+            )
+        say(f"to {name}")
+        for link in links_to(attention, place)[:MOST_HEADS]:
+            query = name_of(attention, link.query, "from")
+            say(f"  {head_of(link)} from {query}")
+    for query, key in permutations(places, 2):
+        start = name_of(attention, query, "from")
+        end = name_of(attention, key, "to")
+        say(f"\nfrom {start} to {end}; as layer.head")
+        heads = map(head_of, links_between(attention, query, key))
+        shown = ", ".join(islice(heads, MOST_HEADS))
+        say(f"  {shown or 'masked: 0 in every head'}")
+
+
+def head_of(link: Link) -> str:
+    return f"{link.layer}.{link.head} ({link.weight:.2f})"
 
 
 def print_metrics(tables: list[MetricTable]) -> None:

@@ -37,7 +37,7 @@ FLOORS = (
     ("bert_viz.attention", "bert_viz.checking", "bert_viz.spelling"),
     (
         *("bert_viz.arrays", "bert_viz.attending"),
-        *("bert_viz.measures", "bert_viz.words"),
+        *("bert_viz.choosing", "bert_viz.measures", "bert_viz.words"),
     ),
     ("bert_viz.plots",),
     ("bert_viz.page",),

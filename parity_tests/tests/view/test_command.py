@@ -36,6 +36,28 @@ def test_the_default_sentence_and_the_heads_with_a_pattern(twice):
     assert "Voita et al. 2019" in out
 
 
+def test_the_heads_that_link_two_tokens_are_printed_without_a_plot(twice):
+    code, out, _ = twice("view", "--tokens", "woman,artist")
+    assert code == 0
+    attention = attend(SENTENCE)
+    *_, there, _, back_title, back = out.splitlines()
+    title = "from artist (token 2) to woman (token 8); as layer.head"
+    assert back_title == title
+    for line, (query, key) in ((there, (8, 2)), (back, (2, 8))):
+        weights = attention.weights[..., query, key]
+        layer, head = np.unravel_index(weights.argmax(), weights.shape)
+        first = f"  {layer}.{head} ({weights.max():.2f}), "
+        assert line.startswith(first)
+        assert line.count("(") == 6
+
+
+def test_one_token_is_printed_with_what_it_links_to(twice):
+    code, out, _ = twice("view", "--tokens", "portrait")
+    assert code == 0
+    assert "  0.2 (1.00) to the (token 4)" in out.splitlines()
+    assert "  0.2 (1.00) from of (token 6)" in out.splitlines()
+
+
 def test_numbers_as_csv_and_npz(twice, tmp_path):
     table, arrays = tmp_path / "heads.csv", tmp_path / "heads.npz"
     code, out, _ = twice("view", "--csv", table, "--npz", arrays)
@@ -63,6 +85,7 @@ def test_numbers_as_csv_and_npz(twice, tmp_path):
         (),
         pytest.param((LAYER, 2, HEAD, 7), marks=SLOW),
         pytest.param(("--tokens", "portrait, 11"), marks=SLOW),
+        pytest.param(("--tokens", "portrait"), marks=SLOW),
         pytest.param(("--metrics",), marks=SLOW),
         ("--kind", "map"),
         ("--kind", "rollout"),
@@ -146,6 +169,7 @@ def test_names_and_positions_of_tokens():
         ((LAYER, 6, HEAD, 0), "expected layer from 0 to 5, got 6"),
         (("--tokens", "horse"), "horse"),
         (("--kind", "tokens"), "expected --tokens with --kind tokens"),
+        (("--kind", "links"), "expected --tokens with --kind links"),
         (
             ("--html", "a.html", LAYER, 0, HEAD, 99),
             "expected head from 0 to 11, got 99",

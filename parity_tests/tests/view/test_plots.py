@@ -20,6 +20,7 @@ from PIL import Image
 
 from bert_viz import from_arrays
 from bert_viz.measures.head_map import head_map
+from bert_viz.measures.links import links_from, links_to
 from bert_viz.measures.metric_table import metric_table
 from bert_viz.plots import describing, heat_map, saving, token_labels
 from bert_viz.plots.difference import (
@@ -28,6 +29,7 @@ from bert_viz.plots.difference import (
 )
 from bert_viz.plots.head import plot_head
 from bert_viz.plots.heads import plot_heads, png_of
+from bert_viz.plots.links import plot_link, plot_links
 from bert_viz.plots.map import plot_map
 from bert_viz.plots.metrics import plot_metric
 from bert_viz.plots.norms import plot_norms
@@ -96,6 +98,7 @@ IN_AXES = {
     "rollout": lambda attention, axes=None: plot_rollout(
         attention, 0, axes
     ),
+    "link": lambda attention, axes=None: plot_link(attention, 0, 0, axes),
 }
 IN_FIGURE = {
     "tokens": lambda attention, figure=None: plot_tokens(
@@ -103,6 +106,9 @@ IN_FIGURE = {
     ),
     "norms": lambda attention, figure=None: plot_norms(
         attention, 0, 0, figure
+    ),
+    "links": lambda attention, figure=None: plot_links(
+        attention, [0, 0], figure
     ),
 }
 ALL = IN_AXES | IN_FIGURE
@@ -248,6 +254,42 @@ def test_several_tokens_are_seen_from_both_sides():
         np.testing.assert_array_equal(drawn(axes), weights.reshape(6, 6))
         assert look(axes) == ("viridis", 0, 1)
     assert "six random heads" in figure.get_suptitle()
+
+
+def test_links_are_the_weights_between_each_two_of_the_tokens():
+    figure = plot_links(ATTENTION, ["cat", 5, 0])
+    panels = [axes for axes in figure.axes if axes.images]
+    ends = [(2, 5), (2, 0), (5, 2), (5, 0), (0, 2), (0, 5)]
+    for axes, (query, key) in zip(panels, ends, strict=True):
+        weights = ATTENTION.weights[..., query, key]
+        np.testing.assert_array_equal(drawn(axes), weights)
+        layer, head = divmod(int(weights.argmax()), 3)
+        title = title_line(axes)
+        assert title.startswith("Weight from ")
+        assert f"(token {query}) to {WORDS[key]} (token {key})" in title
+        largest = f"{weights.max():.2f}, layer {layer}, head {head}"
+        assert title.endswith(f"largest: {largest}")
+
+
+def test_a_link_to_a_later_token_of_a_causal_model_is_masked():
+    lower = np.tril(ATTENTION.weights)
+    rows = lower / lower.sum(axis=-1, keepdims=True)
+    causal = from_arrays(WORDS, rows)
+    assert "masked: 0 in all" in title_line(plot_link(causal, 1, 3))
+    assert "largest" in title_line(plot_link(causal, 3, 1))
+
+
+def test_links_are_ranked_over_all_heads():
+    from_cat = links_from(ATTENTION, 2)
+    assert len(from_cat) == 6 * 3  # three others that are not special
+    for layer, head, query, key, weight in from_cat:
+        assert query == 2 != key
+        assert weight == ATTENTION.weights[layer, head, 2, key]
+    assert from_cat == sorted(from_cat, key=lambda link: -link.weight)
+    to_cat = links_to(ATTENTION, 2)
+    assert {link.key for link in to_cat} == {2}
+    others = ATTENTION.weights[..., [1, 3, 4], 2]
+    assert to_cat[0].weight == others.max()
 
 
 @pytest.mark.parametrize("metric", TABLE.values)
@@ -727,6 +769,10 @@ REFUSED = {
         "got dog at positions: none",
     ),
     "no tokens": (lambda: plot_tokens(ATTENTION, []), "at least one"),
+    "one token to link": (
+        lambda: plot_links(ATTENTION, [2]),
+        "at least two tokens to link, got 1",
+    ),
     "no such direction": (
         lambda: plot_token(ATTENTION, 0, "by"),
         "expected direction to be from or to, got 'by'",
