@@ -22,17 +22,18 @@ from .data import as_json, page_data
 
 # Modules that need no browser, so that tests can run them anywhere.
 PURE_MODULES = (
+    "state",
     "unpacking",
     "selecting",
     "panels",
     "arithmetic",
     "norms",
+    "links",
     "ranking",
     "layout",
     "telling",
     "colours",
     "marks",
-    "state",
     "scene",
     "csv",
     "head_lines",
@@ -46,6 +47,7 @@ MODULES = (
     "canvas",
     "elements",
     "legend",
+    "sentence",
     "head_view",
     "model_view",
     "neuron_view",

@@ -14,7 +14,11 @@ export function makeControls(page) {
   const { data } = page;
   fill(byId("layer"), numbers(data.layers));
   const metrics = names(data, "metrics");
-  fill(byId("sort"), [["model", "layer and head"], ...metrics.map(twice)]);
+  fill(byId("sort"), [
+    ["model", "layer and head"],
+    ...metrics.map(twice),
+    ["link", "weight between two chosen tokens"],
+  ]);
   const patterns = names(data, "patterns");
   fill(byId("pattern"), [["", "any"], ...patterns.map(twice)]);
   makeHeads(page);
@@ -72,19 +76,22 @@ function makeHeads(page) {
     );
     button.setAttribute("aria-label", `Head ${head}, ${markOf(head).name}`);
     button.addEventListener("click", () =>
-      page.change({ heads: headsAfter(page.state, head) }),
+      page.change(headsAfter(page.state, head)),
     );
     group.append(button);
   }
   roving(group, () => Array.from(group.children));
 }
 
-// Choose one head, or add or remove one of several; the last one stays.
+// Choose one head, or add or remove one of several; the last one stays. The
+// numbers that are shown are those of the head that was added last.
 function headsAfter({ heads, several }, head) {
-  if (!several) return [head];
-  if (!heads.includes(head)) return [...heads, head].sort((a, b) => a - b);
+  if (!several) return { heads: [head], head: null };
+  if (!heads.includes(head)) {
+    return { heads: [...heads, head].sort((a, b) => a - b), head };
+  }
   const others = heads.filter((other) => other !== head);
-  return others.length ? others : heads;
+  return { heads: others.length ? others : heads, head: null };
 }
 
 function makeTabs(page) {

@@ -6,24 +6,27 @@
 import { colourOfHead, signColour } from "./colours.js";
 import { linesOf } from "./layout.js";
 import { markAt, markOf } from "./marks.js";
-import { weightText } from "./telling.js";
+import { plainWeight } from "./telling.js";
 
 const MOST_LINES = 3000;
 const MOST_MARKS = 120;
 
-// The row or the column whose lines alone are shown: pointed at, or kept.
+// The row, the column or both whose lines alone are shown: pointed at, or
+// kept.
 export function focusOf(view) {
   return view.preview || keptFocus(view);
 }
 
 export function keptFocus(view) {
-  const { query, key } = view.page.state;
+  const { token, query, key } = view.page.state;
   const find = (units, position) =>
     units.findIndex((unit) => unit.positions.includes(position));
-  const row = query === null ? -1 : find(view.units.queries, query);
-  if (row >= 0) return { query: row };
-  const column = key === null ? -1 : find(view.units.keys, key);
-  return column >= 0 ? { key: column } : {};
+  const row = find(view.units.queries, query);
+  const column = find(view.units.keys, token === null ? key : token);
+  return {
+    ...(row < 0 ? {} : { query: row }),
+    ...(column < 0 ? {} : { key: column }),
+  };
 }
 
 // The lines of all chosen heads; `count` of them are strong enough, and
@@ -94,11 +97,10 @@ export function valueBeside(view, focus, side, at) {
   const row = side === "key" ? focus.query : at;
   const column = side === "key" ? at : focus.key;
   if (row === undefined || column === undefined) return "";
-  if (focus[side] !== undefined) return "";
   const best = strongestHead(view, row, column);
   const { heads } = view.page.state;
   const name = heads.length > 1 ? `head ${heads[best.at]}: ` : "";
-  return name + weightText(best.matrix, best.entry);
+  return name + plainWeight(best.matrix, best.entry);
 }
 
 function strongestHead(view, row, column) {

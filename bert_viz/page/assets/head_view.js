@@ -7,7 +7,7 @@ import { focusOf, keptFocus, lineShapes, valueBeside } from "./head_lines.js";
 import { rowHeight, strongest } from "./layout.js";
 import { matrixOf, unitsShown } from "./panels.js";
 import { scene } from "./scene.js";
-import { fixed, weightText } from "./telling.js";
+import { errorText, fixed, weightText } from "./telling.js";
 
 const MOST_IN_SIGHT = 30; // rows; with more, the readout is sticky
 const HIGHEST = 2400; // of the canvas, in pixels
@@ -15,6 +15,8 @@ const FAR = 400; // pixels to scroll before it is drawn again
 const HINT =
   "Point at a token, or move to it with Tab and the arrow keys, to see only " +
   "its lines, with their weights. A click or Enter keeps it, Escape lets go.";
+
+const NOTHING = { token: null, query: null, key: null };
 
 const drawn = new WeakMap(); // what each host shows now
 
@@ -55,9 +57,9 @@ function build(host, panel, units) {
   const grid = element(
     "div",
     { class: "head-grid", "data-panel": String(panel.index) },
-    element("div", { class: "column-title" }, "query: looks"),
+    element("div", { class: "column-title" }, "from (query)"),
     element("div"),
-    element("div", { class: "column-title" }, "key: is looked at"),
+    element("div", { class: "column-title" }, "to (key)"),
     queries,
     middle,
     keys,
@@ -113,23 +115,18 @@ function show(view, focus) {
 function keep(view, target) {
   const focus = focusAt(target);
   if (!focus) return;
-  const positionOf = (side, units) =>
-    focus[side] === undefined ? null : units[focus[side]].positions[0];
-  const { queries, keys } = view.units;
-  const chosen = {
-    query: positionOf("query", queries),
-    key: positionOf("key", keys),
-  };
-  const { query, key } = view.page.state;
-  const again = query === chosen.query && key === chosen.key;
-  view.page.change(again ? { query: null, key: null } : chosen);
+  const [side] = Object.keys(focus);
+  const units = side === "query" ? view.units.queries : view.units.keys;
+  const [position] = units[focus[side]].positions;
+  const again = view.page.state[side] === position;
+  view.page.change({ token: null, [side]: again ? null : position });
 }
 
 function onKey(view, event) {
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (key === "Enter" || key === " ") keep(view, target);
-  else if (key === "Escape") view.page.change({ query: null, key: null });
+  else if (key === "Escape") view.page.change(NOTHING);
   else if (!moveFrom(view, target, key)) return;
   event.preventDefault();
 }
@@ -212,13 +209,20 @@ function markRows(view, focus) {
   }
 }
 
-// The focused token in full, and its strongest weights in each head.
-function readoutOf(view, focus) {
+// The focused tokens in full, and their strongest weights in each head.
+function readoutOf(view, { query, key }) {
+  const parts = [
+    ...(query === undefined ? [] : readoutOfSide(view, { query })),
+    ...(key === undefined ? [] : readoutOfSide(view, { key })),
+  ];
+  return parts.length ? parts : [HINT];
+}
+
+function readoutOfSide(view, focus) {
   const { heads } = view.page.state;
   const { queries, keys } = view.units;
   const isQuery = focus.query !== undefined;
   const unit = isQuery ? queries[focus.query] : keys[focus.key];
-  if (!unit) return [HINT];
   const parts = [
     `${isQuery ? "Query" : "Key"} ${unit.positions[0]}: `,
     { token: unit.token, full: true },
@@ -237,7 +241,7 @@ function readoutOf(view, focus) {
     });
     if (!best.length) parts.push("nothing shown here");
   });
-  return [...parts, "."];
+  return [...parts, ". "];
 }
 
 function noteOf(view, count, shown) {
@@ -248,6 +252,8 @@ function noteOf(view, count, shown) {
   const sign = signed
     ? " Solid lines: more in the second text; dashed lines: less."
     : "";
-  if (shown === count) return `${all}.${sign}`;
-  return `${all}, of which the ${shown} strongest are drawn.${sign}`;
+  const rest =
+    shown === count ? "" : `, of which the ${shown} strongest are drawn`;
+  const error = errorText(view.matrices[0]);
+  return `${all}${rest}. Each is ${error}.${sign}`;
 }

@@ -1,9 +1,11 @@
 // Layout: which weights become lines, and how large pictures are reduced.
 
 const BINS = 256;
+const NARROWEST = 80; // pixels of a thumbnail
+const WIDEST = 240;
 
-// The lines of a matrix: weights of at least `threshold`, in one row or one
-// column if `focus` has one. Of more than `most` only the strongest, so that
+// The lines of a matrix: weights of at least `threshold`, in the row and the
+// column that `focus` has, if any. Of more than `most` only the strongest, so that
 // drawing stays quick; `count` is how many there were. The weakest come
 // first, to lie below the others.
 export function linesOf(matrix, threshold, most, focus = {}) {
@@ -20,19 +22,18 @@ export function linesOf(matrix, threshold, most, focus = {}) {
   return { lines, count: strong.length };
 }
 
-// Visits indices into `weights`. Loops, because an array of all entries of
-// 512 tokens is slow.
+// Visits indices into `weights`: all, or those of the chosen row and of the
+// chosen column. Loops, because an array of all entries of 512 tokens is slow.
 function forEachEntry({ queries, keys }, { query, key }, visit) {
-  const [row, rows] = span(query, queries.length);
-  const [column, columns] = span(key, keys.length);
-  for (let r = row; r < rows; r += 1) {
-    const base = r * keys.length;
-    for (let c = column; c < columns; c += 1) visit(base + c);
+  const all = query === undefined && key === undefined;
+  for (let row = 0; row < queries.length; row += 1) {
+    const base = row * keys.length;
+    if (all || row === query) {
+      for (let column = 0; column < keys.length; column += 1) {
+        visit(base + column);
+      }
+    } else if (key !== undefined) visit(base + key);
   }
-}
-
-function span(chosen, length) {
-  return chosen === undefined ? [0, length] : [chosen, chosen + 1];
 }
 
 // The `most` largest, by a histogram instead of sorting them all.
@@ -92,6 +93,16 @@ export function pooled(numbers, rows, columns, size) {
     }
   }
   return { numbers: few, rows: fewRows, columns: fewColumns };
+}
+
+// Columns of thumbnails: all heads of a layer side by side, or an equal part
+// of them, so that no row mixes two layers; else as many as there is room for.
+export function columnsFor(heads, width) {
+  const room = Math.max(1, Math.floor(width / NARROWEST));
+  for (let columns = Math.min(heads, room); columns > 1; columns -= 1) {
+    if (heads % columns === 0 && width / columns < WIDEST) return columns;
+  }
+  return Math.min(heads, room);
 }
 
 // Height of a token's row in pixels: many tokens stand closer.

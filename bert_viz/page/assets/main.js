@@ -7,7 +7,8 @@ import { drawMetricsView } from "./metrics_view.js";
 import { drawModelView } from "./model_view.js";
 import { drawNeuronView } from "./neuron_view.js";
 import { panelsOf, refusal } from "./panels.js";
-import { save } from "./saving.js";
+import { download, save } from "./saving.js";
+import { drawSentences } from "./sentence.js";
 import { fragmentOf, stateOf } from "./state.js";
 import { summaries, weightTables } from "./table_view.js";
 import { unpack } from "./unpacking.js";
@@ -23,6 +24,9 @@ const data = JSON.parse(byId("data").textContent);
 const limits = limitsOf(data);
 const page = { data, change, state: stateOf(data.start, limits) };
 const drawnIn = {};
+// A page in a frame has no address of its own, but can give a copy of itself.
+const inFrame = window.parent !== window;
+const source = inFrame ? document.documentElement.outerHTML : "";
 let lastDraw = null;
 let newest = 0; // drawings are counted; this is the newest
 
@@ -49,7 +53,7 @@ async function change({ focus, ...changes }) {
   const started = performance.now();
   page.state = { ...page.state, ...changes };
   if (!page.state.several) page.state.heads = page.state.heads.slice(0, 1);
-  remember(fragmentOf(page.state));
+  remember(fragmentOf(page.state), Object.keys(changes).every(isQuiet));
   await draw(started);
   if (focus) focusOn(focus);
 }
@@ -61,11 +65,17 @@ function focusOn(name) {
   if (target) target.focus();
 }
 
+// What changes while one drags or types is no step that Back returns to.
+const QUIET = ["threshold", "least", "dimension", "theme"];
+const isQuiet = (name) => QUIET.includes(name);
+
 // A page in a frame may not be allowed to change its address.
-function remember(fragment) {
-  byId("link").setAttribute("href", `#${fragment}`);
+function remember(fragment, quietly) {
+  const address = `#${fragment}`;
+  byId("link").setAttribute("href", address);
   try {
-    history.replaceState(null, "", `#${fragment}`);
+    if (quietly) history.replaceState(null, "", address);
+    else if (address !== location.hash) history.pushState(null, "", address);
   } catch {
     // The link has the fragment all the same.
   }
@@ -83,14 +93,24 @@ async function draw(started) {
   const own = (newest += 1);
   await Promise.all(packedFor(page.state).map(unpack));
   if (own !== newest) return; // the state has changed since
+  paint(started);
+}
+
+// All that is needed is unpacked.
+function paint(started) {
   setTheme();
   showState(page);
   const { view } = page.state;
   const panels = panelsOf(data, page.state.text);
+  const fit = panels.filter((panel) => !refusal(panel, page.state));
+  drawSentences(page, fit);
+  byId("bar").style.setProperty("--tokens", String(limits.tokens));
+  const { offsetHeight } = byId("bar");
+  document.documentElement.style.setProperty("--bar", `${offsetHeight}px`);
   hostsIn(byId(`view-${view}`), panels).forEach((host, at) =>
     drawPanel(host, panels[at]),
   );
-  showWords(panels);
+  showWords(fit);
   note(view, performance.now() - started);
 }
 
@@ -149,25 +169,32 @@ function noDifference(panel, view) {
   return "A weight belongs to one text: choose the first or the second.";
 }
 
+let told = ""; // what the words and tables are about
+
+// Neither depends on the view, and the table of 512 tokens takes a second.
 function showWords(panels) {
-  const fit = panels.filter((panel) => !refusal(panel, page.state));
-  const summary = fit.flatMap((panel) => summaries(panel, page.state));
-  byId("summary").replaceChildren(...summary);
-  const tables = byId("tables");
+  const { layer, heads, special, words, between, text } = page.state;
   const open = byId("table-details").open;
-  tables.replaceChildren(
-    ...(open ? fit.flatMap((panel) => weightTables(panel, page.state)) : []),
+  const shown = [layer, heads, special, words, between, text, open];
+  if (JSON.stringify(shown) === told) return;
+  told = JSON.stringify(shown);
+  const summary = panels.flatMap((panel) => summaries(panel, page.state));
+  byId("summary").replaceChildren(...summary);
+  byId("tables").replaceChildren(
+    ...(open ? panels.flatMap((one) => weightTables(one, page.state)) : []),
   );
 }
 
 // --- light and dark ------------------------------------------------------
 
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const onPaper = matchMedia("print"); // in light colours, whatever is chosen
 
 function setTheme() {
   const { theme } = page.state;
   const own = prefersDark.matches ? "dark" : "light";
-  page.theme = theme === "auto" ? own : theme;
+  const chosen = theme === "auto" ? own : theme;
+  page.theme = onPaper.matches ? "light" : chosen;
   document.documentElement.dataset.theme = page.theme;
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -178,6 +205,8 @@ function setTheme() {
     chosen: colour("chosen"),
   };
 }
+
+const NARROW = 640; // pixels; there the options are folded away
 
 // --- start ---------------------------------------------------------------
 
@@ -196,6 +225,7 @@ function listen() {
     again();
   });
   prefersDark.addEventListener("change", again);
+  onPaper.addEventListener("change", () => paint(performance.now()));
   byId("table-details").addEventListener("toggle", again);
   let width = innerWidth;
   addEventListener("resize", () => {
@@ -214,8 +244,24 @@ function listen() {
   }
 }
 
+// The link of a page in a frame saves a copy that opens at this view.
+function makeLink() {
+  if (!inFrame) return;
+  const packed = byId("data").textContent;
+  byId("link").textContent = "save this view as a page";
+  byId("link").addEventListener("click", (event) => {
+    event.preventDefault();
+    const start = fragmentOf(page.state);
+    const fresh = JSON.stringify({ ...data, start }).replace(/</g, "\\u003c");
+    const text = `<!doctype html>\n${source.replace(packed, () => fresh)}`;
+    download("attention.html", new Blob([text], { type: "text/html" }));
+  });
+}
+
 describe();
+makeLink();
 makeControls(page);
+byId("options").open = innerWidth > NARROW;
 readAddress();
 listen();
 const ready = draw(0); // timed from the opening of the page

@@ -10,6 +10,7 @@ import { normsOf } from "./norms.js";
 import { allHeads, largestHead, metricNames, valuesOf } from "./ranking.js";
 import { scene } from "./scene.js";
 import { isMasked } from "./selecting.js";
+import { headOf } from "./state.js";
 import { fixed, signed, withError } from "./telling.js";
 
 const SIZE = 240; // of the two pictures
@@ -76,7 +77,8 @@ function patternsPart(panel, page) {
 // --- metrics -------------------------------------------------------------
 
 function metricsPart(panel, page) {
-  const { layer, heads } = page.state;
+  const { layer } = page.state;
+  const head = headOf(page.state);
   const rows = metricNames(panel).map((name) => {
     const metric = panel.text.metrics.find((known) => known.name === name);
     const values = valuesOf(panel, name);
@@ -87,7 +89,7 @@ function metricsPart(panel, page) {
       metric.definition,
       metric.source,
       panel.other ? "0" : fixed(metric.equal),
-      write(values[layer][heads[0]]),
+      write(values[layer][head]),
       headButton(page, largest.layer, largest.head, write(largest.value)),
     ];
   });
@@ -98,7 +100,7 @@ function metricsPart(panel, page) {
           "before they were rounded to 8 bits",
     [
       ...["metric", "definition", "source", "equal weights"],
-      ...[`L${layer} H${heads[0]}`, "largest"],
+      ...[`L${layer} H${head}`, "largest"],
     ],
     rows,
     { "data-table": "metrics" },
@@ -172,14 +174,14 @@ function influencePart(panel, page) {
   );
 }
 
-function movedText({ layer, heads }, { moved, rows }) {
+function movedText(state, { moved, rows }) {
   return (
-    `In layer ${layer}, head ${heads[0]}, for ${moved} of ${rows} queries ` +
+    `In layer ${state.layer}, head ${headOf(state)}, for ${moved} of ${rows} queries ` +
     "the key with the largest weight is not the one that contributes most."
   );
 }
 
-function normTable({ layer, heads }, contributed) {
+function normTable(state, contributed) {
   const { matrix, valueNorms, norms } = contributed;
   const { keys, queries } = matrix;
   const rows = strongest(matrix, STRONGEST).map(({ row, column, weight }) => {
@@ -194,8 +196,8 @@ function normTable({ layer, heads }, contributed) {
     ];
   });
   return tableOf(
-    `The ${rows.length} largest weights of layer ${layer}, head ` +
-      `${heads[0]}, and what they contribute`,
+    `The ${rows.length} largest weights of layer ${state.layer}, head ` +
+      `${headOf(state)}, and what they contribute`,
     ["query", "key", "weight α", "‖f(x)‖", "‖α f(x)‖"],
     rows,
     { "data-table": "norms" },

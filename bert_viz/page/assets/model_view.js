@@ -4,13 +4,14 @@
 import { canvasOf } from "./canvas.js";
 import { pixelsOf } from "./colours.js";
 import { element, roving, setStop } from "./elements.js";
-import { pooledMatrix } from "./layout.js";
+import { columnsFor, pooledMatrix } from "./layout.js";
 import { legendOf } from "./legend.js";
-import { matrixOf } from "./panels.js";
-import { metricNames, patternsOf, rankedHeads, valuesOf } from "./ranking.js";
+import { matrixOf, unitsShown } from "./panels.js";
+import { metricNames, patternsOf, rankedHeads } from "./ranking.js";
+import { sortValues, valuesOf } from "./ranking.js";
 import { scene } from "./scene.js";
 import { isMasked } from "./selecting.js";
-import { fixed, signed } from "./telling.js";
+import { fixed, isolated, signed, visible } from "./telling.js";
 
 const SIZE = 96; // of a thumbnail, in pixels
 
@@ -20,16 +21,20 @@ export function drawModelView(host, panel, page) {
   const { state, theme } = page;
   const { special, words, between, text } = state;
   const { sort, ascending, least, pattern } = state;
+  const ends = sort === "link" ? [state.query, state.key] : [];
   const looks = JSON.stringify([special, words, between, text, theme]);
-  const order = JSON.stringify([sort, ascending, least, pattern]);
+  const order = JSON.stringify([sort, ascending, least, pattern, ends]);
   let view = drawn.get(host);
   if (!view || view.looks !== looks || !host.contains(view.grid)) {
     view = build(host, panel, page, looks);
     drawn.set(host, view);
   }
   view.page = page;
+  const columns = columnsFor(page.data.heads, host.clientWidth);
+  view.grid.style.setProperty("--columns", String(columns));
   if (view.order !== order) arrange(view, panel, page, order);
   markChosen(view, state);
+  markTokens(view, panel, state);
 }
 
 function build(host, panel, page, looks) {
@@ -38,7 +43,6 @@ function build(host, panel, page, looks) {
     role: "group",
     "aria-label": "Heads: arrow keys move, Enter opens",
   });
-  grid.style.setProperty("--heads", String(page.data.heads));
   const note = element("p", { class: "note", "aria-live": "polite" });
   const isSigned = Boolean(panel.other);
   const legend = legendOf(isSigned, page.theme, isMasked(panel.text));
@@ -64,10 +68,7 @@ function open(view, target) {
 function arrange(view, panel, page, order) {
   const { layers, heads } = page.data;
   const ranked = rankedHeads(panel, layers, heads, page.state);
-  const all = ranked.length === layers * heads;
-  const modelOrder = page.state.sort === "model" && all;
   view.order = order;
-  view.grid.classList.toggle("model-order", modelOrder);
   view.grid.replaceChildren(
     ...ranked.map((head) => thumbnail(view, panel, page, head)),
   );
@@ -81,15 +82,23 @@ function noteOf(panel, state, shown, all) {
   return `${shown} of ${all} heads${filter}, ${order}.`;
 }
 
-function orderText(panel, { sort, ascending, least }, isAll) {
-  if (valuesOf(panel, sort)) {
+function orderText(panel, state, isAll) {
+  const { sort, ascending, least } = state;
+  if (sortValues(panel, state)) {
     const first = ascending ? "smallest" : "largest";
     const bound = least === null ? "" : `, at least ${least}`;
-    return `sorted by ${sort}, ${first} first${bound}`;
+    const by = sort === "link" ? linkText(panel, state) : sort;
+    return `sorted by ${by}, ${first} first${bound}`;
   }
   if (sort === "model" && isAll) return "one row for each layer";
+  if (sort === "link") return "in the model’s order: no two tokens are chosen";
   const reason = sort === "model" ? "" : `: ${sort} does not apply here`;
   return `in the model’s order${reason}`;
+}
+
+function linkText({ text }, { query, key }) {
+  const name = (position) => isolated(visible(text.tokens[position]));
+  return `the weight from ${name(query)} to ${name(key)}`;
 }
 
 function thumbnail(view, panel, page, { layer, head, value }) {
@@ -107,13 +116,13 @@ function thumbnail(view, panel, page, { layer, head, value }) {
   return element(
     "button",
     { class: "thumbnail", type: "button", ...which },
-    view.canvases.get(name),
-    ...captionOf(panel, layer, head, value),
+    element("span", { class: "picture" }, view.canvases.get(name)),
+    ...captionOf(panel, page.state, layer, head, value),
   );
 }
 
-function captionOf(panel, layer, head, value) {
-  const number = value === null ? "" : valueText(panel, value);
+function captionOf(panel, state, layer, head, value) {
+  const number = value === null ? "" : valueText(panel, state, value);
   const patterns = panel.other ? [] : patternsOf(panel.text, layer, head);
   const names = patterns.map(({ name }) => name);
   return [
@@ -127,8 +136,10 @@ function captionOf(panel, layer, head, value) {
   ];
 }
 
-function valueText(panel, value) {
-  return panel.other ? signed(value, 2) : fixed(value, 2);
+// A weight has three digits, as everywhere.
+function valueText(panel, { sort }, value) {
+  const digits = sort === "link" ? 3 : 2;
+  return panel.other ? signed(value, digits) : fixed(value, digits);
 }
 
 function pixelsOfHead(panel, page, layer, head) {
@@ -147,6 +158,21 @@ function markChosen(view, { layer, heads }) {
   setStop(buttons, buttons.find(isChosen));
 }
 
+// The row and the column of the chosen tokens, as lines on every thumbnail.
+function markTokens(view, panel, state) {
+  const { token, query, key } = state;
+  const { queries, keys } = unitsShown(panel, state);
+  const place = (units, position) => {
+    const at = units.findIndex((unit) => unit.positions.includes(position));
+    return at < 0 ? "none" : `${(100 * (at + 0.5)) / units.length}%`;
+  };
+  view.grid.style.setProperty("--row-at", place(queries, query));
+  const column = token === null ? key : token;
+  view.grid.style.setProperty("--column-at", place(keys, column));
+  view.grid.classList.toggle("with-row", place(queries, query) !== "none");
+  view.grid.classList.toggle("with-column", place(keys, column) !== "none");
+}
+
 // --- saving --------------------------------------------------------------
 
 export function modelScene(panel, page) {
@@ -156,7 +182,7 @@ export function modelScene(panel, page) {
   const shapes = ranked.flatMap(({ layer, head, value }, at) => {
     const x = 16 + across * (at % data.heads);
     const y = 40 + down * Math.floor(at / data.heads);
-    const number = value === null ? "" : `  ${valueText(panel, value)}`;
+    const number = value === null ? "" : `  ${valueText(panel, state, value)}`;
     return [
       {
         ...{ shape: "pixels", x, y, width: SIZE, height: SIZE },

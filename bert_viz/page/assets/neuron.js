@@ -3,6 +3,7 @@
 
 import { arithmeticOf } from "./arithmetic.js";
 import { maySee } from "./selecting.js";
+import { headOf } from "./state.js";
 import { unpackedNow } from "./unpacking.js";
 
 export function reasonAgainst(text, { layer, heads }) {
@@ -26,7 +27,7 @@ export function reasonAgainst(text, { layer, heads }) {
   );
 }
 
-// Every step for the chosen query of the first chosen head.
+// Every step for the chosen query of the head that is shown.
 export function stepsOf(text, state) {
   const packed = text.neuron[String(state.layer)];
   const [, tokens, size] = packed.queries.shape;
@@ -38,7 +39,7 @@ export function stepsOf(text, state) {
   };
   const query = queryOf(text, state);
   const allowed = text.tokens.map((_, key) => maySee(text, query, key));
-  return arithmeticOf(vectors, state.heads[0], query, allowed);
+  return arithmeticOf(vectors, headOf(state), query, allowed);
 }
 
 // Without a choice, the first token that is not special.

@@ -2,6 +2,7 @@
 
 import { chosenOf, stepsOf, reasonAgainst } from "./neuron.js";
 import { stripsScene } from "./neuron_strips.js";
+import { headOf } from "./state.js";
 
 export function neuronScene(panel, page) {
   const { text } = panel;
@@ -23,8 +24,8 @@ export function neuronRows(panel, page) {
   if (reasonAgainst(text, page.state)) return [];
   const steps = stepsOf(text, page.state);
   const { query } = chosenOf(text, page.state, steps);
-  const { layer, heads } = page.state;
-  const start = [panel.index + 1, layer, heads[0], query];
+  const head = headOf(page.state);
+  const start = [panel.index + 1, page.state.layer, head, query];
   const flat = (step, numbers) =>
     numbers.map((number, d) => [...start, step, "", d, number]);
   const each = (step, numbers) =>

@@ -5,6 +5,7 @@ import { drawScene } from "./canvas.js";
 import { element, rowOf, scrolling, tableOf } from "./elements.js";
 import { scrollAgain, scrolledIn, tokenElement } from "./elements.js";
 import { chosenOf, reasonAgainst, stepsOf } from "./neuron.js";
+import { headOf } from "./state.js";
 import { GAP, LABEL, ROW, TOP, stripsScene } from "./neuron_strips.js";
 import { isolated, precise, visible } from "./telling.js";
 import { unpackedNow } from "./unpacking.js";
@@ -35,26 +36,28 @@ export function drawNeuronView(host, panel, page) {
 
 function pickers(panel, page, chosen) {
   const { text } = panel;
-  const tokens = text.tokens.map(
-    (token, at) => `${at}  ${isolated(visible(token))}`,
-  );
-  const { layer, heads } = page.state;
+  const tokens = text.tokens.map((token, at) => [
+    at,
+    `${at}  ${isolated(visible(token))}`,
+  ]);
+  const { layer } = page.state;
   const packed = text.neuron[String(layer)];
   const isExact = Object.values(packed).every(({ error }) => error === 0);
   const dimensions = Array.from(
     { length: packed.queries.shape[2] },
-    (_, dimension) => String(dimension),
+    (_, dimension) => [dimension, String(dimension)],
   );
   return element(
     "div",
     { class: "pickers" },
+    ...headPicker(panel, page),
     picker("Query", "query", tokens, chosen, panel, page),
     picker("Key", "key", tokens, chosen, panel, page),
     picker("Dimension", "dimension", dimensions, chosen, panel, page),
     element(
       "p",
       { class: "note" },
-      `Layer ${layer}, head ${heads[0]}. All tokens take part ` +
+      `Layer ${layer}, head ${headOf(page.state)}. All tokens take part ` +
         `(${text.rows}), even if other views hide special tokens or merge ` +
         "word pieces. Queries, keys and values are " +
         (isExact
@@ -66,15 +69,24 @@ function pickers(panel, page, chosen) {
   );
 }
 
+// Of several heads, whose numbers these are.
+function headPicker(panel, page) {
+  const { heads } = page.state;
+  if (heads.length < 2) return [];
+  const names = heads.map((head) => [head, String(head)]);
+  const chosen = { head: headOf(page.state) };
+  return [picker("Head", "head", names, chosen, panel, page)];
+}
+
 function inPanel({ index }) {
   return `[data-text="${index}"]`;
 }
 
 function picker(label, name, options, chosen, panel, page) {
   const select = element("select", { "data-pick": name });
-  options.forEach((text, at) =>
-    select.append(element("option", { value: String(at) }, text)),
-  );
+  for (const [value, text] of options) {
+    select.append(element("option", { value: String(value) }, text));
+  }
   select.value = String(chosen[name]);
   const focus = `${inPanel(panel)} [data-pick="${name}"]`;
   select.addEventListener("change", () =>
@@ -207,9 +219,10 @@ function maskWords({ causal, padding }) {
   return padded.trim() || "Nothing is masked: every token sees every token.";
 }
 
-function stepText(text, { layer, heads }, query, key) {
+function stepText(text, state, query, key) {
   const [, count, tokens] = text.weights.shape;
-  const row = ((layer * count + heads[0]) * tokens + query) * tokens;
+  const head = state.layer * count + headOf(state);
+  const row = (head * tokens + query) * tokens;
   const step = unpackedNow(text.weights)[row + key];
   return (step / 255).toFixed(3);
 }

@@ -1,17 +1,19 @@
 // Norms: what each token contributes, weight times transformed value.
 
 import { matrixOfText } from "./panels.js";
+import { headOf } from "./state.js";
 import { unpackedNow } from "./unpacking.js";
 
-// For the first chosen head. Between tokens only, because the norm of a sum
+// For the head that is shown. Between tokens only, because the norm of a sum
 // is not the sum of the norms of a word's pieces. null where not known.
 export function normsOf({ text }, state) {
   if (!text.value_norms) return null;
-  const { layer, heads } = state;
+  const { layer } = state;
+  const head = headOf(state);
   const options = { ...state, words: false };
-  const matrix = matrixOfText(text, layer, heads[0], options);
+  const matrix = matrixOfText(text, layer, head, options);
   const [, count, tokens] = text.value_norms.shape;
-  const from = (layer * count + heads[0]) * tokens;
+  const from = (layer * count + head) * tokens;
   const all = unpackedNow(text.value_norms).subarray(from, from + tokens);
   const valueNorms = matrix.keys.map((key) => all[key.positions[0]]);
   const contributed = contributions(matrix.weights, valueNorms);

@@ -1,5 +1,7 @@
 // Ranking heads: sorted by a metric, filtered by a pattern.
 
+import { linkValues } from "./links.js";
+
 // The values of a metric for each layer and head, or their difference for two
 // texts. null where a text has no such metric.
 export function valuesOf(panel, name) {
@@ -33,10 +35,18 @@ export function allHeads(layers, heads) {
   return all;
 }
 
-// `sort` is a metric's name, or "model" for the model's order.
+// What heads are sorted by, or null for the model's order. `sort` is "model",
+// "link" for the weight between the two chosen tokens, or a metric's name.
+export function sortValues(panel, options) {
+  const { sort } = options;
+  if (sort === "link") return linkValues(panel, options);
+  return sort === "model" ? null : valuesOf(panel, sort);
+}
+
+// The heads that are shown, in their order.
 export function rankedHeads(panel, layers, heads, options) {
-  const { sort, ascending, least, pattern } = options;
-  const values = sort === "model" ? null : valuesOf(panel, sort);
+  const { ascending, least, pattern } = options;
+  const values = sortValues(panel, options);
   const all = allHeads(layers, heads).map(({ layer, head }) => ({
     layer,
     head,

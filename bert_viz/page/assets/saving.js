@@ -63,7 +63,7 @@ function pngBlob(drawing) {
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-function download(name, blob) {
+export function download(name, blob) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -5,6 +5,8 @@ export const DEFAULTS = {
   layer: 0,
   heads: [0],
   several: false,
+  head: null,
+  token: null,
   query: null,
   key: null,
   dimension: 0,
@@ -40,6 +42,8 @@ function readers(limits) {
     layer: below(limits.layers),
     heads: (word) => headsOf(word, limits.heads),
     several: yes,
+    head: below(limits.heads),
+    token: below(limits.tokens),
     query: below(limits.tokens),
     key: below(limits.tokens),
     dimension: below(limits.dimensions),
@@ -48,7 +52,7 @@ function readers(limits) {
     words: yes,
     between: among(CHOICES.between),
     text: among(CHOICES.text),
-    sort: among(["model", ...limits.metrics]),
+    sort: among(["model", "link", ...limits.metrics]),
     ascending: yes,
     least: (word) => number(word, -1e9, 1e9),
     pattern: among(["", ...limits.patterns]),
@@ -92,6 +96,11 @@ export function stateOf(fragment, limits) {
   }
   if (!state.several) state.heads = state.heads.slice(0, 1);
   return state;
+}
+
+// Of several chosen heads, the one whose numbers are shown.
+export function headOf({ heads, head }) {
+  return heads.includes(head) ? head : heads[0];
 }
 
 // The fragment of a state; null is left out.

@@ -3,7 +3,8 @@
 import { element, scrolling, sentenceParts, tableOf } from "./elements.js";
 import { strongest } from "./layout.js";
 import { matrixOf } from "./panels.js";
-import { fixed, signed, summaryOf, weightText, withError } from "./telling.js";
+import { errorText, fixed, signed, summaryOf } from "./telling.js";
+import { weightText } from "./telling.js";
 
 const FULL = 40; // tokens up to which all weights are in the table
 const FEW = 5; // keys of each query beyond that
@@ -42,7 +43,7 @@ function fullTable(name, matrix) {
       return masked[at] ? MASKED : digits(weights[at]);
     }),
   ]);
-  const error = withError(0, Math.max(0, ...matrix.errors)).slice(6);
+  const error = errorText(matrix);
   const hidden = masked.includes(true) ? `; ${MASKED} is masked` : "";
   const caption =
     `${name}: rows are queries, columns are keys; ` +

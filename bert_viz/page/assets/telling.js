@@ -12,7 +12,7 @@ const INVISIBLE = /^[\p{C}\p{M}\p{Z}]+$/u; // no letter, digit or sign
 export function visible(token, longest = LONGEST) {
   if (token === "") return "(empty)";
   const shown = token
-    .replace(/^ +| +$/g, (spaces) => "·".repeat(spaces.length))
+    .replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length))
     .replace(/\r\n|[\n\r]/g, "↵")
     .replace(/\t/g, "⇥");
   if (INVISIBLE.test(shown)) return codesOf(token);
@@ -65,6 +65,18 @@ export function weightText(matrix, at) {
   return matrix.signed && weight > 0 ? `+${text}` : text;
 }
 
+// The same where the error is stated once, beside all numbers.
+export function plainWeight(matrix, at) {
+  if (matrix.masked[at]) return "masked";
+  const weight = matrix.weights[at];
+  return matrix.signed ? signed(weight) : fixed(weight);
+}
+
+// How far any number of a matrix may be from the model's.
+export function errorText({ errors }) {
+  return withError(0, Math.max(0, ...errors)).slice(6);
+}
+
 // A head in words: its patterns, its strongest weights, its entropy.
 export function summaryOf(panel, layer, head, matrix) {
   return [
@@ -79,7 +91,7 @@ export function summaryOf(panel, layer, head, matrix) {
 function patternText(panel, layer, head) {
   const patterns = patternsOf(panel.text, layer, head);
   if (panel.other) return [];
-  if (!patterns.length) return ["No named pattern. "];
+  if (!patterns.length) return ["No known pattern. "];
   const texts = patterns.map(({ name, condition }) => `${name} (${condition})`);
   return [`Pattern: ${texts.join("; ")}. `];
 }

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -45,9 +46,9 @@ def test_lines_are_the_strongest_and_end_inside(
     )
     weights = weights.astype(np.float64)  # as the script compares them
     strong = (abs(weights) >= threshold) & (weights != 0)
-    for axis, index in enumerate((row, column)):
-        if index is not None:
-            strong &= np.indices(weights.shape)[axis] == index
+    if focus:  # its row and its column
+        rows_at, columns_at = np.indices(weights.shape)
+        strong &= (rows_at == row) | (columns_at == column)
     lines = drawn["lines"]
     assert drawn["count"] == strong.sum()
     assert len(lines) == min(most, strong.sum())
@@ -110,3 +111,16 @@ def test_rows_of_many_tokens_are_lower_never_higher(script):
     )
     assert all(more <= few for few, more in pairwise(heights))
     assert heights[-1] >= 16  # pixels, to be pointed at
+
+
+@pytest.mark.parametrize(
+    ("heads", "width", "columns"),
+    [
+        *((12, 1300, 12), (12, 976, 12), (12, 700, 6), (12, 336, 4)),
+        *((9, 900, 9), (9, 336, 3), (7, 336, 4), (2, 336, 2), (1, 336, 1)),
+        (16, 1000, 8),
+    ],
+)
+def test_columns_of_thumbnails_fit_the_heads(script, heads, width, columns):
+    call = "columnsFor(heads, width)"
+    assert script(call, heads=heads, width=width) == columns

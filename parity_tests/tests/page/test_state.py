@@ -23,6 +23,8 @@ STATES = st.fixed_dictionaries(
         "layer": st.integers(0, 2),
         "heads": HEADS,
         "several": st.booleans(),
+        "head": st.none() | st.integers(0, 12),
+        "token": st.none() | st.integers(0, 8),
         "query": st.none() | st.integers(0, 8),
         "key": st.none() | st.integers(0, 8),
         "dimension": st.integers(0, 4),
@@ -31,7 +33,7 @@ STATES = st.fixed_dictionaries(
         "words": st.booleans(),
         "between": st.sampled_from(["all", "ab", "ba", "aa", "bb"]),
         "text": st.sampled_from(["both", "first", "second", "difference"]),
-        "sort": st.sampled_from(["model", *LIMITS["metrics"]]),
+        "sort": st.sampled_from(["model", "link", *LIMITS["metrics"]]),
         "ascending": st.booleans(),
         "least": st.none() | st.floats(-1e9, 1e9),
         "pattern": st.sampled_from(["", *LIMITS["patterns"]]),
@@ -70,7 +72,7 @@ def test_every_address_leads_to_a_valid_state(script, fragment):
     assert state["layer"] in range(3)
     assert state["query"] in (None, *range(9))
     assert 0 <= state["threshold"] <= 1
-    assert state["sort"] in ("model", *LIMITS["metrics"])
+    assert state["sort"] in ("model", "link", *LIMITS["metrics"])
     assert state["least"] is None or abs(state["least"]) <= 1e9
     assert (
         script(
@@ -85,3 +87,15 @@ def test_a_wrong_part_of_an_address_is_ignored_alone(script):
     state = script(READ, fragment=fragment, limits=LIMITS)
     start = script("DEFAULTS")
     assert state == start | {"heads": [2], "several": True, "key": 8}
+
+
+def test_of_several_heads_one_is_shown_and_without_a_choice_the_first(
+    script,
+):
+    for heads, head, shown in (
+        ([1, 3], 3, 3),
+        ([1, 3], 2, 1),
+        ([4], None, 4),
+    ):
+        state = {"heads": heads, "head": head}
+        assert script("headOf(state)", state=state) == shown

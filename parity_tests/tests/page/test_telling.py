@@ -61,7 +61,7 @@ def test_a_masked_cell_is_said_to_be_masked(script):
 
 def visible(token: str) -> str:
     """A space at an end, as the page shows it."""
-    return re.sub(r"^ +| +$", lambda spaces: "·" * len(spaces[0]), token)
+    return re.sub(r"^ +| +$", lambda spaces: "␣" * len(spaces[0]), token)
 
 
 @given(st.text(max_size=60))
@@ -76,6 +76,6 @@ def test_white_space_is_shown_by_signs(script):
     tokens = ["", " a ", "a\nb", "a\r\nb", "\t", "x" * 41, "👩" * 41]
     shown = script("tokens.map((token) => visible(token))", tokens=tokens)
     assert shown == [
-        *("(empty)", "·a·", "a↵b", "a↵b", "⇥"),
+        *("(empty)", "␣a␣", "a↵b", "a↵b", "⇥"),
         *("x" * 40 + "…", "👩" * 40 + "…"),
     ]
