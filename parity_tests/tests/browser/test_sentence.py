@@ -196,7 +196,9 @@ def test_a_page_in_a_frame_saves_a_copy_that_opens_at_the_view(
     """A frame has no address: its link once loaded the notebook there."""
     page = page_of(ONE, start="view=model")
     tab = browser.new_page()
-    tab.set_content("<iframe sandbox='allow-scripts allow-downloads'>")
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text("<iframe sandbox='allow-scripts allow-downloads'>")
+    tab.goto(notebook.as_uri())
     tab.evaluate(
         "page => { document.querySelector('iframe').srcdoc = page; }", page
     )
@@ -205,9 +207,13 @@ def test_a_page_in_a_frame_saves_a_copy_that_opens_at_the_view(
     frame.locator("#tab-head").click()
     link = frame.locator("#link")
     assert link.inner_text() == "save this view as a page"
+    follow = "(link) => addEventListener('click', (event) => {"
+    link.evaluate(f"{follow} window.goes = !event.defaultPrevented; }})")
     with tab.expect_download() as download:
         link.click()
+    assert link.evaluate("() => window.goes") is False
     assert download.value.suggested_filename == "attention.html"
+    assert frame.locator(chip(2)).is_visible()
     copy = tmp_path / "copy.html"
     download.value.save_as(copy)
     tab.goto(copy.as_uri())
