@@ -48,6 +48,7 @@ MODULES = (
     "elements",
     "legend",
     "sentence",
+    "enlarged",
     "head_view",
     "model_view",
     "neuron_view",

@@ -4,6 +4,7 @@
 import { canvasOf } from "./canvas.js";
 import { pixelsOf } from "./colours.js";
 import { element, roving, setStop } from "./elements.js";
+import { enlarge, makeEnlarged } from "./enlarged.js";
 import { columnsFor, pooledMatrix } from "./layout.js";
 import { legendOf } from "./legend.js";
 import { matrixOf, unitsShown } from "./panels.js";
@@ -46,16 +47,42 @@ function build(host, panel, page, looks) {
   const note = element("p", { class: "note", "aria-live": "polite" });
   const isSigned = Boolean(panel.other);
   const legend = legendOf(isSigned, page.theme, isMasked(panel.text));
-  host.replaceChildren(note, grid, legend);
-  const view = { grid, note, looks, order: null, canvases: new Map() };
+  const enlarged = makeEnlarged();
+  host.replaceChildren(note, grid, legend, enlarged.box);
+  const kept = { looks, order: null, canvases: new Map() };
+  const view = { grid, note, enlarged, panel, ...kept };
   roving(grid, () => Array.from(grid.children));
-  grid.addEventListener("click", (event) => open(view, event.target));
+  grid.addEventListener("click", (event) => open(view, event));
+  grid.addEventListener("pointermove", (event) => show(view, event, event));
+  grid.addEventListener("focusin", (event) => show(view, event, null));
+  grid.addEventListener("pointerleave", () => hide(view));
+  grid.addEventListener("focusout", () => hide(view));
+  grid.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") hide(view);
+  });
   return view;
 }
 
-function open(view, target) {
+function show(view, { target }, pointer) {
   const button = target.closest("button");
+  if (!button) hide(view);
+  else enlarge(view.enlarged, button, pointer, view.panel, view.page);
+}
+
+function hide(view) {
+  view.enlarged.box.hidden = true;
+}
+
+// With a finger the first tap enlarges a thumbnail, and the second opens it.
+function open(view, event) {
+  const button = event.target.closest("button");
   if (!button) return;
+  if (event.pointerType === "touch" && view.tapped !== button) {
+    view.tapped = button;
+    show(view, event, event);
+    return;
+  }
+  hide(view);
   const { layer, head } = button.dataset;
   view.page.change({
     view: "head",
