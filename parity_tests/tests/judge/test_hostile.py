@@ -152,14 +152,14 @@ AT_THE_TOP = {
         "the process ended with code 70",
     ),
     "garbage in every descriptor": (
-        "import os\nfor d in range(3, 64):\n"
+        "import os\nfor d in range(3, 1024):\n"
         "    try: os.write(d, b'\\x07' * 64)\n    except OSError: pass",
         "is no answer",
     ),
     "forged answers": (
         "import os\n"
         "from parity_tests.judge.candidate.wire import framed\n"
-        "for d in range(3, 64):\n"
+        "for d in range(3, 1024):\n"
         "    for n in range(9):\n"
         "        for part in framed([n, {'value': 'holds'}]):\n"
         "            try: os.write(d, part)\n"
@@ -175,7 +175,7 @@ AT_THE_TOP = {
         "1 process left running, now ended",
     ),
     "a forged status": (
-        "import os\nfor d in range(3, 64):\n"
+        "import os\nfor d in range(3, 1024):\n"
         "    try: os.close(d)\n    except OSError: pass\n"
         "os._exit(0)",
         "ended with code 0",
