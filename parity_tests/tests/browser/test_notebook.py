@@ -204,7 +204,8 @@ SEEN = """window.attentionPage && attentionPage.ready.then(() => ({
   fits: document.querySelector(".words").getBoundingClientRect().top
     <= innerHeight,
   messages: document.querySelectorAll(".panel .message").length,
-  inked: Array.from(document.querySelectorAll(".panel canvas"))
+  inked: Array.from(document.querySelectorAll(
+    ".panel :not(.enlarged) > canvas"))
     .filter((one) => one.width > 1 && one.height > 1).map((canvas) => {
       const { width, height } = canvas;
       const ink = canvas.getContext("2d");

@@ -29,7 +29,8 @@ def test_every_view_draws_and_requests_nothing(opened, name):
         eventually(tab, lambda script=drawn: tab.evaluate(script), True)
         others = [f"#view-{other}" for other in VIEWS if other != view]
         assert not any(map(tab.is_visible, others))
-        canvases = tab.eval_on_selector_all(f"{panel} .host canvas", INKED)
+        shown = f"{panel} .host :not(.enlarged) > canvas"
+        canvases = tab.eval_on_selector_all(shown, INKED)
         messages = texts(tab, f"{panel} .message")
         assert messages or canvases
         assert all(canvases)
