@@ -15,6 +15,27 @@ from ..measures.patterns import PATTERNS, heads_of
 from ..words import key_word_ids, word_ids
 from .packing import Packed, pack_floats, pack_weights
 
+MOST_BYTES = (
+    2_000_000  # of queries, keys and values, before they are packed
+)
+
+
+def layers_that_fit(texts: list[Attention], first: int) -> tuple[int, ...]:
+    """The layers of which a page may hold queries, keys and values.
+
+    All of short texts, else `first` alone; none where there are none.
+    """
+    arrays = [
+        array
+        for text in texts
+        for array in (text.queries, text.keys, text.values)
+    ]
+    if any(array is None for array in arrays):
+        return ()
+    if sum(array.nbytes for array in arrays) <= MOST_BYTES:
+        return tuple(range(texts[0].layers))
+    return (first,)
+
 
 def page_data(
     attention: Attention,

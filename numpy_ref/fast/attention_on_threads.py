@@ -176,6 +176,7 @@ def attend(
     for columns in blocks_of(seen, TILE[1]):
         scores = scores_of(columns)
         if shift.min() == -inf or not scores.max() <= MARGIN:
+            # The plain step: from the scores as they are, their maximum.
             queries[..., -1] = 0
             scores = scores_of(columns)
             maximum = np.maximum(shift, scores.max(axis=-1))

@@ -67,8 +67,9 @@ def view(
     html: Annotated[
         Path | None,
         typer.Option(
-            help="Save a self-contained page to this file: every head, "
-            "and how one layer's weights are computed (--layer, else 0)."
+            help="Save a self-contained page to this file: every head, and "
+            "how weights are computed; of a long text in one layer "
+            "(--layer, else 0)."
         ),
     ] = None,
     open_page: Annotated[
@@ -186,12 +187,12 @@ def view(
     if npz is not None:
         write_file(npz, arrays_of(attention))
     if html is not None:
+        from bert_viz.page.data import layers_that_fit
         from bert_viz.page.file import page_of
 
-        layers = (layer or 0,) if attention.values is not None else ()
-        page = page_of(
-            *attentions, neuron_layers=layers, start=start(layer, head)
-        )
+        layers = layers_that_fit(attentions, layer or 0)
+        begin = start(layer, head, table)
+        page = page_of(*attentions, neuron_layers=layers, start=begin)
         write_file(html, page.encode())
     print_attention(attention, tables)
     if places:

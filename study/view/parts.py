@@ -5,6 +5,8 @@ from io import BytesIO
 import numpy as np
 
 from bert_viz.attention import Attention
+from bert_viz.measures.metric_table import MetricTable
+from bert_viz.measures.patterns import named_heads
 from bert_viz.words import joined
 
 
@@ -52,12 +54,14 @@ def arrays_of(attention: Attention) -> bytes:
     return file.getvalue()
 
 
-def start(layer: int | None, head: int | None) -> str:
+def start(layer: int | None, head: int | None, table: MetricTable) -> str:
     """What a page shows first: all heads, or the one that was chosen.
 
-    >>> start(None, None), start(2, 7)
-    ('view=model', 'view=head&layer=2&heads=7')
+    Where none is, lines and arithmetic are those of the clearest head that
+    has a name.
     """
-    if layer is None and head is None:
-        return "view=model"
-    return f"view=head&layer={layer or 0}&heads={head or 0}"
+    if not (layer is None and head is None):
+        return f"view=head&layer={layer or 0}&heads={head or 0}"
+    for heads in named_heads(table).values():
+        return f"view=model&layer={heads[0].layer}&heads={heads[0].head}"
+    return "view=model"

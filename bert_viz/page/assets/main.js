@@ -104,7 +104,6 @@ function paint(started) {
   const panels = panelsOf(data, page.state.text);
   const fit = panels.filter((panel) => !refusal(panel, page.state));
   drawSentences(page, fit);
-  byId("bar").style.setProperty("--tokens", String(limits.tokens));
   const { offsetHeight } = byId("bar");
   document.documentElement.style.setProperty("--bar", `${offsetHeight}px`);
   hostsIn(byId(`view-${view}`), panels).forEach((host, at) =>

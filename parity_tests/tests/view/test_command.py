@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bert_viz import attend, attending
+from bert_viz import attend, attending, from_arrays
 from bert_viz.measures.metric_table import metric_table
+from bert_viz.page.data import layers_that_fit
 from numpy_ref.checkpoints.bert import load_bert
+from study.view import parts
 from study.view.command import SENTENCE
 from study.view.parts import chosen_tokens, start
 
@@ -141,12 +143,34 @@ def test_a_page_of_two_texts(twice, tmp_path, monkeypatch):
     page = path.read_text(encoding="utf-8")
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert [text["tokens"][1] for text in data["texts"]] == ["a", "it"]
-    assert list(data["texts"][0]["neuron"]) == ["0"]
+    layers = [[*text["neuron"]] for text in data["texts"]]
+    assert layers == [[str(layer) for layer in range(6)]] * 2  # all of them
+    assert data["start"].startswith("view=model&layer=")
 
 
-def test_what_a_page_shows_first():
-    assert start(None, None) == "view=model"
-    assert start(2, 7) == "view=head&layer=2&heads=7"
+def test_of_a_long_text_a_page_has_one_layer_s_arithmetic():
+    short, long = (one_head(tokens) for tokens in (20, 2000))
+    assert layers_that_fit([short], 1) == (0, 1)
+    assert layers_that_fit([short, long], 1) == (1,)
+    bare = from_arrays("ab", np.full((1, 1, 2, 2), 0.5))
+    assert layers_that_fit([short, bare], 1) == ()
+
+
+def one_head(tokens: int):
+    """Two layers of one head, whose queries, keys and values are 0."""
+    zeros = np.zeros((2, 1, tokens, 64), "float32")
+    weights = np.full((2, 1, tokens, tokens), 1 / tokens, "float32")
+    vectors = dict.fromkeys(("queries", "keys", "values"), zeros)
+    return from_arrays(["a"] * tokens, weights, **vectors)
+
+
+def test_what_a_page_shows_first(monkeypatch):
+    """The clearest head that has a name, of those in the order of names."""
+    table = metric_table(attend(SENTENCE))
+    assert start(None, None, table) == "view=model&layer=0&heads=2"
+    assert start(2, 7, table) == "view=head&layer=2&heads=7"
+    monkeypatch.setattr(parts, "named_heads", lambda table: {})
+    assert start(None, None, table) == "view=model"
 
 
 def test_names_and_positions_of_tokens():
