@@ -40,6 +40,7 @@ const numbers = (count) =>
 const valueOf = (control) => control.value;
 const READ = {
   layer: ({ value }) => Number(value),
+  lines: valueOf,
   threshold: ({ value }) => Number(value),
   special: ({ checked }) => !checked, // the box says "hide"
   words: ({ checked }) => checked,
@@ -121,6 +122,7 @@ export function showState(page) {
   for (const id of Object.keys(READ)) setValue(byId(id), state[id]);
   byId("special").checked = !state.special;
   byId("threshold-value").textContent = fixed(state.threshold, 2);
+  byId("threshold").disabled = state.lines !== "least";
   for (const id of ["ascending", "least"]) {
     byId(id).disabled = state.sort === "model";
   }

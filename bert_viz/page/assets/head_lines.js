@@ -32,10 +32,10 @@ export function keptFocus(view) {
 // The lines of all chosen heads; `count` of them are strong enough, and
 // `shown` are drawn.
 export function lineShapes(view, focus, geometry) {
-  const { heads, threshold } = view.page.state;
+  const { heads } = view.page.state;
   const limit = Math.floor(MOST_LINES / heads.length);
   const byHead = view.matrices.map((matrix) =>
-    linesOf(matrix, threshold, limit, focus),
+    linesOf(matrix, view.page.state, limit, focus),
   );
   const shapes = byHead.flatMap(({ lines }, at) =>
     linesOfHead(view, at, lines, geometry),

@@ -245,10 +245,15 @@ function readoutOfSide(view, focus) {
 }
 
 function noteOf(view, count, shown) {
-  const { threshold } = view.page.state;
+  const { lines, threshold } = view.page.state;
   const { signed } = view.matrices[0];
   const noun = (signed ? "difference" : "weight") + (count === 1 ? "" : "s");
-  const all = `${count} ${noun} of at least ${fixed(threshold, 2)}`;
+  const which = {
+    least: `of at least ${fixed(threshold, 2)}`,
+    five: ": the five strongest of each query",
+    half: ": the fewest that make up half of each query’s row",
+  }[lines];
+  const all = `${count} ${noun}${lines === "least" ? " " : ""}${which}`;
   const sign = signed
     ? " Solid lines: more in the second text; dashed lines: less."
     : "";

@@ -1,25 +1,48 @@
 // Layout: which weights become lines, and how large pictures are reduced.
 
 const BINS = 256;
+const FIVE = 5; // strongest lines of a query
 const NARROWEST = 80; // pixels of a thumbnail
 const WIDEST = 240;
 
-// The lines of a matrix: weights of at least `threshold`, in the row and the
-// column that `focus` has, if any. Of more than `most` only the strongest, so that
-// drawing stays quick; `count` is how many there were. The weakest come
-// first, to lie below the others.
-export function linesOf(matrix, threshold, most, focus = {}) {
+// The lines of a matrix by a rule, in the row and the column that `focus` has,
+// if any. `lines` says which: "least", weights of at least `threshold`; "five",
+// the strongest of each query; or "half", the fewest that make up half of its
+// row. Of more than `most` only the strongest are kept, so that drawing stays
+// quick; `count` is how many there were. The weakest come first, to lie below
+// the others.
+export function linesOf(matrix, rule, most, focus = {}) {
   const { weights } = matrix;
   const strong = [];
+  const isChosen = chooser(matrix, rule);
   forEachEntry(matrix, focus, (entry) => {
-    const size = Math.abs(weights[entry]);
-    if (size > 0 && size >= threshold) strong.push(entry);
+    if (weights[entry] !== 0 && isChosen(entry)) strong.push(entry);
   });
   const few = strong.length <= most;
   const kept = few ? strong : largest(strong, weights, most);
   const lines = kept.map((entry) => lineAt(matrix, entry));
   lines.sort((a, b) => Math.abs(a.weight) - Math.abs(b.weight));
   return { lines, count: strong.length };
+}
+
+function chooser(matrix, { lines, threshold }) {
+  const { weights, queries, keys } = matrix;
+  if (lines === "least") {
+    return (entry) => Math.abs(weights[entry]) >= threshold;
+  }
+  const chosen = new Set();
+  queries.forEach((_, row) => {
+    const count = lines === "five" ? FIVE : keys.length;
+    const best = strongest(matrix, count, { query: row });
+    const half = best.reduce((sum, line) => sum + Math.abs(line.weight), 0) / 2;
+    let sum = 0;
+    for (const { column, weight } of best) {
+      if (lines === "half" && sum >= half) break;
+      sum += Math.abs(weight);
+      chosen.add(row * keys.length + column);
+    }
+  });
+  return (entry) => chosen.has(entry);
 }
 
 // Visits indices into `weights`: all, or those of the chosen row and of the

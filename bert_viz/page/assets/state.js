@@ -10,6 +10,7 @@ export const DEFAULTS = {
   query: null,
   key: null,
   dimension: 0,
+  lines: "five",
   threshold: 0.05,
   special: true,
   words: false,
@@ -24,6 +25,7 @@ export const DEFAULTS = {
 
 const CHOICES = {
   view: ["model", "head", "neuron", "metrics"],
+  lines: ["five", "half", "least"],
   between: ["all", "ab", "ba", "aa", "bb"],
   text: ["both", "first", "second", "difference"],
   theme: ["auto", "light", "dark"],
@@ -47,6 +49,7 @@ function readers(limits) {
     query: below(limits.tokens),
     key: below(limits.tokens),
     dimension: below(limits.dimensions),
+    lines: among(CHOICES.lines),
     threshold: (word) => number(word, 0, 1),
     special: yes,
     words: yes,
@@ -87,6 +90,8 @@ function decoded(text) {
 // The defaults, overridden by a fragment. Nonsense in it is ignored.
 export function stateOf(fragment, limits) {
   const state = { ...DEFAULTS };
+  // A minimum weight was once the only rule.
+  if (/(^|[#&])threshold=/.test(fragment)) state.lines = "least";
   const read = readers(limits);
   for (const part of fragment.replace(/^#/, "").split("&")) {
     const [name, word = ""] = part.split("=").map(decoded);

@@ -61,6 +61,11 @@ CONTROLS = {
         slide,
         press("#threshold", "ArrowRight"),
     ),
+    "lines": (
+        ("one", "view=head", {"lines": "half"}),
+        pick("lines", "half"),
+        press("#lines", "ArrowDown"),
+    ),
     "sort": (
         ("one", "view=model", {"sort": METRICS[0].name}),
         pick("sort", METRICS[0].name),

@@ -146,7 +146,7 @@ def test_what_is_masked_links_nothing(opened):
 
 
 def test_back_returns_to_what_was_chosen_and_skips_what_was_dragged(opened):
-    tab = opened("one", "view=head")
+    tab = opened("one", "view=head&threshold=0.05")
     tab.click(chip(2))
     expect_state(tab, token=2)
     tab.focus("#threshold")

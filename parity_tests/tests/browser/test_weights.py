@@ -106,6 +106,24 @@ def test_lines_are_counted_and_the_strongest_drawn(opened, threshold):
         assert (many > 3000) == (name == "long" and threshold == 0)
 
 
+def test_every_query_has_lines_however_many_tokens_there_are(opened):
+    """Of nearly equal weights none reaches a minimum that shows few."""
+    tab = opened("long", "view=head")
+    note = tab.inner_text("#view-head .host .note")
+    assert note.startswith(f"{5 * 64} weights: the five strongest of each")
+    tab.select_option("#lines", "half")
+    steps = unpack(pack_weights(LONG.weights))[0, 0]
+    rows = -np.sort(-steps, axis=-1)
+    before = rows.cumsum(axis=-1) - rows
+    half = rows.sum(axis=-1, keepdims=True) / 2
+    many = int((before < half - 1e-6).sum())
+    eventually(
+        tab,
+        lambda: tab.inner_text("#view-head .host .note").split(" of ")[0],
+        f"{many} weights: the fewest that make up half",
+    )
+
+
 @pytest.mark.parametrize(("layer", "head"), [(0, 0), (1, 2)])
 def test_a_thumbnail_has_the_colour_of_each_weight(opened, layer, head):
     from matplotlib import colormaps

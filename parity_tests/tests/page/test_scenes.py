@@ -38,9 +38,9 @@ def test_lines_are_the_strongest_and_end_inside(
     chosen = {"query": row, "key": column}
     focus = {side: at for side, at in chosen.items() if at is not None}
     drawn = script(
-        f"linesOf({MATRIX}, threshold, most, focus)",
+        f"linesOf({MATRIX}, rule, most, focus)",
         **as_matrix(weights),
-        threshold=threshold,
+        rule={"lines": "least", "threshold": threshold},
         most=most,
         focus=focus,
     )
@@ -124,3 +124,28 @@ def test_rows_of_many_tokens_are_lower_never_higher(script):
 def test_columns_of_thumbnails_fit_the_heads(script, heads, width, columns):
     call = "columnsFor(heads, width)"
     assert script(call, heads=heads, width=width) == columns
+
+
+@given(MATRICES, st.sampled_from(["five", "half"]))
+def test_lines_of_each_query_are_its_strongest(script, weights, lines):
+    """No row is left out; ties may be broken in any way."""
+    drawn = script(
+        f"linesOf({MATRIX}, rule, 1000)",
+        **as_matrix(weights),
+        rule={"lines": lines, "threshold": 1},
+    )
+    sizes = [[] for _ in weights]
+    for line in drawn["lines"]:
+        size = abs(weights[line["row"], line["column"]])
+        sizes[line["row"]].append(float(size))
+    for row, shown in zip(
+        abs(weights.astype(np.float64)), sizes, strict=True
+    ):
+        strongest = np.sort(row[row > 0])[::-1]
+        if lines == "five":
+            expected = strongest[:5]
+        else:
+            before = np.cumsum(strongest) - strongest
+            expected = strongest[before < strongest.sum() / 2]
+        assert sorted(shown, reverse=True) == expected.tolist()
+    assert drawn["count"] == sum(map(len, sizes))

@@ -28,6 +28,7 @@ STATES = st.fixed_dictionaries(
         "query": st.none() | st.integers(0, 8),
         "key": st.none() | st.integers(0, 8),
         "dimension": st.integers(0, 4),
+        "lines": st.sampled_from(["five", "half", "least"]),
         "threshold": st.floats(0, 1),
         "special": st.booleans(),
         "words": st.booleans(),
@@ -99,3 +100,14 @@ def test_of_several_heads_one_is_shown_and_without_a_choice_the_first(
     ):
         state = {"heads": heads, "head": head}
         assert script("headOf(state)", state=state) == shown
+
+
+def test_a_minimum_in_an_address_is_the_rule_of_its_lines(script):
+    """As in links that are older than other rules."""
+    for fragment, lines in (
+        ("view=head", "five"),
+        ("view=head&threshold=0.2", "least"),
+        ("threshold=0.2&lines=half", "half"),
+    ):
+        state = script(READ, fragment=fragment, limits=LIMITS)
+        assert state["lines"] == lines
