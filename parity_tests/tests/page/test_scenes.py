@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -127,6 +127,7 @@ def test_columns_of_thumbnails_fit_the_heads(script, heads, width, columns):
 
 
 @given(MATRICES, st.sampled_from(["five", "half"]))
+@example(np.ones((1, 2), "float32"), "half")  # one is just enough
 def test_lines_of_each_query_are_its_strongest(script, weights, lines):
     """No row is left out; ties may be broken in any way."""
     drawn = script(
