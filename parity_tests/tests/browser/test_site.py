@@ -119,6 +119,30 @@ def test_both_codes_of_a_step_stand_in_one_row_and_differ_where_marked(
     assert rows > 100
 
 
+@pytest.mark.parametrize("width", [1440, 1024, 360])
+def test_every_equation_stays_within_its_place(opened, site, width):
+    tab, equations = opened("index.html", width), 0
+    for page in sorted((site / "reference").glob("*.html")):
+        tab.goto(page.as_uri())
+        count, beyond = tab.evaluate(EQUATIONS)
+        equations += count
+        assert beyond == [], page
+    assert equations > 500
+
+
+# How many there are, with called functions opened, and what is too wide.
+EQUATIONS = """() => {
+  document.querySelectorAll("details").forEach((one) => (one.open = true));
+  const shown = [...document.querySelectorAll(".step > .what")]
+    .filter((what) => what.querySelector("math"));
+  const right = (part) => part.getBoundingClientRect().right;
+  const beyond = shown.filter((what) =>
+    [...what.querySelectorAll(".equation *")]
+      .some((part) => right(part) > right(what) + 2));
+  return [shown.length, beyond.map((what) => what.textContent.trim())];
+}"""
+
+
 CODES = """() => [...document.querySelectorAll(".step:not(.same)")]
   .map((step) => [...step.querySelectorAll("pre")])
   .filter((codes) => codes.length === 2)

@@ -181,6 +181,13 @@ def test_a_part_of_a_symbol_is_no_symbol():
     assert re.findall('data-name="([^"]+)"', html) == ["weight", "query"]
 
 
+def test_lines_may_break_between_words_and_after_what_separates():
+    html = mathml(r"\text{two words}(Q, \text{if } K)", {}, {})
+    assert "<mtext>two words</mtext>" in html
+    assert '<mo separator="true">,</mo>' in html
+    assert "<mtext>if\xa0</mtext>" in html  # no space is lost at an end
+
+
 def test_latex_that_does_not_parse_is_named():
     with pytest.raises(ValueError, match=r"LaTeX .* got 'x\^2\^3'"):
         mathml("x^2^3", {}, {})

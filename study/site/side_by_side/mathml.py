@@ -9,6 +9,7 @@ from latex2mathml.converter import convert
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 SPACES = re.compile(r"\s+")
+BETWEEN_WORDS = re.compile(r"(?<=\S)\xa0(?=\S)")
 
 
 def mathml(
@@ -27,6 +28,7 @@ def mathml(
     tree = tree_of(latex, display)
     names = {symbol_of(latex): name for name, latex in symbols.items()}
     mark(tree, names, hues)
+    let_break(tree)
     Tree.register_namespace("", NAMESPACE)
     xml = Tree.tostring(tree, encoding="unicode")
     return xml.replace(f' xmlns="{NAMESPACE}"', "")  # HTML knows it
@@ -70,3 +72,13 @@ def mark(
         return
     for child in element:
         mark(child, names, hues)
+
+
+def let_break(element: Tree.Element) -> None:
+    """Let lines break between words, and say which commas separate."""
+    for inner in element.iter():
+        tag, text = inner.tag.split("}")[-1], inner.text or ""
+        if tag == "mtext":
+            inner.text = BETWEEN_WORDS.sub(" ", text)
+        elif tag == "mo" and text == ",":
+            inner.set("separator", "true")
