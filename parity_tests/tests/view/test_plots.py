@@ -20,7 +20,7 @@ from PIL import Image
 
 from bert_viz import from_arrays
 from bert_viz.measures.head_map import head_map
-from bert_viz.measures.links import links_from, links_to
+from bert_viz.measures.links import links_between, links_from, links_to
 from bert_viz.measures.metric_table import metric_table
 from bert_viz.plots import describing, heat_map, saving, token_labels
 from bert_viz.plots.difference import (
@@ -275,6 +275,7 @@ def test_a_link_to_a_later_token_of_a_causal_model_is_masked():
     lower = np.tril(ATTENTION.weights)
     rows = lower / lower.sum(axis=-1, keepdims=True)
     causal = from_arrays(WORDS, rows)
+    assert links_between(causal, 1, 3) == []
     assert "masked: 0 in all" in title_line(plot_link(causal, 1, 3))
     assert "largest" in title_line(plot_link(causal, 3, 1))
 
