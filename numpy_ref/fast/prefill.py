@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
 
-from ..checked import check_at_least, checked
+from ..checked import check_at_least, check_divides, checked
 from ..embeddings import position_embedding, token_embedding
 from ..generation import Decoding
 from ..gpt2 import DecoderBlock, Gpt2
@@ -131,6 +131,7 @@ def llama_prefill(
 
     Raises ValueError as `llama` does, and without a worker.
     """
+    check_divides("key_heads", key_heads, "heads", heads)
     x = token_embedding(ids, params.embedding)
     length, d_head = past_key.shape[-2:]
     positions = length + np.arange(ids.shape[-1], dtype=x.dtype)
@@ -139,11 +140,10 @@ def llama_prefill(
     for block, *past in zip(blocks, past_key, past_value, strict=True):
         ask = partial(llama_ask, params=block, epsilon=epsilon)
         answer = partial(llama_answer, params=block, epsilon=epsilon)
-        query, key, value = (
-            split_heads(part, part.shape[-1] // d_head)
-            for part in by_rows(ask, workers, x)
-        )
-        query, key = (rotary_halves(part, *tables) for part in (query, key))
+        asked, offered, value = by_rows(ask, workers, x)
+        query = rotary_halves(split_heads(asked, heads), *tables)
+        key = rotary_halves(split_heads(offered, key_heads), *tables)
+        value = split_heads(value, key_heads)
         layers.append(Kept(key, value))
         if block is blocks[-1]:
             x, query = x[..., -1:, :], query[..., -1:, :]

@@ -29,7 +29,7 @@ export function enlarge(enlarged, thumbnail, pointer, panel, page) {
   const { layer, head } = thumbnail.dataset;
   const matrix = matrixOf(panel, Number(layer), Number(head), page.state);
   const picture = thumbnail.querySelector("canvas").getBoundingClientRect();
-  const cell = (pointer && cellAt(matrix, picture, pointer)) || best(matrix);
+  const cell = (pointer && cellAt(matrix, picture, pointer)) || largest(matrix);
   if (!cell) return;
   drawScene(enlarged.canvas, enlargedScene(matrix, cell, page));
   const { row, column } = cell;
@@ -47,7 +47,7 @@ export function enlarge(enlarged, thumbnail, pointer, panel, page) {
   place(enlarged.box, thumbnail.getBoundingClientRect());
 }
 
-function best(matrix) {
+function largest(matrix) {
   return strongest(matrix, 1)[0];
 }
 
@@ -78,13 +78,16 @@ function place(box, around) {
   else put(AWAY, around.top - AWAY - height);
 }
 
-export function enlargedScene(matrix, { row, column }, page) {
+function enlargedScene(matrix, { row, column }, page) {
   const { colours, theme } = page;
   const { queries, keys } = matrix;
   const few = pooledMatrix(matrix, matrix.weights, SIZE);
   const [high, wide] = [SIZE / queries.length, SIZE / keys.length];
   const [left, top] = [LABELS, 24];
-  const picture = { shape: "pixels", x: left, y: top };
+  const picture = {
+    ...{ shape: "pixels", x: left, y: top, width: SIZE, height: SIZE },
+    pixels: pixelsOf(few, matrix.signed, theme),
+  };
   const labels = queries.map((query, at) => ({
     ...{ shape: "text", x: left - 6, y: top + (at + 0.5) * high + 4 },
     ...{ text: isolated(visible(query.token, 12)), size: 11 },
@@ -99,18 +102,15 @@ export function enlargedScene(matrix, { row, column }, page) {
     colour: colours.ink,
   };
   const [x, y] = [left + column * wide, top + row * high];
-  const corners = [
-    ...[[x, y], [x + wide, y], [x + wide, y + high], [x, y + high], [x, y]],
-  ];
-  const frame = corners.slice(1).map(([x2, y2], at) => ({
-    ...{ shape: "line", x1: corners[at][0], y1: corners[at][1], x2, y2 },
-    ...{ colour: POINTED, width: 2 },
-  }));
+  const [right, bottom] = [x + wide, y + high];
+  const frame = [
+    { x1: x, y1: y, x2: right, y2: y },
+    { x1: right, y1: y, x2: right, y2: bottom },
+    { x1: right, y1: bottom, x2: x, y2: bottom },
+    { x1: x, y1: bottom, x2: x, y2: y },
+  ].map((edge) => ({ shape: "line", ...edge, colour: POINTED, width: 2 }));
   return scene(LABELS + SIZE + 8, SIZE + 32, colours.ground, [
-    {
-      ...{ ...picture, width: SIZE, height: SIZE },
-      pixels: pixelsOf(few, matrix.signed, theme),
-    },
+    picture,
     name,
     ...(queries.length > MOST_LABELS ? [labels[row]] : labels),
     ...frame,

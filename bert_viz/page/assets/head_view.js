@@ -249,11 +249,11 @@ function noteOf(view, count, shown) {
   const { signed } = view.matrices[0];
   const noun = (signed ? "difference" : "weight") + (count === 1 ? "" : "s");
   const which = {
-    least: `of at least ${fixed(threshold, 2)}`,
+    least: ` of at least ${fixed(threshold, 2)}`,
     five: ": the five strongest of each query",
     half: ": the fewest that make up half of each query’s row",
   }[lines];
-  const all = `${count} ${noun}${lines === "least" ? " " : ""}${which}`;
+  const all = `${count} ${noun}${which}`;
   const sign = signed
     ? " Solid lines: more in the second text; dashed lines: less."
     : "";

@@ -189,15 +189,14 @@ function markChosen(view, { layer, heads }) {
 function markTokens(view, panel, state) {
   const { token, query, key } = state;
   const { queries, keys } = unitsShown(panel, state);
-  const place = (units, position) => {
+  const mark = (name, units, position) => {
     const at = units.findIndex((unit) => unit.positions.includes(position));
-    return at < 0 ? "none" : `${(100 * (at + 0.5)) / units.length}%`;
+    const share = `${(100 * (at + 0.5)) / units.length}%`;
+    view.grid.style.setProperty(`--${name}-at`, share);
+    view.grid.classList.toggle(`with-${name}`, at >= 0);
   };
-  view.grid.style.setProperty("--row-at", place(queries, query));
-  const column = token === null ? key : token;
-  view.grid.style.setProperty("--column-at", place(keys, column));
-  view.grid.classList.toggle("with-row", place(queries, query) !== "none");
-  view.grid.classList.toggle("with-column", place(keys, column) !== "none");
+  mark("row", queries, query);
+  mark("column", keys, token === null ? key : token);
 }
 
 // --- saving --------------------------------------------------------------

@@ -19,7 +19,7 @@ const HINT =
 export function drawSentences(page, panels) {
   const host = byId("sentences");
   const { words, text } = page.state;
-  const looks = JSON.stringify([words, text]);
+  const looks = JSON.stringify([words, text, panels.length]);
   if (host.dataset.looks !== looks) {
     host.replaceChildren(...panels.map((panel) => sentenceOf(panel, page)));
     host.dataset.looks = looks;
@@ -157,13 +157,14 @@ function tokenText(panel, state) {
   const parts = [`L${state.layer} H${headOf(state)}: `];
   const name = row < 0 ? keys[column] : queries[row];
   parts.push({ token: name.token }, " looks at ");
-  parts.push(...ends(matrix, row < 0 ? null : { query: row }, "key"));
+  const [query, key] = [{ query: row }, { key: column }];
+  parts.push(...strongestOn("key", matrix, row < 0 ? null : query));
   parts.push("; looked at by ");
-  parts.push(...ends(matrix, column < 0 ? null : { key: column }, "query"));
+  parts.push(...strongestOn("query", matrix, column < 0 ? null : key));
   return element("span", {}, ...sentenceParts([...parts, "."]));
 }
 
-function ends(matrix, focus, side) {
+function strongestOn(side, matrix, focus) {
   const best = focus ? strongest(matrix, KEYS, focus) : [];
   if (!best.length) return ["nothing shown here"];
   return best.flatMap(({ row, column }, rank) => {

@@ -130,6 +130,17 @@ def test_a_key_is_chosen_beside_a_query(opened):
     expect_state(tab, query=2, key=None)
 
 
+def test_a_difference_has_its_sentence_as_soon_as_there_is_one(opened):
+    tab = opened("pieces", "view=model&text=difference")
+    assert "the same number of tokens" in tab.inner_text("#view-model")
+    assert texts(tab, ".chip") == []
+    tab.check("#words")
+    eventually(
+        tab, lambda: texts(tab, ".chip"), ["[CLS]", "portrait", "[SEP]"]
+    )
+    assert tab.locator(".thumbnail").count() == 2
+
+
 def test_what_is_masked_links_nothing(opened):
     tab = opened("causal")
     tab.click(chip(1))

@@ -1,6 +1,7 @@
 """`twice generate` and `twice chat` with a Llama; what a break moves."""
 
 import io
+import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from numpy_ref.checkpoints.llama_config import LlamaConfig
 from numpy_ref.checkpoints.model_folders import ModelFolder
+from numpy_ref.fast import prefill
 from numpy_ref.tokenizers.gguf_vocabulary import gguf_tokenizer
 from numpy_ref.training.architectures import ARCHITECTURES
 from numpy_ref.training.initial_weights import initial_llama
@@ -101,6 +103,39 @@ def test_a_turn_reads_only_what_is_new():
     whole = chat.model.tokenizer.conversation(chat.messages[:3])
     assert reads[0] <= len(whole) - len(begun)
     assert {*reads[1:]} == {1}
+
+
+@pytest.fixture
+def on_threads(monkeypatch):
+    """With how many workers attention was asked on threads."""
+    workers = []
+
+    def watched(*arguments):
+        workers.append(arguments[-1])
+        return attend(*arguments)
+
+    attend = prefill.attend
+    monkeypatch.setattr(prefill, "attend", watched)
+    monkeypatch.setattr(models, "load_model", lambda *_: chatting())
+    return workers
+
+
+def test_a_prompt_is_read_on_threads(on_threads, monkeypatch, twice):
+    said(Chat(chatting(), GREEDY, 2), "It's")
+    assert on_threads == [os.cpu_count()] * CONFIG.layers
+    on_threads.clear()
+    options = ("--model", "small", "--prompt", "It's", "--length", 1)
+    assert twice("generate", *options)[0] == 0
+    assert on_threads == [os.cpu_count()] * CONFIG.layers
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    plain = decoding()
+    assert models.at_speed(plain) is plain
+
+
+def test_what_is_broken_is_what_reads(on_threads, twice):
+    options = ("--model", "small", "--prompt", "It's", "--length", 1)
+    assert twice("generate", *options, "--break", "scale")[0] == 0
+    assert on_threads == []
 
 
 def test_what_a_text_no_longer_begins_with_is_forgotten():
