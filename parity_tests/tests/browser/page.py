@@ -47,10 +47,10 @@ WIDE = attention_of(queries=ONE.queries[:2, :3].astype(np.float64) / 3)
 CAUSAL = attention_of(GPT2_WORDS, causal=True)
 SECOND = attention_of(("[CLS]", "the", *WORDS[2:]), 3, 4, seed=1)
 SHORT = attention_of(WORDS[:4], 3, 4, seed=2)
-# As long as each other once their word pieces are merged.
-AS_WORDS = tuple(
-    attention_of(("[CLS]", *word, "[SEP]"), 1, 2)
-    for word in (("por", "##tra", "##it"), ("cat",))
+# As long as each other without special tokens.
+SPECIAL = tuple(
+    attention_of(tokens, 1, 2)
+    for tokens in (("[CLS]", "cat", "[SEP]"), ("cat", "[SEP]"))
 )
 ALONE = from_arrays(WORDS, one_named())
 SMALL = attention_of(WORDS[:3], 1, 3)
@@ -66,7 +66,7 @@ PAGES = {
     "padded": (PADDED, None, (0,)),
     "two": (ONE, SECOND, (0,)),
     "unlike": (ONE, SHORT, (0,)),
-    "pieces": (*AS_WORDS, (0,)),
+    "special": (*SPECIAL, (0,)),
     "alone": (ALONE, None, (0,)),
     "wide": (WIDE, None, (0,)),
     "small": (SMALL, SMALL, (0,)),
