@@ -11,6 +11,7 @@ from parity_tests.judge.mutants.class_parts import Tokens
 from parity_tests.judge.subject.forms import (
     AT_ONCE,
     IN_TURN,
+    KEY,
     LENGTHS,
     OF_KEYS,
     MaskForm,
@@ -212,10 +213,11 @@ def with_masks(layer, case: LayerCase, *names: str) -> LayerCase:
     masks = {}
     for index, name in enumerate(sorted(names, key=arguments.index)):
         form = layer.forms[name]
-        if case.x.ndim == 2 and form.axes in (*OF_KEYS, LENGTHS):
+        of_texts = form.axes in (*OF_KEYS, LENGTHS) and form.axes != KEY
+        if case.x.ndim == 2 and of_texts:
             continue
         generator = np.random.default_rng([case.seed, index])
-        mask = some_mask(form, case, generator)
+        mask = some_mask(form, case, generator, layer.causal)
         if len(names) > 1:  # both must leave a key to each query
             mask = mask | (np.arange(case.shape[-1]) == 0)
         masks[name] = mask
@@ -241,25 +243,30 @@ def takes_masks(layer, case: LayerCase) -> bool:
 def later_keys(layer, case: LayerCase) -> dict[str, np.ndarray]:
     """A first mask that hides the first half of the keys, or the second
     where lengths say how many there are."""
-    takes = takes_masks(layer, case) and case.x.ndim > 2
-    if not (layer.understood and takes):
+    if not (layer.understood and takes_masks(layer, case)):
         return {}
     name, keys = layer.understood[0], np.arange(case.shape[-1])
+    axes = layer.forms[name].axes
+    if case.x.ndim == 2 and axes != KEY:
+        return {}
     half = max(1, len(keys) // 2)
-    first = layer.forms[name].axes == LENGTHS
-    mask = keys < half if first else keys >= half
+    mask = keys < half if axes == LENGTHS else keys >= half
     return {name: np.broadcast_to(mask, case.shape)}
 
 
-def some_mask(form: MaskForm, case: LayerCase, generator) -> np.ndarray:
-    """A random mask that the form can express, with a key for each row."""
+def some_mask(
+    form: MaskForm, case: LayerCase, generator, causal: bool
+) -> np.ndarray:
+    """A random mask that the form can express, with a key for each row:
+    of a causal layer the first, which its first row sees."""
     shape = case.shape
     if form.axes == LENGTHS:
         lengths = generator.integers(1, shape[-1] + 1, (*shape[:-2], 1, 1))
         return np.broadcast_to(np.arange(shape[-1]) < lengths, shape)
     if form.axes in OF_KEYS:
         mask = generator.uniform(size=(*shape[:-2], 1, shape[-1])) < 0.6
-        mask[..., 0] = True  # also for the first token of a causal layer
+        shown = 0 if causal else generator.integers(shape[-1])
+        mask[..., shown] = True
         return np.broadcast_to(mask, shape)
     for_all_texts = form.axes in ("any", "query, key")
     size = shape[-2:] if for_all_texts else shape

@@ -248,6 +248,19 @@ def cross_of(layer) -> str:
     return ""
 
 
+def served_by_its_norm(layer) -> str:
+    """Which tokens a norm at its beginning serves: others to attend to may
+    come with a norm of their own."""
+    recipe = layer.recipe
+    is_open = layer.cross and recipe.served == "all"
+    if is_open and recipe.inside.startswith("norm first"):
+        case = crossed(layer.case(), layer.cross)
+        output, own = layer.of(case), replace(recipe, served="own")
+        if layer.gives(own, layer.causal, case, output):
+            return "own"
+    return recipe.served
+
+
 def has_square_masks(layer) -> bool:
     """Whether its masks are of its own tokens only: with other tokens to
     attend to, which it takes or not, the last of them is not hidden."""

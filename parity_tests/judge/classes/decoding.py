@@ -74,8 +74,9 @@ class DecodingLayer(ReadLayer):
 
     def keys_and_values(self, case: LayerCase) -> np.ndarray:
         read = self.weights(case)
-        first = read.inside.startswith("norm first")
-        x = normed(read, case.x) if first else case.x
+        x = case.x
+        if read.norm_is_before("key"):
+            x = normed(read, x)
         key, value = (apply(layer, x) for layer in (read.key, read.value))
         key = turned(read.turn, split(key, read.key_heads))
         return np.concatenate([key.ravel(), value.ravel()])

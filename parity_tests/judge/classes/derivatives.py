@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 
 from parity_tests.judge.mutants.class_parts import layer_of_heads
-from parity_tests.judge.subject.weights import weights
 
 from .cases import LayerCase
 
@@ -47,9 +46,7 @@ def derivative(layer, case: LayerCase, moved, label: str, along, **parts):
     tokens = {use: case.tokens_by_use[use] + step for use in moved}
     if not moved:
         arrays[label] = arrays[label] + step
-    heads = layer.heads_of(layer.sizes[case.built])
-    read = weights(layer.at(case.built, layer.recipe), arrays, heads)
-    read = replace(read, turn=layer.turn(case))
+    read = layer.weights(case, arrays=arrays)
     complex_case = replace(case, **case.tokens_by_use | tokens)
     output = complex_case.output_of(
         partial(layer_of_heads, read, **parts), layer.causal_for(case)

@@ -6,6 +6,7 @@ reference can be given the same. What it insists on is found by trial.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,6 +61,7 @@ from .conventions import (
     masks_of,
     names_the_mask,
     self_loops_of,
+    served_by_its_norm,
 )
 from .decoding import DecodingLayer
 from .finding import way_to_call
@@ -98,6 +100,7 @@ class AttentionLayer(DecodingLayer):
         self.self_loops = self_loops_of(self)
         self.blanks = tuple(n for n in self.understood if blanks(self, n))
         self.cross = cross_of(self)
+        self.recipe = replace(self.recipe, served=served_by_its_norm(self))
         self.square_masks = has_square_masks(self)
         self.causal_names_the_mask = names_the_mask(self)
         self.gradients_by = gradients_of(self)
@@ -295,6 +298,8 @@ class AttentionLayer(DecodingLayer):
             detected["cache"] = self.cache.roles.names
         if self.recipe.inside:
             around = AROUND[self.recipe.inside]
+            if self.cross and self.recipe.served != "all":
+                around += ", of its own tokens only"
             if self.recipe.groups:
                 around = around.replace("layer norm", "group norm")
             detected["around"] = around

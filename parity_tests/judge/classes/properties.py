@@ -25,6 +25,7 @@ from parity_tests.judge.subject.rotary import (
     turned_exactly,
 )
 from parity_tests.judge.subject.weights import (
+    QKV,
     Weights,
     in_groups,
     norm_in_groups,
@@ -83,9 +84,10 @@ def by_the_reference(read: Weights, case: LayerCase, mask: np.ndarray):
     """Project, split into heads, attend, merge heads, project again; and
     what is around it."""
     tokens = [bounded(x) for x in (case.x, case.keys, case.values)]
-    before = tokens
-    if read.inside.startswith("norm first"):
-        before = [normed(read, x) for x in tokens]
+    before = [
+        normed(read, x) if read.norm_is_before(name) else x
+        for name, x in zip(QKV, tokens, strict=True)
+    ]
     of_query, of_kv = read.latents
     made_from = zip((of_query, of_kv, of_kv), before, strict=True)
     before = [compressed(latent, x) for latent, x in made_from]
@@ -143,9 +145,7 @@ def in_heads(norms: NormsOfHeads | None, projected, heads) -> list:
     """Queries, keys and values, split; the first two normed, if they are:
     in each head, or all heads together before the split."""
     parts = []
-    for name, x, count in zip(
-        ("query", "key", "value"), projected, heads, strict=True
-    ):
+    for name, x, count in zip(QKV, projected, heads, strict=True):
         has_norm = norms is not None and name != "value"
         of_heads = has_norm and norms.are_of_heads(x.shape[-1] // count)
         if has_norm and not of_heads:

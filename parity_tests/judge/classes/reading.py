@@ -39,7 +39,9 @@ from parity_tests.judge.subject.rotary import (
 )
 from parity_tests.judge.subject.variants import REACHES, Variant
 from parity_tests.judge.subject.weights import (
+    QKV,
     Recipe,
+    Weights,
     groups_of,
     recipes,
     weights,
@@ -120,12 +122,19 @@ class ReadLayer(SurroundedLayer):
         others = (axes for axes in self.batch_axes if axes not in right)
         return tuple(right), tuple(others)
 
-    def weights(self, case: LayerCase, recipe: Recipe | None = None):
+    def weights(
+        self,
+        case: LayerCase,
+        recipe: Recipe | None = None,
+        arrays: dict | None = None,
+    ) -> Weights:
         """The weights by the recipe, as the reference takes them."""
         heads = self.heads_of(self.sizes[case.built])
         read = self.at(case.built, recipe or self.recipe)
-        plain = weights(read, self.arrays(case), heads)
-        return replace(plain, turn=self.turn(case))
+        plain = weights(read, arrays or self.arrays(case), heads)
+        is_self = read.served == "own" and case.key is None
+        served = QKV if is_self or read.served == "all" else QKV[:1]
+        return replace(plain, turn=self.turn(case), served=served)
 
     def at(self, built: int, recipe: Recipe) -> Recipe:
         """The same recipe for other sizes, with which a list of heads is
@@ -569,14 +578,25 @@ class ReadLayer(SurroundedLayer):
             if has_norm and not recipe.norm:
                 continue
             tried = epsilons if has_norm else EPSILONS[:1]
-            for epsilon, unscaled in product(tried, self.scales(recipe)):
+            ways = product(
+                tried, self.scales(recipe), self.servings(inside)
+            )
+            for epsilon, unscaled, served in ways:
                 yield replace(
                     recipe,
                     inside=inside,
                     heads=count,
                     epsilon=epsilon,
                     unscaled=unscaled,
+                    served=served,
                 )
+
+    def servings(self, inside: str) -> tuple[str, ...]:
+        """Whether a norm at the beginning serves queries only, where other
+        tokens must be passed as well."""
+        required = len([*filter(self.is_required, self.body.roles.tokens)])
+        may = inside.startswith("norm first") and required > 1
+        return ("all", "queries") if may else ("all",)
 
     def scales(self, recipe: Recipe) -> tuple[bool, ...]:
         """Whether its scores may be unscaled: where it says so, or as in

@@ -18,6 +18,7 @@ from parity_tests.judge.subject.rotary import (
     turned_by_the_other_layout,
 )
 from parity_tests.judge.subject.weights import (
+    QKV,
     Weights,
     in_groups,
     norm_in_groups,
@@ -140,8 +141,10 @@ def layer_of_heads(
     if one_for_all:
         layers = (weights.output,) * 3
     inputs = sources(tokens)
-    if weights.inside.startswith("norm first"):
-        inputs = [normed(weights, x) for x in inputs]
+    inputs = [
+        normed(weights, x) if weights.norm_is_before(name) else x
+        for name, x in zip(QKV, inputs, strict=True)
+    ]
     of_query, of_kv = weights.latents
     made_from = zip((of_query, of_kv, of_kv), inputs, strict=True)
     inputs = [
@@ -189,9 +192,7 @@ def split_with_norms(
     """Queries, keys and values in heads; the first two of one size, where
     they have norms: after the split or, of all heads together, before."""
     norms, parts, skipped = weights.qk_norm, [], ("value", *not_normed)
-    for name, x, count in zip(
-        ("query", "key", "value"), projected, heads, strict=True
-    ):
+    for name, x, count in zip(QKV, projected, heads, strict=True):
         has_norm = norms is not None and name not in skipped
         of_heads = has_norm and norms.are_of_heads(x.shape[-1] // count)
         if has_norm and not of_heads:

@@ -69,17 +69,20 @@ class HostedLayer(HostedStep):
         super().__init__(*parts, **options)
         self.weights: Weights = {}
         self.instances: dict = {}
+        self.asked: dict = {}  # inner widths, by what is made of them
 
     def changed(self, weights: Weights | None = None, **parts):
         own = {"spelling": self.spelling, "axes": self.axes} | parts
         layer = HostedLayer(self.host, self.thing, self.library, **own)
         layer.weights = self.weights if weights is None else weights
+        layer.asked = self.asked
         return layer
 
     def instance(self, arguments: dict) -> tuple[str, dict]:
         """An instance in the sizes of the arguments, and the shapes of
         its parameters. Raises Raised."""
         sizes, dtype = sizes_of(arguments), arguments["x"].dtype.name
+        sizes["d_ff"] = self.asked.get(sizes["d_ff"], sizes["d_ff"])
         key = (*sizes.values(), dtype)
         if key not in self.instances:
             name = f"{self.thing.name}#{next(COUNT)}"
@@ -95,7 +98,10 @@ class HostedLayer(HostedStep):
         class makes of its own."""
         case = super().adapted(case)
         made = attempt(self.inner_width, case)
-        return with_width(case, made) if made else case
+        if not made:
+            return case
+        self.asked.setdefault(made, sizes_of(case)["d_ff"])
+        return with_width(case, made)
 
     def inner_width(self, case: StepCase) -> int | None:
         """How wide it is made inside, where that is not as asked."""
@@ -127,6 +133,9 @@ class HostedLayer(HostedStep):
             return np.zeros(shape)
         parts = [reduce(getattr, p.split("."), params) for p in paths]
         whole = np.concatenate(parts)
+        if whole.size != np.prod(shape):
+            made = " by ".join(map(str, shape))
+            raise NotAsked(f"it makes its {label} {made}")
         return (whole.T.copy() if turned else whole).reshape(shape)
 
     def inputs_after(self, arguments: dict) -> dict:
@@ -259,7 +268,7 @@ def hosted_layer(
         accepted.append(layer)
     if accepted:
         return likeliest(accepted, role)
-    said = isinstance(trouble, NotJudged | None)
+    said = isinstance(trouble, NotJudged | NotAsked | None)
     why = str(trouble or "") if said else f"it {trouble}"
     raise NotJudged(why or f"its weights are not those of {role}")
 

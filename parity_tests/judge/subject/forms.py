@@ -95,6 +95,7 @@ def passed_masks(
 
 LENGTHS = "lengths of texts"
 TEXTS_LAST = "query, key, text"
+KEY = "key"  # of a text without a batch
 # Masks of the windows of an image, where each text is one: image by image,
 # or all those of a window at once.
 IN_TURN, AT_ONCE = "window, query, key", "window of all texts, query, key"
@@ -124,6 +125,7 @@ AXES = {
     "text, 1, 1, key": lambda m, shape: with_an_axis(m, shape)[:, :, :1],
     "text, 1, key": lambda m, shape: with_an_axis(m, shape)[:, 0, :1],
     "text, key": lambda m, shape: first_rows(m, shape, (0, -1)),
+    KEY: lambda m, shape: first_rows(m, shape, (-1,)),
     TEXTS_LAST: lambda m, shape: np.moveaxis(
         first_rows(m, shape, (0, -2, -1)), 0, -1
     ),
@@ -135,7 +137,7 @@ AXES = {
         :: shape[0] // windows_of(shape)
     ],
 }
-OF_KEYS = ("text, 1, 1, key", "text, 1, key", "text, key")
+OF_KEYS = ("text, 1, 1, key", "text, 1, key", "text, key", KEY)
 
 
 def windows_of(shape: tuple[int, ...]) -> int:
@@ -153,7 +155,7 @@ def rows_of(own: np.ndarray, axes: str, shape) -> np.ndarray:
         own = own[of_each]
     if axes == LENGTHS:
         own = np.arange(shape[-1]) < own[:, None]
-    if axes in (*OF_KEYS, LENGTHS):
+    if axes in (*OF_KEYS, LENGTHS) and axes != KEY:
         own = own.reshape(len(own), *([1] * (len(shape) - 2)), -1)
     elif "text" in axes:
         if axes == TEXTS_LAST:
@@ -174,7 +176,7 @@ def axes_to_try(batch_axes: int, name: str, is_lengths: bool) -> list[str]:
         return [LENGTHS] if batch_axes else []
     free = ["any", "all axes", "query, key"]
     if not batch_axes:
-        return free
+        return [*free, KEY]
     of_keys = ["text, key", "text, 1, 1, key", "text, 1, key"]
     if batch_axes == 1:
         free += ["text, query, key", "text, 1, query, key"]

@@ -17,6 +17,7 @@ from parity_tests.judge.verdict.protocol import attempt
 from .callers import passed_meaning
 from .forms import (
     GROUPS,
+    KEY,
     LENGTHS,
     MEANINGS,
     OF_KEYS,
@@ -88,18 +89,21 @@ class MaskFinding:
 def forms_told(
     thing: Thing, required: tuple[str, ...]
 ) -> dict[str, MaskForm] | None:
-    """The form of each of several masks that are required, as it is told;
-    None where that of one is not."""
+    """The form of each mask that is required, as it is told; None where
+    that of one is not. One mask alone may be said to be of keys only."""
     forms = {}
     for name in required:
         said = said_of(thing, name, None)
         comments = comments_on(thing.source, name)
         axes = stated_axes(f"{thing.docs}\n{comments}", name)
+        if said is None and axes == KEY:
+            said = "attends"
         if said is None or axes is None:
             return None
         held = is_held(thing, name)
         forms[name] = MaskForm(GROUPS[said][0], axes, held)
-    return forms if len(forms) > 1 else None
+    of_a_key = any(form.axes == KEY for form in forms.values())
+    return forms if len(forms) > 1 or of_a_key else None
 
 
 def find_masks(

@@ -13,7 +13,7 @@ from itertools import pairwise
 from parity_tests.judge.candidate.things import Parameter, Thing
 
 from .caches import CACHE, CacheRoles, cache_roles
-from .forms import TEXTS_LAST
+from .forms import KEY, TEXTS_LAST
 from .languages import in_english
 
 # Each matches a whole name in lower case, without what stands around it.
@@ -425,14 +425,17 @@ def meaning_nearby(said: str) -> str | None:
 
 def stated_axes(text: str, name: str) -> str | None:
     """The axes that a docstring gives a mask, as one of `forms.AXES`:
-    "mask (batch, query, key)", or "mask: [b, 1, q, k]"."""
+    "mask (batch, query, key)", "mask: [b, 1, q, k]", or "mask (T,)"."""
     pattern = rf"\b{re.escape(name)}\b[`\s:=,\w]{{0,16}}[\[(]([^\])]*)[\])]"
     match = re.search(pattern, text, re.IGNORECASE)
     if match is None:
         return None
     axes = [part.strip().lower() for part in match[1].split(",")]
+    is_one = len(axes) == 2 and not axes[1]
     ones = [part.startswith("1") for part in axes]
     of_texts = re.match(r"b|[nu]$|text|user", axes[0]) is not None
+    if is_one:
+        return None if of_texts else KEY
     if len(axes) == 4 and of_texts:
         return (
             "text, 1, 1, key" if all(ones[1:3]) else "text, 1, query, key"

@@ -37,6 +37,7 @@ END = (
     r"(_?(proj|projections?|projector|linear|lin|layer|weights?|matrix|mat|"
     r"w|fc|net|dense|transform|embed|map|conv(olution)?[123]?d?))?s?"
 )
+QKV = ("query", "key", "value")
 BEGIN = (
     r"(to_?|fc_?|linear_?|lin_?|proj_?|w_?|mat_?|dense_?|attn_?|c_?|"
     r"conv(olution)?[123]?d?_?)?"
@@ -80,7 +81,8 @@ class Weights:
     that is `learned`. To scores a `bias` is added, of (heads, query, key).
     What else is done with scores, the `variant` says; queries and keys
     have norms of their own where there is a `qk_norm`; `latents` are what
-    queries, and keys with values, are made from in place of tokens.
+    queries, and keys with values, are made from in place of tokens. A norm
+    at the beginning is for the tokens of those that it has `served`.
     """
 
     query: Layer
@@ -100,6 +102,11 @@ class Weights:
     qk_norm: NormsOfHeads | None = None
     latents: tuple[LatentTokens | None, LatentTokens | None] = (None, None)
     turn: Turn | None = None
+    served: tuple[str, ...] = QKV
+
+    def norm_is_before(self, name: str) -> bool:
+        """Whether what queries, keys or values are made from has a norm."""
+        return self.inside.startswith("norm first") and name in self.served
 
     @property
     def width_in(self) -> int:
@@ -137,7 +144,9 @@ class Recipe:
     `reach`, a key of `variants.REACHES`, is how far a window reaches that
     is told by an argument. `heads` is a number, or None for as many as the
     layer was built with.
-    `by_name` tells whether names said so.
+    A norm at the beginning is for the tokens that are `served`: "all"; its
+    "own", not others to attend to; or those of "queries", whatever is
+    passed beside. `by_name` tells whether names said so.
     """
 
     query: tuple[Part, ...]
@@ -159,6 +168,7 @@ class Recipe:
     sinks: str | None = None
     qk_norm: QKNorm | None = None
     latents: tuple[Latent | None, Latent | None] = (None, None)
+    served: str = "all"
     by_name: bool = True
 
     @property
@@ -173,7 +183,7 @@ class Recipe:
             "sinks",
             "qk_norm",
         )
-        names += ("latents",)
+        names += ("latents", "served")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -466,7 +476,7 @@ def role_of(key: str) -> str | None:
         for role, pattern in ROLES.items()
         if re.fullmatch(pattern, part) and (part or role == "output")
     ]
-    of_tokens = [r for r in roles if r in ("query", "key", "value")]
+    of_tokens = [r for r in roles if r in QKV]
     if roles[:1] == ["output"]:
         roles = of_tokens + roles
     return next(iter(roles), None)
@@ -524,7 +534,7 @@ def by_name(layers: list[Named]) -> Iterator[Recipe]:
         if {"query", "key", "value"} <= roles.keys():
             parts = [
                 tuple(layer.part(turned) for layer in roles[role])
-                for role in ("query", "key", "value")
+                for role in QKV
             ]
             layout = f"query, key and value apart{said}"
             yield Recipe(*parts, out, layout=layout)
@@ -557,15 +567,12 @@ def numbered(layers: list[Named], turned: bool) -> Recipe | None:
     for layer in layers:
         match = re.match(r"(.*?\.\d+|\d+)\.(.*)", layer.key)
         role = match and role_of(match[2])
-        if role in ("query", "key", "value"):
+        if role in QKV:
             heads.setdefault(match[1], {})[role] = layer.part(turned)
     whole = [head for head in heads.values() if len(head) == 3]
     if len(whole) < 2:
         return None
-    parts = (
-        tuple(head[role] for head in whole)
-        for role in ("query", "key", "value")
-    )
+    parts = (tuple(head[role] for head in whole) for role in QKV)
     return Recipe(*parts, layout="query, key and value of each head")
 
 
@@ -585,7 +592,7 @@ def of_one(
 ) -> Iterator[Recipe]:
     """Query, key and value in one layer, in each order and layout; first
     in the order of the letters of its name."""
-    names = ("query", "key", "value")
+    names = QKV
     told = [letters for letters in ORDERS if letters in layer.key]
     orders = [
         tuple(letters.index(letter) for letter in "qkv")

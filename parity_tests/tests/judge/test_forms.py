@@ -9,6 +9,7 @@ from parity_tests.judge.subject.forms import (
     AT_ONCE,
     AXES,
     IN_TURN,
+    KEY,
     LENGTHS,
     MEANINGS,
     TEXTS_LAST,
@@ -61,6 +62,7 @@ def test_every_meaning_has_its_numbers_tested():
         ("text, 1, key", (TEXTS, 1, KEYS)),
         ("text, key", (TEXTS, KEYS)),
         (TEXTS_LAST, (QUERIES, KEYS, TEXTS)),
+        (KEY, (KEYS,)),
         (LENGTHS, (TEXTS,)),
     ],
 )
@@ -91,7 +93,7 @@ def test_masks_of_windows_go_round_the_images_or_stand_together():
 
 
 def test_all_axes_are_tested_above():
-    assert len(AXES) == 12
+    assert len(AXES) == 13
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,8 @@ def test_all_axes_are_tested_above():
         ("text, 1, 1, key", 2),
         ("text, 1, key", 1),
         (TEXTS_LAST, 1),
+        (KEY, 0),
+        (KEY, 2),
         (LENGTHS, 2),
     ],
 )
@@ -136,4 +140,5 @@ def test_padding_is_tried_along_the_keys_first():
     assert axes_to_try(1, "key_padding_mask", False)[0] == "text, key"
     assert axes_to_try(1, "mask", False)[0] == "any"
     tried = {*axes_to_try(1, "pad", False), LENGTHS}
-    assert tried == AXES.keys() - {IN_TURN, AT_ONCE}
+    assert tried == AXES.keys() - {IN_TURN, AT_ONCE, KEY}
+    assert KEY in axes_to_try(0, "mask", False)

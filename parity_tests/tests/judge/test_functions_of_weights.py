@@ -367,6 +367,42 @@ def test_numbers_beside_weights_are_numbers(function):
     assert len(report.conventions["sizes"]) == 2
 
 
+def attention_of_one_text(params, x, valid, heads):
+    """One text: x (T, D), valid (T,) bool."""
+    tokens, width = x.shape
+    parts = (x @ params[name] for name in ("q", "k", "v"))
+
+    def head(query, key, value):
+        scores = query @ key.T / np.sqrt(width / heads)
+        weights = normalised(np.where(valid[None, :], scores, -1e30))
+        return weights @ value
+
+    of_heads = [np.split(each, heads, axis=-1) for each in parts]
+    context = np.stack([*map(head, *of_heads)], axis=1)
+    return context.reshape(tokens, width) @ params["o"]
+
+
+def test_a_mask_may_be_of_the_keys_of_one_text():
+    report = judged(attention_of_one_text)
+    assert report.verdict == "holds", report
+    assert report.conventions["mask"] == "True may attend, of (key)"
+    assert report.conventions["batch_axes"] == [0]
+
+
+def test_a_mask_of_the_keys_of_one_text_is_asked():
+    """One that shows the first key to all is right without a mask."""
+
+    def attention_of_one(params, x, valid, heads):
+        """One text: x (T, D), valid (T,) bool."""
+        own = {"q": params["q"], "k": params["k"]}
+        own |= {"v": params["v"], "o": params["o"]}
+        shown = np.where(np.arange(len(x)) == 0, True, valid)
+        return attention_of_one_text(own, x, shown, heads)
+
+    report = judged(attention_of_one)
+    assert failed(report)[0] == "a_mask_hides_what_it_should", report
+
+
 def test_a_text_alone_that_is_taken_for_something_else_is_not_asked():
     def self_attention(x, W_q, W_k, W_v):
         parts = (

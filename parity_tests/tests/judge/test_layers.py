@@ -457,6 +457,46 @@ def test_a_slope_is_that_of_the_argument_that_is_moved():
     assert "gradients_are_the_exact_ones" in failed(mixed)
 
 
+class Normed(Decoder):
+    """Other tokens come with a norm of their own, or with none."""
+
+    def __init__(self, d_model, nhead):
+        super().__init__(d_model, nhead)
+        self.norm = nn.LayerNorm(d_model)
+
+    def sources(self, tgt, memory):
+        return self.norm(tgt), memory
+
+
+class MaybeNormed(Normed):
+    """Its own tokens, where no others are passed, have the norm."""
+
+    def forward(self, tgt, memory=None):
+        query, memory = self.sources(tgt, memory)
+        return super(Decoder, self).forward(query, memory, memory)[0]
+
+    def sources(self, tgt, memory):
+        query = self.norm(tgt)
+        return query, query if memory is None else memory
+
+
+@pytest.mark.parametrize("kind", [Normed, MaybeNormed])
+def test_a_norm_at_the_beginning_may_be_of_its_own_tokens_only(kind):
+    report = judge_as("multi_head_attention", kind)
+    assert report.holds, report
+    around = "layer norm at the beginning, of its own tokens only"
+    assert report.conventions["around"] == around
+
+
+def test_a_norm_of_others_only_is_seen():
+    class Wrong(Normed):
+        def sources(self, tgt, memory):
+            return tgt, self.norm(memory)
+
+    report = judge_as("multi_head_attention", Wrong)
+    assert not report.holds, report
+
+
 # --- fewer key heads -----------------------------------------------------
 
 

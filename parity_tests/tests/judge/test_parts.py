@@ -235,6 +235,38 @@ def test_a_gate_of_another_kind_is_not_accused_for_its_source():
     assert "may be a variant" in report.doubt
 
 
+class TwoThirds(nn.Module):
+    """As wide inside as two thirds of what it is asked for."""
+
+    def __init__(self, dim, hidden_dim):
+        super().__init__()
+        self.hidden = self.width(hidden_dim)
+        self.w13 = nn.Linear(dim, 2 * self.hidden, bias=False)
+        self.w2 = nn.Linear(self.hidden, dim, bias=False)
+
+    def forward(self, x):
+        gate, up = self.w13(x).split(self.hidden, dim=-1)
+        return self.w2(nn.functional.silu(gate) * up)
+
+    def width(self, asked):
+        return 2 * asked // 3
+
+
+class FourLess(TwoThirds):
+    """Of few features it makes none at all."""
+
+    def width(self, asked):
+        return max(0, asked - 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [TwoThirds, FourLess])
+def test_an_inner_width_may_be_made_of_the_one_that_is_asked_for(kind):
+    report = report_on(kind, "SwiGLU")
+    assert report.verdict == "holds", report
+    assert report.conventions == {"its gate": "first half"}
+
+
 # --- caches --------------------------------------------------------------
 
 

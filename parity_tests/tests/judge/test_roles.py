@@ -421,6 +421,8 @@ def test_a_mask_of_another_name_is_known_by_its_name():
         ("mask: (N, N)", "query, key"),
         ("mask (tokens, tokens)", "query, key"),
         ("`mask` has shape `[query, key, batch]`", "query, key, text"),
+        ("mask (T,) bool", "key"),
+        ("mask: (batch,)", None),
         ("mask: (optional)", None),
         ("attn (batch, query, key)", None),
     ],
