@@ -80,6 +80,10 @@ NAMES = {
     "temperature": r"temp(erature)?",
     "d_in": r"(d|dim|in|input)_?(in|input|dim|size|features?)|"
     r"in_ch(annels)?|(key|query|value)_?size|d_?x|n_?inputs?",
+    "d_others": r"(d|dim)_?(context|cross|mem(ory)?|enc(oder)?|source|"
+    r"src|cond)|(context|cross(_?att(entio)?n)?|enc(oder)?|mem(ory)?|"
+    r"source|src|cond|feats?|image|img|vision|visual|region|text|txt|audio)"
+    r"_?(feat(ure)?s?_?)?(dim|d|features|channels)",
     "d_value": r"d_?v|dim_?v|d_?values?|v_?dim|value_?dim",
     "d_head": r"d_?[kq]|dim_?(head|[kq])|(d_?)?head_?(dim|size)|d_?head|"
     r"query_pre_attn_scalar|"  # Gemma's, the root of which is its scale
@@ -414,6 +418,7 @@ def values_of(sizes: Sizes, head: int, biased: bool = True) -> dict:
     return {
         "temperature": head**0.5,
         "d_in": sizes.d_in,
+        "d_others": sizes.d_in,  # other tokens, to attend to
         "d_out": sizes.d_out,
         "d_value": head,
         "d_head": head,

@@ -135,6 +135,9 @@ ALIBI: dict[str, Varied] = {
     "slopes are the first of a larger power of two": with_slopes(
         first_of_more_slopes
     ),
+    "the slopes begin at 1: heads are counted from 0": with_slopes(
+        lambda slopes, d_head: slopes / slopes[0]
+    ),
     "all heads have the slope of the first": with_slopes(
         lambda slopes, d_head: np.full_like(slopes, slopes[0])
     ),

@@ -59,6 +59,24 @@ class Attention(nn.Module):
         return self.attended(x, x)
 
 
+class OfRegions(Attention):
+    """Other tokens are as wide as an argument says that has a default."""
+
+    def __init__(self, dim=512, feat_dim=2048, num_heads=8):
+        super().__init__()
+        self.made(dim, num_heads, num_heads)
+        self.wk, self.wv = (nn.Linear(feat_dim, dim) for _ in "kv")
+
+    def forward(self, text, regions):
+        return self.attended(text, regions)
+
+
+def test_other_tokens_may_have_a_width_of_their_own():
+    report = judged(OfRegions)
+    assert report.holds, report
+    assert report.conventions["cross_attention"] == ["regions"]
+
+
 class ScaledIfWanted(Attention):
     def __init__(self, d_model, n_heads, scale=False):
         super().__init__()

@@ -428,6 +428,14 @@ def test_sixteen_bits_are_asked_for_where_nothing_else_is_taken():
     assert detected.limits.dtypes == ("float32",)
 
 
+def test_what_returns_float32_is_asked_in_it_though_it_is_wrong():
+    def too_steep(q, k, v):
+        context = scaled_dot_product_attention(4 * q, k, v, ALL)
+        return context.astype(np.float32)
+
+    assert conventions(too_steep).limits.dtypes == ("float32",)
+
+
 def test_float32_inside_is_told_and_float64_not_asked():
     def attention(q, k, v):
         q32, k32, v32 = (each.astype(np.float32) for each in (q, k, v))

@@ -594,6 +594,10 @@ def test_a_large_negative_number_is_added():
         ("d_kv", "d_head"),
         ("d_hidn", "d_out"),
         ("encoder_max_len", "context"),
+        ("feat_dim", "d_others"),
+        ("cross_attention_dim", "d_others"),
+        ("d_context", "d_others"),
+        ("context_size", "context"),
         ("ff_hidden_size", None),
         ("vocab_size", None),
         ("num_layers", None),
@@ -720,6 +724,7 @@ def test_groups_of_norms_and_of_convolutions_are_no_key_heads(layer, size):
         ("moxing_weidu", "d_out"),
         ("tou_shu", "heads"),
         ("taxa_descarte", "dropped"),
+        ("dim_kontext", "d_others"),
         ("vocabulario", None),
     ],
 )
