@@ -7,12 +7,14 @@ seen to hold the first tokens' keys and values; any other is left alone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Protocol
 
 import numpy as np
 
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.candidate.values import OBJECT
+from parity_tests.judge.candidate.wire import Record
 from parity_tests.judge.subject.caches import (
     CacheRoles,
     may_count,
@@ -23,6 +25,7 @@ from parity_tests.judge.verdict.protocol import attempt
 
 from .calling import as_array, part_at, paths_of
 
+NUMBERS = count(1)  # of objects that calls share
 ONE_BY_ONE, TOGETHER = (2, 1, 1), (2, 2)  # new tokens of each call
 ALL_PARTS = (ONE_BY_ONE, (1, 1, 1), TOGETHER, (1, 3))
 SEE_EACH_OTHER = "of several new tokens, each sees the later ones, too"
@@ -33,8 +36,10 @@ class Cache:
     """How a cache is asked.
 
     `result` is the path to the output, `kept` are those to what the
-    holders take next. `parts` are the calls that it is asked with, and
-    `only_one` tells why there are none with several new tokens.
+    holders take next; or all calls get one object, which is `made_by` a
+    class of the file: that of this `number`. `parts` are the calls that it
+    is asked with, and `only_one` tells why there are none with several new
+    tokens.
     """
 
     roles: CacheRoles
@@ -42,6 +47,19 @@ class Cache:
     kept: tuple[tuple, ...] = ()
     parts: tuple[tuple[int, ...], ...] = ALL_PARTS
     only_one: str = ""
+    made_by: str = ""
+    number: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its arguments, as a report has them."""
+        if self.made_by:
+            return tuple(f"{n}={self.made_by}()" for n in self.roles.names)
+        return self.roles.names
+
+    def begun(self) -> "Cache":
+        """With nothing in it."""
+        return replace(self, number=next(NUMBERS))
 
     def arguments(self, before=None, past: int = 0) -> dict:
         """Those of a call after `past` tokens, by what the call before
@@ -49,7 +67,11 @@ class Cache:
         named: dict[str, object] = dict.fromkeys(self.roles.switches, True)
         if self.roles.position:
             named[self.roles.position] = past
-        if past:
+        if self.made_by:
+            (holder,) = self.roles.holders
+            how = {"made_by": self.made_by, "number": self.number}
+            named[holder] = Record(OBJECT, False, **how)
+        elif past:
             parts = [part_at(before, path) for path in self.kept]
             named |= dict(zip(self.roles.holders, parts, strict=True))
         return named
@@ -161,6 +183,8 @@ def ways_to_ask(
     elif len(roles.holders) == 1:
         for path, _ in others:
             yield Cache(roles, result, (path,))
+        for name in subject.thing.caches:
+            yield Cache(roles, result, made_by=name)
     elif len(roles.holders) == 2:
         arrays = [p for p, a in others if isinstance(a, np.ndarray)]
         for pair in pairwise(arrays):

@@ -72,7 +72,7 @@ class FunctionDecoder:
         return self.caller.answer(named, **how)["value"]
 
     def decoded(self, case: Probe, cache: Cache) -> list[np.ndarray]:
-        value, outputs = None, []
+        value, outputs, cache = None, [], cache.begun()
         caller = self.caller.changed(result=cache.result)
         for part in case.in_parts():
             more = cache.arguments(value, part.past)

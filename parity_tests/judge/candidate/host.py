@@ -18,7 +18,7 @@ from traceback import walk_tb
 import numpy as np
 
 from .things import Thing, described, file_of, guarded, text_of
-from .values import Converter, copied, returned
+from .values import OBJECT, Converter, copied, returned
 from .wire import Record
 
 KEPT_BYTES = 64 << 20
@@ -35,6 +35,7 @@ class Host:
         self.visible: dict[str, object] = {}
         self.instances: dict[str, object] = {}
         self.kept: dict[str, list] = {}  # the last inputs of a thing
+        self.objects: dict[int, object] = {}  # that calls share
         self.alive: deque = deque()  # inputs of calls before, see `keep`
         self.alive_bytes = 0
         self.copies = False  # whether inputs are still somebody else's
@@ -123,7 +124,12 @@ class Host:
         )
         try:
             inputs = copied(arguments) if self.copies else arguments
-            given = {n: converter.given(v) for n, v in inputs.items()}
+            given = {
+                name: self.shared(value)
+                if getattr(value, "record_name", "") == OBJECT
+                else converter.given(value)
+                for name, value in inputs.items()
+            }
             if how.get("reuse"):
                 given = self.reused(target, given)
             self.keep(given)
@@ -146,6 +152,12 @@ class Host:
             raise
         except BaseException as error:
             return {"error": error_of(error, thing)}
+
+    def shared(self, record: Record):
+        """The object that several calls get, made for the first."""
+        if record.number not in self.objects:
+            self.objects = {record.number: self.visible[record.made_by]()}
+        return self.objects[record.number]
 
     def reused(self, target: str, given: dict) -> dict:
         """The objects of the call before, with the new numbers in them."""

@@ -72,7 +72,8 @@ class Thing:
     of query, key and value that a constructor may be passed an instance
     of; `makers` are the functions of its file for masks that its text
     names, each with its docstring and its source; `methods` are those of
-    a cache: each with what it requires, and what it may be given.
+    a cache: each with what it requires, and what it may be given;
+    `caches` are the classes of caches that its file can make of nothing.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Thing:
     attentions: tuple["Thing", ...] = ()
     makers: tuple[tuple[str, str, str], ...] = ()
     methods: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = ()
+    caches: tuple[str, ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -123,7 +125,7 @@ def thing_from(plain: dict) -> Thing:
         )
     for name in (
         *("sizes", "configurations", "calls", "literals", "tables"),
-        *("makers", "methods"),
+        *("makers", "methods", "caches"),
     ):
         values[name] = tuple(map(freeze, values[name]))
     values["attentions"] = tuple(
@@ -154,6 +156,7 @@ def described(name: str, thing, own: bool = True) -> Thing | None:
         helpers=helpers_of(function),
         tables=tables_of(function),
         makers=makers_named(source_of(function), function),
+        caches=caches_beside(function),
     )
 
 
@@ -199,7 +202,27 @@ def described_class(name: str, kind: type, own: bool) -> Thing | None:
         tables=tables_of(create),
         attentions=attentions,
         makers=makers_named(source_of(kind), function),
-        methods=methods_of(kind) if "cache" in name.lower() else (),
+        methods=methods_of(kind) if is_called_cache(name) else (),
+        caches=caches_beside(create),
+    )
+
+
+def is_called_cache(name: str) -> bool:
+    return "cache" in name.lower()
+
+
+def caches_beside(function) -> tuple[str, ...]:
+    """The classes of caches that the file of a function has, and that
+    require nothing."""
+    visible = getattr_or(function, "__globals__")
+    if not isinstance(visible, dict):
+        return ()
+    return tuple(
+        name
+        for name, each in list(visible.items())
+        if is_called_cache(name)
+        and inspect.isclass(each)
+        and not any(p.required for p in parameters_to_build(each))
     )
 
 

@@ -25,6 +25,7 @@ from .wire import (
 CONFIGURATION, IDENTITY = "=configuration", "=identity"
 NO_NUMBERS = "on the device meta, outputs hold no numbers"
 HOLDER = "=holder"  # of what is given as attributes
+OBJECT = "=object"  # of a class of the file, the same in several calls
 
 
 class Configuration(SimpleNamespace):

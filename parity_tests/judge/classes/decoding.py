@@ -60,7 +60,7 @@ class DecodingLayer(ReadLayer):
     def decoded(self, case: LayerCase, cache: Cache) -> list[np.ndarray]:
         if not cache.kept:
             self.body.renew(self.sizes[case.built], case.x.dtype.name)
-        value, past, outputs = None, 0, []
+        value, past, outputs, cache = None, 0, [], cache.begun()
         for part in case.in_parts():
             more = cache.arguments(value, past)
             value = self.returned(part, more, **cache.follows(past))

@@ -295,7 +295,7 @@ class AttentionLayer(DecodingLayer):
             if self.pairs:
                 detected["rotary"] += f"; pairs are {self.pairs}"
         if self.cache:
-            detected["cache"] = self.cache.roles.names
+            detected["cache"] = self.cache.names
         if self.recipe.inside:
             around = AROUND[self.recipe.inside]
             if self.cross and self.recipe.served != "all":

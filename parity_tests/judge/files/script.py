@@ -11,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from parity_tests.judge.candidate.values import CONFIGURATION, HOLDER
+from parity_tests.judge.candidate.values import (
+    CONFIGURATION,
+    HOLDER,
+    OBJECT,
+)
 from parity_tests.judge.candidate.wire import BFLOAT16, Record
 from parity_tests.judge.classes.body import drawn
 from parity_tests.judge.classes.building import names_asked, unmangled
@@ -88,6 +92,11 @@ class Call:
 
     def argument(self, name: str, value, library: str) -> Iterator:
         """Lines that make an argument; None for what is too large."""
+        if getattr(value, "record_name", "") == OBJECT:
+            if not self.before:  # else it is the one of the call before
+                yield import_of(self.host.path, value.made_by)
+                yield f"{name} = {value.made_by}()"
+            return
         if isinstance(value, Record):
             yield from self.record(name, value, library)
             return

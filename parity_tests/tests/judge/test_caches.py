@@ -355,6 +355,7 @@ def test_a_cache_is_asked_in_float32_where_that_is_inside():
     [
         *("past_without_offset", "kept_and_not_counted"),
         "numpy_backward_like_a_sigmoid",
+        "cache_object_turned_anew",
     ],
 )
 def test_a_script_makes_all_calls_one_after_the_other(name, tmp_path):

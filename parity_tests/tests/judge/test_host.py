@@ -5,6 +5,7 @@ import pytest
 
 from parity_tests.judge.candidate import host as hosts
 from parity_tests.judge.candidate.host import Host
+from parity_tests.judge.candidate.values import OBJECT
 from parity_tests.judge.candidate.wire import Record
 
 
@@ -89,3 +90,20 @@ def test_a_configuration_is_one_of_the_files_own(kind):
         assert made == sizes
     else:
         assert made.others == {"width": 7}
+
+
+class Kept(list):
+    """What a file keeps between calls."""
+
+
+def test_calls_share_one_object_of_a_class_of_the_file():
+    def count(kept):
+        kept.append(1)
+        return len(kept)
+
+    def times(number):
+        record = Record(OBJECT, False, made_by="Kept", number=number)
+        return host.call("count", {"kept": record}, {})["value"]
+
+    host = Host.of("count", count)
+    assert [*map(times, (1, 1, 2, 2, 2, 3))] == [1, 2, 1, 2, 3, 1]

@@ -298,6 +298,21 @@ def rotary_inside(module) -> Pairs:
     )
 
 
+def rotary_with_an_object(module) -> Pairs:
+    """Every call gets the same object, of the class of its cache."""
+    layer, x = built(module.CachedAttention(WIDE, FOUR)), tokens(WIDE)
+    q, k, v = layer.wqkv(x).chunk(3, dim=-1)
+    q, k = turned(q, neighbours=False), turned(k, neighbours=False)
+    whole = layer.wo(multi_head(q, k, v, FOUR, past(TOKENS, TOKENS)))
+
+    def ask(kept, begin, x):
+        kept = module.LayerCache() if kept is None else kept
+        return layer(x, kept), kept
+
+    yield layer(x), whole
+    yield from in_parts(ask, whole, [x], PARTS)
+
+
 def rotary_from_the_first(module) -> Pairs:
     params = {name: uniform(WIDE, WIDE) for name in ("q", "k", "v", "o")}
     x = tokens(WIDE)
@@ -879,6 +894,9 @@ MORE: dict[str, Check] = {
     ),
     **dict.fromkeys(
         ("rotary_inside", "rotary_inside_groups_in_turn"), rotary_inside
+    ),
+    **dict.fromkeys(
+        ("cache_object", "cache_object_turned_anew"), rotary_with_an_object
     ),
     "rotary_from_the_first": rotary_from_the_first,
     **dict.fromkeys(

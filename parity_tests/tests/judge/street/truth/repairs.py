@@ -224,6 +224,13 @@ REPAIRS: dict[str, tuple[str, str]] = {
         "begin = self.position",
         "begin = keys.shape[1] - t",
     ),
+    "cache_object_turned_anew": (
+        "positions = torch.arange(t)",
+        "begin = 0 if cache is None or cache.k is None else (\n"
+        "            cache.k.shape[2]\n"
+        "        )\n"
+        "        positions = torch.arange(begin, begin + t)",
+    ),
     "keys_before_values_after": ("[k, kv_cache[0]]", "[kv_cache[0], k]"),
     "layer_scaled_by_the_tokens": ("key.shape[1]", "key.shape[2]"),
     "numpy_one_letter_records": (
