@@ -70,12 +70,17 @@ ALIASES = (
 )
 MASKS = ("causal_mask", "padding_mask")
 STEP_ALIASES = {"layernorm": "layer_norm", "ffn": "feed_forward"}
-# Steps of a Llama, of which a file has many names: functions or classes.
+MAKES = "(make|create|get|build|generate)"
+# Steps of which a file has many names: functions or classes.
 PARTS = {
     "rms_norm": r"\w*rms_?norm\w*",
     "silu": r"silu|swish",
     "swiglu": r"\w*swi_?glu\w*|(llama|qwen\d?|mistral)_?mlp",
     "repeat_heads": r"(repeat|expand)_?(kv|key_value|heads)\w*",
+    # Of a translator's masks, which are made of ids.
+    "padding_mask": rf"{MAKES}_(src|source|padding)_mask",
+    "causal_padding_mask": rf"{MAKES}_(trg|tgt|target|std)_mask",
+    "causal_mask": rf"{MAKES}_causal_mask",
 }
 NO_PARTS = r"gated|backward|grad|config|rotate_(half|every)"
 CACHE, CACHES = "key_value_cache", r"(kv|key_?value|dynamic|static)_?cache"

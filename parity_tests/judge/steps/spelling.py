@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial, reduce
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from parity_tests.judge.attention.calling import part_at, result_path
 from parity_tests.judge.candidate.things import Thing
 from parity_tests.judge.candidate.wire import BFLOAT16
 from parity_tests.judge.mutants.steps import MUTANTS
+from parity_tests.judge.subject.caches import POSITION
 from parity_tests.judge.subject.forms import (
     LENGTHS,
     MaskForm,
@@ -342,9 +344,12 @@ def is_narrow(step: HostedStep, role: str) -> bool:
     cannot tell apart gets the same output, to the last bit."""
     narrow = []
     for case in map(with_kept, map(step.adapted, trials(role))):
-        name, x = next(
+        arrays = [
             (n, v) for n, v in case.items() if isinstance(v, np.ndarray)
-        )
+        ]
+        if not arrays:
+            return False
+        name, x = arrays[0]
         rounded = x.astype(np.float32).astype(x.dtype)
         if x.dtype != np.float64 or np.array_equal(rounded, x):
             continue
@@ -471,26 +476,40 @@ def matched(names: list[str], leaves: list[str]) -> dict[str, str]:
 
 
 def causal_masks(thing, names, required) -> Iterator[Spelling]:
-    """`causal_mask(size)`: of booleans, numbers, or numbers to be added."""
-    if not names or len(required) > 1:
+    """`causal_mask(size)`, or `causal_mask(size, past, device)`: of
+    booleans, numbers, or numbers to be added."""
+    past = next((n for n in names if POSITION.fullmatch(n.lower())), None)
+    places = {n: "cpu" for n in required if n.lower() == "device"}
+    sizes = [n for n in required if n not in (*places, past)]
+    if not names or len(sizes) > 1:
         return
-    size = required[0] if required else names[0]
+    size = sizes[0] if sizes else names[0]
 
     def make(arguments):
-        if arguments["queries"] != arguments["keys"] or arguments["past"]:
-            raise NotAsked("it has as many queries as keys")
-        return {size: arguments["queries"]}
+        given = {size: arguments["queries"]}
+        return given | ({past: arguments["past"]} if past else {})
 
-    yield Spelling({}, {}, make=make, read=as_square_mask)
+    def of_all_keys(case):
+        """Its keys are those of the past, and of its own queries."""
+        before = case["past"] if past else 0
+        counts = {"keys": case["queries"] + before, "past": before}
+        return StepCase(case.name, case | counts)
+
+    yield Spelling(
+        {}, {}, places, make=make, read=as_square_mask, adapt=of_all_keys
+    )
 
 
 def as_square_mask(value, arguments):
     """A mask as booleans, True where the first key may be attended to.
 
-    The last query sees the first key, whatever a mask is made of.
+    The last query sees the first key, whatever a mask is made of. For one
+    query, None may stand for a mask that hides nothing.
     """
-    mask = np.asarray(value)
     shape = arguments["queries"], arguments["keys"]
+    if value is None and arguments["queries"] == 1:
+        return np.ones(shape, bool)
+    mask = np.asarray(value)
     if mask.size != shape[0] * shape[1]:
         raise Broken(f"returned shape {mask.shape}, expected {shape}")
     mask = mask.reshape(shape)
@@ -505,6 +524,18 @@ def padding_masks(thing, names, required) -> Iterator[Spelling]:
     if has_role(names[0], "lengths"):
         yield from padding_masks_of_lengths(names)
         return
+
+    def make(arguments):
+        lengths, keys = arguments["lengths"], arguments["keys"]
+        visible = np.arange(keys) < lengths[..., None]
+        return padded_ids(thing, names, visible)
+
+    yield from (Spelling({}, make=make, read=read) for read in MASK_READERS)
+
+
+def padded_ids(thing, names, visible: np.ndarray) -> dict:
+    """Ids of tokens that are visible and of padding, and the id of that
+    where it is an argument."""
     pad = next(
         (n for n in names[1:] if re.search(r"pad|ignore", n.lower())), None
     )
@@ -512,14 +543,35 @@ def padding_masks(thing, names, required) -> Iterator[Spelling]:
         (p.default for p in thing.parameters if p.name == pad), 0
     )
     pad_id = default if isinstance(default, int) else 0
+    ids = np.where(visible, pad_id + 5, pad_id)
+    return {names[0]: ids} | ({pad: pad_id} if pad else {})
+
+
+def causal_padding_masks(thing, names, required) -> Iterator[Spelling]:
+    """`make_trg_mask(ids, pad_id)`: from ids, in place of a mask."""
+    if not names or len(required) > 2 or names == ["attention_mask"]:
+        return
 
     def make(arguments):
-        lengths, keys = arguments["lengths"], arguments["keys"]
-        visible = np.arange(keys) < lengths[..., None]
-        ids = np.where(visible, pad_id + 5, pad_id)
-        return {names[0]: ids} | ({pad: pad_id} if pad else {})
+        return padded_ids(thing, names, arguments["attention_mask"])
 
-    yield from (Spelling({}, make=make, read=read) for read in MASK_READERS)
+    def of_texts(case):
+        """Its ids have two axes: of texts, and of tokens."""
+        mask = case["attention_mask"]
+        own = mask.reshape(prod(mask.shape[:-1]), mask.shape[-1])
+        return StepCase(case.name, case | {"attention_mask": own})
+
+    def read(value, arguments, visible):
+        texts, tokens = arguments["attention_mask"].shape
+        shape = texts, tokens, tokens
+        mask = np.asarray(value)
+        if mask.size != np.prod(shape):
+            raise Broken(f"returned shape {mask.shape}, expected {shape}")
+        return visible(mask.reshape(shape))
+
+    for each in VISIBLE:
+        own = partial(read, visible=each)
+        yield Spelling({}, make=make, read=own, adapt=of_texts)
 
 
 def padding_masks_of_lengths(names) -> Iterator[Spelling]:
@@ -705,6 +757,7 @@ SPECIAL = {
     "swiglu": gated_weights,
     "causal_mask": causal_masks,
     "padding_mask": padding_masks,
+    "causal_padding_mask": causal_padding_masks,
     "masked_softmax": masks_by_lengths,
     "softmax_backward": by_weights,
 }

@@ -27,6 +27,8 @@ WORDS = {
     "block": "bloco bloque bloc",
     "batch": "lote lot",
     "mask": "mascara masque maske yanma",
+    "memory": "memoria memoire gedaechtnis gedachtnis jiyi",
+    "padding": "relleno preenchimento remplissage tianchong",
     "bias": "vies sesgo biais pianzhi",
     "dropout": "descarte diuqi",
     "rate": "taxa tasa taux",

@@ -178,6 +178,51 @@ def test_each_property_of_a_rotation_can_fail():
         assert "fails" in verdicts, each.__name__
 
 
+# --- masks that a translator makes of ids --------------------------------
+
+
+def make_src_mask(src, pad_idx=1):
+    return (src != pad_idx)[:, None, None, :]
+
+
+def make_trg_mask(trg, pad_idx=1):
+    shown = np.tri(trg.shape[1], dtype=bool)
+    return make_src_mask(trg, pad_idx) & shown
+
+
+def create_causal_mask(seqlen, start_pos, device):
+    """Added to scores; for one token alone there is none."""
+    if seqlen == 1:
+        return None
+    hidden = np.triu(np.full((seqlen, seqlen), -np.inf), 1)
+    return np.hstack([np.zeros((seqlen, start_pos)), hidden])
+
+
+@pytest.mark.parametrize(
+    "make", [make_src_mask, make_trg_mask, create_causal_mask]
+)
+def test_a_mask_may_be_made_of_ids_or_of_a_past(make):
+    report = report_on(make)
+    assert report.verdict == "holds", report
+
+
+def test_a_mask_of_ids_that_shows_the_next_one_is_named():
+    def make_trg_mask(trg, pad_idx=1):
+        shown = np.tri(trg.shape[1], k=1, dtype=bool)
+        return make_src_mask(trg, pad_idx) & shown
+
+    report = report_on(make_trg_mask)
+    assert report.cause == "one future position is visible"
+
+
+def test_a_mask_that_takes_a_past_and_ignores_it_is_named():
+    def create_causal_mask(seqlen, start_pos):
+        return np.tri(seqlen, seqlen + start_pos, dtype=bool)
+
+    report = report_on(create_causal_mask)
+    assert report.cause == "the past is ignored"
+
+
 # --- RMSNorm and SwiGLU as classes ---------------------------------------
 
 

@@ -69,6 +69,10 @@ CAUSAL_PADDING_MASK: Mutants = {
     "padding is visible": (
         lambda attention_mask: causal_padding_mask(attention_mask | True)
     ),
+    "one future position is visible": lambda attention_mask: (
+        np.tri(*2 * attention_mask.shape[-1:], 1, dtype=bool)
+        & attention_mask[..., None, :]
+    ),
     "the future is visible": lambda attention_mask: np.repeat(
         attention_mask[..., None, :], attention_mask.shape[-1], axis=-2
     ),
