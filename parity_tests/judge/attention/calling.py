@@ -41,6 +41,7 @@ BATCHES = {0: (), 1: (2,), 2: (2, 3)}
 TOKENS_LAST = "batch axes, tokens, features"
 TOKENS_FIRST = "batch, tokens, heads, features"
 HEADS_JOINED = "batch, tokens, features of all heads"
+FEATURES_FIRST = "batch axes, features, tokens"
 ONE_QUERY = "one query at a time, without an axis for queries"
 # What stands for the width of a query, or a power of it.
 FACTOR, DIVISOR = "1/√d_head", "√d_head"
@@ -88,6 +89,8 @@ class Calling:
         """An array of ours in the function's layout."""
         if self.layout in (TOKENS_LAST, ONE_QUERY):
             return array
+        if self.layout == FEATURES_FIRST:
+            return array.swapaxes(-2, -1)
         moved = array.swapaxes(1, 2)
         if self.layout == TOKENS_FIRST:
             return moved
@@ -99,6 +102,8 @@ class Calling:
             return array
         if self.layout == ONE_QUERY:
             return array[..., None, :]
+        if self.layout == FEATURES_FIRST:
+            return array.swapaxes(-2, -1) if array.ndim > 1 else array
         if self.layout == HEADS_JOINED and array.ndim == 3:
             array = array.reshape(*array.shape[:2], heads, -1)
         return array.swapaxes(1, 2) if array.ndim == 4 else array
@@ -316,7 +321,7 @@ def calling_of(
         caller = Caller(host, thing, calling)
         fitting = limits_of(caller, troubles)
         if fitting is not None:
-            return fitting
+            return features_first(*fitting) or fitting
     tried = next(iter(troubles), "it gave no output of the right shape")
     raise NotJudged(
         f"it {tried}; what it takes may be said with --as, --array or "
@@ -352,6 +357,20 @@ def callings(
             yield replace(calling, forms=forms)
 
 
+def features_first(
+    caller: Caller, limits: Range
+) -> tuple[Caller, Range] | None:
+    """The way to call it with a column for each token, where it takes all
+    sizes in that layout, and few in the usual one."""
+    is_open = caller.calling.layout == TOKENS_LAST
+    if not (is_open and limits.square and limits.one_width):
+        return None
+    turned = limits_of(caller.changed(layout=FEATURES_FIRST), {})
+    if turned is None or turned[1].square or turned[1].one_width:
+        return None
+    return turned
+
+
 def limits_of(
     caller: Caller, troubles: dict[str, None]
 ) -> tuple[Caller, Range] | None:
@@ -361,7 +380,7 @@ def limits_of(
     float32 is what is used.
     """
     calling = caller.calling
-    every = calling.layout in (TOKENS_LAST, ONE_QUERY)
+    every = calling.layout in (TOKENS_LAST, FEATURES_FIRST, ONE_QUERY)
     counts = (0, 1, 2) if every else (2,)
     precisions = (("float32", "float64"), ("float32",), ("float64",))
     for dtypes in (("float32",),) if calling.narrow else precisions:

@@ -42,6 +42,7 @@ from parity_tests.judge.subject.roles import (
     backward_not_called,
     gives_zeros,
     global_widths,
+    have_one_shape,
     is_dropout_mask,
     is_said_to_be_causal,
     left_at_defaults,
@@ -129,6 +130,19 @@ def without_idle(caller: Caller, limits: Range) -> Caller:
     )
 
 
+def leaves_keys_out(caller: Caller, limits: Range) -> bool:
+    """Whether it is said to take as many keys as queries, and leaves out
+    the last of more."""
+    thing, tensors = caller.thing, caller.calling.roles.tensors
+    if limits.square or not have_one_shape(thing.docs, tensors):
+        return False
+    query, key, value = arrays_within(limits)
+    moved = value.copy()
+    moved[..., -1, :] += 1
+    outputs = [attempt(caller, query, key, v) for v in (value, moved)]
+    return np.array_equal(*outputs)
+
+
 TAKING_NUMBERS = ("True may attend", "True is masked", "added")
 
 
@@ -154,6 +168,8 @@ class AttentionFunction:
         self.mask_is_declared = declared.mask is not None
         library = library or declared.arrays
         caller, limits = calling_of(host, thing, library, narrow)
+        if leaves_keys_out(caller, limits):
+            limits = replace(limits, square=True)
         caller = without_idle(caller, limits)
         self.masks = masks_of(caller, limits, declared)
         self.square_masks = [m.name for m in self.masks if m.form is None]

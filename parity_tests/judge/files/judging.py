@@ -77,7 +77,9 @@ PARTS = {
     "silu": r"silu|swish",
     "swiglu": r"\w*swi_?glu\w*|(llama|qwen\d?|mistral)_?mlp",
     "repeat_heads": r"(repeat|expand)_?(kv|key_value|heads)\w*",
-    # Of a translator's masks, which are made of ids.
+}
+# The masks of a translator, which are made of ids, and others.
+MASKS = {
     "padding_mask": rf"{MAKES}_(src|source|padding)_mask",
     "causal_padding_mask": rf"{MAKES}_(trg|tgt|target|std)_mask",
     "causal_mask": rf"{MAKES}_causal_mask",
@@ -89,7 +91,7 @@ ROTARY_NAMES = (
     r"(\w*_)?rope(_\w+|d|embedd?ings?|s)?|\w*rotary\w*|precompute_freqs\w*"
 )
 GATED_CLASS, GATED_SOURCE = r"feed_?forward|\w*mlp|ffn", r"silu|swish"
-ATTENDS = r"atten|attn|sdpa|mha|\bswa\b"
+ATTENDS = r"atten|attn|sdpa|mha|\bswa\b|(?<!no)flash(?!card|light)"
 COMPUTES = r"softmax|scaled_dot|exp\("
 NOT_ATTENTION = r"mask|scores?$|weights?$|probs?$|backward|grad|bias|config"
 NAMES_OF_CLASSES = r"attention|attn|^(mha|mqa|gqa|mla|swa)$"
@@ -206,14 +208,20 @@ def without_helpers(
 
 
 def in_role(things: list[Thing], role: str) -> tuple[Thing, str]:
-    """The last class, for a role of classes; else the last function."""
+    """The last class, for a role of classes; else the last function, of
+    attention one that takes query, key and value."""
     role = ATTENTION if role in ALIASES else role
     classes = [thing for thing in things if thing.is_class]
     fitting = functions = [thing for thing in things if not thing.is_class]
     if role in ROLES:
         fitting = classes or functions
     elif role == ATTENTION:
-        fitting = functions or classes
+        with_qkv = [
+            thing
+            for thing in functions
+            if qkv_of([each.name for each in thing.parameters])
+        ]
+        fitting = with_qkv or functions or classes
     if not fitting:
         defined = ", ".join(thing.name for thing in things) or "nothing"
         raise NotJudged(
@@ -262,7 +270,8 @@ def part_by_name(thing: Thing, lowered: str) -> str | None:
         return None
     if is_rotary(thing, lowered):
         return ROTARY
-    told = (n for n, names in PARTS.items() if re.fullmatch(names, lowered))
+    every = PARTS | MASKS
+    told = (n for n, names in every.items() if re.fullmatch(names, lowered))
     part = next(told, None)
     if not thing.is_class:
         return part

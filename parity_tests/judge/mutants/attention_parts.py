@@ -314,6 +314,9 @@ FACTORS = {
     "the scale is 1/d, not 1/√d, as if applied twice": lambda probe: (
         root(probe) ** 2
     ),
+    "the scale is 1/(2 d), not 1/√d: d ** 1 / 2 is the half of d": (
+        lambda probe: root(probe) ** 2 / 2
+    ),
     "the scores are multiplied by √d": lambda probe: 1 / root(probe),
     "the scores are multiplied by d": lambda probe: root(probe) ** -2,
     "the scale is 1/√(number of keys), not 1/√d": (

@@ -321,7 +321,7 @@ def gives(step: HostedStep, role: str, mutant: Callable) -> bool:
 
 
 # Steps of texts and heads, which may insist on both.
-OF_ANY_AXES = ("repeat_heads",)
+OF_ANY_AXES = ("repeat_heads", "split_heads", "merge_heads")
 OF_TEXTS = 4  # axes: of texts, heads, positions and features
 
 

@@ -450,6 +450,14 @@ def stated_axes(text: str, name: str) -> str | None:
     return None
 
 
+def have_one_shape(text: str, names: tuple[str, ...]) -> bool:
+    """Whether a docstring gives all of these arrays one shape: "q, k, v:
+    (batch, heads, tokens, features)"."""
+    joint = r"[`\s]*(?:,|and|,\s*and)[`\s]*"
+    pattern = joint.join(rf"\b{re.escape(name)}\b" for name in names)
+    return re.search(rf"{pattern}[`\s:=\w]{{0,16}}[(\[]", text) is not None
+
+
 SHAPE = r"[(\[]([^()\[\]\n]*,[^()\[\]\n]*)[)\]]"
 AXIS_NAME = r"[`\s]*[\w+*./-]+( \w+){0,2}[`\s]*"
 END_OF_ENTRY = r"->|→|\n\s*\n|[\n;,.]\s*\w+\s*(?::|=\s*[(\[])"

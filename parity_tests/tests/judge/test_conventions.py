@@ -428,6 +428,48 @@ def test_sixteen_bits_are_asked_for_where_nothing_else_is_taken():
     assert detected.limits.dtypes == ("float32",)
 
 
+def in_columns(axis):
+    """Attention of tokens that are columns; softmax along this axis."""
+
+    def attention(Q, K, V):
+        scores = K.swapaxes(-2, -1) @ Q / np.sqrt(Q.shape[-2])
+        scores = np.exp(scores - scores.max(axis, keepdims=True))
+        return V @ (scores / scores.sum(axis, keepdims=True))
+
+    return attention
+
+
+def test_tokens_may_be_columns():
+    detected = conventions(in_columns(axis=-2))
+    assert detected.layout == "batch axes, features, tokens"
+    limits = detected.limits
+    assert (limits.square, limits.one_width) == (False, False)
+    report = judge(in_columns(axis=-2), examples=5)
+    assert report.holds, report
+    report = judge(in_columns(axis=-1), examples=5)
+    assert report.cause == "the softmax runs over the queries, not the keys"
+
+
+def of_one_length(q, k, v):
+    """q, k, v: (batch, heads, tokens, features)"""
+    tokens = q.shape[-2]
+    k, v = k[..., :tokens, :], v[..., :tokens, :]
+    return scaled_dot_product_attention(q, k, v, ALL)
+
+
+def test_what_says_that_it_takes_one_length_is_asked_with_that():
+    assert conventions(of_one_length).limits.square
+    report = judge(of_one_length, examples=5)
+    assert report.holds, report
+
+    def of_any_length(q, k, v):
+        """q: (batch, heads, queries, features)"""
+        return of_one_length(q, k, v)
+
+    report = judge(of_any_length, examples=5)
+    assert not report.holds, report
+
+
 def test_what_returns_float32_is_asked_in_it_though_it_is_wrong():
     def too_steep(q, k, v):
         context = scaled_dot_product_attention(4 * q, k, v, ALL)

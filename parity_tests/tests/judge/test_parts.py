@@ -178,6 +178,34 @@ def test_each_property_of_a_rotation_can_fail():
         assert "fails" in verdicts, each.__name__
 
 
+# --- helpers that insist on an axis of texts ------------------------------
+
+
+def split_heads(x, n_head):
+    texts, tokens, _ = x.shape
+    return x.reshape(texts, tokens, n_head, -1).swapaxes(1, 2)
+
+
+def merge_heads(x):
+    texts, heads, tokens, d_head = x.shape
+    return x.swapaxes(1, 2).reshape(texts, tokens, heads * d_head)
+
+
+@pytest.mark.parametrize("helper", [split_heads, merge_heads])
+def test_helpers_may_insist_on_an_axis_of_texts(helper):
+    report = report_on(helper)
+    assert report.verdict == "holds", report
+
+
+def test_heads_that_are_merged_without_moving_are_named():
+    def merge_heads(x):
+        texts, heads, tokens, d_head = x.shape
+        return x.reshape(texts, tokens, heads * d_head)
+
+    report = report_on(merge_heads)
+    assert report.cause == "the heads are merged without transposing back"
+
+
 # --- masks that a translator makes of ids --------------------------------
 
 
@@ -417,3 +445,16 @@ def test_a_cache_that_takes_no_keys_and_values_is_not_judged_by_its_name():
     ]
     chosen = [(thing.name, role) for thing, role in candidates(things)]
     assert chosen == [("RMSNorm", "rms_norm")]
+
+
+def test_what_is_said_to_be_attention_takes_query_key_and_value():
+    def flash_forward(q, k, v):
+        return v
+
+    def bench(run, *arrays, repeats=3):
+        return [run(*arrays) for _ in range(repeats)]
+
+    things = [hosted(each, None)[1] for each in (flash_forward, bench)]
+    for role in ("attention", None):
+        ((thing, _),) = candidates(things, role)
+        assert thing.name == "flash_forward"

@@ -33,6 +33,7 @@ from parity_tests.judge.subject.roles import (
     comments_on,
     gives_zeros,
     has_role,
+    have_one_shape,
     is_left_alone,
     is_said_to_be_causal,
     left_at_defaults,
@@ -574,6 +575,19 @@ def test_what_is_not_causal_is_not_said_to_be():
 def test_a_large_negative_number_is_added():
     said = "mask: [b, 1, 1, n], 0.0 for tokens and -10000.0 for padding"
     assert stated_meaning(said, "mask") == "added"
+
+
+@pytest.mark.parametrize(
+    ("text", "one"),
+    [
+        ("q, k, v: (batch, tokens, d)", True),
+        ("`q`, `k` and `v` have shape [B, H, T, D]", True),
+        ("q: (batch, queries, d), k, v: (batch, keys, d)", False),
+        ("q, k, v of any length", False),
+    ],
+)
+def test_one_shape_may_be_said_of_query_key_and_value(text, one):
+    assert have_one_shape(text, ("q", "k", "v")) == one
 
 
 # --- what a constructor takes --------------------------------------------
