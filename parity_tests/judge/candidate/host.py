@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from traceback import walk_tb
@@ -249,12 +250,15 @@ class Host:
         takes_any = any(
             each.kind is each.VAR_KEYWORD for each in names.values()
         )
-        chosen = {
+        known = {
             name: size
             for name, size in value.members.items()
-            if takes_any or name in names
+            if name in names or (takes_any and hasattr(kind, name))
         }
-        configuration = kind(**chosen)
+        chosen = value.members if takes_any else known
+        configuration = guarded(partial(kind, **chosen))
+        if configuration is None:  # it may refuse what it does not know
+            configuration = kind(**known)
         if callable(configuration):  # an attention
             return configuration
         with_missing(configuration, value.members)

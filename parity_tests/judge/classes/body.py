@@ -86,7 +86,7 @@ def call_roles(
         n for n in rest if has_role(n, "mask") and n not in no_masks
     )
     if len(masks) > 1:
-        masks = tuple(n for n in masks if not is_handed_on(named[n]))
+        masks = tuple(n for n in masks if not is_handed_on(named[n], said))
     settings = [n for n in rest if is_configuration(named[n])]
     rest = [n for n in rest if n not in (*masks, *settings, causal)]
     qkv = qkv_of(rest)
@@ -142,11 +142,16 @@ def call_roles(
     )
 
 
-def is_handed_on(parameter: Parameter) -> bool:
+def is_handed_on(parameter: Parameter, source: str) -> bool:
     """Whether it is what another layer has made of positions and masks,
-    as in T5: it then stands in place of the masks of a call."""
-    of_positions = re.search(r"pos(ition)?(al)?_?bias", parameter.name)
-    return not parameter.required and of_positions is not None
+    as in T5: it then stands in place of the masks of a call, or of what
+    the layer else makes."""
+    name = re.escape(parameter.name)
+    made = rf"if {name} is None[^\n]*:\s*{name} = "
+    of_positions = re.search(r"pos(ition)?(al)?_?bias", parameter.name) or (
+        "bias" in parameter.name and re.search(made, source)
+    )
+    return not parameter.required and bool(of_positions)
 
 
 def is_optional(parameter: Parameter) -> bool:

@@ -586,7 +586,9 @@ def own_configuration(
     annotated, or the only one that is called so."""
     annotated = [n for n in thing.configurations if n[0] in annotation]
     called = [
-        n for n in thing.configurations if n[0].lower().endswith("config")
+        n
+        for n in thing.configurations
+        if n[0].lower().endswith(("config", "conf", "cfg"))
     ]
     if annotated or len(called) == 1:
         return (annotated or called)[0]

@@ -25,6 +25,7 @@ from parity_tests.judge.attention.conventions import (
     Declared,
 )
 from parity_tests.judge.candidate.things import Thing
+from parity_tests.judge.subject.beside import Buckets
 from parity_tests.judge.subject.forms import AT_ONCE
 from parity_tests.judge.subject.intentions import (
     NO_DISTANCE,
@@ -305,6 +306,8 @@ class AttentionLayer(DecodingLayer):
             detected["around"] = around
         if self.recipe.variant:
             detected["variant"] = str(self.weights(self.case()).variant)
+        if isinstance(self.recipe.distances, Buckets):
+            detected["bias"] = str(self.recipe.distances)
         if norms := self.recipe.qk_norm:
             kind = "RMSNorm" if norms.by_root else "layer norm"
             detected["queries and keys"] = f"after {kind}"

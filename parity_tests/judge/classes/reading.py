@@ -19,6 +19,7 @@ from parity_tests.judge.mutants.class_parts import (
 )
 from parity_tests.judge.subject.beside import (
     TABLE,
+    Buckets,
     Distances,
     has_cosines,
     may_scale,
@@ -30,6 +31,8 @@ from parity_tests.judge.subject.intentions import (
     is_causal_by_default,
     is_meant_unscaled,
     is_off,
+    numbers_in,
+    speaks_of_buckets,
 )
 from parity_tests.judge.subject.roles import is_said_to_be_causal
 from parity_tests.judge.subject.rotary import (
@@ -134,7 +137,11 @@ class ReadLayer(SurroundedLayer):
         plain = weights(read, arrays or self.arrays(case), heads)
         is_self = read.served == "own" and case.key is None
         served = QKV if is_self or read.served == "all" else QKV[:1]
-        return replace(plain, turn=self.turn(case), served=served)
+        bias = plain.bias
+        if bias is not None:  # which may be that of a longer text
+            bias = bias[..., : case.shape[-2], : case.shape[-1]]
+        more = {"served": served, "bias": bias}
+        return replace(plain, turn=self.turn(case), **more)
 
     def at(self, built: int, recipe: Recipe) -> Recipe:
         """The same recipe for other sizes, with which a list of heads is
@@ -147,7 +154,7 @@ class ReadLayer(SurroundedLayer):
             window = REACHES[recipe.reach](self.sizes[built].reach) + 1
             variant = replace(recipe.variant, window=window)
             recipe = replace(recipe, variant=variant)
-        if recipe.distances:
+        if isinstance(recipe.distances, Distances):
             window = self.sizes[built].window
             distances = replace(recipe.distances, window=window)
             recipe = replace(recipe, distances=distances)
@@ -422,10 +429,12 @@ class ReadLayer(SurroundedLayer):
         )
 
     def tables_of_distances(self) -> tuple[str, ...]:
-        """The tables of a layer that is made for windows of one size."""
+        """The tables of a layer that is made for windows of one size, or
+        has buckets of distances."""
         parameters = self.body.parameters(self.sizes[0])
         names = (label for label, _, _ in parameters if TABLE.search(label))
-        return tuple(names) if self.sizes[0].window else ()
+        is_known = self.sizes[0].window or speaks_of_buckets(self.thing)
+        return tuple(names) if is_known else ()
 
     def learned_beside(
         self, gate: str | None, tables: tuple[str, ...]
@@ -439,10 +448,14 @@ class ReadLayer(SurroundedLayer):
             for label, shape, _ in parameters
             if may_scale(shape, sizes.heads) and label != gate
         ]
-        distances = [
+        distances: list = [
             Distances(label, sizes.window, backwards)
             for label, backwards in product(tables, (False, True))
         ]
+        if not sizes.window:
+            far = (128, *map(int, numbers_in(self.thing)))
+            ways = product(tables, dict.fromkeys(far), (True, False))
+            distances = [Buckets(*way) for way in ways]
         ways = product(
             [*scales_of(scales), *([] if scales else [None])],
             [*distances, *([] if distances else [None])],

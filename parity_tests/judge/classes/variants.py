@@ -19,6 +19,7 @@ from parity_tests.judge.subject.intentions import (
     reaches_of,
     speaks_of_a_window,
     speaks_of_alibi,
+    speaks_of_buckets,
 )
 from parity_tests.judge.subject.qk_norms import QKNorm, qk_norms_of
 from parity_tests.judge.subject.variants import REACHES, SLOPES, Variant
@@ -118,9 +119,11 @@ def written_windows(thing) -> list[int]:
 
 def tokens_that_show(layer) -> int:
     """How many tokens an input needs that shows a window which stands in
-    its source, if it takes as many."""
+    its source, or buckets of distances, if it takes as many."""
     if layer.sizes[0].reach or layer.sizes[0].window:
         return TOKENS
+    if speaks_of_buckets(layer.thing):
+        return layer.most_tokens
     longest = max(written_windows(layer.thing), default=0) + 2
     return longest if TOKENS < longest <= layer.most_tokens else TOKENS
 

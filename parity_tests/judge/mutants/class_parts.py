@@ -337,6 +337,11 @@ BIASES = {
     "the bias of distances is subtracted": (
         lambda weigh, bias, factor: biased(weigh, -bias, factor)
     ),
+    "the bias of distances is that of the opposite ones: its sign": (
+        lambda weigh, bias, factor: biased(
+            weigh, bias.swapaxes(-2, -1), factor
+        )
+    ),
     "the bias of distances multiplies the scores": (
         lambda weigh, bias, factor: (
             lambda scores, visible: weigh(scores * bias, visible)

@@ -5,7 +5,8 @@ one for each, in place of 1/√d_head or beside it.
 
 In a window of an image, tokens are its pixels, row by row: to the score
 of two of them each head may add a number that it has learned for how far
-apart they are (Liu et al. 2021, section 3.2).
+apart they are (Liu et al. 2021, section 3.2). In a text it is a number
+for each bucket of distances (Raffel et al. 2020, section 2.1).
 """
 
 import re
@@ -16,10 +17,14 @@ from math import prod
 
 import numpy as np
 
+from numpy_ref.variants.relative_positions import relative_buckets
 from parity_tests.judge.candidate.things import Thing
 
+LONGEST = 96  # text that a layer is asked with
 # Whether a parameter is a table of distances, by its name.
-TABLE = re.compile(r"rel(ative)?_?(pos|coord|bias|dist)|\brpb", re.I)
+TABLE = re.compile(
+    r"rel(ative)?_?(att(entio)?n_?)?(pos|coord|bias|dist)|\brpb", re.I
+)
 IN_WINDOWS = re.compile(
     r"rel(ative)?_?(pos(ition)?|coords?)\w*_?(bias|ind(ex|ices)|table)|"
     r"\brpb(_?table)?\b"
@@ -92,6 +97,30 @@ class Distances:
         index = distances_in(self.window)
         index = index.T if self.backwards else index
         return np.moveaxis(rows[index], -1, 0)
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """A table of buckets of distances, as in T5: its name, the distance
+    from which on all are in the last one, and whether later keys have
+    buckets of their own."""
+
+    label: str
+    max_distance: int
+    both_ways: bool
+
+    def __str__(self) -> str:
+        side = "on both sides" if self.both_ways else "of earlier keys"
+        return f"of buckets of distances up to {self.max_distance}, {side}"
+
+    def bias(self, table: np.ndarray) -> np.ndarray:
+        """What is added to scores, of (heads, query, key), of the longest
+        text. Raises ValueError if the table cannot be of buckets."""
+        if table.ndim != 2:
+            raise ValueError(f"a table with {table.ndim} axes")
+        ways = self.max_distance, self.both_ways
+        buckets = relative_buckets(LONGEST, LONGEST, len(table), *ways)
+        return np.moveaxis(table[buckets], -1, 0)
 
 
 def distances_in(window: tuple[int, ...]) -> np.ndarray:

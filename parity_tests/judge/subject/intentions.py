@@ -156,6 +156,11 @@ def is_meant_unscaled(thing: Thing) -> bool:
     return is_t5 is not None or UNSCALED.search(said) is not None
 
 
+def speaks_of_buckets(thing: Thing) -> bool:
+    """Whether its source speaks of buckets, as T5's does of distances."""
+    return "bucket" in f"{thing.source}{thing.helpers}".lower()
+
+
 def has_a_diagonal(thing: Thing) -> bool:
     """Whether its source has a diagonal, as one joins it to a mask so that
     each token attends to itself, or never does."""

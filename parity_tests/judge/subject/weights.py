@@ -18,7 +18,7 @@ import numpy as np
 
 from parity_tests.judge.candidate.host import CONVOLUTIONS
 
-from .beside import TABLE, Distances, LearnedScale
+from .beside import TABLE, Buckets, Distances, LearnedScale
 from .languages import in_english
 from .latents import Latent, LatentTokens, latents_of, up_of
 from .qk_norms import (
@@ -162,7 +162,7 @@ class Recipe:
     gate: str | None = None
     unscaled: bool = False
     learned: LearnedScale | None = None
-    distances: Distances | None = None
+    distances: Distances | Buckets | None = None
     variant: Variant | None = None
     reach: str = ""
     sinks: str | None = None

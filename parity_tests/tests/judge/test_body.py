@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from parity_tests.judge.classes.body import ClassBody, drawn
+from parity_tests.judge.candidate.things import Parameter
+from parity_tests.judge.classes.body import ClassBody, call_roles, drawn
 from parity_tests.judge.files.judging import hosted
 from parity_tests.judge.subject.weights import (
     is_a_gradient,
@@ -19,6 +20,31 @@ def test_weights_of_any_number_of_axes_are_drawn(shape):
     array = drawn([("weight", shape, "own Layer")], 1, "float32")["weight"]
     assert isinstance(array, np.ndarray)
     assert (array.shape, array.dtype) == (shape, np.float32)
+
+
+MADE_INSIDE = """
+        if bias is None and self.table is not None:
+            bias = self.made(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("bias", "source", "masks"),
+    [
+        ("position_bias", "", ("mask",)),
+        ("bias", MADE_INSIDE, ("mask",)),
+        ("bias", "scores = scores + bias", ("mask", "bias")),
+    ],
+)
+def test_a_bias_that_stands_for_the_layers_own_is_no_mask(
+    bias, source, masks
+):
+    parameters = [
+        Parameter("x", "plain", True),
+        Parameter("mask", "plain", False),
+        Parameter(bias, "plain", False),
+    ]
+    assert call_roles(tuple(parameters), said=source).masks == masks
 
 
 class OfUnknownSizes(nn.Module):

@@ -79,6 +79,25 @@ class Anything:
         self.others = {"width": self.width}
 
 
+class Known:
+    """It takes no name that it does not know."""
+
+    words = width = 64
+
+    def __init__(self, **others):
+        if not all(hasattr(Known, name) for name in others):
+            raise TypeError(*others)
+        vars(self).update(others)
+        self.others = {"width": self.width}
+
+
+def test_a_configuration_may_refuse_names_that_it_does_not_know():
+    host = Host.of("Known", Known)
+    sizes = {"words": 3, "width": 7, "heads": 2}
+    made = host.configured(Record("Known", False, **sizes))
+    assert (made.words, made.width, made.heads) == (3, 7, 2)
+
+
 @pytest.mark.parametrize("kind", [Entries, Required, Anything])
 def test_a_configuration_is_one_of_the_files_own(kind):
     host = Host.of("Required", Required)

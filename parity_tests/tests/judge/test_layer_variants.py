@@ -357,3 +357,67 @@ def test_sinks_that_are_said_must_be_there():
 
 def said(**fields) -> Declared:
     return Declared(is_meant=True, variant=Variant(**fields))
+
+
+# --- T5: a number for each bucket of distances ---------------------------
+
+
+class T5Attention(Heads):
+    """Eight buckets, four to a side: two near distances, and two ranges
+    up to 20 = 2 (20 / 2), of which the second begins at the root of it."""
+
+    def __init__(self, d_model, n_heads):
+        super().__init__(d_model, n_heads)
+        self.relative_attention_bias = nn.Embedding(8, n_heads)
+
+    def distances(self, tokens):
+        """How far each key is behind its query."""
+        return apart(tokens)
+
+    def buckets(self, tokens):
+        distance = self.distances(tokens)
+        far = abs(distance)
+        bucket = far.clamp(max=1) + (far > 1) + (far >= (2 * 20) ** 0.5)
+        return bucket + 4 * (distance < 0)
+
+    def added(self, scores, bias):
+        return scores * self.d_head**0.5 + bias
+
+    def forward(self, x, mask=None):
+        bias = self.relative_attention_bias(self.buckets(x.shape[1]))
+        scores = self.added(self.scores(x), bias.permute(2, 0, 1))
+        seen = torch.ones(scores.shape[-2:], dtype=torch.bool)
+        seen = seen if mask is None else mask[:, None, None]
+        return self.attend(x, weigh(scores, seen))
+
+    max_distance = 20
+
+
+def test_t5s_bias_of_buckets_is_read_from_its_table():
+    report = report_on(T5Attention)
+    assert report.verdict == "holds", report
+    bias = "of buckets of distances up to 20, on both sides"
+    assert report.conventions["bias"] == bias
+    assert report.conventions["scale"].startswith("none")
+
+
+def test_what_goes_wrong_with_t5s_bias_is_named():
+    class T5Backwards(T5Attention):
+        def distances(self, tokens):
+            return -apart(tokens)
+
+    class T5Scaled(T5Attention):
+        def added(self, scores, bias):
+            return scores + bias / self.d_head**0.5
+
+    class T5OfOneHead(T5Attention):
+        def added(self, scores, bias):
+            return super().added(scores, bias[:1])
+
+    causes = [
+        report_on(each).cause
+        for each in (T5Backwards, T5Scaled, T5OfOneHead)
+    ]
+    assert causes[0].startswith("the bias of distances is that of the oppo")
+    assert "scale" in causes[1]
+    assert causes[2] == "one head's bias of distances serves for all"

@@ -778,10 +778,15 @@ def transformers_layer(name: str):
     """A layer of transformers, or a skip: never in CI."""
     if os.environ.get("CI") != "true":
         pytest.importorskip("transformers", reason="needs the extra bert")
-    from transformers import BertConfig, GPT2Config
+    from transformers import BertConfig, GPT2Config, T5Config
     from transformers.models.bert.modeling_bert import BertSelfAttention
     from transformers.models.gpt2.modeling_gpt2 import GPT2Attention
+    from transformers.models.t5.modeling_t5 import T5Attention
 
+    if name == "T5Attention":
+        config = T5Config(d_model=12, num_heads=3, d_kv=4)
+        config._attn_implementation = "eager"
+        return T5Attention, T5Attention(config, True)
     if name == "BertSelfAttention":
         config = BertConfig(hidden_size=12, num_attention_heads=3)
         kind = BertSelfAttention
@@ -799,6 +804,13 @@ def test_a_layer_of_transformers_holds(name, built):
     assert report.holds, report
     assert report.name == name
     assert report.conventions["mask"].startswith("added, of (text, 1, ")
+
+
+def test_the_t5_of_transformers_holds_with_its_table():
+    report = judge(transformers_layer("T5Attention")[1], examples=3)
+    assert report.holds, report
+    bias = "of buckets of distances up to 128, on both sides"
+    assert report.conventions["bias"] == bias
 
 
 def test_an_input_without_a_script_is_shown_as_arrays():

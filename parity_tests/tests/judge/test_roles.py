@@ -665,6 +665,15 @@ def test_what_is_no_size_is_as_the_file_gives_it():
     assert made.members["hidden_size"] == FIRST[0].d_out
 
 
+@pytest.mark.parametrize("name", ["Config", "T5Conf", "ModelCfg"])
+def test_the_only_configuration_of_a_file_is_the_one_to_be_made(name):
+    thing = replace(
+        described("", OfABase), configurations=((name, ()), ("Args", ()))
+    )
+    made = configuration(thing, "config", "", values_of(FIRST[0], 4))
+    assert made.record_name == name
+
+
 def test_a_class_that_requires_a_number_is_given_that_of_the_file():
     thing = replace(
         described("", OfABase),
