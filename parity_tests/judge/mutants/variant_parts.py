@@ -92,6 +92,13 @@ def scaled_sinks(variant, scores, visible, d_head, weigh=weigh):
     return other.weights(scores, visible, weigh)
 
 
+def first_key_dropped(variant, scores, visible, d_head, weigh=weigh):
+    """The sink is joined behind the keys, and cut off before them."""
+    scores = variant.of_scores(scores)
+    visible = visible & variant.seen(scores.shape)
+    return variant.beside_sinks(scores, visible, weigh)[..., 1:]
+
+
 def first_of_more_slopes(slopes: np.ndarray, d_head: int) -> np.ndarray:
     """Those of a power of two that has room for all heads, cut off."""
     heads = len(slopes)
@@ -146,6 +153,7 @@ ALIBI: dict[str, Varied] = {
 SINKS: dict[str, Varied] = {
     # Origin: ROCm 10519; vllm-metal 550; sglang 11634.
     "the sinks are left out": changed(sinks=lambda _: ()),
+    "the first key's weight is cut off, not the sink's": first_key_dropped,
     "a sink's score is scaled, too": scaled_sinks,
     "a sink's score is taken for its exponential": changed(
         sinks=lambda s: tuple(np.log(np.maximum(s, 1e-300)))

@@ -25,7 +25,7 @@ from parity_tests.judge.subject.forms import (
     MaskForm,
     libraries_to_try,
 )
-from parity_tests.judge.subject.roles import has_role
+from parity_tests.judge.subject.roles import has_role, stated_rank
 from parity_tests.judge.verdict.protocol import (
     Broken,
     NotAsked,
@@ -297,7 +297,7 @@ def tried(step: HostedStep, role: str) -> tuple[HostedStep, bool]:
 def likeliest(accepted: list, role: str):
     """The first of these steps that gives what a known mutant gives, where
     several may be meant; else the first of all."""
-    if len(accepted) > 1 and role in (*VARIED, "swiglu"):
+    if len(accepted) > 1 and role in (*VARIED, *OF_ROWS, "swiglu"):
         for step in accepted:
             if any(gives(step, role, m) for m in MUTANTS[role].values()):
                 return step
@@ -385,7 +385,35 @@ def with_kept(case: StepCase) -> StepCase:
 
 
 def spellings(thing: Thing, role: str) -> Iterator[Spelling]:
-    """Ways to pass the arguments, from the likeliest on."""
+    """Ways to pass the arguments, from the likeliest on: of a loss, with
+    tokens of any axes or in rows, as is said or else in this order."""
+    for spelling in plain_spellings(thing, role):
+        if role not in OF_ROWS:
+            yield spelling
+            continue
+        ranks = {
+            stated_rank(each, thing.docs, thing.source)
+            for each in thing.parameters
+            if spelling.paths.get(each.name) == "logits"
+        }
+        in_rows = replace(spelling, adapt=partial(rows_of, spelling))
+        own = replace(in_rows, says=spelling.says | ROWS)
+        yield from (own,) if 2 in ranks else (spelling, own)
+
+
+def rows_of(spelling: Spelling, case: StepCase) -> StepCase:
+    """The case with a row for each token, whatever text it is of."""
+    case = replace(spelling, adapt=None).adapted(case)
+    logits, targets = case["logits"], case["targets"]
+    rows = {
+        "logits": logits.reshape(-1, logits.shape[-1]),
+        "targets": targets.reshape(-1),
+    }
+    return StepCase(case.name, case | rows)
+
+
+def plain_spellings(thing: Thing, role: str) -> Iterator[Spelling]:
+    """Ways to pass the arguments as they are."""
     special = SPECIAL.get(role)
     named = [each for each in thing.parameters if each.is_named]
     required = [each.name for each in named if each.required]
@@ -639,16 +667,19 @@ def masks_by_lengths(thing, names, required) -> Iterator[Spelling]:
 
     def make(arguments):
         scores, mask = arguments["scores"], arguments["mask"]
-        if scores.ndim != 3:
-            raise NotAsked("it takes scores of texts")
         own = form.passed(mask, scores.shape, scores.dtype)
         return {names[0]: scores, names[1]: own}
 
     def with_lengths(case):
+        """Two texts or more, each with a length of its own."""
         scores = case["scores"]
-        count = 1 + len(scores) % scores.shape[-1]
-        mask = np.arange(scores.shape[-1])[None] < count
-        return StepCase(case.name, case | {"mask": mask})
+        scores = scores.reshape(-1, *scores.shape[-2:])
+        if len(scores) < 2:
+            scores = np.concatenate([scores, scores[:, ::-1]])
+        texts, _, keys = scores.shape
+        counts = 1 + (texts + 2 * np.arange(texts)) % keys
+        mask = np.arange(keys) < counts[:, None, None]
+        return StepCase(case.name, {"scores": scores, "mask": mask})
 
     yield Spelling({}, make=make, adapt=with_lengths)
 
@@ -752,6 +783,9 @@ def heads_after_positions(spelling: Spelling) -> tuple[Spelling, ...]:
     return (replace(spelling, paths={}, **own),)
 
 
+OF_ROWS = ("cross_entropy", "smoothed_cross_entropy")
+OF_ROWS += ("cross_entropy_backward", "smoothed_cross_entropy_backward")
+ROWS = {"its tokens": "in rows, of all texts"}
 VARIED = {"rms_norm": one_added, "repeat_heads": heads_after_positions}
 SPECIAL = {
     "swiglu": gated_weights,

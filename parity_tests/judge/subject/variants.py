@@ -137,8 +137,19 @@ class Variant:
         visible = visible & self.seen(scores.shape)
         if not self.sinks:
             return weigh(scores, visible)
+        return self.beside_sinks(scores, visible, weigh)[..., :-1]
+
+    def beside_sinks(
+        self, scores: np.ndarray, visible, weigh: Callable
+    ) -> np.ndarray:
+        """Weights of scores, each head's beside one more, its sink's."""
         sinks = np.resize(self.sinks, heads_in(scores.shape))
-        return beside_sinks(sinks, scores, visible, weigh)
+        shape = (*scores.shape[:-1], 1)
+        column = np.broadcast_to(sinks[:, None, None], shape)
+        beside = np.concatenate([scores, column], axis=-1)
+        visible = np.broadcast_to(visible, scores.shape)
+        seen = np.concatenate([visible, np.ones(shape, bool)], axis=-1)
+        return weigh(beside, seen)
 
     # --- exactly ---------------------------------------------------------
 
@@ -174,18 +185,6 @@ class Variant:
 def heads_in(shape: tuple[int, ...]) -> int:
     """How many heads there are; one where there is no axis for them."""
     return shape[-3] if len(shape) > 2 else 1
-
-
-def beside_sinks(
-    sinks: np.ndarray, scores: np.ndarray, visible, weigh: Callable
-) -> np.ndarray:
-    """Weights of scores, each head's beside one more that gives nothing."""
-    shape = (*scores.shape[:-1], 1)
-    column = np.broadcast_to(sinks[:, None, None], shape)
-    beside = np.concatenate([scores, column], axis=-1)
-    visible = np.broadcast_to(visible, scores.shape)
-    seen = np.concatenate([visible, np.ones(shape, bool)], axis=-1)
-    return weigh(beside, seen)[..., :-1]
 
 
 def where_any_is_seen(variant: Variant, case: AttentionCase) -> np.ndarray:

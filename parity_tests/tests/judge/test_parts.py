@@ -206,6 +206,56 @@ def test_heads_that_are_merged_without_moving_are_named():
     assert report.cause == "the heads are merged without transposing back"
 
 
+# --- lengths of texts, and losses of rows --------------------------------
+
+
+def weights_by_lengths(X, valid_lens, repeat):
+    """X: (texts, queries, keys), valid_lens: (texts,)"""
+    lengths = repeat(valid_lens, X.shape[1]).reshape(X.shape[:2])
+    seen = np.arange(X.shape[-1]) < lengths[..., None]
+    scores = np.where(seen, X, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def test_each_text_has_a_length_of_its_own():
+    def masked_softmax(X, valid_lens):
+        return weights_by_lengths(X, valid_lens, np.repeat)
+
+    assert report_on(masked_softmax).verdict == "holds"
+
+    def masked_softmax(X, valid_lens):
+        return weights_by_lengths(X, valid_lens, np.tile)
+
+    report = report_on(masked_softmax)
+    assert report.cause.startswith("the masks of texts go round the rows")
+
+
+def loss_of_rows(logits, targets, ignore_index, count):
+    rows = np.arange(len(targets))
+    kept = targets != ignore_index
+    shifted = logits - logits.max(-1, keepdims=True)
+    nll = np.log(np.exp(shifted).sum(-1)) - shifted[rows, targets * kept]
+    return (nll * kept).sum() / count(kept)
+
+
+def test_a_loss_may_be_of_rows():
+    def cross_entropy(logits, targets, ignore_index=-100):
+        return loss_of_rows(logits, targets, ignore_index, np.sum)
+
+    report = report_on(cross_entropy)
+    assert report.verdict == "holds", report
+    assert report.conventions == {"its tokens": "in rows, of all texts"}
+
+    def cross_entropy(logits, targets, ignore_index=-100):
+        """logits: (N, V)"""
+        return loss_of_rows(logits, targets, ignore_index, np.size)
+
+    report = report_on(cross_entropy)
+    assert report.verdict == "rejected"
+    assert "the mean counts ignored targets" in report.known
+
+
 # --- masks that a translator makes of ids --------------------------------
 
 

@@ -95,7 +95,19 @@ def fully_masked_rows_become(fill: Callable) -> Callable:
     )
 
 
+def masks_in_turn(scores, mask):
+    """Row by row the masks of one text after the other."""
+    if scores.ndim < 3:
+        return weigh(scores, mask)
+    first = np.broadcast_to(mask, scores.shape)[..., 0, :]
+    own = first.reshape(-1, scores.shape[-1])
+    rows = np.arange(len(own) * scores.shape[-2])
+    return weigh(scores, own[rows % len(own)].reshape(scores.shape))
+
+
 MASKED_SOFTMAX: Mutants = WEIGHINGS | {
+    "the masks of texts go round the rows: repeated, not each next to "
+    "itself": masks_in_turn,
     "the mask is inverted": lambda scores, mask: weigh(scores, ~mask),
     "the mask is ignored": lambda scores, _: softmax(scores),
     "a fully masked row gets the mean, not zeros": (
