@@ -87,6 +87,8 @@ def call_roles(
     )
     if len(masks) > 1:
         masks = tuple(n for n in masks if not is_handed_on(named[n], said))
+        # Beside a mask that is called so, M is for memory.
+        masks = tuple(n for n in masks if len(n) > 1) or masks
     settings = [n for n in rest if is_configuration(named[n])]
     rest = [n for n in rest if n not in (*masks, *settings, causal)]
     qkv = qkv_of(rest)

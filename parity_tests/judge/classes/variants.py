@@ -31,6 +31,7 @@ from .building import takes
 from .cases import LayerCase
 
 LONGEST = 64  # window of a source that is tried
+BEYOND_NEAR = 24  # tokens, some of which share a bucket of distances
 
 
 def reading_as_variant(
@@ -123,7 +124,7 @@ def tokens_that_show(layer) -> int:
     if layer.sizes[0].reach or layer.sizes[0].window:
         return TOKENS
     if speaks_of_buckets(layer.thing):
-        return layer.most_tokens
+        return min(BEYOND_NEAR, layer.most_tokens)
     longest = max(written_windows(layer.thing), default=0) + 2
     return longest if TOKENS < longest <= layer.most_tokens else TOKENS
 

@@ -34,9 +34,10 @@ MADE_INSIDE = """
         ("position_bias", "", ("mask",)),
         ("bias", MADE_INSIDE, ("mask",)),
         ("bias", "scores = scores + bias", ("mask", "bias")),
+        ("M", "", ("mask",)),
     ],
 )
-def test_a_bias_that_stands_for_the_layers_own_is_no_mask(
+def test_what_stands_for_the_layers_own_bias_or_for_memory_is_no_mask(
     bias, source, masks
 ):
     parameters = [
