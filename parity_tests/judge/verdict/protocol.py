@@ -44,7 +44,7 @@ class NotJudged(ValueError):
     """It cannot be judged; the text says why, and what would help."""
 
 
-FAILED_TRIAL = (Raised, Broken, NotAsked, TypeError, ValueError)
+FAILED_TRIAL = (Raised, Broken, NotAsked, TypeError, ValueError, IndexError)
 
 
 def attempt(call: Callable, *arguments, **options):
