@@ -40,6 +40,13 @@ from parity_tests.judge.parts.kept import (
     cache_ways,
     takes_keys_and_values,
 )
+from parity_tests.judge.parts.positions import (
+    OTHER_TABLE,
+    VARIANTS,
+    hosted_positions,
+    is_sinusoidal,
+)
+from parity_tests.judge.parts.positions import ROLE as SINUSOIDAL
 from parity_tests.judge.parts.rotary import RotarySubject
 from parity_tests.judge.parts.rotary_ways import bases_told, rotary_ways
 from parity_tests.judge.steps.activations import (
@@ -68,7 +75,7 @@ ALIASES = (
     *("attention", "sdpa", "scaled_dot_product", "dot_product_attention"),
     *("scaled_dot_product_attn", "scaled_attention"),
 )
-MASKS = ("causal_mask", "padding_mask")
+MASKS = ("causal_mask", "padding_mask", "causal_padding_mask")
 STEP_ALIASES = {"layernorm": "layer_norm", "ffn": "feed_forward"}
 MAKES = "(make|create|get|build|generate)"
 # Steps of which a file has many names: functions or classes.
@@ -79,7 +86,7 @@ PARTS = {
     "repeat_heads": r"(repeat|expand)_?(kv|key_value|heads)\w*",
 }
 # The masks of a translator, which are made of ids, and others.
-MASKS = {
+MASK_MAKERS = {
     "padding_mask": rf"{MAKES}_(src|source|padding)_mask",
     "causal_padding_mask": rf"{MAKES}_(trg|tgt|target|std)_mask",
     "causal_mask": rf"{MAKES}_causal_mask",
@@ -270,7 +277,9 @@ def part_by_name(thing: Thing, lowered: str) -> str | None:
         return None
     if is_rotary(thing, lowered):
         return ROTARY
-    every = PARTS | MASKS
+    if is_sinusoidal(thing, lowered):
+        return SINUSOIDAL
+    every = PARTS | MASK_MAKERS
     told = (n for n, names in every.items() if re.fullmatch(names, lowered))
     part = next(told, None)
     if not thing.is_class:
@@ -604,11 +613,13 @@ def judge_hosted_step(
     host, thing: Thing, role: str, declared: Declared, budget: Budget
 ) -> Report:
     """Judge a function as one step of the reference, or as a gradient."""
-    if thing.is_class and role not in READINGS:
+    if thing.is_class and role not in (*READINGS, SINUSOIDAL):
         raise NotJudged(f"expected a function for {role}, got a class")
     if role in judged_names() and is_in_half(role):
         expect_format(BFLOAT16)
     as_step = hosted_layer if thing.is_class else hosted_step
+    if role == SINUSOIDAL and not has_arguments_of_its_step(thing):
+        as_step = hosted_positions
     subject, conventions, narrow = None, {}, {}
     for name in ALTERNATIVES.get(role, (role,)):
         step = as_step(host, thing, name, declared.arrays)
@@ -636,6 +647,9 @@ def judge_hosted_step(
     report = judge_subject(subject, budget)
     if report.failed and not (report.cause or named or subject.is_meant):
         report = replace(report, doubt=VARIANT)
+    is_open = as_step is hosted_positions and not declared.is_meant
+    if is_open and (report.cause or "").startswith(VARIANTS):
+        report = replace(report, cause=None, doubt=OTHER_TABLE)
     conventions |= getattr(subject.function, "says", {}) | narrow
     return replace(
         report, name=thing.name, kind=role, conventions=conventions

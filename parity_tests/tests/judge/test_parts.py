@@ -206,6 +206,97 @@ def test_heads_that_are_merged_without_moving_are_named():
     assert report.cause == "the heads are merged without transposing back"
 
 
+# --- sinusoidal positions ------------------------------------------------
+
+
+def angles(n, d):
+    """Those of the first n positions, for each pair of features."""
+    return np.arange(n)[:, None] / 10000 ** (np.arange(0, d, 2) / d)
+
+
+def positional_encoding(seq_len, d_model):
+    table = np.zeros((1, seq_len, d_model))
+    table[..., 0::2] = np.sin(angles(seq_len, d_model))
+    table[..., 1::2] = np.cos(angles(seq_len, d_model))
+    return table
+
+
+class PositionalEncoding(nn.Module):
+    """x: (batch, seq_len, d_model)"""
+
+    def __init__(self, d_model, max_len=5000):
+        super().__init__()
+        table = positional_encoding(max_len, d_model)
+        self.register_buffer("pe", torch.from_numpy(table).float())
+        self.sines = torch.sin(torch.zeros(0)), torch.cos(torch.zeros(0))
+
+    def forward(self, x):
+        return x + self.pe[:, : self.count(x)]
+
+    def count(self, x):
+        return x.size(1)
+
+
+class OfTokensFirst(PositionalEncoding):
+    def __init__(self, max_len, d_model, dropout=0.1):
+        super().__init__(d_model, max_len)
+        self.pe, self.drop = self.pe.transpose(0, 1), nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.drop(4 * x + self.pe[: x.size(0)])
+
+
+@pytest.mark.parametrize(
+    ("table", "layout"),
+    [
+        (positional_encoding, None),
+        (PositionalEncoding, "texts, tokens, features"),
+        (OfTokensFirst, "tokens, texts, features"),
+    ],
+)
+def test_positions_may_be_those_of_a_table_or_added_by_a_class(
+    table, layout
+):
+    report = report_on(table, "positional_encoding")
+    assert report.verdict == "holds", report
+    assert report.conventions.get("its layout") == layout
+
+
+def test_mistakes_of_a_class_of_positions_are_named():
+    class AsManyAsTexts(PositionalEncoding):
+        def count(self, x):
+            return x.size(0)
+
+    class FromTheSecond(PositionalEncoding):
+        def forward(self, x):
+            return x + self.pe[:, 1 : x.size(1) + 1]
+
+    causes = [
+        report_on(each, "positional_encoding").cause
+        for each in (AsManyAsTexts, FromTheSecond)
+    ]
+    assert causes == [
+        "every position is taken for the first",
+        "positions are counted from 1",
+    ]
+
+
+def test_positions_that_may_be_meant_otherwise_are_not_rejected():
+    def sinusoidal_embedding(n, dim):
+        own = angles(n, dim)
+        return np.concatenate([np.sin(own), np.cos(own)], axis=-1)
+
+    class Learned(PositionalEncoding):
+        def __init__(self, d_model):
+            super().__init__(d_model)
+            self.pe = nn.Parameter(self.pe)
+
+    report = report_on(sinusoidal_embedding)
+    assert report.doubt.startswith("it has sines and cosines in halves")
+    report = report_on(Learned, "positional_encoding")
+    assert "learned" in report.trouble
+
+
 # --- lengths of texts, and losses of rows --------------------------------
 
 

@@ -131,6 +131,9 @@ SINUSOIDAL_POSITIONS: Mutants = {
     "positions are counted from 1": (
         lambda positions, d: waved(pair)(positions + 1, d)
     ),
+    "every position is taken for the first": (
+        lambda positions, d: waved(pair)(0 * positions, d)
+    ),
     "the positions given are ignored: 0, 1, 2 … are taken": (
         lambda positions, d: waved(pair)(np.arange(len(positions)), d)
     ),
