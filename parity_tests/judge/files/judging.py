@@ -97,6 +97,7 @@ ROTARY = "rotary_embedding"
 ROTARY_NAMES = (
     r"(\w*_)?rope(_\w+|d|embedd?ings?|s)?|\w*rotary\w*|precompute_freqs\w*"
 )
+LAYER_NORM_CLASS = r"(my|custom|simple|own)?_?layer_?norm(ali[sz]ation)?"
 GATED_CLASS, GATED_SOURCE = r"feed_?forward|\w*mlp|ffn", r"silu|swish"
 ATTENDS = r"atten|attn|sdpa|mha|\bswa\b|(?<!no)flash(?!card|light)"
 COMPUTES = r"softmax|scaled_dot|exp\("
@@ -284,6 +285,8 @@ def part_by_name(thing: Thing, lowered: str) -> str | None:
     part = next(told, None)
     if not thing.is_class:
         return part
+    if re.fullmatch(LAYER_NORM_CLASS, lowered):
+        return "layer_norm"
     is_gated = re.fullmatch(GATED_CLASS, lowered) and re.search(
         GATED_SOURCE, thing.source.lower()
     )

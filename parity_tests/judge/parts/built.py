@@ -1,4 +1,4 @@
-"""A class as a step: `RMSNorm(dim, eps)`, `SwiGLU(dim, hidden_dim)`.
+"""A class as a step: `RMSNorm(dim, eps)`, `LayerNorm`, `SwiGLU(dim, d_ff)`.
 
 An instance is built in the sizes of each case, by the names of the
 constructor's arguments; it is given the case's weights, and called.
@@ -53,6 +53,7 @@ WIDTH_WITHIN = (
 )
 LEFT_OUT = {"multiple_of": 1, "bias": False, "use_bias": False}
 OTHERS = {"hidden_act": "silu", "mlp_bias": False, "dtype": None}
+NORMS = ("rms_norm", "layer_norm")
 WEIGHT = r"weight|scale|gamma|g|gain|w|alpha"
 
 
@@ -300,7 +301,7 @@ def calls_of(thing: Thing, role: str) -> Iterator[Spelling]:
     if not names:
         return
     plain = Spelling({names[0]: "x", "params": "params"})
-    if role != "rms_norm":
+    if role not in NORMS:
         yield plain
         return
     by_call = [n for n in names[1:] if re.fullmatch(EPSILON, n.lower())]
@@ -309,7 +310,9 @@ def calls_of(thing: Thing, role: str) -> Iterator[Spelling]:
     fixed = [{}] if by_call or takes_epsilon(thing) else WRITTEN
     for each in fixed:
         spelling = replace(plain, fixed=each)
-        yield from (spelling, *one_added(spelling))
+        yield spelling
+        if role == "rms_norm":
+            yield from one_added(spelling)
 
 
 WRITTEN = [{"epsilon": each} for each in WRITTEN_IN["epsilon"]]
@@ -334,6 +337,17 @@ def of_a_norm(shapes: dict, case: StepCase) -> Iterator[tuple]:
     fitting.sort(key=lambda n: not re.search(WEIGHT, n.split(".")[-1]))
     for label in fitting:
         yield {label: (("weight",), False)}, {}
+
+
+def of_a_layer_norm(shapes: dict, case: StepCase) -> Iterator[tuple]:
+    """Its gain and its bias, which names tell, or trials."""
+    width = case["x"].shape[-1]
+    fitting = [n for n, s in shapes.items() if np.prod(s) == width]
+    if len(fitting) != 2:
+        return
+    fitting.sort(key=lambda n: not re.search(WEIGHT, n.split(".")[-1]))
+    for gain, bias in (fitting, fitting[::-1]):
+        yield {gain: (("weight",), False), bias: (("bias",), False)}, {}
 
 
 def of_a_gate(shapes: dict, case: StepCase) -> Iterator[tuple]:
@@ -386,4 +400,8 @@ def of_a_joined_gate(matrices: dict, width: int) -> Iterator[tuple]:
         yield {wide: (paths, turned), narrow: back}, says
 
 
-READINGS = {"rms_norm": of_a_norm, "swiglu": of_a_gate}
+READINGS = {
+    "rms_norm": of_a_norm,
+    "layer_norm": of_a_layer_norm,
+    "swiglu": of_a_gate,
+}

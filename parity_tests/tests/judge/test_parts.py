@@ -415,6 +415,44 @@ def test_a_norm_may_add_1_to_its_weight_and_be_of_float32():
     assert "float32" in report.conventions["float64"]
 
 
+class LayerNorm(nn.Module):
+    """Its gain and its shift, under the names of a course."""
+
+    def __init__(self, emb_dim, eps=1e-5):
+        super().__init__()
+        self.eps, self.scale = eps, nn.Parameter(torch.ones(emb_dim))
+        self.shift = nn.Parameter(torch.zeros(emb_dim))
+
+    def deviation(self, x):
+        variance = x.var(-1, keepdim=True, unbiased=False)
+        return (variance + self.eps).sqrt()
+
+    def forward(self, x):
+        normal = (x - x.mean(-1, keepdim=True)) / self.deviation(x)
+        return self.scale * normal + self.shift
+
+
+def test_a_class_of_layer_norm_is_judged_by_its_gain_and_shift():
+    report = report_on(LayerNorm)
+    assert report.verdict == "holds", report
+
+    class OfTheAnnotatedTransformer(LayerNorm):
+        def deviation(self, x):
+            return x.std(-1, keepdim=True) + self.eps
+
+    report = report_on(OfTheAnnotatedTransformer, "LayerNorm")
+    assert report.cause == (
+        "the variance is unbiased, and epsilon is added outside the root"
+    )
+
+
+def test_a_layer_norm_of_its_base_only_is_not_judged():
+    class LayerNorm(nn.LayerNorm):
+        pass
+
+    assert report_on(LayerNorm).verdict == "not judged"
+
+
 class FeedForward:
     """Matrices of (in, out), in an order that no name tells."""
 
