@@ -432,6 +432,7 @@ class LayerNorm(nn.Module):
         return self.scale * normal + self.shift
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of one feature
 def test_a_class_of_layer_norm_is_judged_by_its_gain_and_shift():
     report = report_on(LayerNorm)
     assert report.verdict == "holds", report

@@ -59,10 +59,7 @@ DROPPED_BY_A_PRODUCT: Mutants = {
 def normed(x, params, epsilon, axis=-1, unbiased=0, outside=0):
     """Layer norm along any axis, with any variance."""
     centred = x - x.mean(axis=axis, keepdims=True)
-    variance = x.var(axis=axis, keepdims=True)
-    count = x.size // max(1, variance.size)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of one number
-        variance = variance * (np.float64(count) / (count - unbiased))
+    variance = x.var(axis=axis, keepdims=True, ddof=unbiased)
     normal = centred / (np.sqrt(variance + epsilon) + outside)
     return normal * params.weight + params.bias
 
